@@ -1,0 +1,106 @@
+"""Luthier from Python: the same three things the commands do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from luthier.config import DataConfig, Recipe
+
+if TYPE_CHECKING:
+    from luthier.loop import Report
+    from luthier.protocols import LM, Prompt
+
+
+def compare(
+    data: str | Path = "tickets", *, test: str | Path | None = None, model: str = "embedded",
+    methods: Sequence[str] = (), budget: str = "1m", seeds: int = 1, out: str | Path | None = None,
+    threads: int | None = None, **options: Any,
+) -> dict[str, Any]:  # fmt: skip
+    """Try the methods on the data under an equal budget; gives the content of leaderboard.json.
+
+    options: of the data (`map`, `labels`, `instruction`, `skip_bad`, `limit`, `limit_test`). Raises LuthierError.
+    """
+    from luthier.compare.board import publish
+    from luthier.compare.plan import Request, check_methods, parse_budget
+    from luthier.compare.supervise import run
+    from luthier.config import build
+    from luthier.errors import LuthierError
+
+    parse_budget(budget)
+    if seeds < 1:
+        raise LuthierError(f"--seeds {seeds}: must be at least 1")
+    section = build(DataConfig, {"path": str(data), "test": str(test) if test else None, **options}, "data")
+    request = Request(section, model, check_methods(methods), budget, seeds, threads=threads)
+    folder = Path(out) if out else request.folder
+    run(request, folder)
+    board, _ = publish(folder)
+    return board
+
+
+def train(recipe: Recipe, out: Path | None = None, say: Callable[[Report], None] | None = None) -> Path:
+    """One run of a recipe, resumed if it was interrupted; gives the run folder. Raises LuthierError."""
+    import hashlib
+
+    from luthier import config, run
+    from luthier.data.task import load_split
+    from luthier.errors import LuthierError
+    from luthier.evals.task import evaluate
+    from luthier.files import write_json, write_text
+    from luthier.machine import environment, pick_dtype
+
+    recipe = replace(recipe, dtype=pick_dtype(recipe.dtype))
+    text = config.to_yaml(recipe)
+    key = hashlib.sha256(text.encode()).hexdigest()[:8]
+    folder = out or Path("runs") / f"{recipe.method}-{Path(recipe.data.path).stem}-{key}"
+    if (folder / "recipe.yaml").exists() and (folder / "recipe.yaml").read_text(encoding="utf-8") != text:
+        raise LuthierError(f"{folder} holds a run of another recipe: choose another --out")
+    if (folder / "eval.json").exists():
+        return folder
+    split, _ = load_split(recipe.data, folder / "rejected.jsonl")
+    lm = run.load_base(recipe)
+    write_text(folder / "recipe.yaml", text)
+    write_json(folder / "environment.json", environment())
+    with run.adapted(lm, recipe, split, folder, say=say) as outcome:
+        run.save_adapted(outcome, folder)
+        scores = evaluate(outcome.lm, split, split.test)
+    result = {"metric": scores.metric, "score": scores.score, "secondary": scores.secondary}
+    result |= {"per_row": scores.per_row, "answers": scores.answers, "trainable": outcome.trainable}
+    write_json(folder / "eval.json", result)
+    return folder
+
+
+class Model:
+    """An adapted model read from a run folder."""
+
+    def __init__(self, lm: LM, labels: Sequence[str]) -> None:
+        self.lm, self.labels = lm, tuple(labels)
+
+    def predict(self, texts: Sequence[str]) -> list[str]:
+        """The most likely label of each text."""
+        from luthier.errors import LuthierError
+
+        if not self.labels:
+            raise LuthierError("this run writes text: use generate()")
+        return [self.labels[int(i)] for i in self.lm.predict(list(texts), self.labels).argmax(-1)] if texts else []
+
+    def probabilities(self, texts: Sequence[str]) -> list[Mapping[str, float]]:
+        """Share of each label, normalised over the labels."""
+        rows = self.lm.predict(list(texts), self.labels).exp().tolist()
+        return [dict(zip(self.labels, row, strict=True)) for row in rows]
+
+    def generate(self, prompts: Sequence[Prompt], max_new_tokens: int = 256, temperature: float = 0.0) -> list[str]:
+        """One answer a prompt (a text, or a list of messages)."""
+        from luthier.protocols import Sampling
+
+        return self.lm.generate(list(prompts), Sampling(max_new_tokens, temperature))
+
+
+def load(run_folder: str | Path) -> Model:
+    """The adapted model of a run folder, ready to predict or generate."""
+    from luthier.run import load_run, run_labels
+
+    folder = Path(run_folder)
+    return Model(load_run(folder), run_labels(folder))

@@ -1,0 +1,39 @@
+"""The command line: thin Typer commands, one file a group. Nothing heavy is imported before a command needs it."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import typer
+
+from luthier.cli import after, comparing, listing, training
+from luthier.errors import LuthierError
+
+app = typer.Typer(
+    help="Adapt a pretrained language model in every way, on your data, under an equal budget; see which is worth it.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+for group in (comparing, training, after, listing):
+    group.add_to(app)
+
+
+def main() -> None:
+    """Run a command; an error for the user is one sentence and exit status 2."""
+    try:
+        app()
+    except LuthierError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except BrokenPipeError:
+        # the reader (head, less) has gone: nothing more to say
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as error:
+        if error.errno is None:
+            raise
+        print(f"error: {error.filename or 'a file'}: {error.strerror}", file=sys.stderr)
+        sys.exit(2)

@@ -1,0 +1,72 @@
+"""What comes after a run: `luthier predict` and `luthier chat`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from luthier.cli.common import pairs
+
+PREDICT = """Label or answer the rows of a file with an adapted model.
+
+RUN is a run folder, such as a comparison's trials/lora/seed-0. The file keeps its columns and gets `prediction` (and
+`probability` for labels).
+
+Example: luthier predict RUN new.csv --out labelled.csv
+"""
+CHAT = """Talk to an adapted model in the terminal.
+
+Example: luthier chat RUN
+"""
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands."""
+    app.command("predict", help=PREDICT)(predict)
+    app.command("chat", help=CHAT)(chat)
+
+
+def predict(
+    run: Annotated[Path, typer.Argument(help="run folder")],
+    data: Annotated[Path, typer.Argument(help="jsonl, csv or tsv file with the inputs")],
+    out: Annotated[Path, typer.Option(help="file to write: .csv, .tsv or .jsonl")] = Path("labelled.csv"),
+    map: Annotated[str | None, typer.Option(help="column=field by comma, such as 0=text")] = None,
+    instruction: Annotated[str | None, typer.Option(help="what to do, said before every input")] = None,
+    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="leave broken rows out")] = False,
+) -> None:
+    """Read, answer, write."""
+    from luthier.data.answers import answer_file
+
+    count = answer_file(run, data, out, pairs(map, "--map"), instruction, skip_bad)
+    print(f"{count} rows written to {out}")
+
+
+def chat(
+    run: Annotated[Path, typer.Argument(help="run folder")],
+    max_new_tokens: Annotated[int, typer.Option(min=1, help="length of an answer")] = 256,
+    temperature: Annotated[float, typer.Option(min=0.0, help="0 takes the likeliest token each time")] = 0.0,
+) -> None:
+    """A conversation until an empty line or the end of input."""
+    from luthier.api import load
+    from luthier.protocols import Message
+
+    model = load(run)
+    turns: list[Message] = []
+    print("An empty line ends the conversation.")
+    while True:
+        try:
+            text = input("> ").strip()
+        except (EOFError, KeyboardInterrupt):
+            break
+        if not text:
+            break
+        if model.labels:
+            (shares,) = model.probabilities([text])
+            print(", ".join(f"{k} {v:.0%}" for k, v in sorted(shares.items(), key=lambda kv: -kv[1])[:3]))
+            continue
+        turns.append(Message("user", text))
+        (answer,) = model.generate([turns], max_new_tokens, temperature)
+        print(answer)
+        turns.append(Message("assistant", answer))

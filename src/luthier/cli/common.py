@@ -1,0 +1,53 @@
+"""What several commands share: options written as a=b, and a progress bar for training."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from luthier.errors import LuthierError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from luthier.loop import Report
+
+
+def pairs(text: str | None, option: str) -> dict[str, str]:
+    """{"0": "text", "1": "label"} of "0=text,1=label"."""
+    out: dict[str, str] = {}
+    for part in (text or "").split(",") if text else []:
+        key, equals, value = part.partition("=")
+        if not equals or not key.strip() or not value.strip():
+            raise LuthierError(f"{option} {text}: write pairs such as 0=text,1=label; {part!r} is none")
+        out[key.strip()] = value.strip()
+    return out
+
+
+@contextmanager
+def training_bar(title: str) -> Iterator[Callable[[Report], None]]:
+    """A bar with the time left, loss and tokens a second; plain lines now and then where there is no terminal."""
+    import time
+
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    bar = Progress(
+        TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"), TimeRemainingColumn(),
+        TextColumn("{task.fields[more]}"), console=console, transient=True, disable=not console.is_terminal,
+    )  # fmt: skip
+    task = bar.add_task(title, total=1.0, more="")
+    said = time.monotonic()
+
+    def say(report: Report) -> None:
+        nonlocal said
+        more = f"loss {report.loss:.3f}  {report.tokens_per_second:.0f} tokens/s"
+        bar.update(task, completed=report.progress, more=more)
+        if not console.is_terminal and time.monotonic() - said > 10:
+            said = time.monotonic()
+            console.print(f"{title}: step {report.step}, {report.progress:.0%}, {more}", markup=False, highlight=False)
+
+    with bar:
+        yield say

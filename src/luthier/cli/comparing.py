@@ -1,0 +1,63 @@
+"""`luthier compare`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from luthier.cli.common import pairs
+
+EXAMPLE = """Try many ways of adapting a model on your data and see which is worth it.
+
+Without DATA it runs on embedded customer messages with the embedded model. Killed, it goes on where it was when the
+same command is given again.
+
+Example: luthier compare mine.jsonl --budget 3m --methods zero_shot,features,lora --seeds 3
+"""
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the command."""
+    app.command("compare", help=EXAMPLE)(compare)
+
+
+def compare(
+    data: Annotated[str, typer.Argument(help="jsonl, csv or tsv file; tickets is the embedded data")] = "tickets",
+    test: Annotated[Path | None, typer.Option(help="held-out file; without it 20 % of the rows are held out")] = None,
+    model: Annotated[str, typer.Option(help="folder, .gguf file or hub id of a causal model")] = "embedded",
+    methods: Annotated[str, typer.Option(help="names by comma (see luthier methods); all without it")] = "",
+    budget: Annotated[str, typer.Option(help="training per method and seed: 90s, 3m, 20k-tokens")] = "1m",
+    seeds: Annotated[int, typer.Option(min=1, help="final runs of each method")] = 1,
+    limit: Annotated[int | None, typer.Option(min=1, help="use this many rows of DATA")] = None,
+    limit_test: Annotated[int | None, typer.Option(min=1, help="use this many test rows")] = None,
+    map: Annotated[str | None, typer.Option(help="column=field by comma, such as 0=text,1=label")] = None,
+    labels: Annotated[str | None, typer.Option(help="raw=name by comma, such as 0=negative,1=positive")] = None,
+    instruction: Annotated[str | None, typer.Option(help="what to do, said before every input")] = None,
+    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="leave broken rows out, list them in the folder")] = False,
+    out: Annotated[Path | None, typer.Option(help="folder of the results")] = None,
+) -> None:
+    """Parse the options and run."""
+    from rich.console import Console
+
+    from luthier.compare.board import publish
+    from luthier.compare.plan import Request, check_methods, parse_budget
+    from luthier.compare.supervise import run
+    from luthier.compare.terminal import print_leaderboard
+    from luthier.config import DataConfig, build
+
+    parse_budget(budget)
+    options: dict[str, Any] = {
+        "path": data, "test": str(test) if test else None, "map": pairs(map, "--map"),
+        "labels": pairs(labels, "--labels"), "instruction": instruction, "skip_bad": skip_bad, "limit": limit,
+        "limit_test": limit_test,
+    }  # fmt: skip
+    names = check_methods([n.strip() for n in methods.split(",") if n.strip()])
+    request = Request(build(DataConfig, options, "data"), model, names, budget, seeds)
+    folder = out or request.folder
+    run(request, folder)
+    board, details = publish(folder)
+    console = Console()
+    print_leaderboard(board, console, details["verdicts"])
+    console.print(f"\nReport: {folder / 'report.html'}", markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,44 @@
+"""`luthier train`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+HELP = """Run one method once, from a recipe.
+
+The recipe is a YAML file; a.b=c on the command line comes on top. Without a recipe the defaults are used. Killed, it
+resumes when the same command is given again.
+
+Example: luthier train recipe.yaml patch.rank=16 training.tokens=50000
+"""
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the command."""
+    app.command("train", help=HELP)(train)
+
+
+def train(
+    settings: Annotated[list[str] | None, typer.Argument(help="recipe.yaml and key=value settings")] = None,
+    out: Annotated[Path | None, typer.Option(help="the run folder")] = None,
+) -> None:
+    """Parse the recipe and run."""
+    from luthier.api import train as run
+    from luthier.cli.common import training_bar
+    from luthier.config import read_recipe
+    from luthier.errors import LuthierError
+    from luthier.files import read_json
+
+    given = settings or []
+    files = [s for s in given if "=" not in s]
+    if len(files) > 1:
+        raise LuthierError(f"one recipe at a time, not {', '.join(files)}")
+    recipe = read_recipe(Path(files[0]) if files else None, [s for s in given if "=" in s])
+    with training_bar(recipe.method) as say:
+        folder = run(recipe, out, say)
+    result = read_json(folder / "eval.json")
+    print(f"{recipe.method}: {result['metric']} {result['score']:.3f} on {len(result['per_row'])} held-out rows")
+    print(f"Run folder: {folder}")

@@ -1,0 +1,197 @@
+"""What a comparison will do, decided once and kept in `plan.json`, so that a resumed one is the same comparison."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from luthier import catalog
+from luthier.config import DataConfig, Recipe, TrainingConfig, build
+from luthier.errors import LuthierError
+from luthier.files import read_json, write_json
+from luthier.protocols import Split
+
+if TYPE_CHECKING:
+    from luthier.models.causal import CausalLM
+
+VERSION = 1
+SEARCH_SHARE = 1.0  # of one final run's budget, over all learning rates together
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asked for. budget: "3m" of training per method and seed, or "20k-tokens"."""
+
+    data: DataConfig = field(default_factory=DataConfig)
+    model: str = "embedded"
+    methods: tuple[str, ...] = ()
+    budget: str = "1m"
+    seeds: int = 1
+    batch: int = 8
+    threads: int | None = None
+
+    @property
+    def key(self) -> str:
+        """A short hash: the same request gives the same folder."""
+        text = json.dumps(dataclasses.asdict(self), sort_keys=True, ensure_ascii=False)
+        return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+    @property
+    def folder(self) -> Path:
+        """Where the results go unless told otherwise."""
+        return Path("runs") / f"compare-{Path(self.data.path).stem}-{self.key}"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The request with everything that was measured or read once at the start."""
+
+    request: Request
+    tokens: int
+    seconds: float | None
+    rate: float | None
+    dtype: str
+    threads: int
+    model_key: str
+    data_key: str
+    version: int = VERSION
+
+    def recipe(self, method: str, seed: int, tokens: int, learning_rate: float | None) -> Recipe:
+        """The recipe of one trial."""
+        training = TrainingConfig(tokens=tokens, batch=self.request.batch, learning_rate=learning_rate)
+        return Recipe(
+            method=method, model=self.request.model, data=self.request.data, training=training, seed=seed,
+            dtype=self.dtype, threads=self.threads,
+        )  # fmt: skip
+
+    @property
+    def search_tokens(self) -> int:
+        """Tokens of all learning-rate trials of a method together."""
+        return int(self.tokens * SEARCH_SHARE)
+
+
+def check_methods(names: Sequence[str]) -> tuple[str, ...]:
+    """The named methods, or all; unknown names are errors that suggest the right one."""
+    known = catalog.methods()
+    for name in names:
+        catalog.find(name, "direct", "patches")
+    return tuple(dict.fromkeys(names)) or tuple(known)
+
+
+def parse_budget(text: str) -> tuple[str, float]:
+    """("seconds", s) of "90s", "3m", "1.5h", or ("tokens", n) of "20k-tokens", "1M-tokens", "5000-tokens"."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)(s|m|h)", text.strip())
+    if match:
+        value = float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]]
+        kind = "seconds"
+    else:
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)([kM]?)-?tokens", text.strip())
+        if not match:
+            raise LuthierError(f"--budget {text}: write a time (90s, 3m, 1h) or tokens (20k-tokens)")
+        value = float(match[1]) * {"": 1, "k": 1e3, "M": 1e6}[match[2]]
+        kind = "tokens"
+    if value <= 0:
+        raise LuthierError(f"--budget {text}: must be more than nothing")
+    return kind, value
+
+
+def data_key(split: Split) -> str:
+    """Fingerprint of the rows and their parts."""
+    parts = [[dataclasses.asdict(r) for r in rows] for rows in (split.train, split.validation, split.test)]
+    return hashlib.sha256(json.dumps(parts, ensure_ascii=False).encode()).hexdigest()[:16]
+
+
+def measure_rate(lm: CausalLM, data: Split, batch: int, seconds: float = 4.0) -> float:
+    """Tokens a second of training LoRA on this data on this machine: what turns a time budget into tokens."""
+    from luthier.loop import Loop, Training
+    from luthier.objectives.sft import Sft
+    from luthier.patches.lora import Lora
+    from luthier.run import attached
+
+    tokens, spent, first = 0, 0.0, True
+    with attached(lm, Lora(), Sft(), data.labels, 0) as (work, groups, objective):
+        examples = objective.encode(work, data, data.train[: 16 * batch])
+        loop = Loop(work, Lora(), objective, groups, examples, Training(batch=batch), 0)
+        for rows in objective.batches(examples, batch, loop.rng):
+            start = time.perf_counter()
+            loop.backward(rows)
+            loop.optimizer.zero_grad()
+            if not first:  # the first step warms up
+                spent += time.perf_counter() - start
+                tokens += sum(len(examples[i].ids) for i in rows)
+            first = False
+            if spent > seconds:
+                return tokens / spent
+    raise AssertionError("batches are endless")
+
+
+def make_plan(request: Request, lm: CausalLM, split: Split, dtype: str, threads: int) -> Plan:
+    """Turn a request into a plan: seconds become tokens by the measured rate, once."""
+    kind, value = parse_budget(request.budget)
+    rate = measure_rate(lm, replace(split, test=()), request.batch) if kind == "seconds" else None
+    tokens = int(value * rate) if rate is not None else int(value)
+    seconds = value if kind == "seconds" else None
+    return Plan(request, tokens, seconds, rate, dtype, threads, lm.key, data_key(split))
+
+
+def request_from(values: dict[str, Any]) -> Request:
+    """A request from its JSON values."""
+    data = build(DataConfig, values["data"], "data")
+    return Request(**{**values, "data": data, "methods": tuple(values["methods"])})
+
+
+def begin(request: Request, folder: Path) -> None:
+    """Write request.json; a folder that holds another comparison is refused."""
+    path = folder / "request.json"
+    if path.exists():
+        try:
+            same = request_from(read_json(path)) == request
+        except (ValueError, TypeError, KeyError):
+            same = False
+        if not same:
+            raise LuthierError(f"{folder} holds another comparison: give its own command again, or another --out")
+        return
+    if folder.exists() and any(folder.iterdir()):
+        raise LuthierError(f"{folder} is not empty and holds no comparison: choose another --out")
+    write_json(path, dataclasses.asdict(request))
+
+
+def save_plan(plan: Plan, folder: Path) -> None:
+    """Write plan.json."""
+    write_json(folder / "plan.json", dataclasses.asdict(plan))
+
+
+def read_plan(folder: Path) -> Plan | None:
+    """The plan of a comparison that was begun here, or None."""
+    path = folder / "plan.json"
+    if not path.exists():
+        return None
+    try:
+        values: dict[str, Any] = read_json(path)
+        if values.get("version") != VERSION:
+            raise LuthierError(f"{path}: written by another version; choose another --out")
+        return Plan(request=request_from(values.pop("request")), **values)
+    except (ValueError, TypeError, KeyError) as error:
+        raise LuthierError(f"{path}: not a plan of a comparison ({error}); choose another --out") from None
+
+
+def spoken_total(plan: Plan) -> str:
+    """What will be spent at most, in a sentence."""
+    kinds = catalog.methods()
+    trained = sum(kinds[m].kind == "patches" for m in plan.request.methods)
+    tokens = trained * (plan.tokens * plan.request.seeds + plan.search_tokens)
+    text = (
+        f"{len(plan.request.methods)} methods, {plan.request.seeds} seed{'s' if plan.request.seeds > 1 else ''}: "
+        f"{plan.tokens:,} tokens of training for each method and seed, as many again to search learning rates, "
+        f"at most {tokens:,} tokens in all"
+    )
+    if plan.rate:
+        text += f" (about {tokens / plan.rate / 60:.0f} minutes at the measured {plan.rate:.0f} tokens/s)"
+    return text + "; evaluation comes on top"

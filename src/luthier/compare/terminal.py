@@ -1,0 +1,114 @@
+"""The leaderboard on a terminal: one table, what did not finish, and the recommendation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, NamedTuple
+
+from rich import box
+from rich.cells import cell_len
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from luthier.compare import units
+from luthier.compare.units import Row
+
+LONG_REASON = 400  # characters: the report has the rest
+
+
+class _Column(NamedTuple):
+    """A column of the terminal table; on a narrow terminal those with the highest `drop` go first."""
+
+    title: str
+    drop: int
+    cells: list[str]
+    justify: Literal["left", "right"] = "right"
+
+    def width(self) -> int:
+        return max(cell_len(text) for text in (self.title, *self.cells)) + 2
+
+
+def _merges(row: Row) -> str:
+    return {True: "yes", False: "no"}.get(row["mergeable"], units.DASH) if "mergeable" in row else units.DASH
+
+
+def _columns(board: Mapping[str, Any], rows: Sequence[Row], tied: frozenset[str]) -> list[_Column]:
+    metric = str(board["metric"])
+    title = "Accuracy, %" if metric == "accuracy" else metric
+    standing = [
+        "best" if row["method"] == board.get("best") else "not distinguishable" if row["method"] in tied else ""
+        for row in rows
+    ]
+    columns = [
+        _Column("Method", 0, [units.plain(row["method"]) for row in rows], "left"),
+        _Column(title, 0, [units.score_pm(row, metric) for row in rows]),
+        _Column("Against best", 3, standing, "left"),
+        _Column("Trained", 4, [units.count(row.get("trainable")) for row in rows]),
+        _Column("Share", 9, [units.share(row.get("trainable_share")) for row in rows]),
+        _Column("Training", 1, [units.duration(row.get("train_seconds")) for row in rows]),
+        _Column("To ship", 2, [units.size(row.get("artifact_bytes")) for row in rows]),
+        _Column("Memory", 7, [units.size(row.get("peak_memory_bytes")) for row in rows]),
+        _Column("Latency", 5, [units.latency(row.get("latency_ms")) for row in rows]),
+        _Column("Forgets", 6, [units.signed(row.get("forgetting")) for row in rows]),
+        _Column("Merges", 10, [_merges(row) for row in rows]),
+        _Column("Rate", 8, [units.rate(row.get("learning_rate")) for row in rows]),
+    ]
+    return [
+        column for column in columns if column.drop == 0 or any(cell not in ("", units.DASH) for cell in column.cells)
+    ]
+
+
+def _fitting(columns: Sequence[_Column], width: int) -> list[_Column]:
+    """The columns that fit side by side, in their given order."""
+    kept, used = set(), 0
+    for column in sorted(columns, key=lambda column: column.drop):
+        if column.drop == 0 or used + column.width() <= width:
+            kept.add(column.title)
+            used += column.width()
+    return [column for column in columns if column.title in kept]
+
+
+def _leaderboard(board: Mapping[str, Any], rows: Sequence[Row], tied: frozenset[str], width: int) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="dim")
+    columns = _fitting(_columns(board, rows, tied), width)
+    for column in columns:
+        table.add_column(Text(column.title), justify=column.justify, no_wrap=True, overflow="ellipsis")
+    for index, row in enumerate(rows):
+        style = "bold green" if row["method"] == board.get("best") else ""
+        table.add_row(*(Text(column.cells[index]) for column in columns), style=style)
+    return table
+
+
+def _left_out(rows: Sequence[Row]) -> Table:
+    table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for row in rows:
+        style = "red" if row["status"] == "failed" else "yellow"
+        reason = Text(units.first_line(row.get("reason") or "no reason was recorded", LONG_REASON))
+        table.add_row(Text(units.plain(row["method"])), Text(str(row["status"]), style=style), reason)
+    return table
+
+
+def print_leaderboard(board: Mapping[str, Any], console: Console, verdicts: Sequence[str] = ()) -> None:
+    """Print a leaderboard: finished methods by score, the others with their reason, and the recommendation.
+
+    `verdicts` are the report's sentences: they are printed, and name the methods not distinguishable from the best.
+    Columns that do not fit the console's width are dropped, the least important first.
+    """
+    rows = units.finished(board)
+    if rows:
+        console.print(_leaderboard(board, rows, units.tied_with_best(board, verdicts), console.width))
+        console.print()
+    if left_out := units.unfinished(board):
+        console.print(_left_out(left_out))
+        console.print()
+    for sentence in verdicts:
+        console.print(Padding(Text(units.plain(sentence)), (0, 0, 0, 2)))
+    if verdicts:
+        console.print()
+    if board.get("recommendation"):
+        console.print(Text(units.plain(board["recommendation"]), style="bold"))

@@ -1,0 +1,150 @@
+"""One method of a comparison: the search for its learning rate, then one final run a seed, scored on the test rows.
+
+Every finished piece is a file, so that a killed comparison goes on where it was:
+    trials/METHOD/search/LR/result.json   trials/METHOD/seed-K/ (a run folder; eval.json last)   trials/METHOD/outcome.json
+"""
+
+from __future__ import annotations
+
+import shutil
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from luthier import catalog, config
+from luthier.compare.plan import Plan
+from luthier.data.prompts import prompt_of
+from luthier.evals.forgetting import general_loss
+from luthier.evals.task import answer_room, evaluate
+from luthier.files import read_json, write_json, write_text
+from luthier.loop import Report
+from luthier.machine import environment, peak_memory, reset_peak_memory
+from luthier.models.causal import CausalLM
+from luthier.models.embedded import cache_dir
+from luthier.protocols import LM, Patch, Sampling, Split
+from luthier.run import Outcome, Refused, adapted, objective_of, save_adapted
+
+SEARCH_ROWS = 64  # validation rows that judge a learning rate
+LATENCY_ROWS = 5
+
+Tell = Callable[[str, Report | None], None]
+
+
+@dataclass
+class Bench:
+    """What all trials of a worker share: the base (loaded once), the data, the plan and where results go."""
+
+    lm: CausalLM
+    data: Split
+    plan: Plan
+    folder: Path
+    base_loss: float
+    tell: Tell
+
+    @cached_property
+    def parameters(self) -> int:
+        """Numbers of the untouched base; a tied head counts once."""
+        return sum(p.numel() for p in self.lm.model.parameters())
+
+    def run_method(self, method: str) -> None:
+        """Everything that is left to do for a method; what it cannot do becomes its outcome."""
+        place = self.folder / "trials" / method
+        if (place / "outcome.json").exists():
+            return
+        seeds = self._seeds(method)
+        rate = self._search(method)
+        for seed in range(seeds):
+            if not (place / f"seed-{seed}" / "eval.json").exists():
+                self._final(method, seed, rate)
+        write_json(place / "outcome.json", {"status": "ok", "seeds": seeds})
+
+    def _seeds(self, method: str) -> int:
+        cls = catalog.load(catalog.find(method, "direct", "patches"))
+        return self.plan.request.seeds if getattr(cls, "seeded", True) else 1
+
+    def _search(self, method: str) -> float | None:
+        """The learning rate of the method's range with the lowest validation loss after a short run of its own."""
+        if catalog.find(method, "direct", "patches").kind == "direct":
+            return None
+        patch: Patch = config.options(self.plan.recipe(method, 0, 1, None))
+        reason = patch.refuses(self.lm.model, objective_of(self.plan.recipe(method, 0, 1, None), patch, self.data))
+        if reason:
+            raise Refused(reason)
+        rates = patch.learning_rates
+        losses = {r: self._search_one(method, r, self.plan.search_tokens // len(rates)) for r in rates}
+        return min(rates, key=lambda r: losses[r])
+
+    def _search_one(self, method: str, rate: float, tokens: int) -> float:
+        place = self.folder / "trials" / method / "search" / f"{rate:g}"
+        if (place / "result.json").exists():
+            return float(read_json(place / "result.json")["validation_loss"])
+        recipe = self.plan.recipe(method, 0, tokens, rate)
+        data = replace(self.data, test=())
+        title = f"{method}: learning rate {rate:g}"
+        with adapted(self.lm, recipe, data, place, cache_dir(), lambda r: self.tell(title, r)) as outcome:
+            loop, lm = outcome.loop, outcome.lm
+            assert loop is not None and isinstance(lm, CausalLM)
+            loss = loop.evaluate(loop.objective.encode(lm, data, data.validation[:SEARCH_ROWS]))
+        shutil.rmtree(place / "checkpoint", ignore_errors=True)
+        write_json(place / "result.json", {"learning_rate": rate, "tokens": tokens, "validation_loss": loss})
+        return loss
+
+    def _final(self, method: str, seed: int, rate: float | None) -> None:
+        place = self.folder / "trials" / method / f"seed-{seed}"
+        recipe = self.plan.recipe(method, seed, self.plan.tokens, rate)
+        title = f"{method}: seed {seed}"
+        reset_peak_memory()
+        start = time.monotonic()
+        with adapted(self.lm, recipe, self.data, place, cache_dir(), lambda r: self.tell(title, r)) as outcome:
+            spent = outcome.trained.seconds if outcome.trained else time.monotonic() - start
+            peak = peak_memory()
+            write_text(place / "recipe.yaml", config.to_yaml(recipe))
+            write_json(place / "environment.json", environment())
+            size = save_adapted(outcome, place)
+            self.tell(f"{method}: seed {seed}, test rows", None)
+            result = self._measure(outcome)
+        shutil.rmtree(place / "checkpoint", ignore_errors=True)
+        result |= {
+            "train_seconds": spent, "peak_memory_bytes": peak, "artifact_bytes": size,
+            "trainable": outcome.trainable,
+            "trainable_share": outcome.trainable / self.parameters,
+            "mergeable": outcome.mergeable,
+            "learning_rate": outcome.learning_rate,
+            "tokens": outcome.trained.tokens if outcome.trained else 0,
+        }  # fmt: skip
+        write_json(place / "eval.json", result)
+
+    def _measure(self, outcome: Outcome) -> dict[str, Any]:
+        lm = outcome.lm
+        scores = evaluate(lm, self.data, self.data.test)
+        same_weights = outcome.trained is None
+        return {
+            "metric": scores.metric,
+            "score": scores.score,
+            "secondary": scores.secondary,
+            "latency_ms": self._latency(lm),
+            # a method that leaves the weights and the input alone has nothing to forget
+            "forgetting": 0.0 if same_weights or not isinstance(lm, CausalLM) else general_loss(lm) - self.base_loss,
+            "per_row": scores.per_row,
+            "answers": scores.answers,
+        }
+
+    def _latency(self, lm: LM) -> float:
+        """Milliseconds to answer one question alone: median over a few validation rows."""
+        times = []
+        quiet = self.lm.progress
+        self.lm.progress = None
+        for record in (self.data.validation or self.data.train)[:LATENCY_ROWS]:
+            start = time.perf_counter()
+            if self.data.task == "classification":
+                # a text not seen before, so that no cache of features answers
+                lm.predict([f"{prompt_of(record)} "], self.data.labels)
+            else:
+                lm.generate([prompt_of(record)], Sampling(max_new_tokens=min(answer_room(lm, self.data), 32)))
+            times.append(1000 * (time.perf_counter() - start))
+        self.lm.progress = quiet
+        return statistics.median(times)

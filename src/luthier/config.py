@@ -1,0 +1,174 @@
+"""A recipe: everything that decides a run, from defaults, a YAML file and `a.b=c` on the command line.
+
+An unknown key is an error that suggests the right one; a wrong value names its key. What a run writes back as
+`recipe.yaml` is complete: it replays without any default of a later version.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+from luthier import catalog
+from luthier.errors import LuthierError
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Where rows come from. path: a file, or "tickets" (embedded). map: column -> field. labels: raw value -> name."""
+
+    path: str = "tickets"
+    test: str | None = None
+    map: dict[str, str] = field(default_factory=dict)
+    labels: dict[str, str] = field(default_factory=dict)
+    instruction: str | None = None
+    skip_bad: bool = False
+    limit: int | None = None
+    limit_test: int | None = None
+    split_seed: int = 0
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """See `luthier.loop.Training`; learning_rate None means the middle of the method's own range."""
+
+    tokens: int = 100_000
+    epochs: float | None = None
+    batch: int = 8
+    learning_rate: float | None = None
+    warmup: float = 0.05
+    clip: float = 1.0
+    micro_tokens: int = 4096
+    checkpoint_seconds: float = 60.0
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One run. patch, direct, objective: the method's own options, checked against its class."""
+
+    method: str = "lora"
+    model: str = "embedded"
+    data: DataConfig = field(default_factory=DataConfig)
+    patch: dict[str, Any] = field(default_factory=dict)
+    direct: dict[str, Any] = field(default_factory=dict)
+    objective: dict[str, Any] = field(default_factory=dict)  # "name" picks it
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    seed: int = 0
+    dtype: str = "auto"
+    threads: int | None = None
+
+
+def build(cls: type[T], values: Mapping[str, Any], where: str) -> T:
+    """A configuration dataclass from plain values, checked by pydantic; errors name the key as `where.key`."""
+    from pydantic import TypeAdapter, ValidationError
+
+    if not isinstance(values, Mapping):
+        raise LuthierError(f"{where or 'recipe'}: must be a table of keys, not {values!r}")
+    known = [f.name for f in dataclasses.fields(cls) if f.init]  # type: ignore[arg-type]
+    for key in values:
+        if key not in known:
+            dotted = f"{where}.{key}" if where else str(key)
+            raise LuthierError(f"{dotted}: unknown key{catalog.suggest(str(key), known)}")
+    try:
+        return TypeAdapter(cls).validate_python(dict(values))
+    except ValidationError as error:
+        first = error.errors()[0]
+        dotted = ".".join(str(p) for p in ([where] if where else []) + list(first["loc"]))
+        raise LuthierError(f"{dotted}: {first['msg']} (got {first['input']!r})") from None
+
+
+def recipe_from(values: Mapping[str, Any]) -> Recipe:
+    """A checked recipe from nested plain values; the method's and objective's options are checked too."""
+    values = dict(values)
+    for key, cls in (("data", DataConfig), ("training", TrainingConfig)):
+        if key in values:
+            values[key] = build(cls, values[key] or {}, key)
+    recipe = build(Recipe, values, "")
+    if recipe.training.batch < 1 or recipe.training.tokens < 1:
+        raise LuthierError("training.batch and training.tokens must be at least 1")
+    entry = catalog.find(recipe.method, "direct", "patches")
+    other = recipe.patch if entry.kind == "direct" else recipe.direct
+    if other:
+        wrong, right = ("patch", "direct") if entry.kind == "direct" else ("direct", "patch")
+        raise LuthierError(f"{wrong}.{next(iter(other))}: {recipe.method} takes its options under {right}")
+    return recipe
+
+
+def options(recipe: Recipe) -> Any:
+    """The method's own configured object: a Patch or a Direct."""
+    entry = catalog.find(recipe.method, "direct", "patches")
+    room = "direct" if entry.kind == "direct" else "patch"
+    return build(catalog.load(entry), getattr(recipe, room), room)
+
+
+def objective(recipe: Recipe, default: str) -> Any:
+    """The configured objective; `default` is the method's own for the task."""
+    values = dict(recipe.objective)
+    name = values.pop("name", default)
+    return build(catalog.load(catalog.find(str(name), "objectives")), values, "objective")
+
+
+def read_recipe(path: Path | None, assignments: Sequence[str] = ()) -> Recipe:
+    """A recipe file with `a.b=c` on top."""
+    values: dict[str, Any] = {}
+    if path is not None:
+        try:
+            loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise LuthierError(f"{path}: no such recipe") from None
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise LuthierError(f"{path}: not a YAML file: {' '.join(str(error).split())}") from None
+        if not isinstance(loaded, dict):
+            raise LuthierError(f"{path}: a recipe is a table of keys, such as `method: lora`")
+        values = loaded
+    for assignment in assignments:
+        _assign(values, assignment)
+    return recipe_from(values)
+
+
+def _assign(values: dict[str, Any], assignment: str) -> None:
+    key, equals, raw = assignment.partition("=")
+    if not equals or not key:
+        raise LuthierError(f"{assignment!r}: write a setting as key=value, such as patch.rank=16")
+    *parents, last = key.split(".")
+    at = values
+    for parent in parents:
+        at = at.setdefault(parent, {})
+        if not isinstance(at, dict):
+            raise LuthierError(f"{key}: {parent} is a single value, it has no {last}")
+    try:
+        at[last] = yaml.safe_load(raw)
+    except yaml.YAMLError:
+        at[last] = raw
+
+
+def plain(recipe: Recipe) -> dict[str, Any]:
+    """The recipe as plain values."""
+    return dataclasses.asdict(recipe)
+
+
+def to_yaml(recipe: Recipe, complete: bool = True) -> str:
+    """YAML of a recipe: all keys, or only the differences from the defaults."""
+    values = plain(recipe)
+    if not complete:
+        values = _differences(values, plain(Recipe())) | {"method": recipe.method}
+    return yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+
+
+def _differences(values: Mapping[str, Any], base: Mapping[str, Any]) -> dict[str, Any]:
+    out: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, dict) and isinstance(base.get(key), dict) and base[key]:
+            inner = _differences(value, base[key])
+            if inner:
+                out[key] = inner
+        elif value != base.get(key):
+            out[key] = value
+    return out

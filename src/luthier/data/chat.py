@@ -1,0 +1,261 @@
+"""Conversations to tokens through the tokenizer's chat template, with the assistant's own tokens marked.
+
+Templates need no generation tags. Where an answer begins and ends is found by rendering: the conversation so far with
+a generation prompt says what stands before the answer, and the same conversation with a mark as its answer says what
+the template writes around one. Templates that cannot show that are refused, with the reason.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from luthier.errors import LuthierError
+from luthier.protocols import Message
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+_MARK = "\ue000answer\ue001"  # private-use characters: no template has them, no trim removes them
+
+
+class Encoded(NamedTuple):
+    """A token sequence, and which of its tokens are the assistant's to say (the end-of-turn token included)."""
+
+    ids: list[int]
+    answer: list[bool]
+
+
+class _Turn(NamedTuple):
+    """One rendered answer: the conversation's text up to and including it, and where in it the answer stands."""
+
+    text: str
+    start: int
+    end: int
+
+
+def encode_chat(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message]) -> list[Encoded]:
+    """Token sequences of a conversation with the assistant's tokens marked; several only where the template needs it.
+
+    One sequence carries every assistant turn, unless the template rewrites earlier turns (Qwen3 removes their
+    thinking): then each turn that reads differently later gets a sequence that ends with it.
+
+    Marked are the answer and its end-of-turn token, not the line end that templates put after it. The text is
+    tokenised as a whole; only where that would change the prompt's last tokens or melt an answer into its neighbours
+    (a prompt that ends in a space, an answer that begins with a line end) it is cut at the border, so that what stands
+    before an answer is what `encode_prompt` gives at inference. A token belongs to the answer when all of it does,
+    white space behind the end-of-turn token apart. A template that ends an answer with nothing gets the tokenizer's
+    end token after the last one.
+
+    A system message that the template refuses or leaves out is put before the first words of the user; same roles in
+    a row are joined where the template wants them to alternate. Without a chat template the conversation reads
+    "{user}\\n\\n{assistant}{eos}", after a beginning-of-text token where the tokenizer adds one by itself.
+
+    Raises LuthierError when there is no answer or the template hides where it stands.
+    """
+    turns = _turns(tokenizer, _accepted(tokenizer, messages))
+    if not turns:
+        raise LuthierError("a conversation without an answer to learn: no assistant message follows another message")
+    kept: list[tuple[str, list[_Turn]]] = []
+    for turn in reversed(turns):
+        text, shared = next(((t, s) for t, s in kept if t.startswith(turn.text[: turn.end])), (turn.text, None))
+        if shared is None:
+            kept.append((text, [turn]))
+        else:
+            shared.append(turn)
+    out = []
+    for text, shared in reversed(kept):
+        ids, spans = _tokenise(tokenizer, text, shared)
+        answers = [any(t.start <= start and end <= t.end for t in shared) for start, end in spans]
+        out.append(Encoded(ids, answers))
+    return out
+
+
+def encode_prompt(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message]) -> list[int]:
+    """Token ids of `prompt_text`: what stands before the answer in `encode_chat`."""
+    accepted = _accepted(tokenizer, messages)
+    text = _prompt(tokenizer, accepted)
+    earlier = [turn for turn in _turns(tokenizer, accepted) if text.startswith(turn.text[: turn.end])]
+    return _tokenise(tokenizer, text, earlier)[0]
+
+
+def prompt_text(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message]) -> str:
+    """The conversation as the model should read it before it answers, special tokens written out.
+
+    It ends with the generation prompt; what a generation prompt adds that no rendered answer has (an opened <think>)
+    is left off, so that training and inference agree. Raises LuthierError when the assistant spoke last.
+    """
+    return _prompt(tokenizer, _accepted(tokenizer, messages))
+
+
+def _accepted(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message]) -> list[Message]:
+    """The messages in the first form that the template renders without loss of the system text."""
+    if not messages:
+        raise LuthierError("a conversation without messages")
+    whole = list(messages)
+    problem = ""
+    for form in (whole, _folded(whole), _joined(whole), _joined(_folded(whole))):
+        try:
+            text = _render(tokenizer, form, prompt=form[-1].role != "assistant")
+        except LuthierError as error:
+            problem = problem or str(error)
+            continue
+        if all(m.content.strip() in text for m in form if m.role == "system"):
+            return form
+    raise LuthierError(problem or "the tokenizer's chat template leaves the system message out")
+
+
+def _folded(messages: list[Message]) -> list[Message]:
+    """System texts put before the next words of the user."""
+    out: list[Message] = []
+    held: list[str] = []
+    for message in messages:
+        if message.role == "system":
+            held.append(message.content)
+        elif message.role == "user":
+            out.append(Message("user", "\n\n".join([*held, message.content])))
+            held = []
+        else:
+            out.append(message)
+    return [*out, Message("user", "\n\n".join(held))] if held else out
+
+
+def _joined(messages: list[Message]) -> list[Message]:
+    """Neighbours with the same role made one."""
+    out: list[Message] = []
+    for message in messages:
+        if out and out[-1].role == message.role:
+            out[-1] = Message(message.role, f"{out[-1].content}\n\n{message.content}")
+        else:
+            out.append(message)
+    return out
+
+
+def _render(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], prompt: bool = False) -> str:
+    if not tokenizer.chat_template:
+        return _plain(tokenizer, messages)
+    turns = [{"role": message.role, "content": message.content} for message in messages]
+    try:
+        return str(tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=prompt))
+    except Exception as error:  # a template is a program of somebody else's: it may raise anything
+        roles = ", ".join(message.role for message in messages)
+        raise LuthierError(f"the tokenizer's chat template refuses the roles ({roles}): {error}") from None
+
+
+def _plain(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message]) -> str:
+    """The wording for tokenizers without a chat template; what `encode_chat` documents."""
+    end = tokenizer.eos_token or "\n\n"
+    begin = tokenizer.bos_token
+    if begin is None or tokenizer("a")["input_ids"][0] != tokenizer.bos_token_id:
+        begin = ""
+    return str(begin) + "".join(m.content + (end if m.role == "assistant" else "\n\n") for m in messages)
+
+
+def _prompt(tokenizer: PreTrainedTokenizerBase, history: Sequence[Message]) -> str:
+    if history[-1].role == "assistant":
+        raise LuthierError("a prompt cannot end with the assistant's message: the answer is what follows it")
+    return _around(tokenizer, history)[0]
+
+
+def _around(tokenizer: PreTrainedTokenizerBase, history: Sequence[Message]) -> tuple[str, str]:
+    """What the template writes before an answer to `history` (with all the history), and after it."""
+    marked = _render(tokenizer, [*history, Message("assistant", _MARK)])
+    before, mark, after = marked.partition(_MARK)
+    if not mark or _MARK in after:
+        raise _hidden("it does not write the assistant's words exactly once")
+    prompt, plain = _render(tokenizer, history, prompt=True), _render(tokenizer, history)
+    if before.startswith(prompt):
+        # A template that ignores add_generation_prompt: the header that it writes before answers is the prompt.
+        ignored = prompt == plain and before[len(prompt) :].strip()
+        return (before.rstrip(" ") if ignored else prompt), after
+    common = _common(prompt, before)
+    if len(common) <= len(_common(prompt, plain)):
+        raise _hidden("an answer begins in another way than its generation prompt")
+    return common, after
+
+
+def _common(one: str, two: str) -> str:
+    """The longest text that both begin with."""
+    length = next((i for i, (a, b) in enumerate(zip(one, two, strict=False)) if a != b), min(len(one), len(two)))
+    return one[:length]
+
+
+def _turns(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message]) -> list[_Turn]:
+    """Every assistant turn that follows another message, rendered as the last one of its conversation."""
+    out = []
+    for i, message in enumerate(messages):
+        if message.role != "assistant" or i == 0:
+            continue
+        prompt, after = _around(tokenizer, messages[:i])
+        text = _render(tokenizer, messages[: i + 1])
+        if not text.startswith(prompt):
+            raise _hidden("an answer changes what stands before it")
+        out.append(_turn(tokenizer, text, len(prompt), after, last=i == len(messages) - 1))
+    return out
+
+
+def _turn(tokenizer: PreTrainedTokenizerBase, text: str, start: int, after: str, last: bool) -> _Turn:
+    """Where the answer that starts at `start` ends: behind the end-of-turn token that `after` begins with."""
+    known = text.endswith(after)  # else what follows an answer depends on its words: all of it is the answer's
+    content = len(text) - len(after) if known else len(text.rstrip())
+    if not text[start:content].strip():
+        raise _hidden("it leaves the answer out")
+    if not known:
+        return _Turn(text, start, content)
+    if closing := re.match(r"\s*\S+", after):
+        return _Turn(text, start, content + closing.end())
+    end = len(text[:content].rstrip())
+    if last and tokenizer.eos_token:
+        text = text[:end] + str(tokenizer.eos_token)
+        end = len(text)
+    return _Turn(text, start, end)
+
+
+def _hidden(why: str) -> LuthierError:
+    return LuthierError(
+        f"the tokenizer's chat template does not show which tokens are the assistant's: {why}. "
+        "Use a base model whose template does, or set another chat template in its tokenizer's folder"
+    )
+
+
+def _tokenise(
+    tokenizer: PreTrainedTokenizerBase, text: str, turns: Sequence[_Turn]
+) -> tuple[list[int], list[tuple[int, int]]]:
+    """Ids and the stretch of text of each: tokenised as a whole but for cuts where a border would not hold."""
+    cuts: list[int] = []
+    ids, spans = _pieces(tokenizer, text, cuts)
+    for turn in sorted(turns, key=lambda turn: turn.start):
+        # Comparing ids finds more than straddling: GPT-2's rules split "\n\n" before a word, but not at the end.
+        before = _pieces(tokenizer, text[: turn.start], cuts)[0]
+        if ids[: len(before)] != before:
+            cuts.append(turn.start)
+            ids, spans = _pieces(tokenizer, text, cuts)
+        if any(start < turn.end < end and not text[turn.end : end].isspace() for start, end in spans):
+            cuts.append(turn.end)
+            ids, spans = _pieces(tokenizer, text, cuts)
+    # An end-of-turn token that swallows the line end after it (Phi-3's do) ends where the answer does.
+    ends = [turn.end for turn in turns]
+    return ids, [(start, next((e for e in ends if start < e < end), end)) for start, end in spans]
+
+
+def _pieces(
+    tokenizer: PreTrainedTokenizerBase, text: str, cuts: Sequence[int]
+) -> tuple[list[int], list[tuple[int, int]]]:
+    ids: list[int] = []
+    spans: list[tuple[int, int]] = []
+    for begin, stop in pairwise([0, *cuts, len(text)]):
+        try:
+            # The template has written the special tokens: adding them here would double the first.
+            out: Any = tokenizer(text[begin:stop], add_special_tokens=False, return_offsets_mapping=True, verbose=False)
+        except NotImplementedError:
+            raise LuthierError("the tokenizer does not say where its tokens stand: a fast one is needed") from None
+        ids += out["input_ids"]
+        at = begin
+        for start, end in out["offset_mapping"]:
+            # Byte-level tokenizers leave leading spaces out of a token's offsets: give them back to the token.
+            first, last = start + begin, end + begin
+            spans.append((at if first > at and text[at:first].isspace() else first, last))
+            at = max(at, last)
+    return ids, spans

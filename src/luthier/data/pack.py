@@ -1,0 +1,67 @@
+"""Tokenised examples and the batches made of them: sequences end to end, no padding."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from luthier.protocols import Batch
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class Example:
+    """One sequence: its token ids, and at `where` (places in it) what a head should say there (`targets`)."""
+
+    row: int
+    ids: tuple[int, ...]
+    where: tuple[int, ...]
+    targets: tuple[int, ...]
+
+
+def next_token(row: int, ids: Sequence[int], answer: Sequence[bool], max_length: int) -> Example:
+    """An example whose loss is on the tokens marked in `answer`: each is predicted at the place before it."""
+    ids = ids[:max_length]
+    learned = [i for i in range(1, len(ids)) if answer[i]]
+    return Example(row, tuple(ids), tuple(i - 1 for i in learned), tuple(ids[i] for i in learned))
+
+
+def pack(examples: Sequence[Example], weights: Mapping[str, float], device: str | torch.device = "cpu") -> Batch:
+    """Lay the examples end to end; positions restart with each."""
+    import torch
+
+    ids = [t for e in examples for t in e.ids]
+    starts, at = [], 0
+    for e in examples:
+        starts.append(at)
+        at += len(e.ids)
+
+    def whole(values: Iterable[int]) -> torch.Tensor:
+        return torch.tensor(list(values), dtype=torch.long, device=device)
+
+    return Batch(
+        ids=whole(ids),
+        positions=whole(p for e in examples for p in range(len(e.ids))),
+        segments=tuple(len(e.ids) for e in examples),
+        where=whole(s + w for s, e in zip(starts, examples, strict=True) for w in e.where),
+        targets=whole(t for e in examples for t in e.targets),
+        rows=tuple(e.row for e in examples),
+        spans=tuple(len(e.where) for e in examples),
+        weights=dict(weights),
+    )
+
+
+def micro_batches(examples: Sequence[Example], limit: int) -> list[list[Example]]:
+    """Cut a step's examples into runs of at most `limit` tokens (one longer example stands alone)."""
+    out: list[list[Example]] = []
+    size = 0
+    for e in examples:
+        if not out or size + len(e.ids) > limit:
+            out.append([])
+            size = 0
+        out[-1].append(e)
+        size += len(e.ids)
+    return out

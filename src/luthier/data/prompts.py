@@ -1,0 +1,95 @@
+"""Wordings: how a text becomes a prompt for a causal model, and how an answer follows it.
+
+Three wordings a task. `zero_shot` picks among them by validation; everything else starts from the first.
+A template is plain text with `{input}` (and `{labels}`); braces in the user's own text are left alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from luthier.protocols import Labelled, Message, Prompt, Record
+
+
+@dataclass(frozen=True)
+class Template:
+    """A wording. chat: it is one user turn for the chat template; else plain text that the answer continues."""
+
+    name: str
+    text: str
+    chat: bool
+
+    def fill(self, text: str, labels: Sequence[str]) -> str:
+        """The wording with its places filled, in one pass."""
+        before, _, after = self.text.partition("{input}")
+        names = ", ".join(labels)
+        return before.replace("{labels}", names) + text + after.replace("{labels}", names)
+
+    @property
+    def gap(self) -> str:
+        """What stands between a plain prompt and its answer."""
+        return "" if self.chat else " "
+
+
+CLASSIFY = (
+    Template("plain", "{input}\nCategory:", chat=False),
+    Template("options", "Options: {labels}\n\nText: {input}\nCategory:", chat=False),
+    Template("classify", "Classify the text as one of: {labels}.\n\nText: {input}", chat=True),
+)
+GENERATE = (
+    Template("chat", "{input}", chat=True),
+    Template("only", "{input}\n\nReply with the answer only, nothing else.", chat=True),
+    Template("plain", "{input}\nAnswer:", chat=False),
+)
+
+
+def templates(labels: Sequence[str]) -> tuple[Template, ...]:
+    """The wordings for a classification task, or for generation where there are no labels."""
+    return CLASSIFY if labels else GENERATE
+
+
+def question_and_answer(record: Record) -> tuple[str, str]:
+    """What the model is given and what it should say: the last user turn and the last assistant turn of a chat."""
+    if isinstance(record, Labelled):
+        return record.text, record.label
+    return next(m.content for m in reversed(record.messages) if m.role == "user"), record.messages[-1].content
+
+
+def compose(
+    template: Template, text: Prompt, labels: Sequence[str], shots: Sequence[Record]
+) -> str | tuple[Message, ...]:
+    """The prompt for one text: a conversation for a chat wording, plain text otherwise; worked examples first."""
+    if not isinstance(text, str):
+        return _conversation(template, tuple(text), labels, shots)
+    if template.chat:
+        return _conversation(template, (Message("user", text),), labels, shots)
+    worked = [question_and_answer(s) for s in shots]
+    parts = [f"{template.fill(q, labels)}{template.gap}{a}\n\n" for q, a in worked]
+    return "".join(parts) + template.fill(text, labels)
+
+
+def _conversation(
+    template: Template, messages: tuple[Message, ...], labels: Sequence[str], shots: Sequence[Record]
+) -> str | tuple[Message, ...]:
+    if not template.chat:
+        text = "\n\n".join(m.content for m in messages)
+        return compose(template, text, labels, shots)
+    system = 1 if messages and messages[0].role == "system" else 0
+    out, rest = list(messages[:system]), list(messages[system:])
+    for question, answer in map(question_and_answer, shots):
+        out += [Message("user", template.fill(question, labels)), Message("assistant", answer)]
+    last = max((i for i, m in enumerate(rest) if m.role == "user"), default=None)
+    if last is not None:
+        rest[last] = Message("user", template.fill(rest[last].content, labels))
+    return (*out, *rest)
+
+
+def prompt_of(record: Record) -> Prompt:
+    """What a record asks, without its answer."""
+    return record.text if isinstance(record, Labelled) else record.messages[:-1]
+
+
+def answer_of(record: Record) -> str:
+    """What a record answers."""
+    return record.label if isinstance(record, Labelled) else record.messages[-1].content

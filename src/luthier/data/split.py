@@ -1,0 +1,165 @@
+"""Train, validation and test: stratified by label, duplicates kept together, the same in every process.
+
+A row's place depends on the seed and on its own text, not on where it stands in the file, and each part comes in a
+random order, so that the first rows of a part are a fair sample of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+
+from luthier.data.read import Table
+from luthier.errors import LuthierError
+from luthier.protocols import Labelled, Record, Split
+
+MIN_ROWS = 10
+WITH_TEST: Mapping[str, float] = {"train": 0.8, "validation": 0.2}
+WITHOUT_TEST: Mapping[str, float] = {"train": 0.6, "validation": 0.2, "test": 0.2}
+
+
+def make_split(
+    table: Table,
+    test: Table | None = None,
+    *,
+    seed: int = 0,
+    limit: int | None = None,
+    limit_test: int | None = None,
+) -> tuple[Split, list[str]]:
+    """Split a table, and say in sentences what the user should know about it.
+
+    With `test`: 80/20 train and validation, and rows of the table that also stand in the test file are left out.
+    Without: 60/20/20.
+    limit: that many random rows of the table, stratified, before splitting; limit_test: the same for the test rows.
+    `Split.labels` are those of the training part. Raises LuthierError for fewer than 10 rows, an empty part, two tasks
+    or a single label.
+    """
+    for name, value in (("--limit", limit), ("--limit-test", limit_test)):
+        if value is not None and value < 1:
+            raise LuthierError(f"{name} {value}: it must be at least 1")
+    notes: list[str] = []
+    records = list(table.records)
+    parts: dict[str, list[Record]] = {}
+    shares = WITHOUT_TEST
+    if test is not None:
+        if test.task != table.task:
+            raise LuthierError(f"{table.path} is for {table.task}, but {test.path} is for {test.task}")
+        shares = WITH_TEST
+        parts["test"] = _sample(list(test.records), limit_test, seed)
+        records = _without(records, test.records, notes)
+        if not records:
+            raise LuthierError(f"every row of {table.path} also stands in {test.path}: nothing is left to train on")
+    records = _sample(records, limit, seed)
+    if len(records) < MIN_ROWS:
+        raise LuthierError(f"{table.path}: {len(records)} rows to train on are too few: at least {MIN_ROWS} are needed")
+    parts.update(_divide(records, shares, seed, notes))
+    if test is None and limit_test is not None:
+        parts["test"] = _sample(parts["test"], limit_test, seed)
+    for name in ("train", "validation", "test"):
+        if not parts[name]:
+            sizes = ", ".join(f"{part} {len(rows)}" for part, rows in parts.items())
+            raise LuthierError(f"{table.path}: the {name} part is empty ({sizes}): more distinct rows are needed")
+    labels = _labels(table, parts, notes) if table.task == "classification" else ()
+    whole = {name: tuple(rows) for name, rows in parts.items()}
+    return Split(table.task, whole["train"], whole["validation"], whole["test"], labels), notes
+
+
+def same(record: Record) -> str:
+    """What two records share when one is a duplicate of the other: the text, or what the user says in a chat.
+
+    Case, width (NFKC) and the amount of white space make no difference; the label or the answer is not looked at.
+    """
+    texts = [record.text] if isinstance(record, Labelled) else [m.content for m in record.messages if m.role == "user"]
+    return "\x1e".join(" ".join(unicodedata.normalize("NFKC", text).casefold().split()) for text in texts)
+
+
+def _rank(key: str, seed: int) -> bytes:
+    """A random number that is the same in every process, on every machine and for every order of the file."""
+    return hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=16, salt=str(seed).encode()[:16]).digest()
+
+
+def _stratum(record: Record) -> str:
+    return record.label if isinstance(record, Labelled) else ""
+
+
+def _shuffled(records: Sequence[Record], seed: int) -> list[Record]:
+    return sorted(records, key=lambda record: (_rank(same(record), seed), _stratum(record)))
+
+
+def _sample(records: list[Record], limit: int | None, seed: int) -> list[Record]:
+    """At most `limit` random records, each label with its share: largest remainders, a label with none yet first."""
+    order = _shuffled(records, seed)
+    if limit is None or limit >= len(records):
+        return order
+    counts = Counter(map(_stratum, records))
+    exact = {label: limit * n / len(records) for label, n in counts.items()}
+    quota = {label: int(value) for label, value in exact.items()}
+    first = sorted(counts, key=lambda label: (quota[label] > 0, quota[label] - exact[label], label))
+    for label in first[: limit - sum(quota.values())]:
+        quota[label] += 1
+    taken: Counter[str] = Counter()
+    out = []
+    for record in order:
+        label = _stratum(record)
+        if taken[label] < quota[label]:
+            taken[label] += 1
+            out.append(record)
+    return out
+
+
+def _without(records: list[Record], test: Sequence[Record], notes: list[str]) -> list[Record]:
+    held = {same(record) for record in test}
+    kept = [record for record in records if same(record) not in held]
+    if gone := len(records) - len(kept):
+        verb = "row also stands" if gone == 1 else "rows also stand"
+        notes.append(f"{gone} training {verb} in the test file and {'was' if gone == 1 else 'were'} left out.")
+    return kept
+
+
+def _divide(records: list[Record], shares: Mapping[str, float], seed: int, notes: list[str]) -> dict[str, list[Record]]:
+    """Each group of duplicates goes where its label and the whole lack most; a label's first group goes to train."""
+    groups: defaultdict[str, list[Record]] = defaultdict(list)
+    for record in records:
+        groups[same(record)].append(record)
+    if extra := len(records) - len(groups):
+        notes.append(
+            f"{extra} {'row is a duplicate' if extra == 1 else 'rows are duplicates'} of others; "
+            "duplicates stay in the same part."
+        )
+    mixed = sum(len(set(map(_stratum, group))) > 1 for group in groups.values())
+    if mixed:
+        notes.append(f"{mixed} {'text has' if mixed == 1 else 'texts have'} more than one label in the data.")
+    order = sorted(groups, key=lambda key: (_stratum(groups[key][0]), _rank(key, seed)))
+    total: Counter[str] = Counter()
+    within: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    parts: dict[str, list[Record]] = {name: [] for name in shares}
+    for key in order:
+        group = groups[key]
+        own = within[_stratum(group[0])]
+        seen, mine = total.total() + len(group), own.total() + len(group)
+        lack = {name: share * (seen + mine) - total[name] - own[name] for name, share in shares.items()}
+        chosen = max(shares, key=lambda name: lack[name]) if own else "train"
+        parts[chosen].extend(group)
+        total[chosen] += len(group)
+        own[chosen] += len(group)
+    return {name: _shuffled(rows, seed) for name, rows in parts.items()}
+
+
+def _labels(table: Table, parts: Mapping[str, Sequence[Record]], notes: list[str]) -> tuple[str, ...]:
+    counts = Counter(map(_stratum, parts["train"]))
+    if len(counts) < 2:
+        raise LuthierError(f'{table.path}: all training rows have the label "{next(iter(counts))}": two are needed')
+    for name in ("validation", "test"):
+        unknown = Counter(label for label in map(_stratum, parts[name]) if label not in counts)
+        if unknown:
+            named = ", ".join(f'"{label}"' for label in sorted(unknown)[:10])
+            notes.append(
+                f"{unknown.total()} {name} rows have labels that no training row has ({named}): "
+                "no method can get them right."
+            )
+    if rare := sorted(label for label, n in counts.items() if n < 2):
+        named = ", ".join(f'"{label}"' for label in rare[:10])
+        notes.append(f"{len(rare)} {'label has' if len(rare) == 1 else 'labels have'} one training row only: {named}.")
+    return tuple(sorted(counts))

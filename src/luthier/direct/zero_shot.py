@@ -1,0 +1,39 @@
+"""Instruction only: the best of three wordings by validation.
+
+The row every other method is measured against. Its one choice, the wording, is made on the validation rows, as the
+others choose their learning rate there. Source: Radford et al. 2019; Brown et al. 2020.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from luthier.data.prompts import templates
+from luthier.evals.wording import best_wording, load_wording
+from luthier.protocols import Direct, Run, Split
+
+if TYPE_CHECKING:
+    from luthier.models.causal import CausalLM
+
+extras = ()
+
+
+@dataclass(frozen=True)
+class ZeroShot(Direct):
+    """validation: at most this many validation rows judge the wordings."""
+
+    validation: int = 64
+
+    seeded: ClassVar[bool] = False
+
+    def adapt(self, lm: CausalLM, data: Split, run: Run) -> CausalLM:
+        choices = [lm.worded(t, data.labels) for t in templates(data.labels)]
+        return best_wording(choices, data, self.validation)
+
+    def load(self, folder: Path, lm: CausalLM) -> CausalLM:
+        return load_wording(folder, lm)
+
+
+METHOD = ZeroShot

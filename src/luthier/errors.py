@@ -1,0 +1,5 @@
+"""The one exception that is meant for the person at the keyboard."""
+
+
+class LuthierError(Exception):
+    """Says what is wrong, where (file, line, key), and what to do; the command line prints it without a traceback."""

@@ -1,0 +1,1 @@
+"""How good an adapted model is: classification, generation, forgetting."""

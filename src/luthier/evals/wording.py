@@ -1,0 +1,27 @@
+"""Choosing among wordings by validation: shared by the methods that only word the question."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from luthier.evals.task import evaluate
+from luthier.files import read_json
+from luthier.protocols import Split
+
+if TYPE_CHECKING:
+    from luthier.models.causal import CausalLM
+
+
+def best_wording(choices: Sequence[CausalLM], data: Split, rows: int) -> CausalLM:
+    """The choice with the best score on at most `rows` validation rows; the first of equals."""
+    judged = data.validation[:rows]
+    if len(choices) == 1 or not judged:
+        return choices[0]
+    return max(choices, key=lambda lm: evaluate(lm, data, judged).score)
+
+
+def load_wording(folder: Path, lm: CausalLM) -> CausalLM:
+    """What `CausalLM.save` wrote for a method that only words the question."""
+    return lm.restore(read_json(folder / "luthier.json"))

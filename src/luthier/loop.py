@@ -1,0 +1,267 @@
+"""The only training loop: any patch, any objective.
+
+    rows -> examples -> steps of `batch` rows -> micro-batches packed end to end -> named sums -> one optimiser step
+
+The budget is counted in tokens that go through the model, so methods are compared at equal work. A step that would
+exceed the budget is not begun. Everything that decides the next step (weights, optimiser, place in the data, random
+state) is in one checkpoint file, so a killed run resumes bit for bit on the same number of CPU threads.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from luthier.data.pack import Example, micro_batches, pack
+from luthier.errors import LuthierError
+from luthier.files import write_tensors
+from luthier.metrics import MetricsFile
+from luthier.models.trunk import make_trunk
+from luthier.protocols import Batch, Objective, Outputs, ParamGroup, Patch, Rng, resolve
+
+if TYPE_CHECKING:
+    from luthier.models.causal import CausalLM
+
+
+@dataclass(frozen=True)
+class Training:
+    """How long and how fast. tokens: the budget; epochs ends earlier when it is given; micro_tokens bounds memory."""
+
+    tokens: int = 100_000
+    epochs: float | None = None
+    batch: int = 8
+    learning_rate: float = 3e-4
+    warmup: float = 0.05
+    clip: float = 1.0
+    micro_tokens: int = 4096
+    checkpoint_seconds: float = 60.0
+
+
+@dataclass
+class Report:
+    """What a step tells: shown by the progress bar and written to metrics.jsonl."""
+
+    step: int
+    tokens: int
+    loss: float
+    learning_rate: float
+    grad_norm: float
+    tokens_per_second: float
+    progress: float
+
+
+@dataclass
+class Trained:
+    """What a finished loop gives back."""
+
+    steps: int = 0
+    tokens: int = 0
+    seconds: float = 0.0
+    loss: float = math.nan
+
+
+class Loop:
+    """One training run of a patch that is already attached; `run()` trains to the end, from a checkpoint if any."""
+
+    def __init__(
+        self, lm: CausalLM, patch: Patch, objective: Objective, groups: Sequence[ParamGroup],
+        examples: Sequence[Example], training: Training, seed: int, folder: Path | None = None,
+        say: Callable[[Report], None] | None = None,
+    ) -> None:  # fmt: skip
+        if not examples:
+            raise LuthierError("nothing to learn from: no row has a token that carries loss within max_length")
+        self.lm, self.patch, self.objective, self.examples = lm, patch, objective, list(examples)
+        self.training, self.folder, self.say = training, folder, say
+        self.params: dict[str, nn.Parameter] = {}
+        self.optimizer = self._optimizer(groups)
+        self.rng = Rng(seed)
+        self.done = Trained()
+        self.finished = False
+        self.trunk = make_trunk(lm, patch.cut(lm), self.examples)
+        self.limit = self._limit()
+        torch.manual_seed(seed)
+
+    def _optimizer(self, groups: Sequence[ParamGroup]) -> torch.optim.AdamW:
+        settings: list[dict[str, Any]] = []
+        for group, params in resolve(self.lm.model, groups):
+            if not params:
+                continue
+            for name, p in zip(group.names, params, strict=True):
+                p.requires_grad_(True)
+                self.params[name] = p
+            settings.append({"params": params, "scale": group.lr_scale, "weight_decay": group.weight_decay})
+        if not settings:
+            raise LuthierError("nothing to train: the patch and the objective name no parameter")
+        return torch.optim.AdamW(settings, lr=self.training.learning_rate, fused=True)
+
+    def _limit(self) -> int:
+        if self.training.epochs is None:
+            return self.training.tokens
+        return min(self.training.tokens, math.ceil(self.training.epochs * sum(len(e.ids) for e in self.examples)))
+
+    def run(self) -> Trained:
+        """Train until the budget is spent; raises LuthierError when the loss is not finite."""
+        self._resume()
+        metrics = MetricsFile(self.folder / "metrics.jsonl", self.done.steps) if self.folder else None
+        saved, cost = time.monotonic(), 0.0
+        steps = self._steps()
+        begin, seconds_before, tokens_before = time.monotonic(), self.done.seconds, self.done.tokens
+        try:
+            while not self.finished and (chosen := next(steps, None)) is not None:
+                report = self._step(chosen)
+                elapsed = time.monotonic() - begin
+                self.done.seconds = seconds_before + elapsed
+                report.tokens_per_second = (self.done.tokens - tokens_before) / max(elapsed, 1e-9)
+                if metrics:
+                    metrics.add(report)
+                if self.say:
+                    self.say(report)
+                if self.folder and time.monotonic() - saved > max(self.training.checkpoint_seconds, 20 * cost):
+                    start = time.monotonic()
+                    self.save()
+                    saved, cost = time.monotonic(), time.monotonic() - start
+        finally:
+            if metrics:
+                metrics.close()
+        if not self.done.steps:
+            first = sum(len(e.ids) for e in self.examples[: self.training.batch])
+            raise LuthierError(
+                f"the budget of {self.limit} tokens does not hold one batch of {self.training.batch} rows "
+                f"(about {first} tokens): raise the budget or lower training.batch"
+            )
+        self.finished = True
+        return self.done
+
+    def _steps(self) -> Iterator[list[int]]:
+        """Rows of each step while the budget holds them; the generator has advanced `rng` when it yields."""
+        for rows in self.objective.batches(self.examples, self.training.batch, self.rng):
+            if self.done.tokens + sum(len(self.examples[i].ids) for i in rows) > self.limit:
+                return
+            yield rows
+
+    def _rate(self) -> float:
+        """Linear warm-up, then cosine to a tenth, by the share of the budget that is spent."""
+        share, warm = self.done.tokens / self.limit, self.training.warmup
+        if share < warm:
+            # half a step in, so that the first step is not wasted at zero
+            return self.training.learning_rate * max(share / warm, 0.1)
+        turn = (share - warm) / max(1 - warm, 1e-9)
+        return self.training.learning_rate * (0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * min(turn, 1.0))))
+
+    def hidden(self, batch: Batch) -> Tensor:
+        """Hidden states (N, d) where the objective reads them."""
+        if self.trunk:
+            return self.trunk.hidden(batch)
+        return self.lm.hidden(batch.ids, batch.positions, batch.segments)[batch.where]
+
+    def backward(self, rows: Sequence[int]) -> float:
+        """Gradients of one step over these rows, micro-batch by micro-batch; gives the loss."""
+        examples = [self.examples[i] for i in rows]
+        weights, total = self.objective.weights(examples), 0.0
+        for part in micro_batches(examples, self.training.micro_tokens):
+            batch = pack(part, weights, self.lm.device)
+            named = self.objective.loss(Outputs(self.hidden(batch), self.lm), batch)
+            loss = torch.stack([value / weights[name] for name, value in named.items()]).sum()
+            loss.backward()
+            total += float(loss.detach())
+        penalty = self.patch.penalty(self.lm)
+        if penalty is not None:
+            penalty.backward()
+            total += float(penalty.detach())
+        return total
+
+    def _step(self, rows: Sequence[int]) -> Report:
+        rate = self._rate()
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate * group["scale"]
+        loss = self.backward(rows)
+        norm = float(nn.utils.clip_grad_norm_(self.params.values(), self.training.clip or math.inf))
+        if not (math.isfinite(loss) and math.isfinite(norm)):
+            self._not_finite(rows, loss, norm)
+        self.patch.before_step(self.lm, self.done.tokens / self.limit)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.done.steps += 1
+        self.done.tokens += sum(len(self.examples[i].ids) for i in rows)
+        self.done.loss = loss
+        return Report(self.done.steps, self.done.tokens, loss, rate, norm, 0.0, self.done.tokens / self.limit)
+
+    def _not_finite(self, rows: Sequence[int], loss: float, norm: float) -> None:
+        """Stop before the weights are touched, naming the rows; the weights as they are become the checkpoint."""
+        self.optimizer.zero_grad(set_to_none=True)
+        bad = []
+        for i in rows:
+            value = self.backward([i])
+            finite = all(p.grad is None or bool(torch.isfinite(p.grad).all()) for p in self.params.values())
+            if not (math.isfinite(value) and finite):
+                bad.append(self.examples[i].row)
+            self.optimizer.zero_grad(set_to_none=True)
+        where = ", ".join(map(str, bad or [self.examples[i].row for i in rows]))
+        kept = ""
+        if self.folder:
+            self.rng.at -= len(rows)
+            self.save()
+            kept = f"; the weights before this step are kept in {self.folder / 'checkpoint'}"
+        raise LuthierError(
+            f"step {self.done.steps + 1}: the loss is {loss} and the gradient norm {norm}; training rows {where} "
+            f"(counted from 0) did it{kept}. Lower training.learning_rate, or look at these rows"
+        )
+
+    # -- checkpoints ---------------------------------------------------------------------------------------------
+
+    def save(self) -> None:
+        """One safetensors file with everything that exact resume needs."""
+        if self.folder is None:
+            return
+        tensors: dict[str, Tensor] = {f"param.{n}": p for n, p in self.params.items()}
+        for name, p in self.params.items():
+            for key, value in self.optimizer.state.get(p, {}).items():
+                tensors[f"adam.{key}.{name}"] = value
+        tensors["random"] = torch.get_rng_state()
+        state = {
+            "done": self.done.__dict__,
+            "rng": [self.rng.seed, self.rng.epoch, self.rng.at],
+            "patch": self.patch.state(),
+            "limit": self.limit,
+        }
+        write_tensors(self.folder / "checkpoint" / "state.safetensors", tensors, {"luthier": json.dumps(state)})
+
+    def _resume(self) -> None:
+        path = self.folder / "checkpoint" / "state.safetensors" if self.folder else None
+        if path is None or not path.exists():
+            return
+        from safetensors import safe_open
+
+        with safe_open(path, "pt") as file:
+            state = json.loads(file.metadata()["luthier"])
+            if state["limit"] != self.limit or {f"param.{n}" for n in self.params} - set(file.keys()):
+                raise LuthierError(f"{path} belongs to another recipe: give this run another folder, or remove it")
+            for name, p in self.params.items():
+                p.data.copy_(file.get_tensor(f"param.{name}"))
+            for key in [k for k in file.keys() if k.startswith("adam.")]:  # noqa: SIM118
+                _, slot, name = key.split(".", 2)
+                self.optimizer.state[self.params[name]][slot] = file.get_tensor(key).to(self.params[name].device)
+            torch.set_rng_state(file.get_tensor("random"))
+        self.done = Trained(**state["done"])
+        self.rng = Rng(*state["rng"])
+        self.patch.load_state(state["patch"])
+
+    @torch.no_grad()
+    def evaluate(self, examples: Sequence[Example]) -> float:
+        """Mean loss over examples that were encoded the same way, in nats per weighted item."""
+        weights, total = self.objective.weights(examples), 0.0
+        for part in micro_batches(examples, self.training.micro_tokens):
+            batch = pack(part, weights, self.lm.device)
+            hidden = self.lm.hidden(batch.ids, batch.positions, batch.segments)[batch.where]
+            total += sum(
+                float(v) / weights[n] for n, v in self.objective.loss(Outputs(hidden, self.lm), batch).items()
+            )
+        return total

@@ -1,0 +1,98 @@
+"""What the machine does well, measured, and how much memory this process has used."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+
+def threads(wanted: int | None = None) -> int:
+    """Set the number of CPU threads (the cores this process may use, unless given) and give it."""
+    import torch
+
+    count = wanted or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else wanted or os.cpu_count()
+    torch.set_num_threads(int(count or 1))
+    return torch.get_num_threads()
+
+
+def device() -> str:
+    """Where models run: the first GPU, or the CPU."""
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _rate(dtype: Any, where: str) -> float:
+    """Matrix-product rate in GFLOP/s, best of three short tries."""
+    import torch
+
+    n = 4096 if where == "cuda" else 512
+    a = torch.randn(n, n).to(where, dtype)
+    best = 0.0
+    for _ in range(4):  # the first one warms up
+        start = time.perf_counter()
+        a @ a
+        if where == "cuda":
+            torch.cuda.synchronize()
+        best = max(best, 2 * n**3 / (time.perf_counter() - start) / 1e9)
+    return best
+
+
+def pick_dtype(wanted: str = "auto") -> str:
+    """float32 or bfloat16: bfloat16 only where its products are measured to be clearly faster here."""
+    import torch
+
+    if wanted != "auto":
+        return wanted
+    where = device()
+    return "bfloat16" if _rate(torch.bfloat16, where) > 1.5 * _rate(torch.float32, where) else "float32"
+
+
+def reset_peak_memory() -> None:
+    """Start counting the peak anew (Linux: the process's high-water mark; CUDA: the allocator's)."""
+    import contextlib
+
+    import torch
+
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+
+
+def peak_memory() -> int:
+    """Bytes: the process's peak resident memory since the last reset, plus the GPU allocator's peak."""
+    import torch
+
+    gpu = torch.cuda.max_memory_allocated() if torch.cuda.is_available() else 0
+    try:
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024 + gpu
+    except OSError:
+        pass
+    import resource
+
+    unit = 1 if platform.system() == "Darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit + gpu
+
+
+def environment() -> dict[str, str]:
+    """Versions and machine, for `environment.json`; no names, no paths."""
+    out = {"python": platform.python_version(), "system": f"{platform.system()} {platform.machine()}"}
+    for name in ("luthier", "torch", "transformers", "tokenizers", "scikit-learn", "sacrebleu", "numpy"):
+        try:
+            out[name] = version(name)
+        except PackageNotFoundError:
+            out[name] = "not installed"
+    out["cores"] = str(os.cpu_count())
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        out["processor"] = next(x.split(":", 1)[1].strip() for x in lines if x.startswith("model name"))
+    except (OSError, StopIteration):
+        out["processor"] = platform.processor()
+    return out

@@ -1,0 +1,40 @@
+"""metrics.jsonl: one line a step, without doubles after a resume."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+
+def read_metrics(path: Path) -> list[dict[str, Any]]:
+    """Whole lines of a metrics file; a last line that a kill cut short is left out."""
+    out: list[dict[str, Any]] = []
+    if path.exists():
+        for line in path.read_text(encoding="utf-8").splitlines():
+            try:
+                out.append(json.loads(line))
+            except ValueError:
+                break
+    return out
+
+
+class MetricsFile:
+    """Appends reports; opened at a step, it forgets what a killed run had written beyond it."""
+
+    def __init__(self, path: Path, step: int) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        kept = [m for m in read_metrics(path) if m["step"] <= step]
+        path.write_text("".join(json.dumps(m) + "\n" for m in kept), encoding="utf-8")
+        self._file = path.open("a", encoding="utf-8")
+
+    def add(self, report: Any) -> None:
+        """Write one report as a line."""
+        values = {k: v if not isinstance(v, float) or math.isfinite(v) else None for k, v in vars(report).items()}
+        self._file.write(json.dumps(values) + "\n")
+        self._file.flush()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()

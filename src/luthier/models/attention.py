@@ -1,0 +1,120 @@
+"""Attention over sequences laid end to end: registered with transformers as the implementation named "luthier".
+
+A forward pass carries a *layout* (keyword `layout=`, handed down to every attention module), which knows which keys a
+query may see. `Packed` serves training and scoring: segments without padding and without a mask tensor, optionally
+behind a prefix whose keys and values were computed once. `Decode` serves generation: one new token a row against
+buffers of keys and values. Both keep grouped-query heads grouped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+KeysValues = dict[int, tuple[Tensor, Tensor]]  # layer -> keys and values, (1, kv_heads, tokens, head_dim)
+
+
+class Layout(Protocol):
+    """Who may look at whom in one forward pass."""
+
+    def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor, scale: float | None, window: int | None) -> Tensor:
+        """q: (B, heads, T, head_dim), k and v: (B, kv_heads, T, head_dim); gives (B, heads, T, head_dim)."""
+        ...
+
+
+@dataclass
+class Packed:
+    """Segments of one row of T tokens; each sees the shared `prefix`, and itself causally unless `masks` says else.
+
+    masks: per segment None (causal) or (n, n) bool, True where the key is seen. record: filled with every layer's
+    keys and values when it is a dictionary.
+    """
+
+    segments: Sequence[int]
+    masks: Sequence[Tensor | None] | None = None
+    prefix: KeysValues | None = None
+    record: KeysValues | None = None
+    _ready: dict[tuple[int, int | None], Tensor | None] = field(default_factory=dict)
+
+    def _mask(self, index: int, n: int, past: int, window: int | None, device: torch.device) -> Tensor | None:
+        own = self.masks[index] if self.masks is not None else None
+        narrow = window is not None and n + past > window
+        if own is None and not past and not narrow:
+            return None
+        key = (index if own is not None else -n, window if narrow else None)
+        if key not in self._ready:  # the same for every layer
+            own = torch.ones(n, n, dtype=torch.bool, device=device).tril() if own is None else own
+            mask = torch.cat([torch.ones(n, past, dtype=torch.bool, device=device), own], 1)
+            if narrow and window is not None:
+                at = torch.arange(n + past, device=device)
+                mask &= at[past:, None] - at[None, :] < window
+            self._ready[key] = mask
+        return self._ready[key]
+
+    def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor, scale: float | None, window: int | None) -> Tensor:
+        if self.record is not None:
+            self.record[layer] = (k, v)
+        lengths, out = list(self.segments), []
+        for i, (a, b, c) in enumerate(zip(q.split(lengths, 2), k.split(lengths, 2), v.split(lengths, 2), strict=True)):
+            past = 0
+            if self.prefix is not None:
+                pk, pv = self.prefix[layer]
+                past = pk.shape[2]
+                b, c = torch.cat([pk, b], 2), torch.cat([pv, c], 2)
+            mask = self._mask(i, a.shape[2], past, window, q.device)
+            out.append(
+                F.scaled_dot_product_attention(
+                    a, b, c, attn_mask=mask, is_causal=mask is None, scale=scale, enable_gqa=a.shape[1] != b.shape[1]
+                )
+            )
+        return out[0] if len(out) == 1 else torch.cat(out, 2)
+
+
+@dataclass
+class Decode:
+    """One new token for each of B rows; keys and values live in buffers (B, kv_heads, capacity, head_dim) a layer.
+
+    lengths: (B,) how many places of each row are filled before this step.
+    """
+
+    keys: list[Tensor]
+    values: list[Tensor]
+    lengths: Tensor
+
+    def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor, scale: float | None, window: int | None) -> Tensor:
+        rows = torch.arange(len(q), device=q.device)
+        self.keys[layer][rows, :, self.lengths] = k[:, :, 0]
+        self.values[layer][rows, :, self.lengths] = v[:, :, 0]
+        used = int(self.lengths.max()) + 1
+        at = torch.arange(used, device=q.device)
+        mask = at[None] <= self.lengths[:, None]
+        if window is not None:
+            mask &= at[None] > self.lengths[:, None] - window
+        kv_heads = k.shape[1]
+        grouped = q.view(len(q), kv_heads, -1, q.shape[-1])  # a key-value head's queries stand as one short sequence
+        keys, values = self.keys[layer][:, :, :used], self.values[layer][:, :, :used]
+        out = F.scaled_dot_product_attention(grouped, keys, values, attn_mask=mask[:, None, None], scale=scale)
+        return out.reshape(q.shape)
+
+
+def _attention(
+    module: Any, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **options: Any
+) -> tuple[Tensor, None]:
+    layout: Layout = options["layout"]
+    out = layout.attend(
+        module.layer_idx, query, key, value, options.get("scaling"), options.get("sliding_window") or None
+    )
+    return out.transpose(1, 2), None
+
+
+def register() -> str:
+    """Make the implementation known to transformers; gives its name. No mask function: no mask is ever built."""
+    from transformers import AttentionInterface
+
+    AttentionInterface.register("luthier", _attention)
+    return "luthier"

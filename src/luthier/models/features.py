@@ -1,0 +1,83 @@
+"""Frozen hidden states as features: pooled per text at several depths, cached on disk by content."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from luthier.files import write_tensors
+from luthier.models.score import TOKENS
+
+if TYPE_CHECKING:
+    from luthier.models.causal import CausalLM
+
+POOLINGS = ("mean", "last")
+MAX_TOKENS = 512  # of one text
+
+
+def depths(count: int) -> list[int]:
+    """Blocks after which features are read: a third, a half, two thirds, five sixths and the whole of the model."""
+    return sorted({max(1, round(count * share)) for share in (1 / 3, 1 / 2, 2 / 3, 5 / 6, 1)})
+
+
+def features(lm: CausalLM, texts: Sequence[str], cache: Path) -> dict[str, Tensor]:
+    """Tensors "depth.pooling" of shape (N, d); a second call with the same texts does no forward pass."""
+    wanted = json.dumps([lm.key, depths(len(lm.blocks)), MAX_TOKENS, list(texts)], ensure_ascii=False)
+    path = cache / "features" / (hashlib.sha256(wanted.encode()).hexdigest()[:32] + ".safetensors")
+    if path.exists():
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+
+        try:
+            return load_file(path)
+        except SafetensorError:
+            path.unlink()  # cut short by something other than us: compute it again
+    found = _compute(lm, texts)
+    write_tensors(path, found)
+    return found
+
+
+@torch.no_grad()
+def _compute(lm: CausalLM, texts: Sequence[str]) -> dict[str, Tensor]:
+    blank = [lm.tokenizer.eos_token_id or 0]
+    encoded = [lm.tokenizer(t)["input_ids"][:MAX_TOKENS] or blank for t in texts]
+    order = sorted(range(len(texts)), key=lambda i: len(encoded[i]))
+    out: dict[str, list[Tensor]] = {f"{d}.{p}": [] for d in depths(len(lm.blocks)) for p in POOLINGS}
+    caught: dict[int, Tensor] = {}
+
+    def keep(depth: int) -> object:
+        def hook(_module: object, _args: object, output: Tensor | tuple[Tensor, ...]) -> None:
+            caught[depth] = (output if isinstance(output, Tensor) else output[0])[0]
+
+        return lm.blocks[depth - 1].register_forward_hook(hook)
+
+    handles = [keep(d) for d in depths(len(lm.blocks))]
+    try:
+        at = 0
+        while at < len(order):
+            rows, total = [], 0
+            while at < len(order) and (not rows or total + len(encoded[order[at]]) <= TOKENS):
+                rows.append(order[at])
+                total += len(encoded[order[at]])
+                at += 1
+            sizes = [len(encoded[i]) for i in rows]
+            ids = torch.tensor([t for i in rows for t in encoded[i]], device=lm.device)
+            positions = torch.tensor([p for n in sizes for p in range(n)], device=lm.device)
+            lm.hidden(ids, positions, sizes)
+            for depth, states in caught.items():
+                parts = states.float().cpu().split(sizes)
+                out[f"{depth}.mean"] += [p.mean(0) for p in parts]
+                out[f"{depth}.last"] += [p[-1].clone() for p in parts]
+            if lm.progress:
+                lm.progress(at, len(order))
+    finally:
+        for handle in handles:
+            handle.remove()  # type: ignore[attr-defined]
+    back = torch.tensor(order).argsort()
+    return {name: torch.stack(rows)[back] for name, rows in out.items()}

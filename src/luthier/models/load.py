@@ -1,0 +1,271 @@
+"""Find and load a base model: embedded, a GGUF file, a folder, or a hub id.
+
+    model, tokenizer = load_base(None)                       # the embedded SmolLM2-135M-Instruct
+    model, tokenizer = load_base("path/to/folder")           # or "model.gguf", or "Qwen/Qwen3-0.6B"
+
+Only safetensors are read and no code of a model's author is run: loading a model never executes what it brings.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from luthier.errors import LuthierError
+from luthier.models.embedded import embedded_model, import_once, sha256_of
+from luthier.models.quiet import quiet
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+EMBEDDED = "embedded"
+DTYPES = ("float32", "bfloat16", "float16")
+_CONFIG, _INDEX = "config.json", "model.safetensors.index.json"
+_FINGERPRINT_BYTES = 1 << 20
+_HUB_SECONDS = 15
+
+
+def resolve(model: str | Path | None) -> Path | str:
+    """Where the model is: a folder on this machine, or a hub id.
+
+    Args:
+        model: None or "embedded", a *.gguf file (imported once into the cache), a folder, or a hub id.
+
+    Raises:
+        LuthierError: there is no such file or folder, or it holds no model that can be loaded.
+    """
+    if model is None or model == EMBEDDED:
+        return embedded_model()
+    path = Path(model).expanduser()
+    if path.suffix.lower() == ".gguf":
+        if not path.is_file():
+            raise LuthierError(f"{path}: there is no such file: check the path given as the model")
+        return import_once(lambda: path, path.stem, sha256_of(path))
+    if path.is_dir():
+        _check_folder(path)
+        return path
+    if path.exists():
+        raise LuthierError(f"{path} is neither a folder nor a .gguf file: name the folder that holds {_CONFIG}")
+    if isinstance(model, Path) or model.startswith((".", "~", "/", "\\")) or model.count("/") > 1 or "\\" in model:
+        raise LuthierError(f"{path}: there is no such folder: check the path given as the model")
+    return model
+
+
+def load_base(
+    model: str | Path | None, dtype: str = "float32", attention: str = "sdpa"
+) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":
+    """Load a causal language model in evaluation mode, and its tokenizer.
+
+    Args:
+        model: what `resolve` takes.
+        dtype: of the weights: float32, bfloat16 or float16.
+        attention: the name of an attention implementation known to transformers.
+
+    Raises:
+        LuthierError: the model is not there, is no causal language model, lacks weights, has none in safetensors, or
+            needs code of its own.
+    """
+    if dtype not in DTYPES:
+        raise LuthierError(f"the weights' type {dtype!r} is not one of {', '.join(DTYPES)}")
+    place = resolve(model)
+    offline = isinstance(place, Path) or _in_hub_cache(place)
+    if not offline:
+        _check_hub(str(place))
+    try:
+        return _load(str(place), dtype, attention, offline)
+    except _IncompleteError:  # only a part of it was in the hub's cache
+        return _load(str(place), dtype, attention, False)
+
+
+def fingerprint(model: str | Path | None) -> str:
+    """A short hash of a model: of its configuration and of the size, first and last MiB of each safetensors file.
+
+    Quick also for large models, since the weights are not read whole; a hub model must have been loaded once.
+
+    Raises:
+        LuthierError: the model is not there.
+    """
+    place = resolve(model)
+    folder = place if isinstance(place, Path) else _hub_folder(place)
+    digest = hashlib.sha256((folder / _CONFIG).read_bytes())
+    for path in sorted(folder.glob("*.safetensors")):
+        size = path.stat().st_size
+        digest.update(f"\0{path.name}\0{size}\0".encode())
+        with path.open("rb") as file:
+            digest.update(file.read(_FINGERPRINT_BYTES))
+            file.seek(max(0, size - _FINGERPRINT_BYTES))
+            digest.update(file.read(_FINGERPRINT_BYTES))
+    return digest.hexdigest()[:16]
+
+
+class _IncompleteError(Exception):
+    """The hub's cache holds a part of the model."""
+
+
+def _load(place: str, dtype: str, attention: str, offline: bool) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    common: dict[str, Any] = {"trust_remote_code": False, "local_files_only": offline}
+    with _explained(place, offline), quiet():
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            place,
+            dtype=getattr(torch, dtype),
+            attn_implementation=attention,
+            use_safetensors=True,
+            output_loading_info=True,
+            **common,
+        )
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(place, **common)
+    model: Any
+    model, info = loaded  # output_loading_info
+    # transformers fills what is missing with random numbers and says so in a warning only.
+    if missing := sorted(info["missing_keys"]):
+        raise LuthierError(
+            f"{place}: {len(missing)} weights are missing, the first is {missing[0]}: the model is incomplete or no "
+            "causal language model. Get it again, or name another model."
+        )
+    return model.eval(), tokenizer
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    """The JSON object in one of the model's files."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise LuthierError(f"{path}: cannot be read as JSON ({error}): copy the model's folder again") from error
+    if not isinstance(value, dict):
+        raise LuthierError(f"{path}: is not a JSON object: copy the model's folder again")
+    return value
+
+
+def _check_folder(folder: Path) -> None:
+    """Refuse a folder that cannot be loaded, with what is missing, before anything slow is imported."""
+    if not (folder / _CONFIG).is_file():
+        hint = "Name the folder that holds it."
+        if (folder / "adapter_config.json").is_file():
+            hint = "It holds an adapter: name its base model here, and the adapter where one is asked for."
+        elif files := sorted(folder.glob("*.gguf")):
+            hint = f"It holds a GGUF file: name the file itself, {files[0]}."
+        raise LuthierError(f"{folder}: has no {_CONFIG}, so it is not a model's folder. {hint}")
+    _check_code(str(folder), _read_object(folder / _CONFIG))
+    names = {path.name for path in folder.iterdir()}
+    if _INDEX in names:
+        shards = _read_object(folder / _INDEX).get("weight_map")
+        if absent := sorted(set(shards.values() if isinstance(shards, dict) else ()) - names):
+            raise LuthierError(f"{folder}: lacks {len(absent)} weight files, the first is {absent[0]}: copy it again")
+    _check_weights(str(folder), names)
+
+
+def _check_weights(place: str, names: set[str]) -> None:
+    """Refuse a model without safetensors, by the names of its files."""
+    if any(name.endswith(".safetensors") for name in names):
+        return
+    if any(name.endswith((".bin", ".pt", ".pth")) for name in names):
+        raise LuthierError(
+            f"{place}: its weights are pickle files (.bin), which can run code when they are loaded, so only "
+            'safetensors are read. If you trust where they are from, convert them once: python -c "from transformers '
+            f"import AutoModelForCausalLM as M, AutoTokenizer as T; p = '{place}'; "
+            "[x.from_pretrained(p).save_pretrained('converted') for x in (M, T)]\" and name the folder `converted`."
+        )
+    raise LuthierError(f"{place}: holds no weights (no .safetensors file): get the model whole, or name another")
+
+
+def _check_code(place: str, config: dict[str, Any]) -> None:
+    """Refuse a model that transformers can only load by running code that comes with it."""
+    if "auto_map" not in config:
+        return
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+
+    if config.get("model_type") not in CONFIG_MAPPING:
+        raise LuthierError(_needs_code(place))
+
+
+def _needs_code(place: str) -> str:
+    return (
+        f"{place}: needs Python code that comes with the model, and code from models is never run. Use a model of an "
+        "architecture that transformers has itself (Llama, Qwen, Gemma, Mistral...), or a newer transformers."
+    )
+
+
+def _in_hub_cache(model: str) -> bool:
+    return _cached_config(model) is not None
+
+
+def _cached_config(model: str) -> Path | None:
+    """The path of a hub model's configuration in the hub's cache, if it is there."""
+    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
+
+    try:
+        found = try_to_load_from_cache(model, _CONFIG)
+    except HFValidationError as error:
+        raise LuthierError(
+            f"{model!r} is no folder here and cannot be a hub id (owner/name): check it, or leave --model out for "
+            "the embedded model"
+        ) from error
+    return Path(found) if isinstance(found, str) else None
+
+
+def _hub_folder(model: str) -> Path:
+    config = _cached_config(model)
+    if config is None:
+        raise LuthierError(f"{model}: is not in the hub's cache: load it once with a network")
+    return config.parent
+
+
+def _check_hub(model: str) -> None:
+    """Ask the hub whether there is such a model, with safetensors. transformers would try for a minute in vain."""
+    from huggingface_hub import HfApi
+
+    with _explained(model, offline=False):
+        files = HfApi().model_info(model, timeout=_HUB_SECONDS).siblings or []
+    _check_weights(model, {file.rfilename for file in files})
+
+
+@contextmanager
+def _explained(place: str, offline: bool) -> Iterator[None]:
+    """Turn what transformers and the hub raise into a LuthierError; a gap in the hub's cache into _IncompleteError."""
+    try:
+        yield
+    except LuthierError:
+        raise
+    except Exception as error:
+        if offline and not Path(place).exists() and isinstance(error, OSError):
+            raise _IncompleteError from error
+        raise LuthierError(_reason(place, error)) from error
+
+
+def _reason(place: str, error: Exception) -> str:
+    """What went wrong and what to do, from the error and those that led to it."""
+    from huggingface_hub import errors
+
+    chain: list[BaseException] = [error]
+    while (cause := chain[-1].__cause__ or chain[-1].__context__) is not None:
+        chain.append(cause)
+
+    def caused_by(*kinds: type[BaseException]) -> bool:
+        return any(isinstance(each, kinds) for each in chain)
+
+    if caused_by(errors.GatedRepoError):
+        return f"{place}: its owner asks for an agreement: accept it on the model's hub page, then run `hf auth login`"
+    if caused_by(errors.RepositoryNotFoundError, errors.HFValidationError):
+        return f"{place}: there is no such folder here and no such model on the hub (or it is private): check the name"
+    unreachable = (errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled, ConnectionError, TimeoutError)
+    if caused_by(*unreachable) or any(type(each).__name__ in _NETWORK_ERRORS for each in chain):
+        return (
+            f"{place}: is no folder here, is not in the hub's cache, and the hub cannot be reached: connect to a "
+            "network, or name a model folder with --model, or leave it out for the embedded model"
+        )
+    text = str(error).strip().splitlines()[0] if str(error).strip() else ""
+    if "trust_remote_code" in str(error):
+        return _needs_code(place)
+    if "Unrecognized configuration class" in text:
+        return f"{place}: is not a causal language model (one that continues text): name one that is"
+    return f"{place}: the model cannot be loaded ({type(error).__name__}: {text}): check that it is whole"
+
+
+# Of the hub's HTTP client, which differs between its versions: known by name so that neither needs to be installed.
+_NETWORK_ERRORS = {"ConnectError", "ConnectTimeout", "ReadTimeout", "NetworkError", "ProxyError"}

@@ -1,0 +1,161 @@
+"""Likelihoods of answers: shared token prefixes computed once, all answers of a prompt in one packed forward pass.
+
+Two levels are shared. The tokens that all prompts begin with (instruction, worked examples) run once and their keys
+and values are kept; the tokens of one prompt run once for all its candidate answers, which stand behind it side by
+side and do not see each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from luthier.models.attention import KeysValues, Packed
+from luthier.models.head import token_logprobs
+
+if TYPE_CHECKING:
+    from luthier.models.causal import CausalLM
+
+Row = tuple[list[int], list[list[int]]]  # a prompt's tokens and the tokens of each of its answers
+TOKENS = 2048  # tokens of one packed forward pass
+WORTH_SHARING = 8  # a shorter common prefix is cheaper to repeat than to mask
+
+
+def common_prefix(prompts: Sequence[Sequence[int]]) -> int:
+    """How many leading tokens all prompts share, leaving each at least one of its own."""
+    if len(prompts) < 2:
+        return 0
+    low, high = min(prompts), max(prompts)
+    limit = min(len(p) for p in prompts) - 1
+    shared = next((i for i, (a, b) in enumerate(zip(low, high, strict=False)) if a != b), limit)
+    shared = min(shared, limit)
+    return shared if shared >= WORTH_SHARING else 0
+
+
+@torch.no_grad()
+def run_prefix(lm: CausalLM, ids: Sequence[int]) -> KeysValues | None:
+    """Keys and values of a prefix at every layer; None for an empty one."""
+    if not ids:
+        return None
+    record: KeysValues = {}
+    tokens = torch.tensor([list(ids)], device=lm.device)
+    positions = torch.arange(len(ids), device=lm.device)[None]
+    lm.forward(tokens, positions, Packed([len(ids)], record=record))
+    return record
+
+
+def _groups(rows: Sequence[Row], shared: int) -> Iterator[list[int]]:
+    """Row numbers that fit one forward pass, rows of like length together."""
+    sizes = [len(p) - shared + sum(len(a) - 1 for a in answers) for p, answers in rows]
+    group: list[int] = []
+    total = 0
+    for i in sorted(range(len(rows)), key=lambda i: sizes[i]):
+        if group and total + sizes[i] > TOKENS:
+            yield group
+            group, total = [], 0
+        group.append(i)
+        total += sizes[i]
+    if group:
+        yield group
+
+
+def _tree(prompt: int, answers: Sequence[int]) -> Tensor | None:
+    """(n, n) mask of a prompt with several answers behind it: each answer sees the prompt and itself."""
+    if len(answers) == 1:
+        return None
+    n = prompt + sum(answers)
+    mask = torch.zeros(n, n, dtype=torch.bool)
+    mask[:, :prompt] = True
+    at = prompt
+    for size in answers:
+        mask[at : at + size, at : at + size] = True
+        at += size
+    return mask.tril()
+
+
+@torch.no_grad()
+def continuations(lm: CausalLM, rows: Sequence[Row]) -> list[list[Tensor]]:
+    """Log-probabilities in nats of every token of every answer: for each row, for each answer, (tokens,) on the CPU."""
+    shared = common_prefix([p for p, _ in rows])
+    prefix = run_prefix(lm, rows[0][0][:shared]) if rows else None
+    found: list[list[Tensor]] = [[] for _ in rows]
+    done = 0
+    for group in _groups(rows, shared):
+        for i, values in zip(group, _score_group(lm, [rows[i] for i in group], shared, prefix), strict=True):
+            found[i] = values
+        done += len(group)
+        if lm.progress:
+            lm.progress(done, len(rows))
+    return found
+
+
+def _score_group(lm: CausalLM, rows: Sequence[Row], shared: int, prefix: KeysValues | None) -> list[list[Tensor]]:
+    ids: list[int] = []
+    positions: list[int] = []
+    segments: list[int] = []
+    masks: list[Tensor | None] = []
+    where: list[int] = []  # places whose hidden state is read
+    index: list[int] = []  # for each scored token, which of these places
+    targets: list[int] = []
+    for prompt, answers in rows:
+        start, own = len(ids), prompt[shared:]
+        ids += own
+        positions += range(shared, len(prompt))
+        last = len(where)
+        where.append(len(ids) - 1)
+        for answer in answers:
+            index += [last, *range(len(where), len(where) + len(answer) - 1)]
+            targets += answer
+            where += range(len(ids), len(ids) + len(answer) - 1)
+            ids += answer[:-1]
+            positions += range(len(prompt), len(prompt) + len(answer) - 1)
+        segments.append(len(ids) - start)
+        masks.append(_tree(len(own), [len(a) - 1 for a in answers]))
+    device = lm.device
+    layout = Packed(segments, [None if m is None else m.to(device) for m in masks], prefix)
+    hidden = lm.forward(torch.tensor([ids], device=device), torch.tensor([positions], device=device), layout)[0]
+    order = torch.tensor(index, device=device).argsort(stable=True)
+    at, wanted = torch.tensor(index, device=device)[order], torch.tensor(targets, device=device)[order]
+    values = torch.empty(len(index))
+    values[order.cpu()] = token_logprobs(hidden[where], lm.head, at, wanted).cpu()
+    flat = iter(values.split([len(a) for _, answers in rows for a in answers]))
+    return [[next(flat) for _ in answers] for _, answers in rows]
+
+
+def by_words(lm: CausalLM, texts: Sequence[str], labels: Sequence[str]) -> Tensor:
+    """(N, K): likelihood of each label's words after the prompt, per UTF-8 byte, normalised over the labels."""
+    answers = [lm.encode_answer(label, labels) for label in labels]
+    rows = [(lm.encode_prompt(t, labels), answers) for t in texts]
+    sizes = torch.tensor([float(len(label.encode())) for label in labels])
+    sums = torch.tensor([[float(v.sum()) for v in found] for found in continuations(lm, rows)])
+    return torch.log_softmax(sums.reshape(len(texts), len(labels)) / sizes, -1)
+
+
+@torch.no_grad()
+def by_head(lm: CausalLM, texts: Sequence[str], labels: Sequence[str]) -> Tensor:
+    """(N, K): the label head on the last token's hidden state; columns in the order of `labels`."""
+    assert lm.label_head is not None
+    logits = [lm.label_head(h).float().cpu() for h in last_hidden(lm, [lm.encode_prompt(t, labels) for t in texts])]
+    columns = [lm.labels.index(label) for label in labels]
+    return torch.log_softmax(torch.cat(logits)[:, columns], -1) if logits else torch.empty(0, len(labels))
+
+
+def last_hidden(lm: CausalLM, prompts: Sequence[list[int]]) -> Iterator[Tensor]:
+    """Hidden states (n, d) of the last token of n prompts at a time, in order."""
+    at = 0
+    while at < len(prompts):
+        end, total = at, 0
+        while end < len(prompts) and (end == at or total + len(prompts[end]) <= TOKENS):
+            total += len(prompts[end])
+            end += 1
+        chunk = prompts[at:end]
+        ids = torch.tensor([t for p in chunk for t in p], device=lm.device)
+        positions = torch.tensor([i for p in chunk for i in range(len(p))], device=lm.device)
+        sizes = torch.tensor([len(p) for p in chunk], device=lm.device)
+        yield lm.hidden(ids, positions, [len(p) for p in chunk])[sizes.cumsum(0) - 1]
+        at = end
+        if lm.progress:
+            lm.progress(at, len(prompts))

@@ -1,0 +1,75 @@
+"""Changing a model and changing it back: replaced modules, kept weights."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+
+from torch import Tensor, nn
+
+from luthier.errors import LuthierError
+
+
+def kept_weights(model: nn.Module, names: Iterable[str]) -> dict[str, Tensor]:
+    """Copies of parameters, to put them back later."""
+    params = dict(model.named_parameters())
+    return {name: params[name].detach().clone() for name in names}
+
+
+@contextmanager
+def swapped(model: nn.Module, values: Mapping[str, Tensor]) -> Iterator[None]:
+    """Other values in these parameters for the length of a `with` block."""
+    params = dict(model.named_parameters())
+    held = {name: params[name].data for name in values}
+    try:
+        for name, value in values.items():
+            params[name].data = value
+        yield
+    finally:
+        for name, value in held.items():
+            params[name].data = value
+
+
+def replace_module(model: nn.Module, path: str, module: nn.Module) -> nn.Module:
+    """Put a module at a dotted path; gives the one that stood there."""
+    parent_path, _, name = path.rpartition(".")
+    parent = model.get_submodule(parent_path)
+    old = getattr(parent, name)
+    setattr(parent, name, module)
+    return old  # type: ignore[no-any-return]
+
+
+def linear_paths(blocks: nn.ModuleList, prefix: str, targets: str) -> list[str]:
+    """Dotted paths of the blocks' linear layers whose last name matches `targets` ("all", or a regular expression)."""
+    found = [f"{prefix}.{name}" for name, module in blocks.named_modules() if isinstance(module, nn.Linear)]
+    if targets != "all":
+        try:
+            pattern = re.compile(targets)
+        except re.error as error:
+            raise LuthierError(f"patch.targets: {targets!r} is not a regular expression ({error})") from None
+        names = sorted({path.rsplit(".", 1)[1] for path in found})
+        found = [path for path in found if pattern.fullmatch(path.rsplit(".", 1)[1])]
+        if not found:
+            raise LuthierError(f"patch.targets: {targets!r} matches none of the linear layers {', '.join(names)}")
+    return found
+
+
+def path_of(model: nn.Module, module: nn.Module) -> str:
+    """Dotted path of a module inside the model."""
+    return next(name for name, found in model.named_modules() if found is module)
+
+
+def untie_head(model: nn.Module) -> Tensor | None:
+    """Give a tied vocabulary head a weight of its own; gives the shared one to put back, None if it was not tied."""
+    head = model.get_output_embeddings()  # type: ignore[operator]
+    if head.weight is not model.get_input_embeddings().weight:  # type: ignore[operator]
+        return None
+    shared = head.weight
+    head.weight = nn.Parameter(shared.detach().clone(), requires_grad=False)
+    return shared  # type: ignore[no-any-return]
+
+
+def total(tensors: Iterable[Tensor]) -> int:
+    """How many numbers the tensors hold."""
+    return sum(t.numel() for t in tensors)

@@ -1,0 +1,53 @@
+"""Cross-entropy of a linear label head on the last token's hidden state.
+
+The head (K labels × d numbers, no bias at first but zero) starts at zero: uniform over the labels, and the same for every seed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from luthier.data.pack import Example
+from luthier.errors import LuthierError
+from luthier.protocols import Batch, Labelled, Objective, Outputs, Record, Split
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from luthier.models.causal import CausalLM
+
+extras = ()
+
+
+@dataclass(frozen=True)
+class Classify(Objective):
+    """max_length: longer texts lose tokens in front of the last one, in tokens."""
+
+    max_length: int = 1024
+
+    record: ClassVar[type] = Labelled
+    output: ClassVar[Literal["vocab", "labels"]] = "labels"
+
+    def encode(self, lm: CausalLM, data: Split, records: Sequence[Record]) -> list[Example]:
+        out: list[Example] = []
+        for row, record in enumerate(records):
+            if not isinstance(record, Labelled):
+                raise LuthierError("objective classify: learns from rows with a text and a label, not conversations")
+            ids = lm.encode_prompt(record.text, data.labels)
+            ids = ids if len(ids) <= self.max_length else [*ids[: self.max_length - 1], ids[-1]]
+            out.append(Example(row, tuple(ids), (len(ids) - 1,), (lm.labels.index(record.label),)))
+        return out
+
+    def weights(self, examples: Sequence[Any]) -> dict[str, float]:
+        return {"cross_entropy": float(max(len(examples), 1))}
+
+    def loss(self, out: Outputs, batch: Batch) -> dict[str, Tensor]:
+        import torch.nn.functional as F
+
+        assert out.lm.label_head is not None
+        return {"cross_entropy": F.cross_entropy(out.lm.label_head(out.hidden), batch.targets, reduction="sum")}
+
+
+METHOD = Classify

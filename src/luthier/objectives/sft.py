@@ -1,0 +1,69 @@
+"""Next-token cross-entropy on the answer's tokens only.
+
+A conversation is rendered by the tokenizer's chat template and every assistant turn is learned, with the token that
+ends it. A labelled text is rendered by the wording and the words of its label are learned: classification by the
+likelihood of the label's words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from luthier.data.pack import Example, next_token
+from luthier.protocols import Batch, Chat, Labelled, Objective, Outputs, Record, Split
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from luthier.models.causal import CausalLM
+
+extras = ()
+
+
+@dataclass(frozen=True)
+class Sft(Objective):
+    """max_length: longer sequences are cut at the end, in tokens."""
+
+    max_length: int = 1024
+
+    record: ClassVar[type] = Chat
+
+    def encode(self, lm: CausalLM, data: Split, records: Sequence[Record]) -> list[Example]:
+        out: list[Example] = []
+        for row, record in enumerate(records):
+            out += self._labelled(lm, data, row, record) if isinstance(record, Labelled) else self._chat(lm, row, record)
+        return [e for e in out if e.where]
+
+    def _labelled(self, lm: CausalLM, data: Split, row: int, record: Labelled) -> list[Example]:
+        prompt = lm.encode_prompt(record.text, data.labels)
+        answer = lm.encode_answer(record.label, data.labels)
+        room = max(self.max_length - len(answer), 1)
+        ids = prompt[:room] + answer
+        return [next_token(row, ids, [i >= len(ids) - len(answer) for i in range(len(ids))], self.max_length)]
+
+    def _chat(self, lm: CausalLM, row: int, record: Chat) -> list[Example]:
+        from luthier.data.chat import encode_chat
+
+        n = len(lm.virtual)
+        return [
+            next_token(row, [*lm.virtual, *ids], [False] * n + list(answer), self.max_length)
+            for ids, answer in encode_chat(lm.tokenizer, record.messages)
+        ]
+
+    def weights(self, examples: Sequence[Any]) -> dict[str, float]:
+        return {"nll": float(max(sum(len(e.where) for e in examples), 1))}
+
+    def loss(self, out: Outputs, batch: Batch) -> dict[str, Tensor]:
+        from luthier.models.head import head_loss
+
+        return {"nll": head_loss(out.hidden, out.lm.head, batch.targets)}
+
+
+def renumbered(examples: Sequence[Example]) -> list[Example]:
+    """Examples with ids of their own: a conversation may have given several."""
+    return [replace(e, row=i) for i, e in enumerate(examples)]
+
+
+METHOD = Sft

@@ -1,0 +1,62 @@
+"""A new output layer on a frozen backbone.
+
+For classification a linear label head on the last token's hidden state; for text an untied copy of the vocabulary head.
+The backbone runs once per example, not once per epoch.
+Source: linear probing, Alain & Bengio 2016; "feature-based" adaptation in Peters et al. 2019.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from luthier.models.surgery import swapped, untie_head
+from luthier.protocols import ParamGroup, Patch
+
+if TYPE_CHECKING:
+    from luthier.models.causal import CausalLM
+
+extras = ()
+
+
+@dataclass(frozen=True)
+class Head(Patch):
+    """weight_decay: AdamW's, on the new layer."""
+
+    weight_decay: float = 0.0
+    _kept: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    learning_rates: ClassVar[tuple[float, ...]] = (3e-4, 1e-3, 3e-3)
+    objectives: ClassVar[Mapping[str, str]] = {"classification": "classify", "generation": "sft"}
+
+    def attach(self, lm: CausalLM) -> list[ParamGroup]:
+        if lm.label_head is not None:
+            return []  # the label head is the patch: whoever made it trains it
+        head = lm.model.get_output_embeddings()
+        self._kept["tied"] = untie_head(lm.model)
+        name = next(n for n, p in lm.model.named_parameters() if p is head.weight)
+        self._kept["weights"] = {name: head.weight.detach().clone()}
+        return [ParamGroup([name], weight_decay=self.weight_decay)]
+
+    def detach(self, lm: CausalLM) -> None:
+        if "weights" in self._kept:
+            head = lm.model.get_output_embeddings()
+            (value,) = self._kept["weights"].values()
+            head.weight.data.copy_(value)
+            head.weight.requires_grad_(False)
+            if self._kept["tied"] is not None:
+                head.weight = self._kept["tied"]
+        self._kept.clear()
+
+    @contextmanager
+    def off(self, lm: CausalLM) -> Iterator[None]:
+        with swapped(lm.model, self._kept.get("weights", {})):
+            yield
+
+    def cut(self, lm: CausalLM) -> int | None:
+        return len(lm.blocks)
+
+
+METHOD = Head

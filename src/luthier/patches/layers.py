@@ -1,0 +1,77 @@
+"""Only the last n blocks (and the final norm) train.
+
+The blocks below run once per example and are cached. A head tied to the embedding stays frozen unless `untie` gives it
+a weight of its own, which then trains too.
+Source: partial fine-tuning, e.g. Yosinski et al. 2014; Lee et al. 2019 ("What would Elsa do?").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from luthier.models.surgery import kept_weights, swapped, untie_head
+from luthier.protocols import Objective, ParamGroup, Patch
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from luthier.models.causal import CausalLM
+
+extras = ()
+
+
+@dataclass(frozen=True)
+class Layers(Patch):
+    """n: how many of the last blocks train. untie: give a tied vocabulary head its own weight and train it."""
+
+    n: int = 2
+    untie: bool = False
+    _kept: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    learning_rates: ClassVar[tuple[float, ...]] = (5e-5, 2e-4, 5e-4)
+
+    def refuses(self, model: nn.Module, objective: Objective) -> str | None:
+        count = int(model.config.num_hidden_layers)
+        return f"the model has {count} blocks, fewer than n = {self.n}" if self.n > count else None
+
+    def attach(self, lm: CausalLM) -> list[ParamGroup]:
+        if self.untie:
+            self._kept["tied"] = untie_head(lm.model)
+        chosen = {id(p) for block in lm.blocks[len(lm.blocks) - self.n :] for p in block.parameters()}
+        norms = [m for n, m in lm.decoder.named_children() if n in ("norm", "ln_f", "final_layernorm", "final_layer_norm")]
+        chosen |= {id(p) for module in norms for p in module.parameters()}
+        head = lm.model.get_output_embeddings()
+        if head.weight is not lm.model.get_input_embeddings().weight:
+            chosen.add(id(head.weight))
+        names = [n for n, p in lm.model.named_parameters() if id(p) in chosen]
+        self._kept["weights"] = kept_weights(lm.model, names)
+        return [ParamGroup(names)]
+
+    def detach(self, lm: CausalLM) -> None:
+        params = dict(lm.model.named_parameters())
+        for name, value in self._kept["weights"].items():
+            params[name].data.copy_(value)
+            params[name].requires_grad_(False)
+        if self._kept.get("tied") is not None:
+            lm.model.get_output_embeddings().weight = self._kept["tied"]
+        self._kept.clear()
+
+    @contextmanager
+    def off(self, lm: CausalLM) -> Iterator[None]:
+        with swapped(lm.model, self._kept["weights"]):
+            yield
+
+    def cut(self, lm: CausalLM) -> int | None:
+        return len(lm.blocks) - self.n
+
+    def merge(self, lm: CausalLM) -> bool:
+        return True
+
+    def export(self, lm: CausalLM) -> tuple[dict[str, Any], dict[str, Any]]:
+        return {n: p.detach() for n, p in lm.model.named_parameters() if n in self._kept["weights"]}, {}
+
+
+METHOD = Layers

@@ -1,0 +1,102 @@
+"""Low-rank updates beside frozen matrices: y = W x + (alpha / r) B A x.
+
+A (r, in) starts random, B (out, r) at zero, so the adapted model is the base at first. For the training step B·A is
+folded into the weight: one product forward and one back for the input, as without LoRA, and rank-r products for the
+gradients of A and B. Saved in PEFT's layout. Source: Hu et al. 2021, "LoRA".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+
+from luthier.models.surgery import linear_paths, path_of, replace_module
+from luthier.protocols import Objective, ParamGroup, Patch
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from luthier.models.causal import CausalLM
+
+extras = ()
+
+
+@dataclass(frozen=True)
+class Lora(Patch):
+    """rank: r. alpha: 2r unless given. targets: "all" linear layers of the blocks, or a regular expression on names."""
+
+    rank: int = 8
+    alpha: float | None = None
+    targets: str = "all"
+    _kept: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    learning_rates: ClassVar[tuple[float, ...]] = (5e-4, 1e-3, 3e-3)
+
+    @property
+    def scale(self) -> float:
+        """alpha / r, alpha being 2r unless given."""
+        return (2.0 * self.rank if self.alpha is None else self.alpha) / self.rank
+
+    def refuses(self, model: nn.Module, objective: Objective) -> str | None:
+        return None if self.rank > 0 else f"rank must be at least 1, not {self.rank}"
+
+    def attach(self, lm: CausalLM) -> list[ParamGroup]:
+        from luthier.models.lowrank import LoraLinear
+
+        names = []
+        for path in linear_paths(lm.blocks, path_of(lm.model, lm.blocks), self.targets):
+            base = cast("nn.Linear", lm.model.get_submodule(path))
+            replace_module(lm.model, path, LoraLinear(base, self.rank, self.scale))
+            self._kept[path] = base
+            names += [f"{path}.a", f"{path}.b"]
+        return [ParamGroup(names)]
+
+    def detach(self, lm: CausalLM) -> None:
+        for path, base in self._kept.items():
+            replace_module(lm.model, path, base)
+        self._kept.clear()
+
+    @contextmanager
+    def off(self, lm: CausalLM) -> Iterator[None]:
+        held = {path: replace_module(lm.model, path, base) for path, base in self._kept.items()}
+        try:
+            yield
+        finally:
+            for path, module in held.items():
+                replace_module(lm.model, path, module)
+
+    def merge(self, lm: CausalLM) -> bool:
+        for path, base in self._kept.items():
+            wrapped: Any = lm.model.get_submodule(path)
+            base.weight.data.copy_(wrapped.folded())
+            replace_module(lm.model, path, base)
+        self._kept.clear()
+        return True
+
+    def export(self, lm: CausalLM) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        tensors: dict[str, Tensor] = {}
+        for path in self._kept:
+            wrapped: Any = lm.model.get_submodule(path)
+            tensors[f"base_model.model.{path}.lora_A.weight"] = wrapped.a.detach()
+            tensors[f"base_model.model.{path}.lora_B.weight"] = wrapped.b.detach()
+        config = {
+            "peft_type": "LORA",
+            "task_type": "CAUSAL_LM",
+            "r": self.rank,
+            "lora_alpha": self.scale * self.rank,
+            "lora_dropout": 0.0,
+            "bias": "none",
+            "target_modules": sorted({path.rsplit(".", 1)[1] for path in self._kept}),
+        }
+        return tensors, config
+
+    def load(self, lm: CausalLM, tensors: Mapping[str, Tensor]) -> None:
+        for path in self._kept:
+            wrapped: Any = lm.model.get_submodule(path)
+            wrapped.a.data.copy_(tensors[f"base_model.model.{path}.lora_A.weight"])
+            wrapped.b.data.copy_(tensors[f"base_model.model.{path}.lora_B.weight"])
+
+
+METHOD = Lora

@@ -1,0 +1,84 @@
+"""A few trained vectors in front of every input; the model itself is untouched.
+
+P (n, d) stands before the embeddings of the text. Virtual tokens have ids above the vocabulary, so that training,
+scoring, generation and shared prefixes treat them like any other token. Saved in PEFT's layout (prompt tuning).
+Source: Lester et al. 2021, "The Power of Scale for Parameter-Efficient Prompt Tuning".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+
+from luthier.protocols import Objective, ParamGroup, Patch
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from luthier.models.causal import CausalLM
+
+extras = ()
+
+
+@dataclass(frozen=True)
+class SoftPrompt(Patch):
+    """n: virtual tokens. start: a text whose tokens' embeddings are the first values, repeated as needed."""
+
+    n: int = 20
+    start: str = "Read the text carefully, think about what it is about, and give the right answer."
+    _kept: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    learning_rates: ClassVar[tuple[float, ...]] = (3e-3, 1e-2, 3e-2)
+    identity: ClassVar[bool] = False
+
+    def refuses(self, model: nn.Module, objective: Objective) -> str | None:
+        return None if self.n > 0 else f"n must be at least 1, not {self.n}"
+
+    def attach(self, lm: CausalLM) -> list[ParamGroup]:
+        from luthier.models.virtual import VirtualEmbedding
+
+        base = cast("nn.Embedding", lm.model.get_input_embeddings())
+        ids = lm.tokenizer(self.start, add_special_tokens=False)["input_ids"] or [0]
+        rows = [ids[i % len(ids)] for i in range(self.n)]
+        lm.model.set_input_embeddings(VirtualEmbedding(base, base.weight.detach()[rows].clone()))
+        self._kept["base"] = base
+        lm.virtual = tuple(range(base.num_embeddings, base.num_embeddings + self.n))
+        return [ParamGroup([n for n, p in lm.model.named_parameters() if p is self._prompt(lm)])]
+
+    def _prompt(self, lm: CausalLM) -> Tensor:
+        return cast("Tensor", lm.model.get_input_embeddings().prompt)
+
+    def detach(self, lm: CausalLM) -> None:
+        lm.model.set_input_embeddings(self._kept["base"])
+        lm.virtual = ()
+        self._kept.clear()
+
+    @contextmanager
+    def off(self, lm: CausalLM) -> Iterator[None]:
+        held, virtual = lm.model.get_input_embeddings(), lm.virtual
+        lm.model.set_input_embeddings(self._kept["base"])
+        lm.virtual = ()
+        try:
+            yield
+        finally:
+            lm.model.set_input_embeddings(held)
+            lm.virtual = virtual
+
+    def export(self, lm: CausalLM) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        config = {
+            "peft_type": "PROMPT_TUNING",
+            "task_type": "CAUSAL_LM",
+            "num_virtual_tokens": self.n,
+            "token_dim": self._prompt(lm).shape[1],
+            "num_transformer_submodules": 1,
+            "prompt_tuning_init": "RANDOM",
+        }
+        return {"prompt_embeddings": self._prompt(lm).detach()}, config
+
+    def load(self, lm: CausalLM, tensors: Mapping[str, Tensor]) -> None:
+        self._prompt(lm).data.copy_(tensors["prompt_embeddings"])
+
+
+METHOD = SoftPrompt

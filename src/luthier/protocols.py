@@ -1,0 +1,279 @@
+"""Records, batches and the four protocols that everything else is written against.
+
+Data flows one way: records -> Batch -> model -> Outputs -> Objective.loss, through one training loop (`luthier.loop`).
+A *patch* says where the change lives, an *objective* what is minimised, a *direct* method adapts without the loop,
+and whatever comes out is an `LM`, which is all that evaluation, comparison and the commands ever see.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from torch import Tensor, nn
+
+    from luthier.models.causal import CausalLM
+
+Task = Literal["classification", "generation"]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a conversation; `role` is system, user or assistant."""
+
+    role: str
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """A text and the name of its class."""
+
+    text: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Chat:
+    """A conversation whose assistant turns are to be learned; the last message is the assistant's."""
+
+    messages: tuple[Message, ...]
+
+
+Record = Labelled | Chat
+Prompt = str | Sequence[Message]
+
+
+@dataclass(frozen=True)
+class Split:
+    """What a method may look at. `test` is empty whenever a method, a search or an early stop holds it."""
+
+    task: Task
+    train: tuple[Record, ...]
+    validation: tuple[Record, ...]
+    test: tuple[Record, ...] = ()
+    labels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How text is decoded: greedy when `temperature` is 0."""
+
+    max_new_tokens: int = 128
+    temperature: float = 0.0
+    top_p: float = 1.0
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Token sequences laid end to end, without padding (T tokens, S segments, N places where a head is read).
+
+    ids, positions: (T,) int64; positions restart with each segment and count the virtual tokens before it.
+    segments: S lengths whose sum is T. where: (N,) indices into T. targets: (N,) token or label ids.
+    rows: example id of each segment. spans: how many of the N places each segment owns.
+    weights: what each named loss of the *whole step* is divided by, so that micro-batches add up exactly.
+    """
+
+    ids: Tensor
+    positions: Tensor
+    segments: tuple[int, ...]
+    where: Tensor
+    targets: Tensor
+    rows: tuple[int, ...]
+    spans: tuple[int, ...]
+    weights: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def tokens(self) -> int:
+        """Real tokens processed: the unit of the budget."""
+        return len(self.ids)
+
+
+@dataclass
+class Outputs:
+    """What a forward pass gives an objective: hidden states (N, d) at `batch.where`, and the model that made them."""
+
+    hidden: Tensor
+    lm: CausalLM
+
+
+@dataclass
+class ParamGroup:
+    """Parameters that train together, by their full names in the model; `lr_scale` multiplies the learning rate."""
+
+    names: list[str]
+    lr_scale: float = 1.0
+    weight_decay: float = 0.0
+
+
+class Patch:
+    """Where the change lives. Every method but `attach` has a do-nothing default.
+
+    A subclass is a frozen dataclass: its fields are the method's configuration (12 at most); what belongs to one
+    attachment (replaced modules, kept weights) lives in `self._kept`, which `attach` fills and `detach` empties.
+    """
+
+    learning_rates: ClassVar[tuple[float, ...]] = (1e-4, 3e-4, 1e-3)
+    identity: ClassVar[bool] = True  # the adapted model equals the base before the first step
+    objectives: ClassVar[Mapping[str, str]] = {"classification": "sft", "generation": "sft"}
+    save_as: ClassVar[Literal["adapter", "model"]] = "adapter"
+
+    def refuses(self, model: nn.Module, objective: Objective) -> str | None:
+        """A fact about the model, in a sentence, when the patch cannot be used on it; else None."""
+        return None
+
+    def attach(self, lm: CausalLM) -> list[ParamGroup]:
+        """Change the model and say what trains."""
+        raise NotImplementedError
+
+    def detach(self, lm: CausalLM) -> None:
+        """Undo `attach`: the base is bit-equal to what it was."""
+
+    def off(self, lm: CausalLM) -> AbstractContextManager[None]:
+        """The model as it behaved at attach, for the length of a `with` block."""
+        return contextlib.nullcontext()
+
+    def cut(self, lm: CausalLM) -> int | None:
+        """How many blocks lie below the lowest trained parameter: their output is computed once per example.
+
+        The number of blocks itself means that only heads train; None that there is nothing to cache.
+        """
+        return None
+
+    def penalty(self, lm: CausalLM) -> Tensor | None:
+        """Added to the loss once a step."""
+        return None
+
+    def before_step(self, lm: CausalLM, progress: float) -> None:
+        """Called when gradients exist, with the share of the budget that is spent."""
+
+    def merge(self, lm: CausalLM) -> bool:
+        """Fold the change into the base weights; False when it cannot be folded."""
+        return False
+
+    def export(self, lm: CausalLM) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Tensors and configuration of the adapter file, in PEFT's layout where PEFT has the method."""
+        return {n: p.detach() for n, p in lm.model.named_parameters() if p.requires_grad}, {}
+
+    def load(self, lm: CausalLM, tensors: Mapping[str, Tensor]) -> None:
+        """The inverse of `export`, on an attached model."""
+        params = dict(lm.model.named_parameters())
+        for name, tensor in tensors.items():
+            params[name].data.copy_(tensor)
+
+    def state(self) -> dict[str, Any]:
+        """What exact resume needs besides the trained parameters (JSON values)."""
+        return {}
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """The inverse of `state`."""
+
+
+class Objective:
+    """What is minimised. A subclass is a frozen dataclass whose fields are its configuration."""
+
+    record: ClassVar[type]
+    output: ClassVar[Literal["vocab", "labels"]] = "vocab"
+    on_policy: ClassVar[bool] = False
+
+    def encode(self, lm: CausalLM, data: Split, records: Sequence[Record]) -> list[Any]:
+        """Tokenised examples (`luthier.data.pack.Example`) of the records, one each."""
+        raise NotImplementedError
+
+    def setup(self, lm: CausalLM, data: Split) -> None:
+        """Reference or teacher outputs, computed once."""
+
+    def batches(self, examples: Sequence[Any], size: int, rng: Rng) -> Iterator[list[int]]:
+        """Endless rows of each step, `size` of them, every row once per epoch; `rng` keeps the place for resume."""
+        while True:
+            order = rng.permutation(len(examples))
+            while rng.at < len(order):
+                chosen = [int(i) for i in order[rng.at : rng.at + size]]
+                rng.at += len(chosen)
+                yield chosen
+            rng.next_epoch()
+
+    def weights(self, examples: Sequence[Any]) -> dict[str, float]:
+        """Divisor of each named loss for one step over these examples, known before the forward pass."""
+        raise NotImplementedError
+
+    def loss(self, out: Outputs, batch: Batch) -> dict[str, Tensor]:
+        """Named sums over the batch; the loop divides each by `batch.weights[name]` and adds them."""
+        raise NotImplementedError
+
+
+class Rng:
+    """A place in an endless stream of epochs: the same (seed, epoch) always gives the same order."""
+
+    def __init__(self, seed: int, epoch: int = 0, at: int = 0) -> None:
+        self.seed, self.epoch, self.at = seed, epoch, at
+
+    def permutation(self, n: int) -> np.ndarray[Any, Any]:
+        """The order of `n` rows in the current epoch."""
+        import numpy as np
+
+        return np.random.default_rng([self.seed, self.epoch]).permutation(n)
+
+    def next_epoch(self) -> None:
+        """Go to the start of the next epoch."""
+        self.epoch, self.at = self.epoch + 1, 0
+
+
+class Direct:
+    """A method that does not go through the loop. A subclass is a frozen dataclass of its configuration."""
+
+    tasks: ClassVar[tuple[Task, ...]] = ("classification", "generation")
+    seeded: ClassVar[bool] = True  # False: every seed gives the same, so one run is enough
+
+    def adapt(self, lm: CausalLM, data: Split, run: Run) -> LM:
+        """An adapted model; `data.test` is empty here."""
+        raise NotImplementedError
+
+    def load(self, folder: Path, lm: CausalLM) -> LM:
+        """What `adapt` gave and `LM.save` wrote."""
+        raise NotImplementedError
+
+
+@dataclass
+class Run:
+    """What a direct method may use besides its data: a seed, a cache folder and a way to report progress."""
+
+    seed: int
+    cache: Path
+    say: Any = None
+
+
+class LM(Protocol):
+    """All that evaluation, comparison, export and serving see of an adapted model."""
+
+    can: frozenset[str]  # of "generate", "logprobs", "predict"
+
+    def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> list[str]:
+        """One answer a prompt."""
+        ...
+
+    def logprobs(self, pairs: Sequence[tuple[Prompt, str]]) -> list[Tensor]:
+        """Log-probability of each answer token, in nats; (tokens,) float32 a pair."""
+        ...
+
+    def predict(self, texts: Sequence[str], labels: Sequence[str]) -> Tensor:
+        """(N, K) log-probabilities of the labels, normalised over them."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Write all that is needed besides the base model into an existing folder."""
+        ...
+
+
+def resolve(model: nn.Module, groups: Sequence[ParamGroup]) -> list[tuple[ParamGroup, list[torch.nn.Parameter]]]:
+    """The parameters that the groups name, resolved after any sharding has replaced them."""
+    params = dict(model.named_parameters())
+    return [(group, [params[name] for name in group.names]) for group in groups]

@@ -1,0 +1,207 @@
+"""One run: data -> base -> method -> adapted model -> run folder; and the way back from a folder to the model.
+
+    RUN/recipe.yaml  metrics.jsonl  checkpoint/  adapter/ or model/  eval.json  environment.json
+
+`eval.json` is written last: a folder that has it is complete, one that has not resumes from its checkpoint.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from luthier import config
+from luthier.config import Recipe
+from luthier.data.prompts import templates
+from luthier.errors import LuthierError
+from luthier.files import read_json, sync_folder, write_json, write_tensors
+from luthier.loop import Loop, Report, Trained, Training
+from luthier.models.causal import CausalLM
+from luthier.models.embedded import cache_dir
+from luthier.objectives.sft import renumbered
+from luthier.protocols import LM, Direct, Objective, ParamGroup, Patch, Run, Split
+
+Say = Callable[[Report], None]
+
+
+class Refused(LuthierError):
+    """The method does not suit this model or task; the message is the reason, a fact."""
+
+
+@dataclass
+class Outcome:
+    """What a method gave. trainable: numbers that were trained. loop: None for direct methods."""
+
+    lm: LM
+    trainable: int = 0
+    trained: Trained | None = None
+    mergeable: bool | None = None
+    learning_rate: float | None = None
+    loop: Loop | None = None
+    save_as: str = "adapter"
+
+
+def load_base(recipe: Recipe) -> CausalLM:
+    """The base model of a recipe, on the device and in the number format that suit this machine."""
+    from luthier.machine import device, pick_dtype, threads
+    from luthier.models import load
+
+    threads(recipe.threads)
+    model, tokenizer = load.load_base(recipe.model, dtype=pick_dtype(recipe.dtype))
+    key = load.fingerprint(load.resolve(recipe.model))
+    return CausalLM.wrap(model.to(device()), tokenizer, recipe.model, f"{key}-{model.dtype}")
+
+
+@contextmanager
+def adapted(
+    lm: CausalLM, recipe: Recipe, data: Split, folder: Path | None = None, cache: Path | None = None,
+    say: Say | None = None,
+) -> Iterator[Outcome]:  # fmt: skip
+    """The base adapted by the recipe, for the length of a `with` block; afterwards the base is what it was.
+
+    `data.test` is removed before any method sees the data. Raises Refused where the method does not suit.
+    """
+    data = replace(data, test=())
+    method = config.options(recipe)
+    if isinstance(method, Direct):
+        if data.task not in method.tasks:
+            raise Refused(f"{recipe.method} gives labels, and this task wants text")
+        torch.manual_seed(recipe.seed)
+        yield Outcome(method.adapt(lm, data, Run(recipe.seed, cache or cache_dir())))
+        return
+    with attached(lm, method, objective_of(recipe, method, data), data.labels, recipe.seed) as (work, groups, chosen):
+        yield _train(work, method, chosen, groups, recipe, data, folder, say)
+
+
+def objective_of(recipe: Recipe, patch: Patch, data: Split) -> Objective:
+    """The recipe's objective, or the patch's own choice for the task."""
+    found: Objective = config.objective(recipe, patch.objectives[data.task])
+    if found.output == "labels" and not data.labels:
+        raise Refused("objective classify needs labels, and this task has none")
+    return found
+
+
+@contextmanager
+def attached(
+    lm: CausalLM, patch: Patch, objective: Objective, labels: tuple[str, ...], seed: int
+) -> Iterator[tuple[CausalLM, list[ParamGroup], Objective]]:
+    """The patch, and the label head where the objective wants one, on the base; both gone afterwards."""
+    reason = patch.refuses(lm.model, objective)
+    if reason:
+        raise Refused(reason)
+    torch.manual_seed(seed)
+    work = replace(lm, template=templates(labels)[0], labels=labels)
+    groups: list[ParamGroup] = []
+    if objective.output == "labels":
+        groups.append(_add_label_head(work, len(labels)))
+    groups += patch.attach(work)
+    try:
+        yield work, groups, objective
+    finally:
+        patch.detach(work)
+        if objective.output == "labels":
+            del lm.model.label_head
+        lm.model.requires_grad_(False)
+
+
+def _add_label_head(lm: CausalLM, count: int) -> ParamGroup:
+    head = nn.Linear(lm.head.shape[1], count, device=lm.device)
+    nn.init.zeros_(head.weight)
+    nn.init.zeros_(head.bias)
+    lm.model.label_head = head
+    return ParamGroup(["label_head.weight", "label_head.bias"])
+
+
+def _train(
+    lm: CausalLM, patch: Patch, objective: Objective, groups: list[ParamGroup], recipe: Recipe, data: Split,
+    folder: Path | None, say: Say | None,
+) -> Outcome:  # fmt: skip
+    objective.setup(lm, data)
+    examples = renumbered(objective.encode(lm, data, data.train))
+    values = dict(vars(recipe.training))
+    if values["learning_rate"] is None:
+        values["learning_rate"] = patch.learning_rates[len(patch.learning_rates) // 2]
+    loop = Loop(lm, patch, objective, groups, examples, Training(**values), recipe.seed, folder, say)
+    trained = loop.run()
+    names = [n for group in groups for n in group.names]
+    lm.save_extra = lambda target: _save_patch(lm, patch, target)
+    mergeable = type(patch).merge is not Patch.merge and lm.label_head is None
+    count = sum(p.numel() for n, p in lm.model.named_parameters() if n in set(names))
+    return Outcome(lm, count, trained, mergeable, values["learning_rate"], loop, patch.save_as)
+
+
+def _save_patch(lm: CausalLM, patch: Patch, folder: Path) -> None:
+    tensors, peft = patch.export(lm)
+    if lm.label_head is not None:
+        for name, tensor in lm.label_head.state_dict().items():
+            tensors[f"label_head.{name}"] = tensor
+    if patch.save_as == "model":
+        lm.model.save_pretrained(folder)
+        lm.tokenizer.save_pretrained(folder)
+        return
+    write_tensors(folder / "adapter_model.safetensors", tensors, {"format": "pt"})
+    if peft:
+        write_json(folder / "adapter_config.json", {**peft, "base_model_name_or_path": lm.name, "inference_mode": True})
+
+
+def save_adapted(outcome: Outcome, folder: Path) -> int:
+    """Write `adapter/` or `model/` into the run folder, whole or not at all; gives its size in bytes."""
+    target = folder / outcome.save_as
+    folder.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{outcome.save_as}.", dir=folder))
+    try:
+        temporary.chmod(0o755)
+        outcome.lm.save(temporary)
+        shutil.rmtree(target, ignore_errors=True)
+        temporary.rename(target)
+        sync_folder(folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return sum(f.stat().st_size for f in target.rglob("*") if f.is_file())
+
+
+def load_run(folder: Path, lm: CausalLM | None = None) -> LM:
+    """The adapted model of a run folder, on its base (loaded unless given). Stays attached to that base."""
+    recipe_file = folder / "recipe.yaml"
+    if not recipe_file.exists():
+        raise LuthierError(f"{folder}: not a run folder (it has no recipe.yaml)")
+    recipe = config.read_recipe(recipe_file)
+    target = next((folder / n for n in ("adapter", "model") if (folder / n / "luthier.json").exists()), None)
+    if target is None:
+        raise LuthierError(f"{folder}: the run is not finished (no adapter/ or model/): luthier train {recipe_file}")
+    lm = lm or load_base(recipe)
+    method = config.options(recipe)
+    if isinstance(method, Direct):
+        return method.load(target, lm)
+    return _load_patch(lm, method, recipe, target)
+
+
+def _load_patch(lm: CausalLM, patch: Patch, recipe: Recipe, target: Path) -> CausalLM:
+    from safetensors.torch import load_file
+
+    work = lm.restore(read_json(target / "luthier.json"))
+    tensors: dict[str, Any] = {}
+    for file in sorted(target.glob("*.safetensors")):
+        tensors |= load_file(file)
+    if "label_head.weight" in tensors:
+        _add_label_head(work, len(work.labels))
+        for name in ("weight", "bias"):
+            getattr(work.model.label_head, name).data.copy_(tensors.pop(f"label_head.{name}"))
+    patch.attach(work)
+    patch.load(work, tensors)
+    work.save_extra = lambda folder: _save_patch(work, patch, folder)
+    return work
+
+
+def run_labels(folder: Path) -> tuple[str, ...]:
+    """The labels a run predicts; none when it writes text."""
+    found = next((folder / n / "luthier.json" for n in ("adapter", "model") if (folder / n).exists()), None)
+    return tuple(read_json(found)["labels"]) if found else ()

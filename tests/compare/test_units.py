@@ -1,0 +1,103 @@
+"""Numbers in words, the charts' numbers, and the terminal's leaderboard."""
+
+from __future__ import annotations
+
+import math
+from io import StringIO
+
+import pytest
+from board_sample import sample_board, sample_curves, sample_details
+from rich.console import Console
+
+from luthier.compare import charts, units
+from luthier.compare.terminal import print_leaderboard
+
+
+@pytest.mark.parametrize(
+    ("function", "value", "text"),
+    [
+        (units.count, 0, "0"), (units.count, 512, "512"), (units.count, 12_345, "12.3 k"),
+        (units.count, 20_000, "20 k"),
+        (units.count, 999_960, "1.0 M"), (units.count, 134_515_008, "135 M"), (units.count, None, "–"),
+        (units.size, 412, "412 B"), (units.size, 4_200_000, "4.2 MB"), (units.size, 3.12e9, "3.1 GB"),
+        (units.size, float("nan"), "–"),
+        (units.duration, 0, "0 s"), (units.duration, 0.01, "< 0.1 s"), (units.duration, 4.23, "4.2 s"),
+        (units.duration, 59.7, "1 m"), (units.duration, 192, "3 m 12 s"), (units.duration, 3840, "1 h 04 m"),
+        (units.duration, 3599.7, "1 h"),
+        (units.latency, 4.21, "4.2 ms"), (units.latency, 412.3, "412 ms"), (units.latency, 1300, "1.3 s"),
+        (units.share, 0.0, "0 %"), (units.share, 1.0, "100 %"), (units.share, 0.00341, "0.34 %"),
+        (units.share, 1e-6, "< 0.01 %"), (units.share, 0.2106, "21.1 %"),
+        (units.signed, 0.064, "+0.06"), (units.signed, -0.001, "0.00"), (units.signed, -0.2, "-0.20"),
+        (units.rate, 3e-4, "3e-4"), (units.rate, 2.5e-5, "2.5e-5"), (units.rate, None, "–"),
+    ],
+)  # fmt: skip
+def test_units(function, value, text) -> None:  # type: ignore[no-untyped-def]
+    assert function(value) == text
+
+
+def test_ties_are_read_from_the_verdicts_alone() -> None:
+    board = sample_board()
+    assert units.tied_with_best(board, sample_details()["verdicts"]) == {"full", "layers"}
+    assert units.tied_with_best(board, ["full_precision: not distinguishable from the best."]) == frozenset()
+
+
+def test_pareto_front() -> None:
+    points = [("a", 0.0, 40.0), ("b", 0.0, 50.0), ("c", 10.0, 50.0), ("d", 10.0, 70.0), ("e", 99.0, 69.0)]
+    assert charts.pareto(points) == ["b", "d"]
+
+
+def test_zero_has_a_place_left_of_every_paid_cost() -> None:
+    chart = charts.scatter(sample_board(), charts.COSTS[0])
+    axis, places = chart["x"], {point["name"]: point["x"] for point in chart["points"]}
+    free = {places.pop("zero_shot"), places.pop("few_shot")}
+    assert len(free) == 2 and all(axis["zero"][0] < x < axis["zero"][1] for x in free)
+    assert min(places.values()) > axis["zero"][1] and axis["ticks"][0][1] == "0"
+    assert places["full"] == pytest.approx(math.log10(134_515_008))
+    assert chart["y"]["range"][1] - chart["y"]["range"][0] >= 10
+
+
+def test_scatter_leaves_out_and_names_what_lacks_a_value() -> None:
+    board = sample_board()
+    board["rows"][1]["train_seconds"] = None
+    chart = charts.scatter(board, charts.COSTS[2])
+    assert "lora" not in [point["name"] for point in chart["points"]]
+    assert "a value is missing: lora" in chart["summary"]
+
+
+def test_smoothing_keeps_a_line_and_the_ends() -> None:
+    line = [5 - 0.01 * step for step in range(200)]
+    assert charts.smooth(line) == pytest.approx(line)
+    assert charts.smooth([1.0]) == [1.0]
+    assert charts.smooth([1.0, 3.0]) == pytest.approx([1.0, 3.0])
+
+
+def test_curves_are_thinned_and_never_hold_a_nan() -> None:
+    records = [{"seed": 0, "tokens": step, "loss": 1.0} for step in range(5000)]
+    records.append({"seed": 0, "tokens": 5000, "loss": float("nan")})
+    chart = charts.curve("lora", records)
+    assert chart and len(chart["lines"][0]["x"]) <= charts.CURVE_POINTS + 1 and chart["last"] == 4999
+    assert charts.curve("lora", records[-1:]) is None
+    assert [panel["title"] for panel in charts.learning_curves(sample_curves())][:2] == ["lora", "full"]
+
+
+@pytest.mark.parametrize("width", [60, 80, 200])
+def test_terminal(width: int) -> None:
+    details, out = sample_details(), StringIO()
+    print_leaderboard(sample_board(), Console(file=out, width=width), details["verdicts"])
+    text = out.getvalue()
+    lines = text.splitlines()
+    assert max(len(line.rstrip()) for line in lines) <= width
+    assert "87.1 ± 4.1" in text and "…" not in text and "\x1b" not in text
+    assert [line.split()[0] for line in lines[2:10]][0::7] == ["lora", "zero_shot"]
+    assert ("not distinguishable" in lines[3]) == (width >= 80)
+    assert ("2.5e-4" in text) == (width == 200)
+    assert "<script>alert(1)</script>" in text and "It needs a teacher model" in text
+    assert text.index("distill") < text.index("Use lora: 87.1 %")
+
+
+def test_terminal_with_nothing_finished() -> None:
+    board, out = sample_board(), StringIO()
+    board["rows"] = [row for row in board["rows"] if row["status"] != "ok"]
+    board["rows"][0]["reason"] = "first [bold]line[/bold]\n" + "traceback\n" * 50
+    print_leaderboard({**board, "best": None, "recommendation": ""}, Console(file=out, width=80))
+    assert "first [bold]line[/bold] …" in out.getvalue() and "traceback" not in out.getvalue()
