@@ -1,7 +1,7 @@
 """Luthier: adapt a pretrained language model in every way the field knows, and see which is worth it.
 
-    luthier.compare("mine.jsonl", budget="3m")["recommendation"]
-    luthier.load("RUN").predict(["a text", "another"])
+luthier.compare("mine.jsonl", budget="3m")["recommendation"]
+luthier.load("RUN").predict(["a text", "another"])
 """
 
 from luthier.api import Model, compare, load, train

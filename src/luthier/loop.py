@@ -261,7 +261,5 @@ class Loop:
         for part in micro_batches(examples, self.training.micro_tokens):
             batch = pack(part, weights, self.lm.device)
             hidden = self.lm.hidden(batch.ids, batch.positions, batch.segments)[batch.where]
-            total += sum(
-                float(v) / weights[n] for n, v in self.objective.loss(Outputs(hidden, self.lm), batch).items()
-            )
+            total += sum(float(v) / weights[n] for n, v in self.objective.loss(Outputs(hidden, self.lm), batch).items())
         return total

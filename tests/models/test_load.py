@@ -92,7 +92,7 @@ def test_incomplete_folders(folder: Path) -> None:
     with pytest.raises(LuthierError, match=rf"1 weights are missing, the first is {name}"):
         load_base(folder)
     (folder / "model.safetensors").write_bytes(b"\xff" * 100)
-    with pytest.raises(LuthierError, match="cannot be loaded.*check that it is whole"):
+    with pytest.raises(LuthierError, match=r"cannot be loaded.*check that it is whole"):
         load_base(folder)
     (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {name: "model-00002.safetensors"}}))
     with pytest.raises(LuthierError, match=r"lacks 1 weight files, the first is model-00002\.safetensors"):
@@ -163,7 +163,7 @@ def test_hub_model_in_the_cache(ready: Path, tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr(load, "_check_hub", lambda _: pytest.fail("the hub was asked"))
     model, _ = load_base("owner/name")
-    assert model.config.hidden_size == 64
+    assert model.config.hidden_size == 64 and model.name_or_path == "owner/name"
     assert fingerprint("owner/name") == fingerprint(ready)
 
 
@@ -177,3 +177,19 @@ def test_fingerprint(folder: Path, ready: Path) -> None:
     changed = fingerprint(folder)
     edit_config(folder, rope_theta=1.0)
     assert len({before, changed, fingerprint(folder)}) == 3
+
+
+def test_part_of_a_hub_model_in_the_cache(ready: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    snapshot = tmp_path / "models--owner--name" / "snapshots" / "abc"
+    snapshot.mkdir(parents=True)
+    (tmp_path / "models--owner--name" / "refs").mkdir()
+    (tmp_path / "models--owner--name" / "refs" / "main").write_text("abc")
+    shutil.copy(ready / "config.json", snapshot)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+
+    def fail(*_: object, **__: object) -> None:
+        raise ConnectionError("no route")
+
+    monkeypatch.setattr(huggingface_hub.HfApi, "model_info", fail)
+    with pytest.raises(LuthierError, match="hub cannot be reached"):
+        load_base("owner/name")

@@ -35,7 +35,7 @@ def compare(
     map: Annotated[str | None, typer.Option(help="column=field by comma, such as 0=text,1=label")] = None,
     labels: Annotated[str | None, typer.Option(help="raw=name by comma, such as 0=negative,1=positive")] = None,
     instruction: Annotated[str | None, typer.Option(help="what to do, said before every input")] = None,
-    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="leave broken rows out, list them in the folder")] = False,
+    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="leave broken rows out and list them")] = False,
     out: Annotated[Path | None, typer.Option(help="folder of the results")] = None,
 ) -> None:
     """Parse the options and run."""

@@ -27,9 +27,7 @@ def gather(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     runs = {m: _runs(folder, m, o["seeds"]) for m, o in outcomes.items() if o["status"] == "ok"}
     bootstrap = Bootstrap({m: [r["per_row"] for r in found] for m, found in runs.items()})
     task = "classification" if any(r[0]["metric"] == "accuracy" for r in runs.values()) else "generation"
-    rows = [
-        _row(m, runs[m], bootstrap, plan) if m in runs else _left_out(m, outcomes[m]) for m in plan.request.methods
-    ]
+    rows = [_row(m, runs[m], bootstrap, plan) if m in runs else _left_out(m, outcomes[m]) for m in plan.request.methods]
     rows.sort(key=lambda row: -row["score"] if row["score"] is not None else 1e9)
     best = next((row["method"] for row in rows if row["status"] == "ok"), None)
     metric = METRIC[task]  # type: ignore[index]
@@ -90,7 +88,8 @@ def points(value: float, metric: str) -> str:
 
 def _between(interval: Interval, metric: str, sign: int = 1) -> str:
     ends = sorted((sign * interval.low, sign * interval.high))
-    return f"{points(sign * interval.value, metric)} points (95 % interval {points(ends[0], metric)} to {points(ends[1], metric)})"
+    low, high = (points(end, metric) for end in ends)
+    return f"{points(sign * interval.value, metric)} points (95 % interval {low} to {high})"
 
 
 def verdicts(rows: list[dict[str, Any]], bootstrap: Bootstrap, metric: str) -> list[str]:
@@ -117,9 +116,7 @@ def _against_baseline(method: str, interval: Interval, metric: str) -> str:
     return f"{method}: not distinguishable from {BASELINE}, {_between(interval, metric)}."
 
 
-def recommendation(
-    rows: list[dict[str, Any]], bootstrap: Bootstrap, metric: str, folder: Path, task: str
-) -> str:
+def recommendation(rows: list[dict[str, Any]], bootstrap: Bootstrap, metric: str, folder: Path, task: str) -> str:
     """One sentence with its reason and the command to go on with."""
     ok = [row for row in rows if row["status"] == "ok"]
     best = ok[0]
@@ -138,9 +135,7 @@ def recommendation(
     return f"Use {best['method']}: {reason}. Go on with: {command}"
 
 
-def _details(
-    plan: Plan, folder: Path, board: Mapping[str, Any], runs: Runs, verdict: list[str]
-) -> dict[str, Any]:
+def _details(plan: Plan, folder: Path, board: Mapping[str, Any], runs: Runs, verdict: list[str]) -> dict[str, Any]:
     counts = read_json(folder / "split.json")
     request = plan.request
     kinds = catalog.methods()

@@ -50,8 +50,8 @@ class Bootstrap:
         by_seed = share @ scores.T  # (RESAMPLES, seeds)
         k = scores.shape[0]
         if k == 1:
-            return by_seed[:, 0]
-        return (by_seed * rng.multinomial(k, np.full(k, 1 / k), size=RESAMPLES) / k).sum(1)
+            return np.asarray(by_seed[:, 0])
+        return np.asarray((by_seed * rng.multinomial(k, np.full(k, 1 / k), size=RESAMPLES) / k).sum(1))
 
     def score(self, method: str) -> Interval:
         """Mean score of a method."""

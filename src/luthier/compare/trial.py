@@ -1,7 +1,9 @@
 """One method of a comparison: the search for its learning rate, then one final run a seed, scored on the test rows.
 
 Every finished piece is a file, so that a killed comparison goes on where it was:
-    trials/METHOD/search/LR/result.json   trials/METHOD/seed-K/ (a run folder; eval.json last)   trials/METHOD/outcome.json
+    trials/METHOD/search/LR/result.json
+    trials/METHOD/seed-K/                a run folder; eval.json last
+    trials/METHOD/outcome.json
 """
 
 from __future__ import annotations

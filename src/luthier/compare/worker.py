@@ -101,8 +101,8 @@ def _attempt(bench: Bench, method: str) -> None:
         with (bench.folder / "worker.log").open("a", encoding="utf-8") as log:
             traceback.print_exc(file=log)
         first = str(error).strip().split("\n")[0] or "no message"
-        reason = f"{type(error).__name__}: {first} (details in worker.log)"
-        write_json(place / "outcome.json", {"status": "failed", "reason": reason})
+        why = f"{type(error).__name__}: {first} (details in worker.log)"
+        write_json(place / "outcome.json", {"status": "failed", "reason": why})
 
 
 def main() -> int:

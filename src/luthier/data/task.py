@@ -18,9 +18,7 @@ def load_split(config: DataConfig, rejected: Path | None = None) -> tuple[Split,
     held_out = _table(config, config.test, rejected and rejected.with_name("rejected-test.jsonl"))
     if table is None:
         raise LuthierError("data.path: name a file, or tickets for the embedded data")
-    split, notes = make_split(
-        table, held_out, seed=config.split_seed, limit=config.limit, limit_test=config.limit_test
-    )
+    split, notes = make_split(table, held_out, seed=config.split_seed, limit=config.limit, limit_test=config.limit_test)
     return split, notes
 
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from luthier.data.prompts import answer_of, prompt_of, templates
-from luthier.evals.wording import best_wording, load_wording
 from luthier.errors import LuthierError
+from luthier.evals.wording import best_wording, load_wording
 from luthier.protocols import Direct, Record, Run, Split
 
 if TYPE_CHECKING:

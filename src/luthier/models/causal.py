@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -27,7 +27,8 @@ class CausalLM:
     key: fingerprint of the base, part of every cache's name.
     template: None means the task's first wording. shots: worked examples that stand before every prompt.
     virtual: ids at or above the vocabulary's size, which a soft prompt turns into its own vectors.
-    labels: the classes of `model.label_head`, when there is one. save_extra: what a patch adds to `save`.
+    labels: the classes it tells apart.
+    trunks: states of the frozen part by content, shared by all runs on this base. save_extra: what a patch adds to `save`.
     """
 
     model: PreTrainedModel
@@ -39,6 +40,7 @@ class CausalLM:
     virtual: tuple[int, ...] = ()
     labels: tuple[str, ...] = ()
     progress: Progress | None = None
+    trunks: dict[Any, Tensor] = field(default_factory=dict)
     save_extra: Callable[[Path], None] | None = None
 
     can = frozenset({"generate", "logprobs", "predict"})
@@ -87,20 +89,18 @@ class CausalLM:
     @property
     def device(self) -> torch.device:
         """Where the embedding lives."""
-        return self.model.get_input_embeddings().weight.device
+        return next(self.model.parameters()).device
 
     @property
     def context(self) -> int:
         """The longest sequence, in tokens."""
         return int(getattr(self.model.config, "max_position_embeddings", 2048))
 
-    def forward(
-        self, ids: Tensor, positions: Tensor, layout: Layout, embeds: Tensor | None = None
-    ) -> Tensor:
+    def forward(self, ids: Tensor, positions: Tensor, layout: Layout, embeds: Tensor | None = None) -> Tensor:
         """Last hidden states after the final norm. ids, positions: (B, T) -> (B, T, d); embeds replaces ids."""
         given = {"input_ids": ids} if embeds is None else {"inputs_embeds": embeds}
         out = self.decoder(**given, position_ids=positions, use_cache=False, layout=layout)
-        return out.last_hidden_state
+        return cast(Tensor, out.last_hidden_state)
 
     def hidden(self, ids: Tensor, positions: Tensor, segments: Sequence[int]) -> Tensor:
         """Hidden states (T, d) of segments laid end to end; ids, positions: (T,)."""

@@ -55,7 +55,8 @@ def _prefill(
     positions = torch.tensor([[shared + i for n in sizes for i in range(n)]], device=lm.device)
     hidden = lm.forward(ids, positions, Packed(sizes, prefix=prefix, record=record))[0]
     capacity = shared + max(sizes) + room
-    keys, values = [], []
+    keys: list[Tensor] = []
+    values: list[Tensor] = []
     for layer in sorted(record):
         for which, out in ((0, keys), (1, values)):
             packed = record[layer][which]

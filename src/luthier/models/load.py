@@ -70,13 +70,15 @@ def load_base(
     if dtype not in DTYPES:
         raise LuthierError(f"the weights' type {dtype!r} is not one of {', '.join(DTYPES)}")
     place = resolve(model)
-    offline = isinstance(place, Path) or _in_hub_cache(place)
-    if not offline:
-        _check_hub(str(place))
-    try:
-        return _load(str(place), dtype, attention, offline)
-    except _IncompleteError:  # only a part of it was in the hub's cache
-        return _load(str(place), dtype, attention, False)
+    if isinstance(place, Path):
+        return _load(place, str(place), dtype, attention)
+    # A model that is whole in the hub's cache is loaded from there without asking the hub: quicker, the same tomorrow
+    # as today, and without a network transformers would try for a minute before it looked there.
+    snapshot = _snapshot(place)
+    if snapshot is None or not _is_whole(snapshot):
+        _check_hub(place)
+        return _load(place, place, dtype, attention)
+    return _load(snapshot, place, dtype, attention)
 
 
 def fingerprint(model: str | Path | None) -> str:
@@ -88,7 +90,9 @@ def fingerprint(model: str | Path | None) -> str:
         LuthierError: the model is not there.
     """
     place = resolve(model)
-    folder = place if isinstance(place, Path) else _hub_folder(place)
+    folder = place if isinstance(place, Path) else _snapshot(place)
+    if folder is None:
+        raise LuthierError(f"{place}: is not in the hub's cache: load it once with a network")
     digest = hashlib.sha256((folder / _CONFIG).read_bytes())
     for path in sorted(folder.glob("*.safetensors")):
         size = path.stat().st_size
@@ -100,33 +104,32 @@ def fingerprint(model: str | Path | None) -> str:
     return digest.hexdigest()[:16]
 
 
-class _IncompleteError(Exception):
-    """The hub's cache holds a part of the model."""
-
-
-def _load(place: str, dtype: str, attention: str, offline: bool) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":
+def _load(
+    place: Path | str, name: str, dtype: str, attention: str
+) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":
+    """Load from a folder or hub id, and let the model and its tokenizer say that they are from `name`."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    common: dict[str, Any] = {"trust_remote_code": False, "local_files_only": offline}
-    with _explained(place, offline), quiet():
+    with _explained(name), quiet():
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             place,
             dtype=getattr(torch, dtype),
             attn_implementation=attention,
             use_safetensors=True,
+            trust_remote_code=False,
             output_loading_info=True,
-            **common,
         )
-        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(place, **common)
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(place, trust_remote_code=False)
     model: Any
     model, info = loaded  # output_loading_info
     # transformers fills what is missing with random numbers and says so in a warning only.
     if missing := sorted(info["missing_keys"]):
         raise LuthierError(
-            f"{place}: {len(missing)} weights are missing, the first is {missing[0]}: the model is incomplete or no "
+            f"{name}: {len(missing)} weights are missing, the first is {missing[0]}: the model is incomplete or no "
             "causal language model. Get it again, or name another model."
         )
+    model.name_or_path = model.config._name_or_path = tokenizer.name_or_path = name
     return model.eval(), tokenizer
 
 
@@ -190,12 +193,8 @@ def _needs_code(place: str) -> str:
     )
 
 
-def _in_hub_cache(model: str) -> bool:
-    return _cached_config(model) is not None
-
-
-def _cached_config(model: str) -> Path | None:
-    """The path of a hub model's configuration in the hub's cache, if it is there."""
+def _snapshot(model: str) -> Path | None:
+    """The folder of a hub model in the hub's cache, if there is one."""
     from huggingface_hub import try_to_load_from_cache
     from huggingface_hub.errors import HFValidationError
 
@@ -206,36 +205,36 @@ def _cached_config(model: str) -> Path | None:
             f"{model!r} is no folder here and cannot be a hub id (owner/name): check it, or leave --model out for "
             "the embedded model"
         ) from error
-    return Path(found) if isinstance(found, str) else None
+    return Path(found).parent if isinstance(found, str) else None
 
 
-def _hub_folder(model: str) -> Path:
-    config = _cached_config(model)
-    if config is None:
-        raise LuthierError(f"{model}: is not in the hub's cache: load it once with a network")
-    return config.parent
+def _is_whole(folder: Path) -> bool:
+    """Whether all that was needed of a hub model has been downloaded."""
+    try:
+        _check_folder(folder)
+    except LuthierError:
+        return False
+    return any(folder.glob("tokenizer*")) or any(folder.glob("vocab*"))
 
 
 def _check_hub(model: str) -> None:
     """Ask the hub whether there is such a model, with safetensors. transformers would try for a minute in vain."""
     from huggingface_hub import HfApi
 
-    with _explained(model, offline=False):
+    with _explained(model):
         files = HfApi().model_info(model, timeout=_HUB_SECONDS).siblings or []
     _check_weights(model, {file.rfilename for file in files})
 
 
 @contextmanager
-def _explained(place: str, offline: bool) -> Iterator[None]:
-    """Turn what transformers and the hub raise into a LuthierError; a gap in the hub's cache into _IncompleteError."""
+def _explained(name: str) -> Iterator[None]:
+    """Turn what transformers and the hub raise into a LuthierError."""
     try:
         yield
     except LuthierError:
         raise
     except Exception as error:
-        if offline and not Path(place).exists() and isinstance(error, OSError):
-            raise _IncompleteError from error
-        raise LuthierError(_reason(place, error)) from error
+        raise LuthierError(_reason(name, error)) from error
 
 
 def _reason(place: str, error: Exception) -> str:

@@ -28,7 +28,7 @@ def common_prefix(prompts: Sequence[Sequence[int]]) -> int:
     """How many leading tokens all prompts share, leaving each at least one of its own."""
     if len(prompts) < 2:
         return 0
-    low, high = min(prompts), max(prompts)
+    low, high = min(map(list, prompts)), max(map(list, prompts))
     limit = min(len(p) for p in prompts) - 1
     shared = next((i for i, (a, b) in enumerate(zip(low, high, strict=False)) if a != b), limit)
     shared = min(shared, limit)

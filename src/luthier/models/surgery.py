@@ -57,7 +57,7 @@ def linear_paths(blocks: nn.ModuleList, prefix: str, targets: str) -> list[str]:
 
 def path_of(model: nn.Module, module: nn.Module) -> str:
     """Dotted path of a module inside the model."""
-    return next(name for name, found in model.named_modules() if found is module)
+    return str(next(name for name, found in model.named_modules() if found is module))
 
 
 def untie_head(model: nn.Module) -> Tensor | None:

@@ -6,9 +6,9 @@ a resumed run sees the same bits.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -24,12 +24,14 @@ GROUP = 16  # examples whose trunk runs together
 LIMIT = 4 << 30  # bytes of cached states; what lies beyond is computed anew each time
 
 
-class _Reached(Exception):
+class _Reached(Exception):  # noqa: N818
     """Ends a forward pass at the first block that is not needed."""
 
 
 class Trunk:
     """Hidden states of examples where the lowest trained block begins (`cut` blocks below it), cached in memory.
+
+    The cache belongs to the base and is keyed by content: a search for a learning rate fills it once for all its runs.
 
     With every block below the cut only the places a head reads are kept, after the final norm.
     """
@@ -37,20 +39,28 @@ class Trunk:
     def __init__(self, lm: CausalLM, cut: int, examples: Sequence[Example]) -> None:
         self.lm, self.cut, self.examples = lm, cut, examples
         self.rows = {e.row: i for i, e in enumerate(examples)}
-        self.cache: dict[int, Tensor] = {}
-        self.bytes = 0
         self.whole = cut >= len(lm.blocks)
+        self.groups = [self._key(g) for g in range(-(-len(examples) // GROUP))]
+
+    def _key(self, group: int) -> Hashable:
+        """What the states of a group depend on: the cut, and the members with the places that are read."""
+        members = self.examples[group * GROUP : (group + 1) * GROUP]
+        return self.cut, tuple((e.ids, e.where if self.whole else ()) for e in members)
 
     @torch.no_grad()
-    def _group(self, group: int) -> dict[int, Tensor]:
-        members = list(range(group * GROUP, min((group + 1) * GROUP, len(self.examples))))
-        batch = pack([self.examples[i] for i in members], {}, self.lm.device)
-        if self.whole:
-            states = self.lm.hidden(batch.ids, batch.positions, batch.segments)[batch.where]
-            sizes = list(batch.spans)
-        else:
-            states, sizes = self._below(batch), list(batch.segments)
-        return {i: part.clone() for i, part in zip(members, states.split(sizes), strict=True)}
+    def _group(self, group: int) -> tuple[Tensor, ...]:
+        """States of each member of a group of neighbours."""
+        batch = pack(self.examples[group * GROUP : (group + 1) * GROUP], {}, self.lm.device)
+        sizes = batch.spans if self.whole else batch.segments
+        found = self.lm.trunks.get(self.groups[group])
+        if found is None:
+            if self.whole:
+                found = self.lm.hidden(batch.ids, batch.positions, batch.segments)[batch.where]
+            else:
+                found = self._below(batch).clone()
+            if found.nbytes + sum(t.nbytes for t in self.lm.trunks.values()) <= LIMIT:
+                self.lm.trunks[self.groups[group]] = found
+        return cast(tuple[Tensor, ...], found.split(list(sizes)))
 
     def _below(self, batch: Batch) -> Tensor:
         caught: list[Tensor] = []
@@ -71,16 +81,8 @@ class Trunk:
     def states(self, rows: Sequence[int]) -> Tensor:
         """Cached states of the examples with these ids, end to end: (T, d), or (N, d) when only heads train."""
         places = [self.rows[r] for r in rows]
-        fresh: dict[int, Tensor] = {}
-        for i in places:
-            if i not in self.cache and i not in fresh:
-                found = self._group(i // GROUP)
-                fresh.update(found)
-                size = sum(t.nbytes for t in found.values())
-                if self.bytes + size <= LIMIT:
-                    self.cache.update(found)
-                    self.bytes += size
-        return torch.cat([self.cache[i] if i in self.cache else fresh[i] for i in places])
+        groups = {g: self._group(g) for g in sorted({i // GROUP for i in places})}
+        return torch.cat([groups[i // GROUP][i % GROUP] for i in places])
 
     def hidden(self, batch: Batch) -> Tensor:
         """Hidden states (N, d) at `batch.where`, the trunk's share from the cache."""

@@ -1,6 +1,6 @@
 """Cross-entropy of a linear label head on the last token's hidden state.
 
-The head (K labels × d numbers, no bias at first but zero) starts at zero: uniform over the labels, and the same for every seed.
+The head (K labels × d numbers and K biases) starts at zero: uniform over the labels, the same for every seed.
 """
 
 from __future__ import annotations

@@ -33,7 +33,10 @@ class Sft(Objective):
     def encode(self, lm: CausalLM, data: Split, records: Sequence[Record]) -> list[Example]:
         out: list[Example] = []
         for row, record in enumerate(records):
-            out += self._labelled(lm, data, row, record) if isinstance(record, Labelled) else self._chat(lm, row, record)
+            found = (
+                self._labelled(lm, data, row, record) if isinstance(record, Labelled) else self._chat(lm, row, record)
+            )
+            out += found
         return [e for e in out if e.where]
 
     def _labelled(self, lm: CausalLM, data: Split, row: int, record: Labelled) -> list[Example]:
@@ -41,7 +44,8 @@ class Sft(Objective):
         answer = lm.encode_answer(record.label, data.labels)
         room = max(self.max_length - len(answer), 1)
         ids = prompt[:room] + answer
-        return [next_token(row, ids, [i >= len(ids) - len(answer) for i in range(len(ids))], self.max_length)]
+        learned = [i >= len(ids) - len(answer) for i in range(len(ids))]
+        return [next_token(row, ids, learned, self.max_length)]
 
     def _chat(self, lm: CausalLM, row: int, record: Chat) -> list[Example]:
         from luthier.data.chat import encode_chat

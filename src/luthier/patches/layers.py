@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from luthier.models.causal import CausalLM
 
 extras = ()
+NORMS = ("norm", "ln_f", "final_layernorm", "final_layer_norm")  # what stands between the blocks and the head
 
 
 @dataclass(frozen=True)
@@ -34,14 +35,15 @@ class Layers(Patch):
     learning_rates: ClassVar[tuple[float, ...]] = (5e-5, 2e-4, 5e-4)
 
     def refuses(self, model: nn.Module, objective: Objective) -> str | None:
-        count = int(model.config.num_hidden_layers)
+        config: Any = model.config
+        count = int(config.num_hidden_layers)
         return f"the model has {count} blocks, fewer than n = {self.n}" if self.n > count else None
 
     def attach(self, lm: CausalLM) -> list[ParamGroup]:
         if self.untie:
             self._kept["tied"] = untie_head(lm.model)
         chosen = {id(p) for block in lm.blocks[len(lm.blocks) - self.n :] for p in block.parameters()}
-        norms = [m for n, m in lm.decoder.named_children() if n in ("norm", "ln_f", "final_layernorm", "final_layer_norm")]
+        norms = [m for n, m in lm.decoder.named_children() if n in NORMS]
         chosen |= {id(p) for module in norms for p in module.parameters()}
         head = lm.model.get_output_embeddings()
         if head.weight is not lm.model.get_input_embeddings().weight:
