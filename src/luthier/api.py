@@ -98,9 +98,9 @@ class Model:
         return self.lm.generate(list(prompts), Sampling(max_new_tokens, temperature))
 
 
-def load(run_folder: str | Path) -> Model:
-    """The adapted model of a run folder, ready to predict or generate."""
+def load(run_folder: str | Path, progress: Callable[[int, int], None] | None = None) -> Model:
+    """The adapted model of a run folder, ready to predict or generate; progress is told rows done and rows in all."""
     from luthier.run import load_run, run_labels
 
     folder = Path(run_folder)
-    return Model(load_run(folder), run_labels(folder))
+    return Model(load_run(folder, progress=progress), run_labels(folder))

@@ -115,7 +115,7 @@ class ParamGroup:
 
 
 class Patch:
-    """Where the change lives. Every method but `attach` has a do-nothing default.
+    """Where the change lives. Every method but `attach` and `export` has a default.
 
     A subclass is a frozen dataclass: its fields are the method's configuration (12 at most); what belongs to one
     attachment (replaced modules, kept weights) lives in `self._kept`, which `attach` fills and `detach` empties.
@@ -161,7 +161,7 @@ class Patch:
 
     def export(self, lm: CausalLM) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Tensors and configuration of the adapter file, in PEFT's layout where PEFT has the method."""
-        return {n: p.detach() for n, p in lm.model.named_parameters() if p.requires_grad}, {}
+        raise NotImplementedError
 
     def load(self, lm: CausalLM, tensors: Mapping[str, Tensor]) -> None:
         """The inverse of `export`, on an attached model."""
@@ -188,8 +188,8 @@ class Objective:
         """Tokenised examples (`luthier.data.pack.Example`) of the records, one each."""
         raise NotImplementedError
 
-    def setup(self, lm: CausalLM, data: Split) -> None:
-        """Reference or teacher outputs, computed once."""
+    def setup(self, lm: CausalLM, examples: Sequence[Any]) -> None:
+        """What is computed once before training: scales of a head, later reference or teacher outputs."""
 
     def batches(self, examples: Sequence[Any], size: int, rng: Rng) -> Iterator[list[int]]:
         """Endless rows of each step, `size` of them, every row once per epoch; `rng` keeps the place for resume."""

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from luthier import config
 from luthier.config import Recipe
@@ -24,8 +23,9 @@ from luthier.data.prompts import templates
 from luthier.errors import LuthierError
 from luthier.files import read_json, sync_folder, write_json, write_tensors
 from luthier.loop import Loop, Report, Trained, Training
-from luthier.models.causal import CausalLM
+from luthier.models.causal import CausalLM, Progress
 from luthier.models.embedded import cache_dir
+from luthier.models.labelling import LabelHead
 from luthier.objectives.sft import renumbered
 from luthier.protocols import LM, Direct, Objective, ParamGroup, Patch, Run, Split
 
@@ -103,8 +103,8 @@ def attached(
     groups: list[ParamGroup] = []
     if objective.output == "labels":
         groups.append(_add_label_head(work, len(labels)))
-    groups += patch.attach(work)
     try:
+        groups += patch.attach(work)
         yield work, groups, objective
     finally:
         patch.detach(work)
@@ -114,10 +114,7 @@ def attached(
 
 
 def _add_label_head(lm: CausalLM, count: int) -> ParamGroup:
-    head = nn.Linear(lm.head.shape[1], count, device=lm.device)
-    nn.init.zeros_(head.weight)
-    nn.init.zeros_(head.bias)
-    lm.model.label_head = head
+    lm.model.label_head = LabelHead(lm.head.shape[1], count).to(lm.device)
     return ParamGroup(["label_head.weight", "label_head.bias"])
 
 
@@ -125,8 +122,8 @@ def _train(
     lm: CausalLM, patch: Patch, objective: Objective, groups: list[ParamGroup], recipe: Recipe, data: Split,
     folder: Path | None, say: Say | None,
 ) -> Outcome:  # fmt: skip
-    objective.setup(lm, data)
     examples = renumbered(objective.encode(lm, data, data.train))
+    objective.setup(lm, examples)
     values = dict(vars(recipe.training))
     if values["learning_rate"] is None:
         values["learning_rate"] = patch.learning_rates[len(patch.learning_rates) // 2]
@@ -169,7 +166,7 @@ def save_adapted(outcome: Outcome, folder: Path) -> int:
     return sum(f.stat().st_size for f in target.rglob("*") if f.is_file())
 
 
-def load_run(folder: Path, lm: CausalLM | None = None) -> LM:
+def load_run(folder: Path, lm: CausalLM | None = None, progress: Progress | None = None) -> LM:
     """The adapted model of a run folder, on its base (loaded unless given). Stays attached to that base."""
     recipe_file = folder / "recipe.yaml"
     if not recipe_file.exists():
@@ -179,6 +176,7 @@ def load_run(folder: Path, lm: CausalLM | None = None) -> LM:
     if target is None:
         raise LuthierError(f"{folder}: the run is not finished (no adapter/ or model/): luthier train {recipe_file}")
     lm = lm or load_base(recipe)
+    lm.progress = progress
     method = config.options(recipe)
     if isinstance(method, Direct):
         return method.load(target, lm)
@@ -194,8 +192,10 @@ def _load_patch(lm: CausalLM, patch: Patch, recipe: Recipe, target: Path) -> Cau
         tensors |= load_file(file)
     if "label_head.weight" in tensors:
         _add_label_head(work, len(work.labels))
-        for name in ("weight", "bias"):
-            getattr(work.model.label_head, name).data.copy_(tensors.pop(f"label_head.{name}"))
+        own = {n.removeprefix("label_head."): t for n, t in tensors.items() if n.startswith("label_head.")}
+        assert work.label_head is not None
+        work.label_head.load_state_dict(own)
+        tensors = {n: t for n, t in tensors.items() if not n.startswith("label_head.")}
     patch.attach(work)
     patch.load(work, tensors)
     work.save_extra = lambda folder: _save_patch(work, patch, folder)

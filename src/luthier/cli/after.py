@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from luthier.cli.common import pairs
+from luthier.cli.common import pairs, rows_bar
 
 PREDICT = """Label or answer the rows of a file with an adapted model.
 
@@ -39,7 +39,8 @@ def predict(
     """Read, answer, write."""
     from luthier.data.answers import answer_file
 
-    count = answer_file(run, data, out, pairs(map, "--map"), instruction, skip_bad)
+    with rows_bar("answering") as say:
+        count = answer_file(run, data, out, pairs(map, "--map"), instruction, skip_bad, say)
     print(f"{count} rows written to {out}")
 
 

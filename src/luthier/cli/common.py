@@ -11,6 +11,9 @@ from luthier.errors import LuthierError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from rich.console import Console
+    from rich.progress import Progress
+
     from luthier.loop import Report
 
 
@@ -25,19 +28,39 @@ def pairs(text: str | None, option: str) -> dict[str, str]:
     return out
 
 
+def _bar(console: Console) -> Progress:
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    return Progress(
+        TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"), TimeRemainingColumn(),
+        TextColumn("{task.fields[more]}"), console=console, transient=True, disable=not console.is_terminal,
+    )  # fmt: skip
+
+
+@contextmanager
+def rows_bar(title: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar with the time left for rows that are answered; nothing where there is no terminal."""
+    from rich.console import Console
+
+    bar = _bar(Console(stderr=True))
+    task = bar.add_task(title, total=1.0, more="")
+
+    def rows(done: int, total: int) -> None:
+        bar.update(task, completed=done / max(total, 1), more=f"{done} of {total} rows")
+
+    with bar:
+        yield rows
+
+
 @contextmanager
 def training_bar(title: str) -> Iterator[Callable[[Report], None]]:
     """A bar with the time left, loss and tokens a second; plain lines now and then where there is no terminal."""
     import time
 
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
     console = Console(stderr=True)
-    bar = Progress(
-        TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"), TimeRemainingColumn(),
-        TextColumn("{task.fields[more]}"), console=console, transient=True, disable=not console.is_terminal,
-    )  # fmt: skip
+    bar = _bar(console)
     task = bar.add_task(title, total=1.0, more="")
     said = time.monotonic()
 

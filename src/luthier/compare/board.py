@@ -8,6 +8,7 @@ from typing import Any
 
 from luthier import catalog, config
 from luthier.compare.plan import Plan, Request, read_plan
+from luthier.compare.report import GO_ON, write_report
 from luthier.compare.stats import Bootstrap, Interval
 from luthier.errors import LuthierError
 from luthier.evals.task import METRIC
@@ -132,7 +133,7 @@ def recommendation(rows: list[dict[str, Any]], bootstrap: Bootstrap, metric: str
         )
     run = folder / "trials" / best["method"] / "seed-0"
     command = f"luthier predict {run} new.csv --out labelled.csv"
-    return f"Use {best['method']}: {reason}. Go on with: {command}"
+    return f"Use {best['method']}: {reason}.{GO_ON}{command}"
 
 
 def _details(plan: Plan, folder: Path, board: Mapping[str, Any], runs: Runs, verdict: list[str]) -> dict[str, Any]:
@@ -203,8 +204,6 @@ def curves(folder: Path, board: Mapping[str, Any]) -> dict[str, list[dict[str, A
 
 def publish(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """Write leaderboard.json and report.html; gives the board and the report's details."""
-    from luthier.compare.report import write_report
-
     board, details = gather(folder)
     write_json(folder / "leaderboard.json", board)
     write_report(board, curves(folder, board), details, folder / "report.html")

@@ -36,6 +36,8 @@ PALETTE: dict[str, dict[str, str]] = {
     },
 }  # fmt: skip
 
+GO_ON = " Go on with: "  # parts the sentence of a recommendation from its command
+
 CURVES_INTRO = (
     "Training loss by tokens seen: one line a seed, smoothed lightly, the raw values faint behind it. Methods minimise "
     "different losses, so every panel has its own vertical scale; compare shapes, not heights."
@@ -172,7 +174,8 @@ def _copyable(key: str, text: object, label: str) -> str:
 
 def _recommendation(board: Facts, details: Facts) -> str:
     names = [str(row["method"]) for row in board["rows"]]
-    sentence = emphasised(board.get("recommendation") or "No method finished.", names, board.get("best"))
+    spoken, _, go_on = str(board.get("recommendation") or "No method finished.").partition(GO_ON)
+    sentence = emphasised(spoken, names, board.get("best"))
     parts = [f'<p class="lead">{sentence}</p>']
     best = next((row for row in units.finished(board) if row["method"] == board.get("best")), None)
     if best:
@@ -194,6 +197,9 @@ def _recommendation(board: Facts, details: Facts) -> str:
             if value != units.DASH
         )
         parts.append(f'<dl class="tiles" aria-label="{escape(best["method"])} in figures">{tiles}</dl>')
+    if go_on:
+        parts.append('<p class="label">Go on with it</p>')
+        parts.append(_copyable("go-on", go_on, "Command that uses the winner"))
     if details.get("command"):
         parts.append('<p class="label">Repeat this comparison</p>')
         parts.append(_copyable("command", details["command"], "Command that repeats the comparison"))

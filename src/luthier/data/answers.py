@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,9 @@ from luthier.files import write_text
 
 
 def answer_file(
-    run: Path, data: Path, out: Path, columns: Mapping[str, str], instruction: str | None, skip_bad: bool = False
-) -> int:
+    run: Path, data: Path, out: Path, columns: Mapping[str, str], instruction: str | None, skip_bad: bool = False,
+    say: Callable[[int, int], None] | None = None,
+) -> int:  # fmt: skip
     """Predict every row of `data` with the model of `run` into `out`; gives the number of rows."""
     from luthier.api import load
     from luthier.config import read_recipe
@@ -27,7 +28,7 @@ def answer_file(
         instruction = read_recipe(run / "recipe.yaml").data.instruction
     inputs = read_inputs(data, columns=columns, instruction=instruction)
     report_bad(inputs, skip_bad, out.with_name("rejected.jsonl"))
-    model = load(run)
+    model = load(run, say)
     if model.labels:
         shares = model.probabilities(inputs.prompts)
         best = [max(row.items(), key=lambda kv: kv[1]) for row in shares]
@@ -43,8 +44,11 @@ def answer_file(
 def _text(rows: list[dict[str, Any]], fields: list[str], suffix: str) -> str:
     if suffix == ".jsonl":
         return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    if suffix == ".tsv":  # as we read it: no quoting, so what would break a row becomes a space
+        lines = [fields, *[[" ".join(str(row.get(f, "")).split()) for f in fields] for row in rows]]
+        return "".join("\t".join(line) + "\n" for line in lines)
     file = io.StringIO()
-    writer = csv.DictWriter(file, fields, dialect="excel-tab" if suffix == ".tsv" else "excel", lineterminator="\n")
+    writer = csv.DictWriter(file, fields, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return file.getvalue()

@@ -54,7 +54,12 @@ class Features(Direct):
         weight = weight / spread  # the scaling is folded in, so that one matrix ships
         bias = bias - weight @ scaler.mean_
         return FeatureLM(
-            lm, name, torch.from_numpy(weight).float(), torch.from_numpy(bias).float(), data.labels, run.cache
+            lm,
+            name,
+            torch.from_numpy(weight).float().contiguous(),
+            torch.from_numpy(bias).float(),
+            data.labels,
+            run.cache,
         )
 
     def _validated(self, x: np.ndarray[Any, Any], y: np.ndarray[Any, Any], strength: float) -> float:
@@ -126,8 +131,8 @@ class FeatureLM:
         from luthier.models.features import features
 
         x = features(self.lm, texts, self.cache)[self.name]
-        logits = (x @ self.weight.T + self.bias)[:, [self.labels.index(label) for label in labels]]
-        return logits.log_softmax(-1)
+        logits = (x.double() @ self.weight.double().T + self.bias)[:, [self.labels.index(label) for label in labels]]
+        return logits.log_softmax(-1).float()
 
     def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> list[str]:
         """Not possible."""

@@ -15,6 +15,7 @@ from luthier.data.prompts import CLASSIFY, GENERATE, Template, compose
 from luthier.errors import LuthierError
 from luthier.files import write_json
 from luthier.models.attention import Layout, Packed, register
+from luthier.models.labelling import LabelHead
 from luthier.protocols import Labelled, Message, Prompt, Record, Sampling
 
 Progress = Callable[[int, int], None]  # done, of how many
@@ -28,7 +29,8 @@ class CausalLM:
     template: None means the task's first wording. shots: worked examples that stand before every prompt.
     virtual: ids at or above the vocabulary's size, which a soft prompt turns into its own vectors.
     labels: the classes it tells apart.
-    trunks: states of the frozen part by content, shared by all runs on this base. save_extra: what a patch adds to `save`.
+    trunks: states of the frozen part by content, shared by all runs on this base.
+    save_extra: what a patch adds to `save`.
     """
 
     model: PreTrainedModel
@@ -82,7 +84,7 @@ class CausalLM:
         return head.weight
 
     @property
-    def label_head(self) -> nn.Linear | None:
+    def label_head(self) -> LabelHead | None:
         """The classification head (K, d), when an objective asked for one."""
         return getattr(self.model, "label_head", None)
 

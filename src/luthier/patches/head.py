@@ -7,13 +7,13 @@ Source: linear probing, Alain & Bengio 2016; "feature-based" adaptation in Peter
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from luthier.models.surgery import swapped, untie_head
-from luthier.protocols import ParamGroup, Patch
+from luthier.models.surgery import untie_head
+from luthier.models.weights import WeightPatch
+from luthier.protocols import ParamGroup
 
 if TYPE_CHECKING:
     from luthier.models.causal import CausalLM
@@ -22,7 +22,7 @@ extras = ()
 
 
 @dataclass(frozen=True)
-class Head(Patch):
+class Head(WeightPatch):
     """weight_decay: AdamW's, on the new layer."""
 
     weight_decay: float = 0.0
@@ -37,23 +37,8 @@ class Head(Patch):
         head = lm.model.get_output_embeddings()
         self._kept["tied"] = untie_head(lm.model)
         name = next(n for n, p in lm.model.named_parameters() if p is head.weight)
-        self._kept["weights"] = {name: head.weight.detach().clone()}
+        self.keep(lm, [name])
         return [ParamGroup([name], weight_decay=self.weight_decay)]
-
-    def detach(self, lm: CausalLM) -> None:
-        if "weights" in self._kept:
-            head = lm.model.get_output_embeddings()
-            (value,) = self._kept["weights"].values()
-            head.weight.data.copy_(value)
-            head.weight.requires_grad_(False)
-            if self._kept["tied"] is not None:
-                head.weight = self._kept["tied"]
-        self._kept.clear()
-
-    @contextmanager
-    def off(self, lm: CausalLM) -> Iterator[None]:
-        with swapped(lm.model, self._kept.get("weights", {})):
-            yield
 
     def cut(self, lm: CausalLM) -> int | None:
         return len(lm.blocks)

@@ -7,13 +7,12 @@ Source: partial fine-tuning, e.g. Yosinski et al. 2014; Lee et al. 2019 ("What w
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from luthier.models.surgery import kept_weights, swapped, untie_head
-from luthier.protocols import Objective, ParamGroup, Patch
+from luthier.models.surgery import untie_head
+from luthier.models.weights import WeightPatch
+from luthier.protocols import Objective, ParamGroup
 
 if TYPE_CHECKING:
     from torch import nn
@@ -25,7 +24,7 @@ NORMS = ("norm", "ln_f", "final_layernorm", "final_layer_norm")  # what stands b
 
 
 @dataclass(frozen=True)
-class Layers(Patch):
+class Layers(WeightPatch):
     """n: how many of the last blocks train. untie: give a tied vocabulary head its own weight and train it."""
 
     n: int = 2
@@ -35,6 +34,8 @@ class Layers(Patch):
     learning_rates: ClassVar[tuple[float, ...]] = (5e-5, 2e-4, 5e-4)
 
     def refuses(self, model: nn.Module, objective: Objective) -> str | None:
+        if self.n < 1:
+            return f"n must be at least 1, not {self.n}"
         config: Any = model.config
         count = int(config.num_hidden_layers)
         return f"the model has {count} blocks, fewer than n = {self.n}" if self.n > count else None
@@ -49,31 +50,14 @@ class Layers(Patch):
         if head.weight is not lm.model.get_input_embeddings().weight:
             chosen.add(id(head.weight))
         names = [n for n, p in lm.model.named_parameters() if id(p) in chosen]
-        self._kept["weights"] = kept_weights(lm.model, names)
+        self.keep(lm, names)
         return [ParamGroup(names)]
-
-    def detach(self, lm: CausalLM) -> None:
-        params = dict(lm.model.named_parameters())
-        for name, value in self._kept["weights"].items():
-            params[name].data.copy_(value)
-            params[name].requires_grad_(False)
-        if self._kept.get("tied") is not None:
-            lm.model.get_output_embeddings().weight = self._kept["tied"]
-        self._kept.clear()
-
-    @contextmanager
-    def off(self, lm: CausalLM) -> Iterator[None]:
-        with swapped(lm.model, self._kept["weights"]):
-            yield
 
     def cut(self, lm: CausalLM) -> int | None:
         return len(lm.blocks) - self.n
 
     def merge(self, lm: CausalLM) -> bool:
         return True
-
-    def export(self, lm: CausalLM) -> tuple[dict[str, Any], dict[str, Any]]:
-        return {n: p.detach() for n, p in lm.model.named_parameters() if n in self._kept["weights"]}, {}
 
 
 METHOD = Layers

@@ -1,0 +1,74 @@
+"""What both sides of a benchmark measure in the same way; imports nothing but torch and the standard library.
+
+A side is a script that prints one JSON object as its last line. Its environment is its own, so this file is all that
+ours and a peer's have in common.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+
+def product_rate(seconds: float = 1.0, size: int = 1024) -> float:
+    """GFLOP/s of float32 matrix products over about so many seconds: less than usual when the cores are shared."""
+    import torch
+
+    a = torch.randn(size, size)
+    out = a @ a  # the first product starts the threads
+    done, begin = 0, time.perf_counter()
+    while time.perf_counter() - begin < seconds:
+        torch.mm(a, a, out=out)
+        done += 1
+    return 2 * size**3 * done / (time.perf_counter() - begin) / 1e9
+
+
+def peak_bytes() -> int:
+    """The most memory this process has held so far, as Linux counts it (VmHWM)."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))
+
+
+def _busy() -> float:
+    """CPU seconds that all cores spent working since the machine started, what a host took away included."""
+    fields = [int(x) for x in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
+    return (sum(fields) - fields[3] - fields[4]) / os.sysconf("SC_CLK_TCK")  # without idle and waiting for a disk
+
+
+class Watch:
+    """Wall seconds between `start` and `stop`, and the share of the cores that other processes took meanwhile."""
+
+    def __init__(self) -> None:
+        self.seconds = self.others = 0.0
+        self._at = (0.0, 0.0, 0.0)
+
+    def start(self) -> None:
+        """Begin to count; a second call begins anew."""
+        self._at = (time.perf_counter(), time.process_time(), _busy())
+
+    def stop(self) -> None:
+        """Set `seconds` and `others`; may be called again, later."""
+        wall, own, busy = self._at
+        self.seconds = time.perf_counter() - wall
+        foreign = (_busy() - busy) - (time.process_time() - own)
+        self.others = max(0.0, foreign / (self.seconds * (os.cpu_count() or 1)))
+
+
+def versions(*names: str) -> dict[str, str]:
+    """Versions of these packages in this environment."""
+    out = {}
+    for name in names:
+        try:
+            out[name] = version(name)
+        except PackageNotFoundError:
+            out[name] = "not installed"
+    return out
+
+
+def give(**figures: Any) -> None:
+    """Print the side's result: the last line of its output."""
+    print(json.dumps(figures), flush=True)

@@ -1,0 +1,109 @@
+"""LoRA SFT by Luthier, the way `luthier train` runs it: our side of bench/sft_vs_trl.py.
+
+    ours_sft.py prepare WORK    # WORK/rows.json: what the peer trains on; WORK/lora.safetensors: the start of both
+    ours_sft.py run WORK        # one measured training run
+
+WORK/job.json holds the rows as they stand in the data file and the settings.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import measure
+from luthier import run
+from luthier.config import Recipe, options, recipe_from
+from luthier.data.pack import Example
+from luthier.files import read_json, write_json, write_tensors
+from luthier.loop import Report
+from luthier.models.causal import CausalLM
+from luthier.objectives.sft import renumbered
+from luthier.protocols import Chat, Message, Rng, Split
+
+
+def chats(rows: list[dict[str, str]]) -> Split:
+    """The rows as conversations: instruction and input are the user's words."""
+    found = []
+    for row in rows:
+        ask = f"{row['instruction']}\n{row['input']}".strip()
+        found.append(Chat((Message("user", ask), Message("assistant", row["output"]))))
+    return Split("generation", tuple(found), ())
+
+
+def recipe_of(job: dict[str, Any]) -> Recipe:
+    """One epoch of LoRA over the rows; no warm-up, so that both sides move from the first step on."""
+    training = {"tokens": 10**9, "epochs": 1.0, "batch": job["batch"], "learning_rate": job["lr"], "warmup": 0.0}
+    return recipe_from(
+        {
+            "method": "lora",
+            "patch": {"rank": job["rank"], "alpha": job["alpha"]},
+            "objective": {"name": "sft", "max_length": job["max_length"]},
+            "training": training | {"clip": job["clip"]},
+            "dtype": "float32",
+            "threads": job["threads"],
+            "seed": job["seed"],
+        }
+    )
+
+
+def encoded(lm: CausalLM, recipe: Recipe, data: Split) -> list[Example]:
+    """The token sequences in the order in which the loop takes them in its first epoch."""
+    objective = run.objective_of(recipe, options(recipe), data)
+    examples = renumbered(objective.encode(lm, data, data.train))
+    return [examples[i] for i in Rng(recipe.seed).permutation(len(examples))]
+
+
+def prepare(work: Path, job: dict[str, Any]) -> None:
+    """Token ids and labels in training order, and the LoRA matrices as they are before the first step."""
+    recipe, data = recipe_of(job), chats(job["rows"])
+    lm = run.load_base(recipe)
+    rows = []
+    for e in encoded(lm, recipe, data):
+        labels = [-100] * len(e.ids)
+        for where, target in zip(e.where, e.targets, strict=True):
+            labels[where + 1] = target
+        rows.append({"input_ids": list(e.ids), "labels": labels})
+    write_json(work / "rows.json", rows)
+    patch = options(recipe)
+    with run.attached(lm, patch, run.objective_of(recipe, patch, data), (), recipe.seed) as (adapted, _, _):
+        write_tensors(work / "lora.safetensors", patch.export(adapted)[0])
+    measure.give(tokens=sum(len(r["input_ids"]) for r in rows), longest=max(len(r["input_ids"]) for r in rows))
+
+
+def train(job: dict[str, Any]) -> None:
+    """One epoch; time and tokens count from the end of the first step to the end of the last."""
+    recipe, data = recipe_of(job), chats(job["rows"])
+    lm = run.load_base(recipe)
+    before = measure.product_rate()
+    reports: list[Report] = []
+    watch = measure.Watch()
+
+    def say(report: Report) -> None:
+        reports.append(report)
+        watch.stop() if len(reports) > 1 else watch.start()
+
+    with run.adapted(lm, recipe, data, say=say):
+        peak = measure.peak_bytes()
+    tokens = reports[-1].tokens - reports[0].tokens
+    measure.give(
+        tokens=tokens,
+        seconds=watch.seconds,
+        tokens_per_second=tokens / watch.seconds,
+        others=watch.others,
+        peak_bytes=peak,
+        losses=[r.loss for r in reports],
+        rates=[r.learning_rate for r in reports],
+        product_rate=[before, measure.product_rate()],
+        versions=measure.versions("luthier", "torch", "transformers"),
+    )
+
+
+if __name__ == "__main__":
+    folder = Path(sys.argv[2])
+    settings = read_json(folder / "job.json")
+    if sys.argv[1] == "prepare":
+        prepare(folder, settings)
+    else:
+        train(settings)

@@ -1,0 +1,499 @@
+"""What every method promises. Methods are collected from the catalog: a new file is covered without touching this one.
+
+Patches run with every objective on every tiny model (tied and untied heads, grouped-query attention, biases, a sliding
+window) and every kind of row that the objective takes; direct methods on every model and every task they name.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+import tiny
+from luthier import catalog, config, run
+from luthier.data.prompts import answer_of, prompt_of, templates
+from luthier.errors import LuthierError
+from luthier.files import write_text
+from luthier.loop import Loop, Training
+from luthier.models import score
+from luthier.models.causal import CausalLM
+from luthier.objectives.sft import renumbered
+from luthier.protocols import LM, Chat, Direct, Labelled, Objective, Patch, Sampling, Split
+
+ENTRIES = catalog.entries("direct", "patches", "objectives")
+SPLITS = {"labelled": tiny.LABELLED, "chats": tiny.CHATS}
+TAKES = {Labelled: ("labelled",), Chat: ("chats", "labelled")}  # kind of record -> the rows that serve it
+GREEDY = Sampling(max_new_tokens=8)
+
+
+def made(name: str, folder: Path, **options: Any) -> Any:
+    """A configured method or objective by its name."""
+    recipe = tiny.recipe(folder, **({} if ENTRIES[name].kind == "objectives" else {"method": name}))
+    if ENTRIES[name].kind == "objectives":
+        return config.objective(recipe, name)
+    return config.options(dataclasses.replace(recipe, **{"patch": options} if options else {}))
+
+
+@dataclasses.dataclass(frozen=True)
+class Pair:
+    """A patch with an objective and the rows to learn."""
+
+    patch: str
+    objective: str
+    rows: str
+
+    @property
+    def split(self) -> Split:
+        return SPLITS[self.rows]
+
+    def recipe(self, lm: CausalLM, **changes: Any) -> config.Recipe:
+        return tiny.recipe(Path(lm.name), self.patch, objective={"name": self.objective}, **changes)
+
+    def __str__(self) -> str:
+        return f"{self.patch}-{self.objective}-{self.rows}"
+
+
+def _rows(objective: str) -> tuple[str, ...]:
+    record = catalog.load(ENTRIES[objective]).record
+    assert record in TAKES, f"objective {objective} learns from {record.__name__}: give this test such rows in TAKES"
+    return TAKES[record]
+
+
+PATCHES = [e.name for e in ENTRIES.values() if e.kind == "patches"]
+OBJECTIVES = [e.name for e in ENTRIES.values() if e.kind == "objectives"]
+PAIRS = [Pair(p, o, rows) for p in PATCHES for o in OBJECTIVES for rows in _rows(o)]
+DIRECT = [
+    (e.name, rows)
+    for e in ENTRIES.values()
+    if e.kind == "direct"
+    for rows, split in SPLITS.items()
+    if split.task in catalog.load(e).tasks
+]
+every_model = pytest.mark.parametrize("lm", tiny.MODELS, indirect=True)
+every_pair = pytest.mark.parametrize("pair", PAIRS, ids=str)
+every_direct = pytest.mark.parametrize(("name", "rows"), DIRECT)
+
+
+@contextmanager
+def attached(lm: CausalLM, pair: Pair, seed: int = 0) -> Iterator[tuple[CausalLM, Patch, Objective, list[Any]]]:
+    """The pair on the model; a refusal skips the test (that it is a fact about the model is a test of its own)."""
+    patch, objective = made(pair.patch, Path(lm.name)), made(pair.objective, Path(lm.name))
+    if reason := patch.refuses(lm.model, objective):
+        pytest.skip(f"{pair} on {Path(lm.name).name}: {reason}")
+    with run.attached(lm, patch, objective, pair.split.labels, seed) as (work, groups, _):
+        yield work, patch, objective, groups
+
+
+@contextmanager
+def training(
+    lm: CausalLM, pair: Pair, *, seed: int = 0, folder: Path | None = None, boost: float = 1, **settings: Any
+) -> Iterator[Loop]:
+    """A loop, ready to run, at `boost` times the patch's highest learning rate: tiny models need large steps."""
+    with attached(lm, pair, seed) as (work, patch, objective, groups):
+        examples = renumbered(objective.encode(work, pair.split, pair.split.train))
+        rate = boost * max(patch.learning_rates)
+        values = {"tokens": 10**9, "epochs": 3, "learning_rate": rate} | settings
+        yield Loop(work, patch, objective, groups, examples, Training(**values), seed, folder)
+
+
+def answers(lm: LM, split: Split) -> list[Tensor]:
+    """All that an adapted model can say about the validation rows: probabilities, likelihoods and text as tokens."""
+    out: list[Tensor] = []
+    prompts = [prompt_of(r) for r in split.validation]
+    if split.labels:
+        out.append(lm.predict([str(p) for p in prompts], split.labels))
+    if "logprobs" in lm.can:
+        out += lm.logprobs([(prompt_of(r), answer_of(r)) for r in split.validation])
+    if "generate" in lm.can:
+        out += [torch.tensor(list(text.encode())) for text in lm.generate(prompts, GREEDY)]
+    return out
+
+
+def raw(lm: CausalLM, split: Split) -> list[Tensor]:
+    """Logits at every token of two rows, with and without gradients, and the likelihood of label words or answers."""
+    worded = dataclasses.replace(lm, template=templates(split.labels)[0])
+    ids = [worded.encode_prompt(prompt_of(r), split.labels) for r in split.train[:2]]
+    packed = torch.tensor([i for row in ids for i in row])
+    positions = torch.tensor([p for row in ids for p in range(len(row))])
+    hidden = lm.hidden(packed, positions, [len(row) for row in ids])
+    with torch.no_grad():
+        out = [hidden @ lm.head.T, lm.hidden(packed, positions, [len(row) for row in ids]) @ lm.head.T]
+    if split.labels:
+        out.append(score.by_words(worded, [str(prompt_of(r)) for r in split.validation], split.labels))
+    return out + worded.logprobs([(prompt_of(r), answer_of(r)) for r in split.validation])
+
+
+def equal(a: list[Tensor], b: list[Tensor]) -> bool:
+    return len(a) == len(b) and all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
+
+
+# -- form -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ENTRIES)
+def test_form(name: str) -> None:
+    entry = ENTRIES[name]
+    method = catalog.load(entry)
+    assert entry.summary.endswith((".", ".)")) and 20 < len(entry.summary) <= 100, entry.summary
+    assert isinstance(entry.needs, tuple) and all(isinstance(n, str) for n in entry.needs)
+    module = __import__(method.__module__, fromlist=["extras"])
+    assert isinstance(module.extras, tuple) and module.METHOD is method
+    parent = {"patches": Patch, "direct": Direct, "objectives": Objective}[entry.kind]
+    assert issubclass(method, parent) and dataclasses.is_dataclass(method) and method.__dataclass_params__.frozen
+    fields = [f for f in dataclasses.fields(method) if f.init]
+    assert len(fields) <= 12 and all(f.name in (method.__doc__ or "") for f in fields), "each option is explained"
+    assert method() == method(), "constructors only store their parameters"
+
+
+# -- patches --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize("name", PATCHES)
+def test_refusals_are_facts_about_the_model(name: str, objective: str, tiny_folder: Any) -> None:
+    """A pair that no model runs is a gap, not a refusal."""
+    reasons = {}
+    for kind in tiny.MODELS:
+        folder = tiny_folder(kind)
+        reasons[kind] = made(name, folder).refuses(tiny.fresh(folder).model, made(objective, folder))
+    refused = {kind: reason for kind, reason in reasons.items() if reason}
+    print(f"{name} with {objective}: refused {refused or 'nowhere'}")
+    assert len(refused) < len(tiny.MODELS), f"{name} with {objective} runs on no model: {refused}"
+    for reason in refused.values():
+        assert "the model" in reason, f"not a fact about the model: {reason}"
+
+
+@every_model
+@every_pair
+def test_identity_at_step_0(lm: CausalLM, pair: Pair) -> None:
+    before = raw(lm, pair.split)
+    with attached(lm, pair) as (work, patch, _, _):
+        if not patch.identity:
+            pytest.skip(f"{pair.patch} declares that it changes the model from the start")
+        for x, y in zip(before, raw(work, pair.split), strict=True):
+            torch.testing.assert_close(x, y, rtol=0, atol=1e-6)
+
+
+@every_model
+@every_pair
+def test_only_declared_parameters_move(lm: CausalLM, pair: Pair) -> None:
+    with training(lm, pair, boost=10) as loop:
+        before = tiny.bits(loop.lm.model)
+        grouped = [set(group["params"]) for group in loop.optimizer.param_groups]
+        assert {n for n, p in loop.lm.model.named_parameters() if p.requires_grad} == set(loop.params)
+        loop.run()
+        assert loop.done.steps == 3
+        after = dict(loop.lm.model.named_parameters())
+        moved = {name for name, p in after.items() if not torch.equal(p, before[name])}
+        assert before.keys() == after.keys() and moved <= set(loop.params)
+        assert all(any(after[name] in group for name in moved) for group in grouped), "a group stands still"
+
+
+@every_model
+@every_pair
+def test_loss_falls(lm: CausalLM, pair: Pair) -> None:
+    losses: list[float] = []
+    with training(lm, pair, boost=10, epochs=30) as loop:
+        loop.say = lambda report: losses.append(report.loss)
+        loop.run()
+    assert losses[-1] < 0.75 * losses[0]
+
+
+@every_model
+@every_pair
+def test_saved_and_loaded(lm: CausalLM, pair: Pair, tmp_path: Path) -> None:
+    """The loaded model gives the same bits; what it saves again does, too."""
+    recipe = pair.recipe(lm, training={"learning_rate": 0.01})
+    with run.adapted(lm, recipe, pair.split, tmp_path / "one") as outcome:
+        size = run.save_adapted(outcome, tmp_path / "one")
+        write_text(tmp_path / "one" / "recipe.yaml", config.to_yaml(recipe))
+        want = answers(outcome.lm, pair.split)
+        assert size > 0 and outcome.trainable > 0 and outcome.trained and outcome.trained.steps == 3
+    first = run.load_run(tmp_path / "one")
+    assert equal(want, answers(first, pair.split))
+    assert run.run_labels(tmp_path / "one") == pair.split.labels
+    again = tmp_path / "two" / outcome.save_as
+    again.mkdir(parents=True)
+    first.save(again)
+    write_text(tmp_path / "two" / "recipe.yaml", config.to_yaml(recipe))
+    assert equal(want, answers(run.load_run(tmp_path / "two"), pair.split))
+
+
+@every_model
+@every_pair
+def test_merged_equals_unmerged(lm: CausalLM, pair: Pair) -> None:
+    before = tiny.tree(lm.model)
+    with training(lm, pair, boost=3) as loop:
+        loop.run()
+        want = raw(loop.lm, pair.split)
+        merged = loop.patch.merge(loop.lm)
+        assert not merged or type(loop.patch).merge is not Patch.merge
+        for x, y in zip(want, raw(loop.lm, pair.split), strict=True):
+            torch.testing.assert_close(x, y, rtol=0, atol=1e-5 if merged else 0)
+    assert tiny.tree(lm.model) == before
+
+
+@every_model
+@every_pair
+def test_detach_leaves_the_base_as_it_was(lm: CausalLM, pair: Pair) -> None:
+    weights, tree, modes = tiny.bits(lm.model), tiny.tree(lm.model), [m.training for m in lm.model.modules()]
+    fields = {f.name: getattr(lm, f.name) for f in dataclasses.fields(lm)}
+    with training(lm, pair, boost=10) as loop:
+        loop.run()
+    assert tiny.same(weights, tiny.bits(lm.model)) and tree == tiny.tree(lm.model)
+    assert not any(p.requires_grad or p.grad is not None for p in lm.model.parameters())
+    assert modes == [m.training for m in lm.model.modules()] and not any(lm.model._forward_pre_hooks)
+    assert all(getattr(lm, name) is value for name, value in fields.items())
+    with training(lm, pair, boost=10) as second:  # and nothing is left in the patch or the base
+        assert tiny.same(second.run() and tiny.bits(second.lm.model), _trained_bits(lm.name, pair, boost=10))
+
+
+def _trained_bits(folder: str, pair: Pair, **settings: Any) -> dict[str, Tensor]:
+    with training(tiny.fresh(Path(folder)), pair, **settings) as loop:
+        loop.run()
+        return tiny.bits(loop.lm.model)
+
+
+@every_model
+@every_pair
+def test_off_is_the_base(lm: CausalLM, pair: Pair) -> None:
+    base = raw(lm, pair.split)
+    with training(lm, pair, boost=10) as loop:
+        loop.run()
+        adapted = raw(loop.lm, pair.split)
+        with loop.patch.off(loop.lm):
+            assert equal(base, raw(loop.lm, pair.split))
+        assert equal(adapted, raw(loop.lm, pair.split))
+        if pair.objective != "classify":  # there the head may be all that changed
+            assert not equal(base, adapted)
+
+
+@every_model
+@every_pair
+def test_seeded(lm: CausalLM, pair: Pair) -> None:
+    """Five steps with the same seed give the same bits; another seed draws other rows and other first values."""
+    settings: dict[str, Any] = {"boost": 3, "batch": 4, "epochs": 2.5}
+    one, two, other = (_trained_bits(lm.name, pair, seed=seed, **settings) for seed in (0, 0, 1))
+    assert tiny.same(one, two)
+    assert not tiny.same(one, other)
+
+
+@every_model
+@every_pair
+def test_eight_rows_at_once_are_eight_times_one(lm: CausalLM, pair: Pair) -> None:
+    found = []
+    for limit in (10**6, 1):
+        with training(lm, pair, micro_tokens=limit) as loop:
+            loss = loop.backward(range(len(loop.examples)))
+            found.append((loss, {n: p.grad for n, p in loop.params.items() if p.grad is not None}))
+            loop.lm.model.zero_grad()
+    (loss, whole), (sum_of_parts, parts) = found
+    assert loss == pytest.approx(sum_of_parts, rel=1e-6) and whole.keys() == parts.keys() and whole
+    scale = max(1.0, *(float(g.abs().max()) for g in whole.values()))
+    for name, gradient in whole.items():
+        torch.testing.assert_close(gradient, parts[name], rtol=0, atol=1e-6 * scale, msg=lambda m, n=name: f"{n}: {m}")
+
+
+@every_model
+@every_pair
+def test_cached_trunk_gives_the_same_gradients(lm: CausalLM, pair: Pair) -> None:
+    """What lies below the cut is run once and cached: the step is the one of the uncached way."""
+    found = []
+    for cached in (True, False):
+        with training(lm, pair) as loop:
+            if loop.patch.cut(loop.lm) is None:
+                pytest.skip(f"{pair.patch} trains from the first block on")
+            assert loop.trunk
+            loop.trunk = loop.trunk if cached else None
+            loop.backward([3, 0, 5])
+            found.append({n: p.grad for n, p in loop.params.items() if p.grad is not None})
+            loop.lm.model.zero_grad()
+    assert found[0].keys() == found[1].keys()
+    for name, gradient in found[0].items():
+        torch.testing.assert_close(gradient, found[1][name], rtol=1e-5, atol=1e-6)
+
+
+@every_model
+@every_pair
+def test_killed_and_resumed(lm: CausalLM, pair: Pair, tmp_path: Path) -> None:
+    settings: dict[str, Any] = {"boost": 3, "batch": 3}
+    unbroken = _trained_bits(lm.name, pair, **settings)
+
+    class Killed(Exception):  # noqa: N818
+        pass
+
+    def kill(loop: Loop, step: int) -> None:
+        if step == 4:
+            loop.save()
+        if step == 6:  # two steps beyond the checkpoint are lost and done again
+            raise Killed
+
+    with training(lm, pair, folder=tmp_path, **settings) as loop:
+        loop.say = lambda report: kill(loop, report.step)
+        with pytest.raises(Killed):
+            loop.run()
+    with training(tiny.fresh(Path(lm.name)), pair, folder=tmp_path, **settings) as loop:
+        steps: list[int] = []
+        loop.say = lambda report: steps.append(report.step)
+        done = loop.run()
+        assert steps == list(range(5, done.steps + 1)) and tiny.same(unbroken, tiny.bits(loop.lm.model))
+
+
+# -- what single patches must show -----------------------------------------------------------------------------------
+
+
+def test_lora_trains_r_times_in_plus_out(lm: CausalLM) -> None:
+    """A 25×50 matrix at r = 5 trains 375 numbers, not 1,250."""
+    from luthier.models.lowrank import LoraLinear
+
+    by_hand = LoraLinear(torch.nn.Linear(50, 25), 5, 1.0)
+    assert by_hand.a.numel() + by_hand.b.numel() == 375
+    sizes = [m.in_features + m.out_features for m in lm.blocks.modules() if isinstance(m, torch.nn.Linear)]
+    recipe = tiny.recipe(Path(lm.name), "lora", patch={"rank": 3})
+    with run.adapted(lm, recipe, tiny.CHATS) as outcome:
+        assert outcome.trainable == 3 * sum(sizes) and len(sizes) == 7 * len(lm.blocks)
+
+
+def test_soft_prompt_trains_n_times_d(lm: CausalLM) -> None:
+    with run.adapted(lm, tiny.recipe(Path(lm.name), "soft_prompt", patch={"n": 7}), tiny.CHATS) as outcome:
+        assert outcome.trainable == 7 * lm.model.config.hidden_size
+
+
+@pytest.mark.parametrize("cached", [True, False])
+def test_layers_has_no_backward_pass_below_the_lowest_trained_block(lm: CausalLM, cached: bool) -> None:
+    with training(lm, Pair("layers", "sft", "labelled")) as loop:
+        loop.trunk = loop.trunk if cached else None
+        reached: list[int] = []
+        for i, block in enumerate(lm.blocks):
+            block.register_full_backward_hook(lambda *_, i=i: reached.append(i))
+            block.mlp.down_proj.weight.register_hook(lambda _, i=i: reached.append(i)) if i else None
+        loop.backward(range(8))
+        assert set(reached) == {1, 2} and len(lm.blocks) == 3
+        assert all(p.grad is None for p in [*lm.blocks[0].parameters(), lm.model.get_input_embeddings().weight])
+
+
+@pytest.mark.parametrize("lm", tiny.MODELS[:2], indirect=True)
+@pytest.mark.parametrize("untie", [True, False])
+def test_layers_leaves_a_tied_head_alone_unless_untied(lm: CausalLM, untie: bool) -> None:
+    tied = lm.head is lm.model.get_input_embeddings().weight
+    patch, objective = made("layers", Path(lm.name), untie=untie), made("sft", Path(lm.name))
+    with run.attached(lm, patch, objective, (), 0) as (_, groups, _):
+        assert ("lm_head.weight" in groups[0].names) == (untie or not tied)
+        assert "model.embed_tokens.weight" not in groups[0].names
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_head_runs_the_backbone_once_per_example(lm: CausalLM, objective: str) -> None:
+    with tiny.Calls(lm.blocks[0]) as calls, training(lm, Pair("head", objective, "labelled"), epochs=3) as loop:
+        loop.run()
+        assert loop.done.steps == 3 and calls.count == 1  # all eight rows in one pass
+    with tiny.Calls(lm.blocks[0]) as calls, training(lm, Pair("head", objective, "labelled"), epochs=3) as loop:
+        loop.run()
+        assert calls.count == 0  # another learning rate on the same rows: the cache is the base's
+
+
+def test_a_failed_attach_leaves_the_base_as_it_was(lm: CausalLM) -> None:
+    before = tiny.tree(lm.model)
+    patch, objective = made("lora", Path(lm.name), targets="nothing_has_this_name"), made("classify", Path(lm.name))
+    with pytest.raises(LuthierError, match="matches none"), run.attached(lm, patch, objective, ("a", "b"), 0):
+        pass
+    assert tiny.tree(lm.model) == before and lm.label_head is None
+
+
+# -- direct methods --------------------------------------------------------------------------------------------------
+
+
+@every_model
+@every_direct
+def test_direct_saved_and_loaded(lm: CausalLM, name: str, rows: str, tmp_path: Path) -> None:
+    split = SPLITS[rows]
+    weights, tree = tiny.bits(lm.model), tiny.tree(lm.model)
+    recipe = tiny.recipe(Path(lm.name), name)
+    with run.adapted(lm, recipe, split, cache=tmp_path / "cache") as outcome:
+        run.save_adapted(outcome, tmp_path)
+        write_text(tmp_path / "recipe.yaml", config.to_yaml(recipe))
+        want = answers(outcome.lm, split)
+    assert equal(want, answers(run.load_run(tmp_path), split)) and run.run_labels(tmp_path) == split.labels
+    assert tiny.same(weights, tiny.bits(lm.model)) and tree == tiny.tree(lm.model)
+    assert not any(p.requires_grad for p in lm.model.parameters())
+
+
+@every_direct
+def test_direct_is_seeded(lm: CausalLM, name: str, rows: str, tmp_path: Path) -> None:
+    found = []
+    for at, seed in enumerate((0, 0, 1)):
+        recipe = tiny.recipe(Path(lm.name), name, seed=seed)
+        with run.adapted(lm, recipe, SPLITS[rows], cache=tmp_path / str(at)) as outcome:
+            found.append(answers(outcome.lm, SPLITS[rows]))
+    assert equal(found[0], found[1])
+    if not catalog.load(ENTRIES[name]).seeded:
+        assert equal(found[0], found[2])
+
+
+@pytest.mark.parametrize(("name", "rows"), [*DIRECT, *((p.patch, p.rows) for p in PAIRS if p.objective == "sft")])
+def test_no_method_sees_the_test_rows(lm: CausalLM, name: str, rows: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seen failing with `adapted` handing the split on as it came."""
+    seen: list[str] = []
+    tokenise = type(lm.tokenizer).__call__
+
+    def watch(self: Any, text: Any, *args: Any, **kwargs: Any) -> Any:
+        seen.append(str(text))
+        return tokenise(self, text, *args, **kwargs)
+
+    monkeypatch.setattr(type(lm.tokenizer), "__call__", watch)
+    held: list[Split] = []
+    hooks = [(catalog.load(ENTRIES[o]), "encode") for o in OBJECTIVES]
+    if ENTRIES[name].kind == "direct":
+        hooks.append((catalog.load(ENTRIES[name]), "adapt"))
+    for cls, hook in hooks:
+        monkeypatch.setattr(cls, hook, lambda *a, f=getattr(cls, hook): (held.append(a[2]), f(*a))[1])
+    with run.adapted(lm, tiny.recipe(Path(lm.name), name), SPLITS[rows]):
+        pass
+    assert held and all(split.test == () for split in held)
+    assert seen and not any("TEST ROW" in text for text in seen)
+
+
+def test_features_computes_once(lm: CausalLM, tmp_path: Path) -> None:
+    recipe = tiny.recipe(Path(lm.name), "features")
+    texts = [r.text for r in tiny.LABELLED.validation if isinstance(r, Labelled)]
+    with tiny.Calls(lm.blocks[0]) as first, run.adapted(lm, recipe, tiny.LABELLED, cache=tmp_path) as outcome:
+        one = outcome.lm.predict(texts, tiny.LABELLED.labels)
+    assert first.count == 2  # the training rows, the asked rows
+    lm = tiny.fresh(Path(lm.name))
+    with tiny.Calls(lm.blocks[0]) as second, run.adapted(lm, recipe, tiny.LABELLED, cache=tmp_path) as outcome:
+        assert torch.equal(one, outcome.lm.predict(texts, tiny.LABELLED.labels))
+    assert second.count == 0
+
+
+@pytest.mark.parametrize("patched", [False, True])
+def test_labels_in_another_order_and_none_at_all(lm: CausalLM, patched: bool, tmp_path: Path) -> None:
+    """Every way to predict gives its columns in the order asked for, and takes an empty list."""
+    recipe = Pair("head", "classify", "labelled").recipe(lm) if patched else tiny.recipe(Path(lm.name), "features")
+    texts = [r.text for r in tiny.LABELLED.validation if isinstance(r, Labelled)]
+    labels = tiny.LABELLED.labels
+    with run.adapted(lm, recipe, tiny.LABELLED, cache=tmp_path) as outcome:
+        turned = outcome.lm.predict(texts, labels[::-1])
+        torch.testing.assert_close(turned.flip(1), outcome.lm.predict(texts, labels))
+        assert outcome.lm.predict([], labels).shape == (0, 3)
+
+
+def test_what_a_method_cannot_do_is_refused_in_a_sentence(lm: CausalLM) -> None:
+    folder = Path(lm.name)
+    cases = [
+        (tiny.recipe(folder, "features"), tiny.CHATS, "gives labels"),
+        (tiny.recipe(folder, "lora", objective={"name": "classify"}), tiny.CHATS, "needs labels"),
+        (tiny.recipe(folder, "layers", patch={"n": 9}), tiny.CHATS, "has 3 blocks, fewer than n = 9"),
+        (tiny.recipe(folder, "lora", patch={"rank": 0}), tiny.CHATS, "at least 1"),
+        (tiny.recipe(folder, "soft_prompt", patch={"n": 0}), tiny.CHATS, "at least 1"),
+        (tiny.recipe(folder, "layers", patch={"n": 0}), tiny.CHATS, "at least 1"),
+    ]
+    for recipe, split, why in cases:
+        with pytest.raises(run.Refused, match=why), run.adapted(lm, recipe, split):
+            pass

@@ -1,0 +1,171 @@
+"""Tiny random models, a byte-level tokenizer and a few rows: what the tests of methods, loop and forward pass share."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+from torch import Tensor, nn
+from transformers import AutoModelForCausalLM, LlamaConfig, PreTrainedTokenizerFast, Qwen2Config
+
+from luthier import run
+from luthier.config import Recipe, TrainingConfig
+from luthier.models.causal import CausalLM
+from luthier.protocols import Chat, Labelled, Message, Split
+
+CHATML = (
+    "{% for m in messages %}{{ '<|im_start|>' + m.role + '\n' + m.content + '<|im_end|>' + '\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
+_SIZES: dict[str, Any] = {
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 2048,
+    "attention_dropout": 0.0,
+}
+WINDOW = 6  # of the Qwen2 model's upper layers: shorter than nearly every segment
+MODELS = ("llama_tied", "llama_untied", "qwen2_sliding")
+
+
+def byte_tokenizer(
+    texts: Sequence[str], special: Sequence[str], size: int, trim_offsets: bool = True, **tokens: str
+) -> PreTrainedTokenizerFast:
+    """A byte-level BPE tokenizer trained on a few texts; `tokens` names bos_token, eos_token and so on."""
+    raw = Tokenizer(models.BPE())
+    raw.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    raw.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(
+        vocab_size=size, special_tokens=list(special), initial_alphabet=alphabet, show_progress=False
+    )
+    raw.train_from_iterator(list(texts) * 20, trainer)
+    raw.post_processor = processors.ByteLevel(trim_offsets=trim_offsets)
+    return PreTrainedTokenizerFast(tokenizer_object=raw, **tokens)
+
+
+def _config(kind: str, **more: Any) -> LlamaConfig | Qwen2Config:
+    if kind == "qwen2_sliding":
+        sliding = {"use_sliding_window": True, "sliding_window": WINDOW, "max_window_layers": 1}
+        return Qwen2Config(**_SIZES, num_hidden_layers=3, tie_word_embeddings=True, **sliding, **more)
+    layers, tied = {"llama_tied": (3, True), "llama_untied": (4, False)}[kind]
+    return LlamaConfig(**_SIZES, num_hidden_layers=layers, tie_word_embeddings=tied, **more)
+
+
+@torch.no_grad()
+def scramble(model: nn.Module, seed: int) -> None:
+    """Weights large enough that attention, norms and biases all matter: fresh models are nearly uniform."""
+    random = torch.Generator().manual_seed(seed)
+    for name, p in model.named_parameters():
+        noise = torch.randn(p.shape, generator=random)
+        p.copy_(1 + 0.2 * noise if "norm" in name else 0.2 * noise)
+
+
+def save_model(kind: str, folder: Path) -> Path:
+    """Write a random model of that kind with its tokenizer; gives the folder."""
+    texts = [r.text + " " + r.label for r in LABELLED.train] + [m.content for r in CHATS.train for m in r.messages]
+    tokenizer = byte_tokenizer(texts, SPECIAL, 320, eos_token="<|im_end|>", pad_token="<|endoftext|>")
+    tokenizer.chat_template = CHATML
+    end = tokenizer.eos_token_id
+    config = _config(kind, vocab_size=len(tokenizer), eos_token_id=end, pad_token_id=0, bos_token_id=None)
+    model: Any = AutoModelForCausalLM.from_config(config)
+    scramble(model, MODELS.index(kind))
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@cache
+def _loaded(folder: Path) -> CausalLM:
+    return run.load_base(recipe(folder))
+
+
+def fresh(folder: Path) -> CausalLM:
+    """A base model of its own, as `run.load_base` gives it; nothing is shared with the one before."""
+    return replace(copy.deepcopy(_loaded(folder)), trunks={})
+
+
+def reference(folder: Path) -> Any:
+    """The same weights as transformers runs them by itself."""
+    return AutoModelForCausalLM.from_pretrained(folder, attn_implementation="sdpa").eval()
+
+
+def recipe(folder: Path, method: str = "lora", **changes: Any) -> Recipe:
+    """A recipe on a tiny model: float32, one thread, three epochs, and whatever else is given."""
+    training = TrainingConfig(**{"tokens": 10**9, "epochs": 3, **changes.pop("training", {})})
+    return Recipe(method=method, model=str(folder), training=training, dtype="float32", threads=1, **changes)
+
+
+def labelled(*rows: tuple[str, str]) -> tuple[Labelled, ...]:
+    """Rows of text and label."""
+    return tuple(Labelled(text, label) for text, label in rows)
+
+
+def chat(question: str, answer: str, system: str | None = None) -> Chat:
+    """One question and one answer."""
+    turns = (Message("user", question), Message("assistant", answer))
+    return Chat((Message("system", system), *turns) if system else turns)
+
+
+LABELLED = Split(
+    "classification",
+    train=labelled(
+        ("where is my parcel", "delivery"), ("the box never came", "delivery"), ("no courier today", "delivery"),
+        ("give me my money", "refund"), ("i was charged twice", "refund"), ("退款还没有到", "refund"),
+        ("i cannot log in", "account access"), ("password is lost", "account access"),
+    ),
+    validation=labelled(("the parcel is late", "delivery"), ("pay me back", "refund"), ("log in fails", "refund")),
+    test=labelled(("TEST ROW one", "delivery"), ("TEST ROW two", "refund")),
+    labels=("account access", "delivery", "refund"),
+)  # fmt: skip
+CHATS = Split(
+    "generation",
+    train=(
+        chat("Ich mag Tee", "I like tea"), chat("Das Wetter ist gut", "It is fine"), chat("Wo ist der Bus?", "Where?"),
+        chat("hello", "hi there", system="be brief"), chat("one and one", "two"), chat("再见", "bye"),
+        Chat((*chat("a", "b").messages, *chat("c", "d").messages)), chat("the end", "no"),
+    ),
+    validation=(chat("Ich mag Bus", "I like"), chat("Wo?", "Where?")),
+    test=(chat("TEST ROW one", "never"), chat("TEST ROW two", "seen")),
+)  # fmt: skip
+
+
+def bits(model: nn.Module) -> dict[str, Tensor]:
+    """Copies of all parameters by name."""
+    return {name: p.detach().clone() for name, p in model.named_parameters()}
+
+
+def tree(model: nn.Module) -> list[tuple[str, int]]:
+    """Which module object stands where, and which parameter object, shared ones included."""
+    modules = [(name, id(m)) for name, m in model.named_modules(remove_duplicate=False)]
+    return modules + [(name, id(p)) for name, p in model.named_parameters(remove_duplicate=False)]
+
+
+def same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
+    """Equal names and bit-equal values."""
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+class Calls:
+    """Counts forward passes of a module for the length of a `with` block."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self.module, self.count = module, 0
+
+    def __enter__(self) -> Calls:
+        self._handle = self.module.register_forward_pre_hook(self._add)
+        return self
+
+    def _add(self, *_: object) -> None:
+        self.count += 1
+
+    def __exit__(self, *_: object) -> None:
+        self._handle.remove()
