@@ -81,6 +81,7 @@ class Loop:
         self.lm, self.patch, self.objective, self.examples = lm, patch, objective, list(examples)
         self.training, self.folder, self.say = training, folder, say
         self.params: dict[str, nn.Parameter] = {}
+        self.masters: dict[str, Tensor] = {}  # float32: the parameters themselves, or copies of those in 16 bits
         self.optimizer = self._optimizer(groups)
         self.rng = Rng(seed)
         self.done = Trained()
@@ -97,7 +98,9 @@ class Loop:
             for name, p in zip(group.names, params, strict=True):
                 p.requires_grad_(True)
                 self.params[name] = p
-            settings.append({"params": params, "scale": group.lr_scale, "weight_decay": group.weight_decay})
+                self.masters[name] = p if p.dtype == torch.float32 else p.detach().float()
+            masters = [self.masters[name] for name in group.names]
+            settings.append({"params": masters, "scale": group.lr_scale, "weight_decay": group.weight_decay})
         if not settings:
             raise LuthierError("nothing to train: the patch and the objective name no parameter")
         return torch.optim.AdamW(settings, lr=self.training.learning_rate, fused=True)
@@ -171,28 +174,46 @@ class Loop:
             named = self.objective.loss(Outputs(self.hidden(batch), self.lm), batch)
             loss = torch.stack([value / weights[name] for name, value in named.items()]).sum()
             loss.backward()
+            self._collect()
             total += float(loss.detach())
         penalty = self.patch.penalty(self.lm)
         if penalty is not None:
             penalty.backward()
+            self._collect()
             total += float(penalty.detach())
         return total
+
+    def _collect(self) -> None:
+        """Add gradients of 16-bit parameters to their float32 masters, where small ones are not rounded away."""
+        for name, p in self.params.items():
+            master = self.masters[name]
+            if master is not p and p.grad is not None:
+                master.grad = p.grad.float() if master.grad is None else master.grad.add_(p.grad)
+                p.grad = None
 
     def _step(self, rows: Sequence[int]) -> Report:
         rate = self._rate()
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group["scale"]
         loss = self.backward(rows)
-        norm = float(nn.utils.clip_grad_norm_(self.params.values(), self.training.clip or math.inf))
+        norm = float(nn.utils.clip_grad_norm_(self.masters.values(), self.training.clip or math.inf))
         if not (math.isfinite(loss) and math.isfinite(norm)):
             self._not_finite(rows, loss, norm)
         self.patch.before_step(self.lm, self.done.tokens / self.limit)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
+        self._publish()
         self.done.steps += 1
         self.done.tokens += sum(len(self.examples[i].ids) for i in rows)
         self.done.loss = loss
         return Report(self.done.steps, self.done.tokens, loss, rate, norm, 0.0, self.done.tokens / self.limit)
+
+    @torch.no_grad()
+    def _publish(self) -> None:
+        """Round the masters into the model's 16-bit parameters."""
+        for name, p in self.params.items():
+            if self.masters[name] is not p:
+                p.copy_(self.masters[name])
 
     def _not_finite(self, rows: Sequence[int], loss: float, norm: float) -> None:
         """Stop before the weights are touched, naming the rows; the weights as they are become the checkpoint."""
@@ -200,7 +221,7 @@ class Loop:
         bad = []
         for i in rows:
             value = self.backward([i])
-            finite = all(p.grad is None or bool(torch.isfinite(p.grad).all()) for p in self.params.values())
+            finite = all(p.grad is None or bool(torch.isfinite(p.grad).all()) for p in self.masters.values())
             if not (math.isfinite(value) and finite):
                 bad.append(self.examples[i].row)
             self.optimizer.zero_grad(set_to_none=True)
@@ -221,8 +242,8 @@ class Loop:
         """One safetensors file with everything that exact resume needs."""
         if self.folder is None:
             return
-        tensors: dict[str, Tensor] = {f"param.{n}": p for n, p in self.params.items()}
-        for name, p in self.params.items():
+        tensors: dict[str, Tensor] = {f"param.{n}": p for n, p in self.masters.items()}
+        for name, p in self.masters.items():
             for key, value in self.optimizer.state.get(p, {}).items():
                 tensors[f"adam.{key}.{name}"] = value
         tensors["random"] = torch.get_rng_state()
@@ -244,11 +265,12 @@ class Loop:
             state = json.loads(file.metadata()["luthier"])
             if state["limit"] != self.limit or {f"param.{n}" for n in self.params} - set(file.keys()):
                 raise LuthierError(f"{path} belongs to another recipe: give this run another folder, or remove it")
-            for name, p in self.params.items():
+            for name, p in self.masters.items():
                 p.data.copy_(file.get_tensor(f"param.{name}"))
+            self._publish()
             for key in [k for k in file.keys() if k.startswith("adam.")]:  # noqa: SIM118
                 _, slot, name = key.split(".", 2)
-                self.optimizer.state[self.params[name]][slot] = file.get_tensor(key).to(self.params[name].device)
+                self.optimizer.state[self.masters[name]][slot] = file.get_tensor(key).to(self.masters[name].device)
             torch.set_rng_state(file.get_tensor("random"))
         self.done = Trained(**state["done"])
         self.rng = Rng(*state["rng"])

@@ -42,7 +42,7 @@ class SoftPrompt(Patch):
         base = cast("nn.Embedding", lm.model.get_input_embeddings())
         ids = lm.tokenizer(self.start, add_special_tokens=False)["input_ids"] or [0]
         rows = [ids[i % len(ids)] for i in range(self.n)]
-        lm.model.set_input_embeddings(VirtualEmbedding(base, base.weight.detach()[rows].clone()))
+        lm.model.set_input_embeddings(VirtualEmbedding(base, base.weight.detach()[rows].float()))
         self._kept["base"] = base
         lm.virtual = tuple(range(base.num_embeddings, base.num_embeddings + self.n))
         return [ParamGroup([n for n, p in lm.model.named_parameters() if p is self._prompt(lm)])]

@@ -1,0 +1,64 @@
+"""Training with 16-bit weights: the optimiser works on float32 masters, so that small steps are not rounded away."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+import tiny
+from luthier import catalog, config, run
+from luthier.loop import Loop, Training
+from luthier.objectives.sft import Sft, renumbered
+
+PATCHES = list(catalog.entries("patches"))
+RATE = 2e-4  # far below what bfloat16 can add to weights of size 0.2
+
+
+def losses(lm: run.CausalLM, method: str, folder: Path | None = None, **settings: float) -> tuple[list[float], Loop]:
+    """The losses of a training run with full batches."""
+    out: list[float] = []
+    patch = config.options(tiny.recipe(Path(lm.name), method))
+    with run.attached(lm, patch, Sft(), tiny.LABELLED.labels, 0) as (work, groups, objective):
+        examples = renumbered(objective.encode(work, tiny.LABELLED, tiny.LABELLED.train))
+        training = Training(**{"tokens": 10**9, "epochs": 30, "learning_rate": RATE, **settings})
+        loop = Loop(work, patch, objective, groups, examples, training, 0, folder, lambda r: out.append(r.loss))
+        loop.run()
+        assert all(m.dtype == torch.float32 for m in loop.masters.values())
+        for name, p in loop.params.items():
+            assert torch.equal(p.data, loop.masters[name].to(p.dtype))
+    return out, loop
+
+
+@pytest.mark.parametrize("method", PATCHES)
+def test_16_bits_learn_like_32(tiny_folder: Callable[[str], Path], method: str) -> None:
+    """Seen failing for full, layers and head when AdamW stepped on the bfloat16 weights themselves."""
+    folder = tiny_folder("llama_untied")
+    whole, _ = losses(tiny.fresh(folder), method)
+    half = tiny.fresh(folder)
+    half.model.to(torch.bfloat16)
+    found, _ = losses(half, method)
+    assert whole[0] - whole[-1] > 0
+    assert found[0] - found[-1] == pytest.approx(whole[0] - whole[-1], rel=0.25, abs=0.02)
+
+
+def test_16_bits_resume_exactly(tiny_folder: Callable[[str], Path], tmp_path: Path) -> None:
+    def half() -> run.CausalLM:
+        lm = tiny.fresh(tiny_folder("llama_untied"))
+        lm.model.to(torch.bfloat16)
+        return lm
+
+    _, unbroken = losses(half(), "full")
+    patch = config.options(tiny.recipe(tiny_folder("llama_untied"), "full"))
+    with run.attached(half(), patch, Sft(), tiny.LABELLED.labels, 0) as (work, groups, objective):
+        examples = renumbered(objective.encode(work, tiny.LABELLED, tiny.LABELLED.train))
+        training = Training(tokens=10**9, epochs=30, learning_rate=RATE)
+        loop = Loop(work, patch, objective, groups, examples, training, 0, tmp_path)
+        steps = loop._steps()
+        for _ in range(7):
+            loop._step(next(steps))
+        loop.save()
+    _, resumed = losses(half(), "full", tmp_path)
+    assert tiny.same(unbroken.masters, resumed.masters)
