@@ -2,7 +2,7 @@
 
     trl_sft.py WORK SETTINGS [--same]
 
-SETTINGS: a JSON object of SFTConfig fields, with `attention` and `compile_mode` beside them. Rows are given as token
+SETTINGS: a JSON object of SFTConfig fields, with `attention` beside them. Rows are given as token
 ids and labels (TRL takes them as they are), so that both sides learn the same tokens. With --same the batches come in
 our order and each step has our learning rate, so that the losses can be compared.
 """

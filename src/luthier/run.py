@@ -26,6 +26,7 @@ from luthier.loop import Loop, Report, Trained, Training
 from luthier.models.causal import CausalLM, Progress
 from luthier.models.embedded import cache_dir
 from luthier.models.labelling import LabelHead
+from luthier.models.quiet import quiet
 from luthier.objectives.sft import renumbered
 from luthier.protocols import LM, Direct, Objective, ParamGroup, Patch, Run, Split
 
@@ -142,8 +143,9 @@ def _save_patch(lm: CausalLM, patch: Patch, folder: Path) -> None:
         for name, tensor in lm.label_head.state_dict().items():
             tensors[f"label_head.{name}"] = tensor
     if patch.save_as == "model":
-        lm.model.save_pretrained(folder)
-        lm.tokenizer.save_pretrained(folder)
+        with quiet():
+            lm.model.save_pretrained(folder)
+            lm.tokenizer.save_pretrained(folder)
         return
     write_tensors(folder / "adapter_model.safetensors", tensors, {"format": "pt"})
     if peft:

@@ -17,6 +17,7 @@ from luthier.metrics import read_metrics
 
 Runs = dict[str, list[dict[str, Any]]]
 BASELINE = "zero_shot"
+WORTH_SAVING = 10.0  # seconds of training below which a cheaper method is not worth a word
 
 
 def gather(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -124,7 +125,9 @@ def recommendation(rows: list[dict[str, Any]], bootstrap: Bootstrap, metric: str
     low, high = (points(x, metric) for x in best["ci95"])
     reason = f"the best score measured, {points(best['score'], metric)} {metric} (95 % interval {low} to {high})"
     tied = [row for row in ok[1:] if not bootstrap.difference(best["method"], row["method"]).excludes_zero]
-    cheaper = [row for row in tied if row["train_seconds"] < 0.5 * best["train_seconds"]]
+    cheaper = [
+        row for row in tied if row["train_seconds"] < 0.5 * best["train_seconds"] < best["train_seconds"] - WORTH_SAVING
+    ]
     if cheaper:
         other = min(cheaper, key=lambda row: row["train_seconds"])
         reason += (
