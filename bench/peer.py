@@ -34,7 +34,7 @@ def environment(name: str) -> str:
 
 
 def side(command: list[str | Path], threads: int) -> Figures:
-    """Run one side; its last line of output is its figures. A run that others disturbed is done again, twice at most."""
+    """Run one side; its last line of output is its figures. A disturbed run is done again, twice at most."""
     env = os.environ | {
         "OMP_NUM_THREADS": str(threads), "PYTHONPATH": str(HERE), "TOKENIZERS_PARALLELISM": "false",
         "HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error",

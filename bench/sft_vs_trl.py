@@ -17,7 +17,7 @@ from typing import Any
 
 import peer
 
-ROWS, ROUNDS, THREADS = 64, 3, 2
+ROWS, ROUNDS, THREADS = 48, 3, 2
 SETTINGS: dict[str, Any] = {
     "batch": 8, "lr": 2e-4, "rank": 8, "alpha": 16.0, "max_length": 512, "clip": 1.0, "seed": 0, "threads": THREADS,
 }  # fmt: skip
