@@ -1,4 +1,4 @@
-"""Records, batches and the four protocols that everything else is written against.
+"""Batches and the four protocols that everything else is written against.
 
 Data flows one way: records -> Batch -> model -> Outputs -> Objective.loss, through one training loop (`luthier.loop`).
 A *patch* says where the change lives, an *objective* what is minimised, a *direct* method adapts without the loop,
@@ -14,62 +14,52 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
+from luthier.records import (
+    Chat as Chat,
+)
+from luthier.records import (
+    Judged as Judged,
+)
+from luthier.records import (
+    Labelled as Labelled,
+)
+from luthier.records import (
+    Message as Message,
+)
+from luthier.records import (
+    Preference as Preference,
+)
+from luthier.records import (
+    Prompt as Prompt,
+)
+from luthier.records import (
+    Rated as Rated,
+)
+from luthier.records import (
+    Record as Record,
+)
+from luthier.records import (
+    Sampling as Sampling,
+)
+from luthier.records import (
+    Split as Split,
+)
+from luthier.records import (
+    Tagged as Tagged,
+)
+from luthier.records import (
+    Task as Task,
+)
+from luthier.records import (
+    Text as Text,
+)
+
 if TYPE_CHECKING:
     import numpy as np
     import torch
     from torch import Tensor, nn
 
     from luthier.models.causal import CausalLM
-
-Task = Literal["classification", "generation"]
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """One turn of a conversation; `role` is system, user or assistant."""
-
-    role: str
-    content: str
-
-
-@dataclass(frozen=True, slots=True)
-class Labelled:
-    """A text and the name of its class."""
-
-    text: str
-    label: str
-
-
-@dataclass(frozen=True, slots=True)
-class Chat:
-    """A conversation whose assistant turns are to be learned; the last message is the assistant's."""
-
-    messages: tuple[Message, ...]
-
-
-Record = Labelled | Chat
-Prompt = str | Sequence[Message]
-
-
-@dataclass(frozen=True)
-class Split:
-    """What a method may look at. `test` is empty whenever a method, a search or an early stop holds it."""
-
-    task: Task
-    train: tuple[Record, ...]
-    validation: tuple[Record, ...]
-    test: tuple[Record, ...] = ()
-    labels: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """How text is decoded: greedy when `temperature` is 0."""
-
-    max_new_tokens: int = 128
-    temperature: float = 0.0
-    top_p: float = 1.0
-    seed: int = 0
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from luthier.protocols import Labelled, Message, Prompt, Record
+from luthier.protocols import Message, Prompt, Record
 
 
 @dataclass(frozen=True)
@@ -51,9 +51,10 @@ def templates(labels: Sequence[str]) -> tuple[Template, ...]:
 
 def question_and_answer(record: Record) -> tuple[str, str]:
     """What the model is given and what it should say: the last user turn and the last assistant turn of a chat."""
-    if isinstance(record, Labelled):
-        return record.text, record.label
-    return next(m.content for m in reversed(record.messages) if m.role == "user"), record.messages[-1].content
+    asked = record.asked
+    if not isinstance(asked, str):
+        asked = next(m.content for m in reversed(asked) if m.role == "user")
+    return asked, record.wanted
 
 
 def compose(
@@ -87,9 +88,9 @@ def _conversation(
 
 def prompt_of(record: Record) -> Prompt:
     """What a record asks, without its answer."""
-    return record.text if isinstance(record, Labelled) else record.messages[:-1]
+    return record.asked
 
 
 def answer_of(record: Record) -> str:
     """What a record answers."""
-    return record.label if isinstance(record, Labelled) else record.messages[-1].content
+    return record.wanted

@@ -71,7 +71,8 @@ def same(record: Record) -> str:
 
     Case, width (NFKC) and the amount of white space make no difference; the label or the answer is not looked at.
     """
-    texts = [record.text] if isinstance(record, Labelled) else [m.content for m in record.messages if m.role == "user"]
+    asked = record.asked or record.wanted
+    texts = [asked] if isinstance(asked, str) else [m.content for m in asked if m.role == "user"]
     return "\x1e".join(" ".join(unicodedata.normalize("NFKC", text).casefold().split()) for text in texts)
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from luthier.data.pack import Example, next_token
-from luthier.protocols import Batch, Chat, Labelled, Objective, Outputs, Record, Split
+from luthier.protocols import Batch, Chat, Objective, Outputs, Record, Split
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -33,15 +33,12 @@ class Sft(Objective):
     def encode(self, lm: CausalLM, data: Split, records: Sequence[Record]) -> list[Example]:
         out: list[Example] = []
         for row, record in enumerate(records):
-            found = (
-                self._labelled(lm, data, row, record) if isinstance(record, Labelled) else self._chat(lm, row, record)
-            )
-            out += found
+            out += self._chat(lm, row, record) if isinstance(record, Chat) else self._text(lm, data, row, record)
         return [e for e in out if e.where]
 
-    def _labelled(self, lm: CausalLM, data: Split, row: int, record: Labelled) -> list[Example]:
-        prompt = lm.encode_prompt(record.text, data.labels)
-        answer = lm.encode_answer(record.label, data.labels)
+    def _text(self, lm: CausalLM, data: Split, row: int, record: Record) -> list[Example]:
+        prompt = lm.encode_prompt(record.asked, data.labels)
+        answer = lm.encode_answer(record.wanted, data.labels)
         room = max(self.max_length - len(answer), 1)
         ids = prompt[:room] + answer
         learned = [i >= len(ids) - len(answer) for i in range(len(ids))]

@@ -1,0 +1,174 @@
+"""What data is made of: one frozen class a kind of row, and the split that a method may look at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+Task = Literal["classification", "multilabel", "regression", "generation", "text"]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a conversation; `role` is system, user or assistant."""
+
+    role: str
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """A text and the name of its class."""
+
+    text: str
+    label: str
+
+    @property
+    def asked(self) -> str:
+        """What a model is given."""
+        return self.text
+
+    @property
+    def wanted(self) -> str:
+        """What it should say."""
+        return self.label
+
+
+@dataclass(frozen=True, slots=True)
+class Tagged:
+    """A text and the names of all classes it belongs to; none is a valid answer."""
+
+    text: str
+    tags: tuple[str, ...]
+
+    @property
+    def asked(self) -> str:
+        """What a model is given."""
+        return self.text
+
+    @property
+    def wanted(self) -> str:
+        """What it should say."""
+        return ", ".join(self.tags)
+
+
+@dataclass(frozen=True, slots=True)
+class Rated:
+    """A text and a number to predict."""
+
+    text: str
+    value: float
+
+    @property
+    def asked(self) -> str:
+        """What a model is given."""
+        return self.text
+
+    @property
+    def wanted(self) -> str:
+        """What it should say."""
+        return f"{self.value:g}"
+
+
+@dataclass(frozen=True, slots=True)
+class Chat:
+    """A conversation whose assistant turns are to be learned; the last message is the assistant's."""
+
+    messages: tuple[Message, ...]
+
+    @property
+    def asked(self) -> tuple[Message, ...]:
+        """What a model is given."""
+        return self.messages[:-1]
+
+    @property
+    def wanted(self) -> str:
+        """What it should say."""
+        return self.messages[-1].content
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Plain text: every token is learned. source: where it comes from, such as a file's name."""
+
+    text: str
+    source: str = ""
+
+    @property
+    def asked(self) -> str:
+        """What a model is given."""
+        return ""
+
+    @property
+    def wanted(self) -> str:
+        """What it should say."""
+        return self.text
+
+
+@dataclass(frozen=True, slots=True)
+class Preference:
+    """A conversation that ends with the user's turn, the answer that was preferred and the one that was not."""
+
+    messages: tuple[Message, ...]
+    chosen: str
+    rejected: str
+
+    @property
+    def asked(self) -> tuple[Message, ...]:
+        """What a model is given."""
+        return self.messages
+
+    @property
+    def wanted(self) -> str:
+        """What it should say."""
+        return self.chosen
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A conversation that ends with the user's turn, an answer, and whether it was found good."""
+
+    messages: tuple[Message, ...]
+    answer: str
+    good: bool
+
+    @property
+    def asked(self) -> tuple[Message, ...]:
+        """What a model is given."""
+        return self.messages
+
+    @property
+    def wanted(self) -> str:
+        """What it should say."""
+        return self.answer
+
+
+Prompt = str | Sequence[Message]
+Record = Labelled | Tagged | Rated | Chat | Text | Preference | Judged
+
+
+@dataclass(frozen=True)
+class Split:
+    """What a method may look at. `test` is empty whenever a method, a search or an early stop holds it.
+
+    metric: the score that decides; "" is the task's own. documents: what questions are about, when there are any.
+    """
+
+    task: Task
+    train: tuple[Record, ...]
+    validation: tuple[Record, ...]
+    test: tuple[Record, ...] = ()
+    labels: tuple[str, ...] = ()
+    metric: str = ""
+    documents: tuple[Text, ...] = ()
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How text is decoded: greedy when `temperature` is 0."""
+
+    max_new_tokens: int = 128
+    temperature: float = 0.0
+    top_p: float = 1.0
+    seed: int = 0
