@@ -102,9 +102,9 @@ def test_a_full_disk_leaves_the_checkpoint_before(
     def full(_: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    with loop_on(tiny.fresh(Path(lm.name)), folder=tmp_path) as loop:
-        with monkeypatch.context() as patched, pytest.raises(OSError, match="No space left"):
-            loop.say = lambda _: (patched.setattr(os, "fsync", full), loop.save())
-            loop.run()
-    assert state(tmp_path).read_bytes() == kept and os.listdir(tmp_path / "checkpoint") == ["state.safetensors"]
+    fresh = loop_on(tiny.fresh(Path(lm.name)), folder=tmp_path)
+    with fresh as loop, monkeypatch.context() as patched, pytest.raises(OSError, match="No space left"):
+        loop.say = lambda _: (patched.setattr(os, "fsync", full), loop.save())
+        loop.run()
+    assert state(tmp_path).read_bytes() == kept and list((tmp_path / "checkpoint").iterdir()) == [state(tmp_path)]
     assert tiny.same(trained(lm), resumed(lm, tmp_path))
