@@ -90,7 +90,7 @@ def test_a_plain_label_is_scored_behind_its_prompt_and_a_space(lm: CausalLM) -> 
 
 @every_model
 def test_logprobs_of_a_conversation(lm: CausalLM) -> None:
-    """Seen failing with the first answer token read at its own place instead of the prompt's last."""
+    """Seen failing with the first answer token read one place late."""
     asked = [((Message("user", "Wo ist der Bus?"),), "Where?"), ("一二三", "再见 and bye"), ("a", "b")]
     oracle, found = tiny.reference(Path(lm.name)), lm.logprobs(asked)
     for (question, answer), got in zip(asked, found, strict=True):
