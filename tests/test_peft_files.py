@@ -40,7 +40,7 @@ def ours_and_theirs(lm: CausalLM, folder: Path, data: Split, method: str, **chan
 @every_model
 @pytest.mark.parametrize("patch", [{}, {"rank": 3, "alpha": 7.5, "targets": "q_proj|down_proj"}], ids=str)
 def test_lora(lm: CausalLM, patch: dict[str, Any], tmp_path: Path) -> None:
-    """Seen failing with alpha saved without the scale, with the rows of A alone in reverse, and without some targets."""
+    """Seen failing with alpha saved unscaled, with the rows of A alone in reverse, and with targets left out."""
     ours, theirs, model = ours_and_theirs(lm, tmp_path, tiny.CHATS, "lora", patch=patch)
     torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-4)
     config = model.peft_config["default"]

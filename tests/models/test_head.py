@@ -48,6 +48,16 @@ def test_head_loss_gives_a_gradient_only_where_one_is_wanted(frozen: str) -> Non
     assert (hidden.grad is None, weight.grad is None) == (frozen == "hidden", frozen == "weight")
 
 
+def test_head_loss_without_gradients_makes_room_for_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seen failing with a table of the head's size for a validation loss."""
+    hidden, weight = drawn(5, WIDTH).requires_grad_(), drawn(WORDS, WIDTH).requires_grad_()
+    want = head_loss(hidden, weight, targets(5))
+    for name in ("zeros_like", "empty_like"):
+        monkeypatch.setattr(torch, name, lambda *_: pytest.fail("room for a gradient"))
+    with torch.no_grad():
+        assert torch.equal(head_loss(hidden, weight, targets(5)), want)
+
+
 def test_head_loss_survives_logits_that_overflow() -> None:
     """Seen failing with the logarithm of a plain sum of exponentials."""
     hidden = torch.tensor([[1000.0]], requires_grad=True)
