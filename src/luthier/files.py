@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -56,9 +57,16 @@ def read_json(path: Path) -> Any:
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Any], metadata: Mapping[str, str] | None = None) -> None:
-    """Write safetensors atomically."""
+    """Write safetensors atomically. Raises OSError when the disk is full, as other writers do."""
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     with replacing(path) as temporary:
-        save_file(whole, temporary, dict(metadata or {}) or None)
+        try:
+            save_file(whole, temporary, dict(metadata or {}) or None)
+        except SafetensorError as error:
+            found = re.search(r"\(os error (\d+)\)", str(error))  # all that it says about the cause
+            if found is None:
+                raise
+            raise OSError(int(found[1]), os.strerror(int(found[1])), str(path)) from None

@@ -218,29 +218,38 @@ class Loop:
     def _not_finite(self, rows: Sequence[int], loss: float, norm: float) -> None:
         """Stop before the weights are touched, naming the rows; the weights as they are become the checkpoint."""
         self.optimizer.zero_grad(set_to_none=True)
-        bad = []
+        said = f"step {self.done.steps + 1}: the loss is {loss} and the gradient norm {norm}"
+        if not self._sound():
+            raise LuthierError(
+                f"{said}: the step before left weights that are not finite. Lower training.learning_rate"
+            )
+        bad = set()
         for i in rows:
             value = self.backward([i])
             finite = all(p.grad is None or bool(torch.isfinite(p.grad).all()) for p in self.masters.values())
             if not (math.isfinite(value) and finite):
-                bad.append(self.examples[i].row)
+                bad.add(self.examples[i].source)
             self.optimizer.zero_grad(set_to_none=True)
-        where = ", ".join(map(str, bad or [self.examples[i].row for i in rows]))
+        where = ", ".join(map(str, sorted(bad or {self.examples[i].source for i in rows})))
         kept = ""
         if self.folder:
             self.rng.at -= len(rows)
             self.save()
             kept = f"; the weights before this step are kept in {self.folder / 'checkpoint'}"
         raise LuthierError(
-            f"step {self.done.steps + 1}: the loss is {loss} and the gradient norm {norm}; training rows {where} "
-            f"(counted from 0) did it{kept}. Lower training.learning_rate, or look at these rows"
+            f"{said}; training rows {where} (counted from 0) did it{kept}. "
+            "Lower training.learning_rate, or look at these rows"
         )
+
+    def _sound(self) -> bool:
+        """Whether every trained weight is finite."""
+        return all(bool(torch.isfinite(p).all()) for p in self.masters.values())
 
     # -- checkpoints ---------------------------------------------------------------------------------------------
 
     def save(self) -> None:
-        """One safetensors file with everything that exact resume needs."""
-        if self.folder is None:
+        """One safetensors file with everything that exact resume needs; weights that are broken replace no others."""
+        if self.folder is None or not self._sound():
             return
         tensors: dict[str, Tensor] = {f"param.{n}": p for n, p in self.masters.items()}
         for name, p in self.masters.items():
@@ -259,22 +268,33 @@ class Loop:
         path = self.folder / "checkpoint" / "state.safetensors" if self.folder else None
         if path is None or not path.exists():
             return
-        from safetensors import safe_open
-
-        with safe_open(path, "pt") as file:
-            state = json.loads(file.metadata()["luthier"])
-            if state["limit"] != self.limit or {f"param.{n}" for n in self.params} - set(file.keys()):
-                raise LuthierError(f"{path} belongs to another recipe: give this run another folder, or remove it")
-            for name, p in self.masters.items():
-                p.data.copy_(file.get_tensor(f"param.{name}"))
-            self._publish()
-            for key in [k for k in file.keys() if k.startswith("adam.")]:  # noqa: SIM118
-                _, slot, name = key.split(".", 2)
-                self.optimizer.state[self.masters[name]][slot] = file.get_tensor(key).to(self.masters[name].device)
-            torch.set_rng_state(file.get_tensor("random"))
+        state, tensors = self._read(path)
+        shapes = {f"param.{n}": p.shape for n, p in self.params.items()}
+        if state["limit"] != self.limit or shapes != {n: t.shape for n, t in tensors.items() if n.startswith("param.")}:
+            raise LuthierError(f"{path} belongs to another recipe: give this run another folder, or remove it")
+        for name, p in self.masters.items():
+            p.data.copy_(tensors[f"param.{name}"])
+        self._publish()
+        for key in [k for k in tensors if k.startswith("adam.")]:
+            _, slot, name = key.split(".", 2)
+            master = self.masters[name]
+            self.optimizer.state[master][slot] = tensors[key].to(master.device)
+        torch.set_rng_state(tensors["random"])
         self.done = Trained(**state["done"])
         self.rng = Rng(*state["rng"])
         self.patch.load_state(state["patch"])
+
+    def _read(self, path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """What `save` wrote; whole unless something else cut it short."""
+        from safetensors import SafetensorError, safe_open
+
+        try:
+            with safe_open(path, "pt") as file:
+                return json.loads(file.metadata()["luthier"]), {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        except (SafetensorError, KeyError, TypeError, ValueError) as error:
+            raise LuthierError(
+                f"{path}: the checkpoint is damaged ({error}): remove it, and the run begins anew"
+            ) from None
 
     @torch.no_grad()
     def evaluate(self, examples: Sequence[Example]) -> float:

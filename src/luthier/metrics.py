@@ -7,6 +7,8 @@ import math
 from pathlib import Path
 from typing import Any
 
+from luthier.files import write_text
+
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
     """Whole lines of a metrics file; a last line that a kill cut short is left out."""
@@ -24,9 +26,8 @@ class MetricsFile:
     """Appends reports; opened at a step, it forgets what a killed run had written beyond it."""
 
     def __init__(self, path: Path, step: int) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
         kept = [m for m in read_metrics(path) if m["step"] <= step]
-        path.write_text("".join(json.dumps(m) + "\n" for m in kept), encoding="utf-8")
+        write_text(path, "".join(json.dumps(m) + "\n" for m in kept))
         self._file = path.open("a", encoding="utf-8")
 
     def add(self, report: Any) -> None:

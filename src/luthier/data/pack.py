@@ -14,12 +14,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Example:
-    """One sequence: its token ids, and at `where` (places in it) what a head should say there (`targets`)."""
+    """One sequence: its token ids, and at `where` (places in it) what a head should say there (`targets`).
+
+    row: its id. record: the training row it was made from, where that is not `row`.
+    """
 
     row: int
     ids: tuple[int, ...]
     where: tuple[int, ...]
     targets: tuple[int, ...]
+    record: int | None = None
+
+    @property
+    def source(self) -> int:
+        """The training row it was made from, counted from 0."""
+        return self.row if self.record is None else self.record
 
 
 def next_token(row: int, ids: Sequence[int], answer: Sequence[bool], max_length: int) -> Example:

@@ -50,9 +50,10 @@ class Packed:
         if key not in self._ready:  # the same for every layer
             own = torch.ones(n, n, dtype=torch.bool, device=device).tril() if own is None else own
             mask = torch.cat([torch.ones(n, past, dtype=torch.bool, device=device), own], 1)
-            if narrow and window is not None:
-                at = torch.arange(n + past, device=device)
-                mask &= at[past:, None] - at[None, :] < window
+            if narrow and window is not None:  # a token's place is how many it sees: answers side by side share places
+                at = mask.sum(1)
+                before = torch.arange(1, past + 1, device=device)
+                mask &= at[:, None] - torch.cat([before, at])[None, :] < window
             self._ready[key] = mask
         return self._ready[key]
 

@@ -21,7 +21,7 @@ ROWS = 64  # rows decoded at once
 @torch.no_grad()
 def generate(lm: CausalLM, prompts: Sequence[list[int]], sampling: Sampling, line: bool = False) -> list[list[int]]:
     """Tokens of one answer a prompt, without the end token; `line` also ends an answer at its first line break."""
-    prompts = [p[-(lm.context - 1) :] for p in prompts]
+    prompts = [_fitting(lm, p) for p in prompts]
     shared = common_prefix(prompts)
     prefix = run_prefix(lm, prompts[0][:shared]) if prompts else None
     stops = lm.end_ids | (_line_tokens(lm) if line else set())
@@ -36,6 +36,12 @@ def generate(lm: CausalLM, prompts: Sequence[list[int]], sampling: Sampling, lin
         if lm.progress:
             lm.progress(min(at + ROWS, len(order)), len(order))
     return answers
+
+
+def _fitting(lm: CausalLM, prompt: list[int]) -> list[int]:
+    """The prompt with room for one more token: what is too long loses its beginning, but not the virtual tokens."""
+    virtual, over = len(lm.virtual), max(0, len(prompt) - lm.context + 1)
+    return [*prompt[:virtual], *prompt[virtual + over :]]
 
 
 def _line_tokens(lm: CausalLM) -> set[int]:
@@ -73,19 +79,20 @@ def _generate_rows(
     lm: CausalLM, prompts: Sequence[list[int]], shared: int, prefix: KeysValues | None,
     sampling: Sampling, stops: set[int], random: torch.Generator,
 ) -> list[list[int]]:  # fmt: skip
-    room = max(1, min(sampling.max_new_tokens, lm.context - max(len(p) for p in prompts)))
-    keys, values, hidden = _prefill(lm, prompts, shared, prefix, room)
+    rooms = [min(sampling.max_new_tokens, lm.context - len(p)) for p in prompts]
+    keys, values, hidden = _prefill(lm, prompts, shared, prefix, max(rooms))
     lengths = torch.tensor([len(p) for p in prompts], device=lm.device)
     alive = list(range(len(prompts)))  # which prompt each buffer row belongs to
     answers: list[list[int]] = [[] for _ in prompts]
-    for step in range(room):
+    for _ in range(max(rooms)):
         tokens = _choose(hidden @ lm.head.T, sampling, random)
         keep = []
-        for place, token in enumerate(tokens.tolist()):
+        for place, (row, token) in enumerate(zip(alive, tokens.tolist(), strict=True)):
             if token not in stops:
-                answers[alive[place]].append(token)
-                keep.append(place)
-        if not keep or step == room - 1:
+                answers[row].append(token)
+                if len(answers[row]) < rooms[row]:
+                    keep.append(place)
+        if not keep:
             break
         if len(keep) < len(alive):
             chosen = torch.tensor(keep, device=lm.device)

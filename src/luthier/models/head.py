@@ -47,6 +47,8 @@ class _HeadLoss(torch.autograd.Function):
 
 def head_loss(hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
     """Summed cross-entropy in nats of hidden (N, d) under a head (V, d) with targets (N,); backward runs once."""
+    if not torch.is_grad_enabled():  # the function below is told only what requires a gradient
+        hidden, weight = hidden.detach(), weight.detach()
     return cast(Tensor, _HeadLoss.apply(hidden, weight, targets))
 
 

@@ -107,20 +107,20 @@ def _score_group(lm: CausalLM, rows: Sequence[Row], shared: int, prefix: KeysVal
         last = len(where)
         where.append(len(ids) - 1)
         for answer in answers:
-            index += [last, *range(len(where), len(where) + len(answer) - 1)]
+            index += [last, *range(len(where), len(where) + len(answer) - 1)][: len(answer)]
             targets += answer
             where += range(len(ids), len(ids) + len(answer) - 1)
             ids += answer[:-1]
             positions += range(len(prompt), len(prompt) + len(answer) - 1)
         segments.append(len(ids) - start)
-        masks.append(_tree(len(own), [len(a) - 1 for a in answers]))
+        masks.append(_tree(len(own), [len(a[1:]) for a in answers]))
     device = lm.device
     layout = Packed(segments, [None if m is None else m.to(device) for m in masks], prefix)
     hidden = lm.forward(torch.tensor([ids], device=device), torch.tensor([positions], device=device), layout)[0]
-    order = torch.tensor(index, device=device).argsort(stable=True)
-    at, wanted = torch.tensor(index, device=device)[order], torch.tensor(targets, device=device)[order]
+    places, tokens = torch.tensor([index, targets], dtype=torch.long, device=device)
+    order = places.argsort(stable=True)
     values = torch.empty(len(index))
-    values[order.cpu()] = token_logprobs(hidden[where], lm.head, at, wanted).cpu()
+    values[order.cpu()] = token_logprobs(hidden[where], lm.head, places[order], tokens[order]).cpu()
     flat = iter(values.split([len(a) for _, answers in rows for a in answers]))
     return [[next(flat) for _ in answers] for _, answers in rows]
 

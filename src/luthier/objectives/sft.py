@@ -63,8 +63,8 @@ class Sft(Objective):
 
 
 def renumbered(examples: Sequence[Example]) -> list[Example]:
-    """Examples with ids of their own: a conversation may have given several."""
-    return [replace(e, row=i) for i, e in enumerate(examples)]
+    """Examples with ids of their own: a conversation may have given several, or none."""
+    return [replace(e, row=i, record=e.source) for i, e in enumerate(examples)]
 
 
 METHOD = Sft
