@@ -145,9 +145,8 @@ def _details(plan: Plan, folder: Path, board: Mapping[str, Any], runs: Runs, ver
     recipe = ""
     environment: dict[str, str] = {}
     if best:
-        place = folder / "trials" / best / "seed-0"
-        recipe = config.to_yaml(config.read_recipe(place / "recipe.yaml"), complete=False)
-        environment = read_json(place / "environment.json")
+        recipe = config.to_yaml(plan.recipe(best, 0, plan.tokens, runs[best][0]["learning_rate"]), complete=False)
+        environment = read_record(folder / "trials" / best / "seed-0" / "environment.json")
     return {
         "title": Path(request.data.path).stem,
         "created": counts["created"],

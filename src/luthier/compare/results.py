@@ -20,6 +20,15 @@ def read_outcome(folder: Path, method: str) -> dict[str, Any]:
     return read_record(path, "seeds" if ok else "reason")
 
 
+def finished(folder: Path, method: str) -> bool:
+    """Whether a method has its outcome and all that belongs to it."""
+    place = folder / "trials" / method
+    if not (place / "outcome.json").exists():
+        return False
+    seeds = read_outcome(folder, method).get("seeds", 0)
+    return all((place / f"seed-{k}" / "eval.json").exists() for k in range(seeds))
+
+
 def read_runs(folder: Path, method: str, seeds: int) -> list[dict[str, Any]]:
     """The evaluation of each seed."""
     return [read_record(folder / "trials" / method / f"seed-{k}" / "eval.json", *EVALUATION) for k in range(seeds)]

@@ -11,6 +11,7 @@ from filelock import FileLock, Timeout
 from rich.console import Console
 
 from luthier.compare.plan import LOCK, STOPPED, Request, begin, check_folder
+from luthier.compare.results import finished
 from luthier.data.task import load_split
 from luthier.errors import LuthierError
 from luthier.files import forget, read_record, write_json
@@ -38,8 +39,9 @@ def run(request: Request, folder: Path) -> None:
 
 
 def unfinished(request: Request, folder: Path) -> list[str]:
-    """Methods without an outcome."""
-    return [m for m in request.methods if not (folder / "trials" / m / "outcome.json").exists()]
+    """Methods without an outcome; all where what is said about the whole is not there."""
+    whole = all((folder / name).exists() for name in ("split.json", "notes.json"))
+    return [m for m in request.methods if not (whole and finished(folder, m))]
 
 
 def _run(request: Request, folder: Path) -> None:

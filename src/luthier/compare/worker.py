@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from luthier.compare.plan import STOPPED, Plan, data_key, make_plan, read_plan, read_request, save_plan, spoken_total
+from luthier.compare.results import finished
 from luthier.errors import LuthierError
 from luthier.files import write_json, write_text
 from luthier.protocols import Split
@@ -54,7 +55,7 @@ def work(folder: Path) -> None:
         lm.progress = show.rows
         bench = Bench(lm, split, plan, folder, general_loss(lm), show.tell)
         for method in request.methods:
-            if not (folder / "trials" / method / "outcome.json").exists():
+            if not finished(folder, method):
                 write_json(folder / "trials" / "current.json", {"method": method})
                 _attempt(bench, method)
             show.finished(method)
