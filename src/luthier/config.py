@@ -21,6 +21,7 @@ from luthier.errors import LuthierError
 
 T = TypeVar("T")
 Threads = Annotated[int, Ge(1), Le(1024)]
+_ADAPTERS: dict[type, Any] = {}  # pydantic's checkers, which take a while to make
 
 
 @dataclass(frozen=True)
@@ -79,8 +80,10 @@ def build(cls: type[T], values: Mapping[str, Any], where: str) -> T:
         if key not in known:
             dotted = f"{where}.{key}" if where else str(key)
             raise LuthierError(f"{dotted}: unknown key{catalog.suggest(str(key), known)}")
+    if cls not in _ADAPTERS:
+        _ADAPTERS[cls] = TypeAdapter(cls)
     try:
-        return TypeAdapter(cls).validate_python(dict(values))
+        return _ADAPTERS[cls].validate_python(dict(values))  # type: ignore[no-any-return]
     except ValidationError as error:
         first = error.errors()[0]
         dotted = ".".join(str(p) for p in ([where] if where else []) + list(first["loc"]))

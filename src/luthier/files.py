@@ -64,10 +64,11 @@ def read_json(path: Path) -> Any:
 def read_record(path: Path, *keys: str) -> dict[str, Any]:
     """Read a JSON object that has these keys. Raises LuthierError where it is damaged."""
     value = read_json(path)
-    missing = [key for key in keys if key not in value] if isinstance(value, dict) else keys
-    if missing:
-        raise damaged(path, f"without {', '.join(missing)}")
-    return value  # type: ignore[no-any-return]
+    if not isinstance(value, dict):
+        raise damaged(path, "not a JSON object")
+    if missing := [key for key in keys if key not in value]:
+        raise damaged(path, f"without {', '.join(missing[:3])}")
+    return value
 
 
 def damaged(path: Path, why: object) -> LuthierError:

@@ -68,5 +68,5 @@ class Bootstrap:
 
 
 def _interval(value: float, resampled: Array) -> Interval:
-    low, high = np.percentile(resampled, [2.5, 97.5])
+    low, high = np.percentile(resampled, [2.5, 97.5]).round(12)  # the last bits are noise of summing
     return Interval(value, float(low), float(high))
