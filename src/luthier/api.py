@@ -27,13 +27,11 @@ def compare(
     from luthier.compare.plan import Request, check_methods, parse_budget
     from luthier.compare.supervise import run
     from luthier.config import build
-    from luthier.errors import LuthierError
 
     parse_budget(budget)
-    if seeds < 1:
-        raise LuthierError(f"--seeds {seeds}: must be at least 1")
     section = build(DataConfig, {"path": str(data), "test": str(test) if test else None, **options}, "data")
-    request = Request(section, model, check_methods(methods), budget, seeds, threads=threads)
+    asked = {"data": section, "model": model, "methods": check_methods(methods), "budget": budget, "seeds": seeds}
+    request = build(Request, {**asked, "threads": threads}, "")
     folder = Path(out) if out else request.folder
     run(request, folder)
     board, _ = publish(folder)
@@ -48,24 +46,29 @@ def train(recipe: Recipe, out: Path | None = None, say: Callable[[Report], None]
     from luthier.data.task import load_split
     from luthier.errors import LuthierError
     from luthier.evals.task import evaluate
-    from luthier.files import write_json, write_text
+    from luthier.files import forget, write_json, write_text
     from luthier.machine import environment, pick_dtype
 
+    config.options(recipe)  # a wrong option is said before anything is loaded or written
     recipe = replace(recipe, dtype=pick_dtype(recipe.dtype))
     text = config.to_yaml(recipe)
     key = hashlib.sha256(text.encode()).hexdigest()[:8]
     folder = out or Path("runs") / f"{recipe.method}-{Path(recipe.data.path).stem}-{key}"
-    if (folder / "recipe.yaml").exists() and (folder / "recipe.yaml").read_text(encoding="utf-8") != text:
-        raise LuthierError(f"{folder} holds a run of another recipe: choose another --out")
+    run.check_folder(folder, text)
     if (folder / "eval.json").exists():
         return folder
-    split, _ = load_split(recipe.data, folder / "rejected.jsonl")
-    lm = run.load_base(recipe)
-    write_text(folder / "recipe.yaml", text)
-    write_json(folder / "environment.json", environment())
-    with run.adapted(lm, recipe, split, folder, say=say) as outcome:
-        run.save_adapted(outcome, folder)
-        scores = evaluate(outcome.lm, split, split.test)
+    try:
+        split, _ = load_split(recipe.data, folder / "rejected.jsonl")
+        lm = run.load_base(recipe)
+        write_text(folder / "recipe.yaml", text)
+        write_json(folder / "environment.json", environment())
+        with run.adapted(lm, recipe, split, folder, say=say) as outcome:
+            run.save_adapted(outcome, folder)
+            scores = evaluate(outcome.lm, split, split.test)
+    except LuthierError:
+        if not run.begun(folder):
+            forget(folder, "recipe.yaml", "environment.json", "metrics.jsonl", "rejected.jsonl", "rejected-test.jsonl")
+        raise
     result = {"metric": scores.metric, "score": scores.score, "secondary": scores.secondary}
     result |= {"per_row": scores.per_row, "answers": scores.answers, "trainable": outcome.trainable}
     write_json(folder / "eval.json", result)

@@ -9,15 +9,19 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import inf
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import yaml
+from annotated_types import Ge, Gt, Le, Lt
 
 from luthier import catalog
 from luthier.errors import LuthierError
 
 T = TypeVar("T")
+Threads = Annotated[int, Ge(1), Le(1024)]
+_ADAPTERS: dict[type, Any] = {}  # pydantic's checkers, which take a while to make
 
 
 @dataclass(frozen=True)
@@ -39,14 +43,14 @@ class DataConfig:
 class TrainingConfig:
     """See `luthier.loop.Training`; learning_rate None means the middle of the method's own range."""
 
-    tokens: int = 100_000
-    epochs: float | None = None
-    batch: int = 8
-    learning_rate: float | None = None
-    warmup: float = 0.05
-    clip: float = 1.0
-    micro_tokens: int = 4096
-    checkpoint_seconds: float = 60.0
+    tokens: Annotated[int, Ge(1)] = 100_000
+    epochs: Annotated[float, Gt(0), Lt(inf)] | None = None
+    batch: Annotated[int, Ge(1)] = 8
+    learning_rate: Annotated[float, Ge(0), Lt(inf)] | None = None
+    warmup: Annotated[float, Ge(0), Le(1)] = 0.05
+    clip: Annotated[float, Ge(0), Lt(inf)] = 1.0
+    micro_tokens: Annotated[int, Ge(1)] = 4096
+    checkpoint_seconds: Annotated[float, Ge(0)] = 60.0
 
 
 @dataclass(frozen=True)
@@ -60,9 +64,9 @@ class Recipe:
     direct: dict[str, Any] = field(default_factory=dict)
     objective: dict[str, Any] = field(default_factory=dict)  # "name" picks it
     training: TrainingConfig = field(default_factory=TrainingConfig)
-    seed: int = 0
+    seed: Annotated[int, Ge(0), Lt(2**63)] = 0
     dtype: str = "auto"
-    threads: int | None = None
+    threads: Threads | None = None
 
 
 def build(cls: type[T], values: Mapping[str, Any], where: str) -> T:
@@ -76,8 +80,10 @@ def build(cls: type[T], values: Mapping[str, Any], where: str) -> T:
         if key not in known:
             dotted = f"{where}.{key}" if where else str(key)
             raise LuthierError(f"{dotted}: unknown key{catalog.suggest(str(key), known)}")
+    if cls not in _ADAPTERS:
+        _ADAPTERS[cls] = TypeAdapter(cls)
     try:
-        return TypeAdapter(cls).validate_python(dict(values))
+        return _ADAPTERS[cls].validate_python(dict(values))  # type: ignore[no-any-return]
     except ValidationError as error:
         first = error.errors()[0]
         dotted = ".".join(str(p) for p in ([where] if where else []) + list(first["loc"]))
@@ -86,13 +92,12 @@ def build(cls: type[T], values: Mapping[str, Any], where: str) -> T:
 
 def recipe_from(values: Mapping[str, Any]) -> Recipe:
     """A checked recipe from nested plain values; the method's and objective's options are checked too."""
-    values = dict(values)
+    tables = ("data", "patch", "direct", "objective", "training")
+    values = {k: {} if v is None and k in tables else v for k, v in values.items()}  # `patch:` with nothing under it
     for key, cls in (("data", DataConfig), ("training", TrainingConfig)):
         if key in values:
-            values[key] = build(cls, values[key] or {}, key)
+            values[key] = build(cls, values[key], key)
     recipe = build(Recipe, values, "")
-    if recipe.training.batch < 1 or recipe.training.tokens < 1:
-        raise LuthierError("training.batch and training.tokens must be at least 1")
     entry = catalog.find(recipe.method, "direct", "patches")
     other = recipe.patch if entry.kind == "direct" else recipe.direct
     if other:
@@ -120,10 +125,12 @@ def read_recipe(path: Path | None, assignments: Sequence[str] = ()) -> Recipe:
     values: dict[str, Any] = {}
     if path is not None:
         try:
-            loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
+            loaded = _yaml(path.read_text(encoding="utf-8-sig"))
         except FileNotFoundError:
             raise LuthierError(f"{path}: no such recipe") from None
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
+        except OSError as error:
+            raise LuthierError(f"{path}: the recipe cannot be read: {error.strerror}") from None
+        except ValueError as error:
             raise LuthierError(f"{path}: not a YAML file: {' '.join(str(error).split())}") from None
         if not isinstance(loaded, dict):
             raise LuthierError(f"{path}: a recipe is a table of keys, such as `method: lora`")
@@ -133,6 +140,21 @@ def read_recipe(path: Path | None, assignments: Sequence[str] = ()) -> Recipe:
     return recipe_from(values)
 
 
+def run_recipe(folder: Path) -> Recipe:
+    """The recipe of a run folder. Raises LuthierError where it is none, or its run is not finished."""
+    path = folder / "recipe.yaml"
+    if not path.exists():
+        if not folder.exists():
+            raise LuthierError(f"{folder} does not exist: name a run folder, such as runs/demo/trials/lora/seed-0")
+        places = ("seed-*", "*/seed-*", "trials/*/seed-*")
+        runs = [p.parent for place in places for p in sorted(folder.glob(f"{place}/recipe.yaml"))]
+        hint = f": name one of the runs in it, such as {runs[0]}" if runs else " (it has no recipe.yaml)"
+        raise LuthierError(f"{folder} is not a run folder{hint}")
+    if not any((folder / name / "luthier.json").exists() for name in ("adapter", "model")):
+        raise LuthierError(f"{folder}: the run is not finished: give its command again")
+    return read_recipe(path)
+
+
 def _assign(values: dict[str, Any], assignment: str) -> None:
     key, equals, raw = assignment.partition("=")
     if not equals or not key:
@@ -140,13 +162,23 @@ def _assign(values: dict[str, Any], assignment: str) -> None:
     *parents, last = key.split(".")
     at = values
     for parent in parents:
-        at = at.setdefault(parent, {})
+        if at.get(parent) is None:
+            at[parent] = {}
+        at = at[parent]
         if not isinstance(at, dict):
             raise LuthierError(f"{key}: {parent} is a single value, it has no {last}")
     try:
-        at[last] = yaml.safe_load(raw)
-    except yaml.YAMLError:
+        at[last] = _yaml(raw)
+    except ValueError:
         at[last] = raw
+
+
+def _yaml(text: str) -> Any:
+    """The value of a YAML text. Raises ValueError for whatever its parser may raise (2024-13-45, !!bool x, [[[[…)."""
+    try:
+        return yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
+        raise ValueError(str(error) or type(error).__name__) from None
 
 
 def plain(recipe: Recipe) -> dict[str, Any]:

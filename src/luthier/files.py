@@ -6,10 +6,13 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+from luthier.errors import LuthierError
 
 
 def sync_folder(folder: Path) -> None:
@@ -52,8 +55,47 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file."""
-    return json.loads(path.read_text(encoding="utf-8"))
+    """Read a JSON file. Raises LuthierError where it is damaged."""
+    try:
+        return json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise damaged(path, error) from None
+
+
+def read_record(path: Path, *keys: str) -> dict[str, Any]:
+    """Read a JSON object that has these keys. Raises LuthierError where it is damaged."""
+    value = read_json(path)
+    if not isinstance(value, dict):
+        raise damaged(path, "not a JSON object")
+    if missing := [key for key in keys if key not in value]:
+        raise damaged(path, f"without {', '.join(missing[:3])}")
+    return value
+
+
+def damaged(path: Path, why: object) -> LuthierError:
+    """What to say about a file of ours that something else has changed."""
+    return LuthierError(f"{path}: damaged ({why}): remove it and give the same command again")
+
+
+def forget(folder: Path, *names: str) -> None:
+    """Remove files and folders of a run that did not begin, and the folder itself if nothing else is in it."""
+    for name in names:
+        shutil.rmtree(folder / name, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            (folder / name).unlink()
+    with contextlib.suppress(OSError):
+        folder.rmdir()
+
+
+def read_tensors(path: Path) -> dict[str, Any]:
+    """Read safetensors. Raises LuthierError where the file is damaged."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except (SafetensorError, FileNotFoundError) as error:
+        raise damaged(path, error) from None
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Any], metadata: Mapping[str, str] | None = None) -> None:

@@ -9,7 +9,6 @@ state) is in one checkpoint file, so a killed run resumes bit for bit on the sam
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -20,9 +19,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from luthier.checkpoint import CHECKPOINT, read_checkpoint, write_checkpoint
 from luthier.data.pack import Example, micro_batches, pack
 from luthier.errors import LuthierError
-from luthier.files import write_tensors
 from luthier.metrics import MetricsFile
 from luthier.models.trunk import make_trunk
 from luthier.protocols import Batch, Objective, Outputs, ParamGroup, Patch, Rng, resolve
@@ -262,13 +261,13 @@ class Loop:
             "patch": self.patch.state(),
             "limit": self.limit,
         }
-        write_tensors(self.folder / "checkpoint" / "state.safetensors", tensors, {"luthier": json.dumps(state)})
+        write_checkpoint(self.folder / CHECKPOINT, state, tensors)
 
     def _resume(self) -> None:
-        path = self.folder / "checkpoint" / "state.safetensors" if self.folder else None
+        path = self.folder / CHECKPOINT if self.folder else None
         if path is None or not path.exists():
             return
-        state, tensors = self._read(path)
+        state, tensors = read_checkpoint(path)
         shapes = {f"param.{n}": p.shape for n, p in self.params.items()}
         if state["limit"] != self.limit or shapes != {n: t.shape for n, t in tensors.items() if n.startswith("param.")}:
             raise LuthierError(f"{path} belongs to another recipe: give this run another folder, or remove it")
@@ -283,18 +282,6 @@ class Loop:
         self.done = Trained(**state["done"])
         self.rng = Rng(*state["rng"])
         self.patch.load_state(state["patch"])
-
-    def _read(self, path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-        """What `save` wrote; whole unless something else cut it short."""
-        from safetensors import SafetensorError, safe_open
-
-        try:
-            with safe_open(path, "pt") as file:
-                return json.loads(file.metadata()["luthier"]), {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-        except (SafetensorError, KeyError, TypeError, ValueError) as error:
-            raise LuthierError(
-                f"{path}: the checkpoint is damaged ({error}): remove it, and the run begins anew"
-            ) from None
 
     @torch.no_grad()
     def evaluate(self, examples: Sequence[Example]) -> float:

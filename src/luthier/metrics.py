@@ -11,14 +11,17 @@ from luthier.files import write_text
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """Whole lines of a metrics file; a last line that a kill cut short is left out."""
+    """Whole lines of a metrics file; a last line that a kill cut short is left out, and all behind a damaged one."""
     out: list[dict[str, Any]] = []
     if path.exists():
-        for line in path.read_text(encoding="utf-8").splitlines():
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
             try:
-                out.append(json.loads(line))
+                found = json.loads(line)
             except ValueError:
                 break
+            if not (isinstance(found, dict) and {"step", "tokens", "loss"} <= found.keys()):
+                break
+            out.append(found)
     return out
 
 

@@ -21,7 +21,7 @@ from luthier import config
 from luthier.config import Recipe
 from luthier.data.prompts import templates
 from luthier.errors import LuthierError
-from luthier.files import read_json, sync_folder, write_json, write_tensors
+from luthier.files import read_record, read_tensors, sync_folder, write_json, write_tensors
 from luthier.loop import Loop, Report, Trained, Training
 from luthier.models.causal import CausalLM, Progress
 from luthier.models.embedded import cache_dir
@@ -168,15 +168,27 @@ def save_adapted(outcome: Outcome, folder: Path) -> int:
     return sum(f.stat().st_size for f in target.rglob("*") if f.is_file())
 
 
+def begun(folder: Path) -> bool:
+    """Whether a run folder holds anything that was trained."""
+    return any((folder / name).exists() for name in ("checkpoint", "adapter", "model", "eval.json"))
+
+
+def check_folder(folder: Path, recipe: str) -> None:
+    """Refuse a folder for a run of this recipe (YAML) that holds another run or something else."""
+    if folder.exists() and not folder.is_dir():
+        raise LuthierError(f"{folder} is a file: choose another --out")
+    path = folder / "recipe.yaml"
+    if not path.exists():
+        if folder.exists() and any(folder.iterdir()):
+            raise LuthierError(f"{folder} is not empty and holds no run: choose another --out")
+    elif begun(folder) and path.read_text(encoding="utf-8", errors="replace") != recipe:
+        raise LuthierError(f"{folder} holds a run of another recipe: choose another --out")
+
+
 def load_run(folder: Path, lm: CausalLM | None = None, progress: Progress | None = None) -> LM:
     """The adapted model of a run folder, on its base (loaded unless given). Stays attached to that base."""
-    recipe_file = folder / "recipe.yaml"
-    if not recipe_file.exists():
-        raise LuthierError(f"{folder}: not a run folder (it has no recipe.yaml)")
-    recipe = config.read_recipe(recipe_file)
-    target = next((folder / n for n in ("adapter", "model") if (folder / n / "luthier.json").exists()), None)
-    if target is None:
-        raise LuthierError(f"{folder}: the run is not finished (no adapter/ or model/): luthier train {recipe_file}")
+    recipe = config.run_recipe(folder)
+    target = next(folder / n for n in ("adapter", "model") if (folder / n / "luthier.json").exists())
     lm = lm or load_base(recipe)
     lm.progress = progress
     method = config.options(recipe)
@@ -186,12 +198,10 @@ def load_run(folder: Path, lm: CausalLM | None = None, progress: Progress | None
 
 
 def _load_patch(lm: CausalLM, patch: Patch, recipe: Recipe, target: Path) -> CausalLM:
-    from safetensors.torch import load_file
-
-    work = lm.restore(read_json(target / "luthier.json"))
+    work = lm.restore(read_record(target / "luthier.json", "template", "shots", "labels"))
     tensors: dict[str, Any] = {}
     for file in sorted(target.glob("*.safetensors")):
-        tensors |= load_file(file)
+        tensors |= read_tensors(file)
     if "label_head.weight" in tensors:
         _add_label_head(work, len(work.labels))
         own = {n.removeprefix("label_head."): t for n, t in tensors.items() if n.startswith("label_head.")}
@@ -207,4 +217,4 @@ def _load_patch(lm: CausalLM, patch: Patch, recipe: Recipe, target: Path) -> Cau
 def run_labels(folder: Path) -> tuple[str, ...]:
     """The labels a run predicts; none when it writes text."""
     found = next((folder / n / "luthier.json" for n in ("adapter", "model") if (folder / n).exists()), None)
-    return tuple(read_json(found)["labels"]) if found else ()
+    return tuple(read_record(found, "labels")["labels"]) if found else ()

@@ -51,8 +51,10 @@ def chat(
 ) -> None:
     """A conversation until an empty line or the end of input."""
     from luthier.api import load
+    from luthier.config import run_recipe
     from luthier.protocols import Message
 
+    run_recipe(run)  # says at once what is wrong with the folder
     model = load(run)
     turns: list[Message] = []
     print("An empty line ends the conversation.")

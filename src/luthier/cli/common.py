@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -15,6 +16,16 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from luthier.loop import Report
+
+
+@contextmanager
+def resumable() -> Iterator[None]:
+    """Ctrl-C says that nothing is lost, then ends the command."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        print("\ninterrupted: the same command goes on from here", file=sys.stderr)
+        raise
 
 
 def pairs(text: str | None, option: str) -> dict[str, str]:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from luthier.cli.common import pairs
+from luthier.cli.common import pairs, resumable
 
 EXAMPLE = """Try many ways of adapting a model on your data and see which is worth it.
 
@@ -56,7 +56,8 @@ def compare(
     names = check_methods([n.strip() for n in methods.split(",") if n.strip()])
     request = Request(build(DataConfig, options, "data"), model, names, budget, seeds)
     folder = out or request.folder
-    run(request, folder)
+    with resumable():
+        run(request, folder)
     board, details = publish(folder)
     console = Console()
     print_leaderboard(board, console, details["verdicts"])

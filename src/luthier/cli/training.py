@@ -27,7 +27,7 @@ def train(
 ) -> None:
     """Parse the recipe and run."""
     from luthier.api import train as run
-    from luthier.cli.common import training_bar
+    from luthier.cli.common import resumable, training_bar
     from luthier.config import read_recipe
     from luthier.errors import LuthierError
     from luthier.files import read_json
@@ -37,7 +37,7 @@ def train(
     if len(files) > 1:
         raise LuthierError(f"one recipe at a time, not {', '.join(files)}")
     recipe = read_recipe(Path(files[0]) if files else None, [s for s in given if "=" in s])
-    with training_bar(recipe.method) as say:
+    with resumable(), training_bar(recipe.method) as say:
         folder = run(recipe, out, say)
     result = read_json(folder / "eval.json")
     print(f"{recipe.method}: {result['metric']} {result['score']:.3f} on {len(result['per_row'])} held-out rows")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,11 @@ from typing import Any
 from luthier import catalog, config
 from luthier.compare.plan import Plan, Request, read_plan
 from luthier.compare.report import GO_ON, write_report
+from luthier.compare.results import read_outcome, read_runs
 from luthier.compare.stats import Bootstrap, Interval
 from luthier.errors import LuthierError
 from luthier.evals.task import METRIC
-from luthier.files import read_json, write_json
+from luthier.files import read_json, read_record, write_json
 from luthier.metrics import read_metrics
 
 Runs = dict[str, list[dict[str, Any]]]
@@ -25,10 +27,10 @@ def gather(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     plan = read_plan(folder)
     if plan is None:
         raise LuthierError(f"{folder}: no comparison was begun here")
-    outcomes = {m: read_json(folder / "trials" / m / "outcome.json") for m in plan.request.methods}
-    runs = {m: _runs(folder, m, o["seeds"]) for m, o in outcomes.items() if o["status"] == "ok"}
+    outcomes = {m: read_outcome(folder, m) for m in plan.request.methods}
+    runs = {m: read_runs(folder, m, o["seeds"]) for m, o in outcomes.items() if o["status"] == "ok"}
     bootstrap = Bootstrap({m: [r["per_row"] for r in found] for m, found in runs.items()})
-    task = "classification" if any(r[0]["metric"] == "accuracy" for r in runs.values()) else "generation"
+    task = "classification" if read_record(folder / "split.json", "labels")["labels"] else "generation"
     rows = [_row(m, runs[m], bootstrap, plan) if m in runs else _left_out(m, outcomes[m]) for m in plan.request.methods]
     rows.sort(key=lambda row: -row["score"] if row["score"] is not None else 1e9)
     best = next((row["method"] for row in rows if row["status"] == "ok"), None)
@@ -44,10 +46,6 @@ def gather(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     }
     verdict = verdicts(rows, bootstrap, metric) if best else []
     return board, _details(plan, folder, board, runs, verdict)
-
-
-def _runs(folder: Path, method: str, seeds: int) -> list[dict[str, Any]]:
-    return [read_json(folder / "trials" / method / f"seed-{k}" / "eval.json") for k in range(seeds)]
 
 
 def _mean(runs: list[dict[str, Any]], key: str) -> float:
@@ -135,21 +133,20 @@ def recommendation(rows: list[dict[str, Any]], bootstrap: Bootstrap, metric: str
             f"{other['train_seconds']:.0f} s instead of {best['train_seconds']:.0f} s to make"
         )
     run = folder / "trials" / best["method"] / "seed-0"
-    command = f"luthier predict {run} new.csv --out labelled.csv"
+    command = f"luthier predict {shlex.quote(str(run))} new.csv --out labelled.csv"
     return f"Use {best['method']}: {reason}.{GO_ON}{command}"
 
 
 def _details(plan: Plan, folder: Path, board: Mapping[str, Any], runs: Runs, verdict: list[str]) -> dict[str, Any]:
-    counts = read_json(folder / "split.json")
+    counts = read_record(folder / "split.json", "created", "train", "validation", "test", "labels")
     request = plan.request
     kinds = catalog.methods()
     best = board["best"]
     recipe = ""
     environment: dict[str, str] = {}
     if best:
-        place = folder / "trials" / best / "seed-0"
-        recipe = config.to_yaml(config.read_recipe(place / "recipe.yaml"), complete=False)
-        environment = read_json(place / "environment.json")
+        recipe = config.to_yaml(plan.recipe(best, 0, plan.tokens, runs[best][0]["learning_rate"]), complete=False)
+        environment = read_record(folder / "trials" / best / "seed-0" / "environment.json")
     return {
         "title": Path(request.data.path).stem,
         "created": counts["created"],
@@ -175,8 +172,6 @@ def _secondary(runs: list[dict[str, Any]]) -> dict[str, float]:
 
 def command_of(request: Request) -> str:
     """The command that makes this comparison."""
-    import shlex
-
     data = request.data
     parts = ["luthier", "compare", *([] if data.path == "tickets" else [data.path])]
     parts += ["--test", data.test] if data.test else []

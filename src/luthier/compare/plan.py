@@ -10,10 +10,12 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated
+
+from annotated_types import Ge
 
 from luthier import catalog
-from luthier.config import DataConfig, Recipe, TrainingConfig, build
+from luthier.config import DataConfig, Recipe, Threads, TrainingConfig, build
 from luthier.errors import LuthierError
 from luthier.files import read_json, write_json
 from luthier.protocols import Split
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
     from luthier.models.causal import CausalLM
 
 VERSION = 1
+LOCK = ".lock"  # held by the process that runs a folder's comparison
+LARGEST = 1e15  # seconds or tokens: what lies above is a mistake
+STOPPED = ".stopped"  # the worker's last words, for its parent
 SEARCH_SHARE = 1.0  # of one final run's budget, over all learning rates together
 
 
@@ -33,9 +38,9 @@ class Request:
     model: str = "embedded"
     methods: tuple[str, ...] = ()
     budget: str = "1m"
-    seeds: int = 1
-    batch: int = 8
-    threads: int | None = None
+    seeds: Annotated[int, Ge(1)] = 1
+    batch: Annotated[int, Ge(1)] = 8
+    threads: Threads | None = None
 
     @property
     def key(self) -> str:
@@ -97,8 +102,9 @@ def parse_budget(text: str) -> tuple[str, float]:
             raise LuthierError(f"--budget {text}: write a time (90s, 3m, 1h) or tokens (20k-tokens)")
         value = float(match[1]) * {"": 1, "k": 1e3, "M": 1e6}[match[2]]
         kind = "tokens"
-    if value <= 0:
-        raise LuthierError(f"--budget {text}: must be more than nothing")
+    if not 0 < value < LARGEST or (kind == "tokens" and value < 1):
+        much = "less than that" if value >= LARGEST else "more than nothing"
+        raise LuthierError(f"--budget {text}: must be {much}")
     return kind, value
 
 
@@ -136,31 +142,38 @@ def make_plan(request: Request, lm: CausalLM, split: Split, dtype: str, threads:
     """Turn a request into a plan: seconds become tokens by the measured rate, once."""
     kind, value = parse_budget(request.budget)
     rate = measure_rate(lm, replace(split, test=()), request.batch) if kind == "seconds" else None
-    tokens = int(value * rate) if rate is not None else int(value)
+    tokens = max(int(value * rate) if rate is not None else int(value), 1)
     seconds = value if kind == "seconds" else None
     return Plan(request, tokens, seconds, rate, dtype, threads, lm.key, data_key(split))
 
 
-def request_from(values: dict[str, Any]) -> Request:
-    """A request from its JSON values."""
-    data = build(DataConfig, values["data"], "data")
-    return Request(**{**values, "data": data, "methods": tuple(values["methods"])})
+def read_request(folder: Path) -> Request:
+    """What was asked for in this folder."""
+    path = folder / "request.json"
+    return build(Request, read_json(path), str(path))
+
+
+def check_folder(request: Request, folder: Path) -> None:
+    """Refuse a folder that holds another comparison or something else; one that never came to a plan is free."""
+    if folder.exists() and not folder.is_dir():
+        raise LuthierError(f"{folder} is a file: choose another --out")
+    path = folder / "request.json"
+    if not path.exists():
+        if folder.exists() and any(p.name != LOCK for p in folder.iterdir()):
+            raise LuthierError(f"{folder} is not empty and holds no comparison: choose another --out")
+        return
+    try:
+        same = read_request(folder) == request
+    except LuthierError:
+        same = False
+    if not same and (folder / "plan.json").exists():
+        raise LuthierError(f"{folder} holds another comparison: give its own command again, or another --out")
 
 
 def begin(request: Request, folder: Path) -> None:
-    """Write request.json; a folder that holds another comparison is refused."""
-    path = folder / "request.json"
-    if path.exists():
-        try:
-            same = request_from(read_json(path)) == request
-        except (ValueError, TypeError, KeyError):
-            same = False
-        if not same:
-            raise LuthierError(f"{folder} holds another comparison: give its own command again, or another --out")
-        return
-    if folder.exists() and any(folder.iterdir()):
-        raise LuthierError(f"{folder} is not empty and holds no comparison: choose another --out")
-    write_json(path, dataclasses.asdict(request))
+    """Write request.json into a folder that is free or holds this comparison."""
+    check_folder(request, folder)
+    write_json(folder / "request.json", dataclasses.asdict(request))
 
 
 def save_plan(plan: Plan, folder: Path) -> None:
@@ -174,12 +187,12 @@ def read_plan(folder: Path) -> Plan | None:
     if not path.exists():
         return None
     try:
-        values: dict[str, Any] = read_json(path)
-        if values.get("version") != VERSION:
-            raise LuthierError(f"{path}: written by another version; choose another --out")
-        return Plan(request=request_from(values.pop("request")), **values)
-    except (ValueError, TypeError, KeyError) as error:
-        raise LuthierError(f"{path}: not a plan of a comparison ({error}); choose another --out") from None
+        plan = build(Plan, read_json(path), "plan")
+    except LuthierError as error:
+        raise LuthierError(f"{path}: cannot go on without its plan ({error}): choose another --out") from None
+    if plan.version != VERSION:
+        raise LuthierError(f"{path}: written by another version; choose another --out")
+    return plan
 
 
 def spoken_total(plan: Plan) -> str:

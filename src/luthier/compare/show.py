@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from luthier.compare.plan import Plan
-from luthier.files import read_json
+from luthier.compare.results import read_outcome, read_runs
 from luthier.loop import Report
 
 EVERY = 20.0  # seconds between lines where there is no terminal
@@ -66,10 +66,9 @@ class Show:
 
     def finished(self, method: str) -> None:
         """A line with what came out."""
-        place = self.folder / "trials" / method
-        outcome = read_json(place / "outcome.json")
+        outcome = read_outcome(self.folder, method)
         if outcome["status"] == "ok":
-            runs = [read_json(place / f"seed-{k}" / "eval.json") for k in range(outcome["seeds"])]
+            runs = read_runs(self.folder, method, outcome["seeds"])
             score = sum(r["score"] for r in runs) / len(runs)
             text = f"{method}: {runs[0]['metric']} {score:.3f}, {sum(r['train_seconds'] for r in runs):.0f} s"
         else:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 RESAMPLES = 10_000
+BLOCK = 8_000_000  # numbers drawn at once: bounds memory for large test sets
 Array = np.ndarray[Any, Any]
 
 
@@ -30,7 +31,7 @@ class Interval:
 
 
 class Bootstrap:
-    """The same resampled rows for every method, so that differences are paired.
+    """The same resampled rows (and seeds, where their number is the same) for every method: differences are paired.
 
     per_row: method -> (seeds, N) scores of the test rows.
     """
@@ -42,16 +43,19 @@ class Bootstrap:
             raise ValueError(f"methods were scored on different numbers of rows: {sorted(sizes)}")
         n = sizes.pop() if sizes else 1
         rng = np.random.default_rng(seed)
-        share = rng.multinomial(n, np.full(n, 1 / n), size=RESAMPLES) / n
-        self.means = {m: self._resampled(s, share, rng) for m, s in self.scores.items()}
+        by_seed: dict[str, list[Array]] = {m: [] for m in self.scores}
+        for at in range(0, RESAMPLES, block := max(1, BLOCK // n)):
+            share = rng.multinomial(n, np.full(n, 1 / n), size=min(block, RESAMPLES - at)) / n
+            for method, scores in self.scores.items():
+                by_seed[method].append(share @ scores.T)
+        self.means = {m: self._over_seeds(np.concatenate(found), seed) for m, found in by_seed.items()}
 
     @staticmethod
-    def _resampled(scores: Array, share: Array, rng: np.random.Generator) -> Array:
-        by_seed = share @ scores.T  # (RESAMPLES, seeds)
-        k = scores.shape[0]
-        if k == 1:
-            return np.asarray(by_seed[:, 0])
-        return np.asarray((by_seed * rng.multinomial(k, np.full(k, 1 / k), size=RESAMPLES) / k).sum(1))
+    def _over_seeds(by_seed: Array, seed: int) -> Array:
+        """Resample the seeds too: by_seed (RESAMPLES, k) -> (RESAMPLES,); the same draw for all methods of k seeds."""
+        k = by_seed.shape[1]
+        share = np.random.default_rng([seed, k]).multinomial(k, np.full(k, 1 / k), size=RESAMPLES) / k
+        return np.asarray((by_seed * share).sum(1))
 
     def score(self, method: str) -> Interval:
         """Mean score of a method."""
@@ -64,5 +68,5 @@ class Bootstrap:
 
 
 def _interval(value: float, resampled: Array) -> Interval:
-    low, high = np.percentile(resampled, [2.5, 97.5])
+    low, high = np.percentile(resampled, [2.5, 97.5]).round(12)  # the last bits are noise of summing
     return Interval(value, float(low), float(high))

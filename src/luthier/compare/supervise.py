@@ -8,39 +8,53 @@ from collections import Counter
 from pathlib import Path
 
 from filelock import FileLock, Timeout
+from rich.console import Console
 
-from luthier.compare.plan import Request, begin
+from luthier.compare.plan import LOCK, STOPPED, Request, begin, check_folder
+from luthier.compare.results import finished
+from luthier.data.task import load_split
 from luthier.errors import LuthierError
-from luthier.files import read_json, write_json
+from luthier.files import forget, read_record, write_json
 
+WORKER = (sys.executable, "-m", "luthier.compare.worker")
 ATTEMPTS = 2  # a trial may take the worker down this often before it is given up
 
 
 def run(request: Request, folder: Path) -> None:
     """Run every trial of the request that is not finished in this folder. Raises LuthierError when it cannot go on."""
-    begin(request, folder)
-    lock = FileLock(folder / ".lock")
+    check_folder(request, folder)
+    if unfinished(request, folder):
+        load_split(request.data)  # most mistakes are in the data: say so before anything is loaded or written
     try:
-        with lock.acquire(timeout=0):
-            _run(request, folder)
+        with FileLock(folder / LOCK).acquire(timeout=0):
+            begin(request, folder)
+            try:
+                _run(request, folder)
+            except LuthierError:
+                if not (folder / "plan.json").exists():
+                    forget(folder, "request.json", "rejected.jsonl", "rejected-test.jsonl", "worker.log", LOCK)
+                raise
     except Timeout:
         raise LuthierError(f"{folder}: another comparison is running there") from None
 
 
 def unfinished(request: Request, folder: Path) -> list[str]:
-    """Methods without an outcome."""
-    return [m for m in request.methods if not (folder / "trials" / m / "outcome.json").exists()]
+    """Methods without an outcome; all where what is said about the whole is not there."""
+    whole = all((folder / name).exists() for name in ("split.json", "notes.json"))
+    return [m for m in request.methods if not (whole and finished(folder, m))]
 
 
 def _run(request: Request, folder: Path) -> None:
     deaths: Counter[str] = Counter()
     while unfinished(request, folder):
+        current = folder / "trials" / "current.json"
+        current.unlink(missing_ok=True)
         code = _worker(folder)
         if code == 2:
-            raise LuthierError("the comparison stopped; the reason stands above")
+            raise LuthierError(_reason(folder))
         if code == 0 or not unfinished(request, folder):
             continue
-        method = _current(folder)
+        method = str(read_record(current, "method")["method"]) if current.exists() else ""
         deaths[method] += 1
         if deaths[method] >= ATTEMPTS:
             if not method:
@@ -53,15 +67,21 @@ def _run(request: Request, folder: Path) -> None:
 
 def _worker(folder: Path) -> int:
     """Run a worker to its end; its standard input stays open as long as this process lives."""
-    command = [sys.executable, "-m", "luthier.compare.worker", str(folder)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE) as process:
+    with subprocess.Popen([*WORKER, str(folder)], stdin=subprocess.PIPE) as process:
         try:
             return process.wait()
         except BaseException:
             process.terminate()
             raise
+        finally:
+            Console().show_cursor()  # a worker that was ended in the middle of its progress bar has hidden it
 
 
-def _current(folder: Path) -> str:
-    path = folder / "trials" / "current.json"
-    return str(read_json(path)["method"]) if path.exists() else ""
+def _reason(folder: Path) -> str:
+    """Why the worker stopped, from the file it left."""
+    path = folder / STOPPED
+    if not path.exists():
+        return "the comparison stopped; the reason stands above"
+    reason = path.read_text(encoding="utf-8")
+    path.unlink()
+    return reason

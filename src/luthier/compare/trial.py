@@ -22,7 +22,7 @@ from luthier.compare.plan import Plan
 from luthier.data.prompts import prompt_of
 from luthier.evals.forgetting import general_loss
 from luthier.evals.task import answer_room, evaluate
-from luthier.files import read_json, write_json, write_text
+from luthier.files import read_record, write_json, write_text
 from luthier.loop import Report
 from luthier.machine import environment, peak_memory, reset_peak_memory
 from luthier.models.causal import CausalLM
@@ -55,8 +55,6 @@ class Bench:
     def run_method(self, method: str) -> None:
         """Everything that is left to do for a method; what it cannot do becomes its outcome."""
         place = self.folder / "trials" / method
-        if (place / "outcome.json").exists():
-            return
         seeds = self._seeds(method)
         rate = self._search(method)
         for seed in range(seeds):
@@ -83,7 +81,7 @@ class Bench:
     def _search_one(self, method: str, rate: float, tokens: int) -> float:
         place = self.folder / "trials" / method / "search" / f"{rate:g}"
         if (place / "result.json").exists():
-            return float(read_json(place / "result.json")["validation_loss"])
+            return float(read_record(place / "result.json", "validation_loss")["validation_loss"])
         recipe = self.plan.recipe(method, 0, tokens, rate)
         data = replace(self.data, test=())
         title = f"{method}: learning rate {rate:g}"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import sys
 import threading
 import time
@@ -16,13 +17,15 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from luthier.compare.plan import Plan, Request, data_key, make_plan, read_plan, request_from, save_plan, spoken_total
+from luthier.compare.plan import STOPPED, Plan, data_key, make_plan, read_plan, read_request, save_plan, spoken_total
+from luthier.compare.results import finished
 from luthier.errors import LuthierError
-from luthier.files import read_json, write_json
+from luthier.files import write_json, write_text
 from luthier.protocols import Split
 from luthier.run import Refused
 
 if TYPE_CHECKING:
+    from luthier.compare.plan import Request
     from luthier.compare.trial import Bench
     from luthier.models.causal import CausalLM
 
@@ -42,7 +45,7 @@ def work(folder: Path) -> None:
     from luthier.data.task import load_split
     from luthier.evals.forgetting import general_loss
 
-    request = request_from(read_json(folder / "request.json"))
+    request = read_request(folder)
     split, notes = load_split(request.data, folder / "rejected.jsonl")
     plan, lm = _plan(folder, request, split)
     write_json(folder / "notes.json", notes)
@@ -52,8 +55,9 @@ def work(folder: Path) -> None:
         lm.progress = show.rows
         bench = Bench(lm, split, plan, folder, general_loss(lm), show.tell)
         for method in request.methods:
-            write_json(folder / "trials" / "current.json", {"method": method})
-            _attempt(bench, method)
+            if not finished(folder, method):
+                write_json(folder / "trials" / "current.json", {"method": method})
+                _attempt(bench, method)
             show.finished(method)
 
 
@@ -96,23 +100,48 @@ def _attempt(bench: Bench, method: str) -> None:
     except LuthierError as error:
         write_json(place / "outcome.json", {"status": "failed", "reason": str(error)})
     except Exception as error:  # a method must not take the others with it
-        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-            raise LuthierError(f"{bench.folder}: the disk is full; make room and give the same command") from None
-        with (bench.folder / "worker.log").open("a", encoding="utf-8") as log:
-            traceback.print_exc(file=log)
-        first = str(error).strip().split("\n")[0] or "no message"
-        why = f"{type(error).__name__}: {first} (details in worker.log)"
-        write_json(place / "outcome.json", {"status": "failed", "reason": why})
+        if _of_the_disk(error):
+            raise
+        write_json(place / "outcome.json", {"status": "failed", "reason": _logged(bench.folder, error)})
+
+
+def _of_the_disk(error: Exception) -> bool:
+    """Whether the results could not be written: no fault of the method's. safetensors says it in words only."""
+    numbers = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+    return getattr(error, "errno", None) in numbers or any(f"(os error {n})" in str(error) for n in numbers)
+
+
+def _logged(folder: Path, error: Exception) -> str:
+    """An unforeseen error in one line; the rest goes to worker.log."""
+    with (folder / "worker.log").open("a", encoding="utf-8") as log:
+        traceback.print_exception(error, file=log)
+    first = str(error).strip().split("\n")[0] or "no message"
+    return f"{type(error).__name__}: {first} (details in worker.log)"
+
+
+def _last_words(folder: Path, error: Exception) -> str:
+    if isinstance(error, LuthierError):
+        return str(error)
+    if _of_the_disk(error):
+        return f"{folder}: the disk is full or read-only; make room and give the same command again"
+    if isinstance(error, OSError):
+        return f"{error.filename or folder}: {error.strerror or error}"
+    return f"{folder}: the comparison stopped by an error in Luthier: {_logged(folder, error)}"
 
 
 def main() -> int:
     """Exit status 0 when every method has an outcome, 2 when the comparison cannot go on."""
     folder = Path(sys.argv[1])
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends this process
     _follow_parent()
     try:
         work(folder)
-    except LuthierError as error:
-        print(f"error: {error}", file=sys.stderr)
+    except Exception as error:
+        words = _last_words(folder, error)
+        try:
+            write_text(folder / STOPPED, words)
+        except OSError:
+            print(f"error: {words}", file=sys.stderr)
         return 2
     return 0
 

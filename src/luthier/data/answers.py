@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,14 +21,14 @@ def answer_file(
 ) -> int:  # fmt: skip
     """Predict every row of `data` with the model of `run` into `out`; gives the number of rows."""
     from luthier.api import load
-    from luthier.config import read_recipe
+    from luthier.config import run_recipe
 
-    if out.suffix not in (".csv", ".tsv", ".jsonl"):
-        raise LuthierError(f"{out}: the name must end in .csv, .tsv or .jsonl")
-    if instruction is None and (run / "recipe.yaml").exists():
-        instruction = read_recipe(run / "recipe.yaml").data.instruction
+    rejected = out.with_name("rejected.jsonl")
+    _check_out(out, data, rejected if skip_bad else None)
+    own = run_recipe(run).data.instruction
+    instruction = own if instruction is None else instruction
     inputs = read_inputs(data, columns=columns, instruction=instruction)
-    report_bad(inputs, skip_bad, out.with_name("rejected.jsonl"))
+    report_bad(inputs, skip_bad, rejected)
     model = load(run, say)
     if model.labels:
         shares = model.probabilities(inputs.prompts)
@@ -39,6 +40,20 @@ def answer_file(
     fields = [*inputs.fieldnames, *[k for k in (added[0] if added else {}) if k not in inputs.fieldnames]]
     write_text(out, _text(rows, fields, out.suffix))
     return len(rows)
+
+
+def _check_out(out: Path, data: Path, rejected: Path | None) -> None:
+    """Refuse what cannot be written in the end, before the work: another kind of file, a folder, the input itself."""
+    if out.suffix not in (".csv", ".tsv", ".jsonl"):
+        raise LuthierError(f"{out}: the name must end in .csv, .tsv or .jsonl")
+    if out.is_dir():
+        raise LuthierError(f"{out} is a folder: name a file with --out")
+    for written in (out, rejected):
+        if written is not None and written.exists() and data.exists() and written.samefile(data):
+            raise LuthierError(f"{written} is the file of inputs, which would be lost: choose another --out")
+    place = next(p for p in (out.absolute().parent, *out.absolute().parents) if p.exists())
+    if not (place.is_dir() and os.access(place, os.W_OK | os.X_OK)):
+        raise LuthierError(f"{out} cannot be written, since {place} cannot: choose another --out")
 
 
 def _text(rows: list[dict[str, Any]], fields: list[str], suffix: str) -> str:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from luthier.files import read_json, write_json, write_tensors
+from luthier.files import read_record, read_tensors, write_json, write_tensors
 from luthier.protocols import Direct, Labelled, Prompt, Run, Sampling, Split, Task
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from luthier.models.causal import CausalLM
 
 extras = ()
+FILE = "classifier.safetensors"
 
 
 @dataclass(frozen=True)
@@ -78,11 +79,9 @@ class Features(Direct):
             return float(np.nan_to_num(cross_val_score(pipeline, x, y, cv=cv)).mean())
 
     def load(self, folder: Path, lm: CausalLM) -> FeatureLM:
-        from safetensors.torch import load_file
-
         from luthier.models.embedded import cache_dir
 
-        meta, tensors = read_json(folder / "luthier.json"), load_file(folder / "classifier.safetensors")
+        meta, tensors = read_record(folder / "luthier.json", "features"), read_tensors(folder / FILE)
         return FeatureLM(lm, meta["features"], tensors["weight"], tensors["bias"], tuple(meta["labels"]), cache_dir())
 
 
@@ -148,7 +147,7 @@ class FeatureLM:
 
     def save(self, folder: Path) -> None:
         """The classifier in safetensors; no pickle."""
-        write_tensors(folder / "classifier.safetensors", {"weight": self.weight, "bias": self.bias})
+        write_tensors(folder / FILE, {"weight": self.weight, "bias": self.bias})
         write_json(folder / "luthier.json", {"features": self.name, "labels": list(self.labels)})
 
 

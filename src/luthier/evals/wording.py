@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from luthier.evals.task import evaluate
-from luthier.files import read_json
+from luthier.files import read_record
 from luthier.protocols import Split
 
 if TYPE_CHECKING:
@@ -24,4 +24,4 @@ def best_wording(choices: Sequence[CausalLM], data: Split, rows: int) -> CausalL
 
 def load_wording(folder: Path, lm: CausalLM) -> CausalLM:
     """What `CausalLM.save` wrote for a method that only words the question."""
-    return lm.restore(read_json(folder / "luthier.json"))
+    return lm.restore(read_record(folder / "luthier.json", "template", "shots", "labels"))

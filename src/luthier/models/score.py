@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 Row = tuple[list[int], list[list[int]]]  # a prompt's tokens and the tokens of each of its answers
 TOKENS = 2048  # tokens of one packed forward pass
+KEPT_TAIL = 64  # tokens at the end of a prompt that is too long: the question after a text
 WORTH_SHARING = 8  # a shorter common prefix is cheaper to repeat than to mask
 
 
@@ -62,6 +63,19 @@ def _groups(rows: Sequence[Row], shared: int) -> Iterator[list[int]]:
         yield group
 
 
+def shortened(ids: list[int], limit: int) -> list[int]:
+    """At most `limit` tokens: the middle goes, so that what is said before and after a long text stays."""
+    tail = min(limit // 2, KEPT_TAIL)
+    return ids if len(ids) <= limit else [*ids[: limit - tail], *ids[len(ids) - tail :]]
+
+
+def _fitting(lm: CausalLM, prompt: list[int], answers: list[list[int]]) -> Row:
+    """The row within the model's context: the prompt gives way first, then an answer's end."""
+    half = lm.context // 2
+    answers = [a[:half] for a in answers]
+    return shortened(prompt, lm.context - max((len(a) for a in answers), default=0)), answers
+
+
 def _tree(prompt: int, answers: Sequence[int]) -> Tensor | None:
     """(n, n) mask of a prompt with several answers behind it: each answer sees the prompt and itself."""
     if len(answers) == 1:
@@ -78,7 +92,11 @@ def _tree(prompt: int, answers: Sequence[int]) -> Tensor | None:
 
 @torch.no_grad()
 def continuations(lm: CausalLM, rows: Sequence[Row]) -> list[list[Tensor]]:
-    """Log-probabilities in nats of every token of every answer: for each row, for each answer, (tokens,) on the CPU."""
+    """Log-probabilities in nats of every token of every answer: for each row, for each answer, (tokens,) on the CPU.
+
+    What does not fit the model's context is left out, see `_fitting`.
+    """
+    rows = [_fitting(lm, *row) for row in rows]
     shared = common_prefix([p for p, _ in rows])
     prefix = run_prefix(lm, rows[0][0][:shared]) if rows else None
     found: list[list[Tensor]] = [[] for _ in rows]
@@ -145,6 +163,7 @@ def by_head(lm: CausalLM, texts: Sequence[str], labels: Sequence[str]) -> Tensor
 
 def last_hidden(lm: CausalLM, prompts: Sequence[list[int]]) -> Iterator[Tensor]:
     """Hidden states (n, d) of the last token of n prompts at a time, in order."""
+    prompts = [shortened(p, lm.context) for p in prompts]
     at = 0
     while at < len(prompts):
         end, total = at, 0

@@ -1,0 +1,31 @@
+"""Methods for tests only, in `planted/`. Run as a program, this is a comparison's worker that knows them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import luthier.direct
+from luthier import catalog
+
+PLANTED = Path(__file__).parent / "planted"
+_REAL = catalog.entries
+
+
+def entries(*kinds: catalog.Kind) -> dict[str, catalog.Entry]:
+    """The catalog's with ours among the direct methods."""
+    ours = {p.stem: catalog._entry(p, "direct") for p in sorted(PLANTED.glob("*.py"))} if "direct" in kinds else {}
+    return _REAL(*kinds) | ours
+
+
+def main() -> int:
+    """The worker of `luthier.compare`."""
+    from luthier.compare import worker
+
+    luthier.direct.__path__.append(str(PLANTED))
+    catalog.entries = entries
+    return worker.main()
+
+
+if __name__ == "__main__":
+    os._exit(main())

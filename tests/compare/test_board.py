@@ -1,0 +1,139 @@
+"""From finished trials to the leaderboard: its schema, rows that failed, sentences, and damaged files."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+from finished import REASON, comparison, evaluation
+
+from luthier.compare.board import command_of, curves, gather, publish
+from luthier.compare.plan import Request
+from luthier.config import DataConfig
+from luthier.errors import LuthierError
+from luthier.files import read_json
+
+BOARD = ["task", "metric", "model", "budget", "rows", "best", "recommendation"]
+ROW = ["method", "status", "reason", "score", "ci95", "seeds", "trainable", "trainable_share", "train_seconds",
+       "peak_memory_bytes", "artifact_bytes", "latency_ms", "forgetting", "mergeable", "learning_rate"]  # fmt: skip
+GOOD, POOR = [1.0] * 38 + [0.0] * 2, [1.0] * 10 + [0.0] * 30
+ZERO = {"train_seconds": 0.0, "trainable": 0, "learning_rate": None, "mergeable": None, "forgetting": 0.0}
+TRIALS: dict[str, Any] = {
+    "full": ("failed", REASON),
+    "zero_shot": [evaluation(POOR, **ZERO)],
+    "lora": [evaluation(GOOD), evaluation(GOOD[::-1], train_seconds=60.0, peak_memory_bytes=2 * 10**9)],
+    "layers": ("skipped", "the model has 1 block, fewer than n = 2"),
+}
+
+
+def test_schema(tmp_path: Path) -> None:
+    folder = comparison(tmp_path / "out", TRIALS)
+    board, _ = publish(folder)
+    text = (folder / "leaderboard.json").read_text(encoding="utf-8")
+    assert json.loads(text, parse_constant=pytest.fail) == board
+    assert list(board) == BOARD
+    assert {tuple(row) == tuple(ROW) or set(row) == set(ROW) for row in board["rows"]} == {True}
+    assert (board["task"], board["metric"], board["model"]) == ("classification", "accuracy", "some/model")
+    assert board["budget"] == {"tokens": 3000, "seconds": 180.0}
+    assert (folder / "report.html").stat().st_size > 10_000
+
+
+def test_rows(tmp_path: Path) -> None:
+    board, details = gather(comparison(tmp_path / "out", TRIALS))
+    assert [row["method"] for row in board["rows"]] == ["lora", "zero_shot", "full", "layers"]
+    lora, zero_shot, full, layers = board["rows"]
+    assert (lora["status"], lora["reason"], lora["seeds"], lora["score"]) == ("ok", None, 2, 0.95)
+    assert lora["ci95"][0] < 0.95 < lora["ci95"][1]
+    assert (lora["train_seconds"], lora["peak_memory_bytes"]) == (50.0, 2 * 10**9), "mean of seconds, most of memory"
+    assert (zero_shot["seeds"], zero_shot["train_seconds"]) == (1, 0.0)
+    assert (full["status"], full["reason"], full["seeds"]) == ("failed", REASON, 0)
+    assert (layers["status"], layers["reason"]) == ("skipped", "the model has 1 block, fewer than n = 2")
+    assert {full[key] for key in ROW if key not in ("method", "status", "reason", "seeds", "ci95")} == {None}
+    assert board["best"] == "lora"
+    assert details["notes"] == ["1 row is a duplicate."] and details["labels"][0] == "退款"
+    assert details["secondary"]["lora"] == {"macro_f1": 0.475}
+    assert "learning_rate: 0.001" in details["recipe"] and "method: lora" in details["recipe"]
+
+
+def test_verdicts(tmp_path: Path) -> None:
+    worse = [0.0] * 40
+    trials = {**TRIALS, "head": [evaluation(worse)], "soft_prompt": [evaluation([*POOR[1:], 0.0])]}
+    _, details = gather(comparison(tmp_path / "out", trials))
+    said = "\n".join(details["verdicts"])
+    assert "lora beats zero_shot by 70.0 points (95 % interval " in said
+    assert "head is worse than zero_shot by 25.0 points (95 % interval 12.5 to 40.0)." in said
+    assert "soft_prompt: not distinguishable from zero_shot, -2.5 points" in said
+    assert "zero_shot is behind lora by 70.0 points" in said
+    assert "full" not in said and "layers" not in said
+
+
+def test_recommendation_for_a_clear_winner(tmp_path: Path) -> None:
+    folder = tmp_path / "my out"
+    text = gather(comparison(folder, TRIALS))[0]["recommendation"]
+    assert text.startswith("Use lora: the best score measured, 95.0 accuracy (95 % interval ")
+    assert "cannot be told" not in text
+    command = text.partition("Go on with: ")[2]
+    assert shlex.split(command)[:3] == ["luthier", "predict", str(folder / "trials" / "lora" / "seed-0")]
+
+
+def test_recommendation_for_a_tie_names_the_much_cheaper_one(tmp_path: Path) -> None:
+    tied = [*GOOD[1:], 0.0]
+    trials = {"full": [evaluation(GOOD, train_seconds=400.0)], "lora": [evaluation(tied, train_seconds=90.0)],
+              "features": [evaluation(tied, train_seconds=3.0)], "zero_shot": [evaluation(POOR, **ZERO)]}  # fmt: skip
+    board, details = gather(comparison(tmp_path / "out", trials))
+    assert board["best"] == "full"
+    assert "features cannot be told from it on these rows and takes 3 s instead of 400 s" in board["recommendation"]
+    assert "lora: not distinguishable from the best." in details["verdicts"]
+
+
+def test_a_tie_without_a_cheaper_one_is_not_mentioned(tmp_path: Path) -> None:
+    trials = {"full": [evaluation(GOOD)], "lora": [evaluation([*GOOD[1:], 0.0])]}
+    assert "cannot be told" not in gather(comparison(tmp_path / "out", trials))[0]["recommendation"]
+
+
+@pytest.mark.parametrize(("labels", "task"), [(("a", "b"), "classification"), ((), "generation")])
+def test_nothing_finished(tmp_path: Path, labels: tuple[str, ...], task: str) -> None:
+    folder = comparison(tmp_path / "out", {"full": ("failed", REASON), "lora": ("skipped", "why")}, labels)
+    board, details = publish(folder)
+    assert (board["task"], board["best"], board["recommendation"]) == (task, None, "No method finished.")
+    assert details["verdicts"] == []
+    assert REASON in (folder / "report.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("file", ["outcome.json", "seed-0/eval.json", "seed-0/environment.json"])
+@pytest.mark.parametrize("content", [b"", b'{"a"', b"{}", b"[]", b"\xff\xfe\0", b"3"])
+def test_a_damaged_file_is_named_with_what_to_do(tmp_path: Path, file: str, content: bytes) -> None:
+    path = comparison(tmp_path / "out", TRIALS) / "trials" / "lora" / file
+    path.write_bytes(content)
+    if (file, content) == ("seed-0/environment.json", b"{}"):
+        gather(tmp_path / "out")
+        return
+    with pytest.raises(LuthierError, match=r"damaged .*: remove it and give the same command again") as caught:
+        gather(tmp_path / "out")
+    assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [b"[]\n", b"{}\n", b"\xff\xfe\0", b"\0\n", b""])
+def test_damaged_metrics_cost_their_curve_only(tmp_path: Path, content: bytes) -> None:
+    folder = comparison(tmp_path / "out", TRIALS)
+    board, _ = gather(folder)
+    assert curves(folder, board)["lora"] == [{"seed": k, "tokens": 90, "loss": 2.5} for k in (0, 1)]
+    (folder / "trials/lora/seed-0/metrics.jsonl").write_bytes(content)
+    assert curves(folder, board)["lora"] == [{"seed": 1, "tokens": 90, "loss": 2.5}]
+    assert publish(folder)[0] == read_json(folder / "leaderboard.json")
+
+
+def test_the_command_in_the_report_can_be_pasted() -> None:
+    data = DataConfig("my data.csv", test="t.csv", map={"0": "text"}, labels={"0": "非 常"}, skip_bad=True, limit=9)
+    words = shlex.split(command_of(Request(data, "owner/name", ("lora",), "20k-tokens", 3)))
+    assert words == ["luthier", "compare", "my data.csv", "--test", "t.csv", "--map", "0=text", "--labels", "0=非 常",
+                     "--skip-bad", "--limit", "9", "--model", "owner/name", "--methods", "lora", "--budget",
+                     "20k-tokens", "--seeds", "3"]  # fmt: skip
+
+
+def test_no_comparison_here(tmp_path: Path) -> None:
+    with pytest.raises(LuthierError, match="no comparison was begun here"):
+        gather(tmp_path)

@@ -1,0 +1,170 @@
+"""Budgets, the plan that a comparison keeps, equal cost, and the folders it may use."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import tiny
+from luthier import catalog
+from luthier.compare import plan as plans
+from luthier.compare.plan import (
+    Plan,
+    Request,
+    begin,
+    check_folder,
+    check_methods,
+    make_plan,
+    parse_budget,
+    read_plan,
+    save_plan,
+    spoken_total,
+)
+from luthier.config import DataConfig
+from luthier.errors import LuthierError
+from luthier.files import write_json
+from luthier.models.causal import CausalLM
+
+REQUEST = Request(DataConfig("mine.jsonl", labels={"0": "no"}), "some/model", ("zero_shot", "lora"), "3m", 2)
+PLAN = Plan(REQUEST, 3000, 180.0, 16.5, "float32", 1, "key", "data")
+AMOUNT = st.decimals(min_value="0.01", max_value="9999", places=2).map(str) | st.integers(1, 9999).map(str)
+
+
+@given(AMOUNT, st.sampled_from([("s", 1), ("m", 60), ("h", 3600)]))
+def test_times(amount: str, unit: tuple[str, int]) -> None:
+    kind, seconds = parse_budget(f" {amount}{unit[0]} ")
+    assert kind == "seconds" and math.isclose(seconds, float(amount) * unit[1])
+
+
+@given(st.integers(1, 9999), st.sampled_from([("", 1), ("k", 1000), ("M", 1_000_000)]), st.sampled_from(["-", ""]))
+def test_tokens(amount: int, unit: tuple[str, int], dash: str) -> None:
+    assert parse_budget(f"{amount}{unit[0]}{dash}tokens") == ("tokens", amount * unit[1])
+
+
+@given(st.text(max_size=12) | st.from_regex(r"[-+]?[0-9.e]{1,6}(s|m|h|k-tokens|tokens)?", fullmatch=True))
+def test_whatever_is_written_is_a_budget_or_an_error_that_quotes_it(text: str) -> None:
+    try:
+        kind, value = parse_budget(text)
+    except LuthierError as error:
+        assert f"--budget {text}: " in str(error)
+    else:
+        assert kind in ("seconds", "tokens") and 0 < value < math.inf
+
+
+LONG = ("9" * 400 + "h", "9" * 30 + "s")
+
+
+@pytest.mark.parametrize(
+    "text", ["0s", "0-tokens", "-1m", "1e9m", "", "5", "m", "inf", "nan", "0.5-tokens", "3 m", *LONG]
+)
+def test_nonsense(text: str) -> None:
+    with pytest.raises(LuthierError, match="--budget"):
+        parse_budget(text)
+
+
+def test_methods_are_checked_and_named_once() -> None:
+    assert check_methods([]) == tuple(catalog.methods())
+    assert check_methods(["lora", "full", "lora"]) == ("lora", "full")
+    with pytest.raises(LuthierError, match="did you mean lora"):
+        check_methods(["full", "lorra"])
+
+
+@given(st.integers(1, 10**9))
+def test_a_search_never_costs_more_than_a_final_run(tokens: int) -> None:
+    plan = replace(PLAN, tokens=tokens)
+    for entry in catalog.entries("patches").values():
+        rates = catalog.load(entry).learning_rates
+        assert len(rates) * (plan.search_tokens // len(rates)) <= plan.search_tokens <= tokens
+
+
+def test_what_is_spoken_is_the_most_that_is_spent() -> None:
+    text = spoken_total(replace(PLAN, tokens=1000))
+    assert "2 methods, 2 seeds: 1,000 tokens" in text and "at most 3,000 tokens in all" in text
+    assert "about 3 minutes at the measured 16 tokens/s" in text
+
+
+def test_recipes_of_a_plan_are_equal_but_for_the_method() -> None:
+    one, other = (PLAN.recipe(m, 1, PLAN.tokens, 1e-3) for m in ("lora", "full"))
+    assert replace(one, method="full") == other
+    assert (one.training.tokens, one.training.batch, one.threads, one.dtype) == (3000, 8, 1, "float32")
+
+
+def test_a_plan_comes_back(tmp_path: Path) -> None:
+    assert read_plan(tmp_path) is None
+    save_plan(PLAN, tmp_path)
+    assert read_plan(tmp_path) == PLAN
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"version": 1}', "\0", '{"request": 3, "tokens": "many"}'])
+def test_a_damaged_plan_is_refused(content: str, tmp_path: Path) -> None:
+    (tmp_path / "plan.json").write_text(content)
+    with pytest.raises(LuthierError, match=r"plan\.json: cannot go on without its plan .*choose another --out"):
+        read_plan(tmp_path)
+
+
+def test_a_plan_of_another_version_is_refused(tmp_path: Path) -> None:
+    write_json(tmp_path / "plan.json", dataclasses.asdict(replace(PLAN, version=0)))
+    with pytest.raises(LuthierError, match="another version"):
+        read_plan(tmp_path)
+
+
+def test_folders(tmp_path: Path) -> None:
+    new, file, foreign = tmp_path / "a" / "new", tmp_path / "file", tmp_path / "foreign"
+    begin(REQUEST, new)
+    begin(REQUEST, new)  # its own folder again
+    begin(replace(REQUEST, seeds=3), new)  # nothing was planned yet: the folder is free
+    save_plan(PLAN, new)
+    for other in (REQUEST, replace(REQUEST, seeds=3, budget="4m")):
+        with pytest.raises(LuthierError, match="holds another comparison"):
+            begin(other, new)
+    file.write_text("mine")
+    with pytest.raises(LuthierError, match="is a file"):
+        check_folder(REQUEST, file)
+    foreign.mkdir()
+    begin(REQUEST, foreign)
+    (foreign / "request.json").rename(foreign / "notes.txt")
+    with pytest.raises(LuthierError, match="not empty and holds no comparison"):
+        begin(REQUEST, foreign)
+    assert file.read_text() == "mine" and [p.name for p in foreign.iterdir()] == ["notes.txt"]
+
+
+def test_a_damaged_request_beside_a_plan_is_another_comparison(tmp_path: Path) -> None:
+    begin(REQUEST, tmp_path / "x")
+    save_plan(PLAN, tmp_path / "x")
+    (tmp_path / "x" / "request.json").write_text('{"data": 3}')
+    with pytest.raises(LuthierError, match="holds another comparison"):
+        check_folder(REQUEST, tmp_path / "x")
+
+
+def test_the_same_request_has_the_same_folder() -> None:
+    assert REQUEST.folder == replace(REQUEST).folder
+    others = [replace(REQUEST, seeds=1), replace(REQUEST, model="x"), replace(REQUEST, data=DataConfig("mine.jsonl"))]
+    assert len({REQUEST.folder, *(other.folder for other in others)}) == 4
+    assert REQUEST.folder.name.startswith("compare-mine-")
+
+
+def test_seconds_become_tokens_by_the_rate_on_training_rows(lm: CausalLM, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+
+    def rate(_lm: object, data: plans.Split, batch: int) -> float:
+        seen.append(data.test)
+        return 250.0
+
+    monkeypatch.setattr(plans, "measure_rate", rate)
+    plan = make_plan(REQUEST, lm, tiny.LABELLED, "float32", 1)
+    assert (plan.tokens, plan.seconds, plan.rate) == (45_000, 180.0, 250.0)
+    assert seen == [()], "the test rows are not looked at"
+    plan = make_plan(replace(REQUEST, budget="20k-tokens"), lm, tiny.LABELLED, "float32", 1)
+    assert (plan.tokens, plan.seconds, plan.rate) == (20_000, None, None)
+
+
+def test_the_rate_leaves_the_base_as_it_was(lm: CausalLM) -> None:
+    before, shape = tiny.bits(lm.model), tiny.tree(lm.model)
+    assert plans.measure_rate(lm, tiny.LABELLED, 4, seconds=0.05) > 0
+    assert tiny.same(before, tiny.bits(lm.model)) and tiny.tree(lm.model) == shape
