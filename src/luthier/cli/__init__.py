@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 
@@ -22,7 +23,11 @@ for group in (comparing, training, after, listing):
 
 
 def main() -> None:
-    """Run a command; an error for the user is one sentence and exit status 2."""
+    """Run a command; an error for the user is one message and exit status 2, Ctrl-C ends with 130."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(
+            errors="backslashreplace"
+        )  # a label that the terminal cannot show must not end a command
     try:
         app()
     except LuthierError as error:

@@ -60,7 +60,7 @@ def chat(
     print("An empty line ends the conversation.")
     while True:
         try:
-            text = input("> ").strip()
+            text = input("> ").encode("utf-8", "replace").decode().strip()  # bytes that are no UTF-8 become ?
         except (EOFError, KeyboardInterrupt):
             break
         if not text:

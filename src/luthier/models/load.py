@@ -263,6 +263,8 @@ def _reason(place: str, error: Exception) -> str:
         return _needs_code(place)
     if "Unrecognized configuration class" in text:
         return f"{place}: is not a causal language model (one that continues text): name one that is"
+    if "backend tokenizer" in text:
+        return f"{place}: has no tokenizer that can be loaded (tokenizer.json): copy the model's folder whole"
     return f"{place}: the model cannot be loaded ({type(error).__name__}: {text}): check that it is whole"
 
 
