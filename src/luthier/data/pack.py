@@ -11,6 +11,8 @@ from luthier.protocols import Batch
 if TYPE_CHECKING:
     import torch
 
+KEPT_TAIL = 64  # tokens at the end of a prompt that is too long: the question after a text
+
 
 @dataclass(frozen=True)
 class Example:
@@ -29,6 +31,12 @@ class Example:
     def source(self) -> int:
         """The training row it was made from, counted from 0."""
         return self.row if self.record is None else self.record
+
+
+def shortened(ids: Sequence[int], limit: int) -> list[int]:
+    """At most `limit` tokens: the middle goes, so that what is said before and after a long text stays."""
+    tail = min(limit // 2, KEPT_TAIL)
+    return list(ids) if len(ids) <= limit else [*ids[: limit - tail], *ids[len(ids) - tail :]]
 
 
 def next_token(row: int, ids: Sequence[int], answer: Sequence[bool], max_length: int) -> Example:

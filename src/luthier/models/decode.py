@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -24,7 +25,7 @@ def generate(lm: CausalLM, prompts: Sequence[list[int]], sampling: Sampling, lin
     prompts = [_fitting(lm, p) for p in prompts]
     shared = common_prefix(prompts)
     prefix = run_prefix(lm, prompts[0][:shared]) if prompts else None
-    stops = lm.end_ids | (_line_tokens(lm) if line else set())
+    stops = lm.end_ids | (_line_tokens(lm.tokenizer) if line else set())
     random = torch.Generator().manual_seed(sampling.seed)
     answers: list[list[int]] = [[] for _ in prompts]
     order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
@@ -44,9 +45,10 @@ def _fitting(lm: CausalLM, prompt: list[int]) -> list[int]:
     return [*prompt[:virtual], *prompt[virtual + over :]]
 
 
-def _line_tokens(lm: CausalLM) -> set[int]:
+@lru_cache(4)
+def _line_tokens(tokenizer: Any) -> set[int]:
     """Tokens with a line break after some text would be lost, so only those that are blank but for the break."""
-    texts = lm.tokenizer.batch_decode([[i] for i in range(len(lm.tokenizer))])
+    texts = tokenizer.batch_decode([[i] for i in range(len(tokenizer))])
     return {i for i, t in enumerate(texts) if "\n" in t and not t.strip()}
 
 

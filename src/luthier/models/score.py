@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from luthier.data.pack import shortened
 from luthier.models.attention import KeysValues, Packed
 from luthier.models.head import token_logprobs
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 Row = tuple[list[int], list[list[int]]]  # a prompt's tokens and the tokens of each of its answers
 TOKENS = 2048  # tokens of one packed forward pass
-KEPT_TAIL = 64  # tokens at the end of a prompt that is too long: the question after a text
 WORTH_SHARING = 8  # a shorter common prefix is cheaper to repeat than to mask
 
 
@@ -61,12 +61,6 @@ def _groups(rows: Sequence[Row], shared: int) -> Iterator[list[int]]:
         total += sizes[i]
     if group:
         yield group
-
-
-def shortened(ids: list[int], limit: int) -> list[int]:
-    """At most `limit` tokens: the middle goes, so that what is said before and after a long text stays."""
-    tail = min(limit // 2, KEPT_TAIL)
-    return ids if len(ids) <= limit else [*ids[: limit - tail], *ids[len(ids) - tail :]]
 
 
 def _fitting(lm: CausalLM, prompt: list[int], answers: list[list[int]]) -> Row:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from luthier.data.pack import Example
+from luthier.data.pack import Example, shortened
 from luthier.errors import LuthierError
 from luthier.protocols import Batch, Labelled, Objective, Outputs, Record, Split
 
@@ -25,7 +25,7 @@ SCALING_ROWS = 64
 
 @dataclass(frozen=True)
 class Classify(Objective):
-    """max_length: longer texts lose tokens in front of the last one, in tokens."""
+    """max_length: in tokens; a longer text loses its middle."""
 
     max_length: int = 1024
 
@@ -37,8 +37,7 @@ class Classify(Objective):
         for row, record in enumerate(records):
             if not isinstance(record, Labelled):
                 raise LuthierError("objective classify: learns from rows with a text and a label, not conversations")
-            ids = lm.encode_prompt(record.text, data.labels)
-            ids = ids if len(ids) <= self.max_length else [*ids[: self.max_length - 1], ids[-1]]
+            ids = shortened(lm.encode_prompt(record.text, data.labels), self.max_length)
             out.append(Example(row, tuple(ids), (len(ids) - 1,), (lm.labels.index(record.label),)))
         return out
 

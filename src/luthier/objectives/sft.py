@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from luthier.data.pack import Example, next_token
+from luthier.data.pack import Example, next_token, shortened
 from luthier.protocols import Batch, Chat, Objective, Outputs, Record, Split
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ extras = ()
 
 @dataclass(frozen=True)
 class Sft(Objective):
-    """max_length: longer sequences are cut at the end, in tokens."""
+    """max_length: in tokens; a longer text before a label loses its middle, a longer conversation its end."""
 
     max_length: int = 1024
 
@@ -40,7 +40,7 @@ class Sft(Objective):
         prompt = lm.encode_prompt(record.asked, data.labels)
         answer = lm.encode_answer(record.wanted, data.labels)
         room = max(self.max_length - len(answer), 1)
-        ids = prompt[:room] + answer
+        ids = shortened(prompt, room) + answer
         learned = [i >= len(ids) - len(answer) for i in range(len(ids))]
         return [next_token(row, ids, learned, self.max_length)]
 
