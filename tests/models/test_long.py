@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 
 import tiny
+from luthier.data.pack import KEPT_TAIL, shortened
 from luthier.models.causal import CausalLM
-from luthier.models.score import KEPT_TAIL, continuations, shortened
+from luthier.models.score import continuations
 
 
 def test_the_middle_goes() -> None:
