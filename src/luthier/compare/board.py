@@ -50,8 +50,10 @@ def _runs(folder: Path, method: str, seeds: int) -> list[dict[str, Any]]:
     return [read_json(folder / "trials" / method / f"seed-{k}" / "eval.json") for k in range(seeds)]
 
 
-def _mean(runs: list[dict[str, Any]], key: str) -> float:
-    return float(sum(r[key] for r in runs) / len(runs))
+def _mean(runs: list[dict[str, Any]], key: str) -> float | None:
+    """None where it was not measured."""
+    values = [r[key] for r in runs]
+    return None if None in values else float(sum(values) / len(values))
 
 
 def _row(method: str, runs: list[dict[str, Any]], bootstrap: Bootstrap, plan: Plan) -> dict[str, Any]:

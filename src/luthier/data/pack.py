@@ -14,12 +14,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Example:
-    """One sequence: its token ids, and at `where` (places in it) what a head should say there (`targets`)."""
+    """One sequence: its token ids, and at `where` (places in it) what a head should say there (`targets`).
+
+    decoder: what an encoder-decoder's decoder is given; `where` then counts in it.
+    """
 
     row: int
     ids: tuple[int, ...]
     where: tuple[int, ...]
     targets: tuple[int, ...]
+    decoder: tuple[int, ...] = ()
+
+    @property
+    def tokens(self) -> int:
+        """How many tokens go through the model."""
+        return len(self.ids) + len(self.decoder)
 
 
 def next_token(row: int, ids: Sequence[int], answer: Sequence[bool], max_length: int) -> Example:
@@ -34,10 +43,11 @@ def pack(examples: Sequence[Example], weights: Mapping[str, float], device: str 
     import torch
 
     ids = [t for e in examples for t in e.ids]
+    decoder = [t for e in examples for t in e.decoder]
     starts, at = [], 0
     for e in examples:
         starts.append(at)
-        at += len(e.ids)
+        at += len(e.decoder if decoder else e.ids)
 
     def whole(values: Iterable[int]) -> torch.Tensor:
         return torch.tensor(list(values), dtype=torch.long, device=device)
@@ -51,6 +61,8 @@ def pack(examples: Sequence[Example], weights: Mapping[str, float], device: str 
         rows=tuple(e.row for e in examples),
         spans=tuple(len(e.where) for e in examples),
         weights=dict(weights),
+        decoder_ids=whole(decoder) if decoder else None,
+        decoder_segments=tuple(len(e.decoder) for e in examples) if decoder else (),
     )
 
 
@@ -59,9 +71,9 @@ def micro_batches(examples: Sequence[Example], limit: int) -> list[list[Example]
     out: list[list[Example]] = []
     size = 0
     for e in examples:
-        if not out or size + len(e.ids) > limit:
+        if not out or size + e.tokens > limit:
             out.append([])
             size = 0
         out[-1].append(e)
-        size += len(e.ids)
+        size += e.tokens
     return out
