@@ -89,7 +89,10 @@ def scramble(model: nn.Module, seed: int) -> None:
     random = torch.Generator().manual_seed(seed)
     for name, p in model.named_parameters():
         noise = torch.randn(p.shape, generator=random)
-        p.copy_(1 + 0.2 * noise if "norm" in name.lower() or "ln_" in name else 0.2 * noise)
+        if "norm" in name.lower() or "ln_" in name:
+            p.copy_(1 + 0.2 * noise)
+        else:  # words of BERT and T5 are large, as theirs are beside positions and T5's small head
+            p.copy_((1.0 if "word_embeddings" in name or "shared" in name else 0.2) * noise)
 
 
 def auto_class(kind: str) -> Any:

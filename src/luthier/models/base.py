@@ -69,6 +69,11 @@ class BaseLM:
         return self.model.base_model
 
     @property
+    def reader(self) -> Any:
+        """What holds the embedding of the prompt's tokens."""
+        return self.model
+
+    @property
     def blocks(self) -> nn.ModuleList:
         """The decoder's blocks, lowest first: what `layers` counts."""
         return self._blocks_of(self.decoder)

@@ -45,6 +45,11 @@ class LoraLinear(nn.Module):
         self.b = nn.Parameter(torch.zeros(weight.shape[0], rank, dtype=torch.float32, device=weight.device))
         nn.init.kaiming_uniform_(self.a, a=5**0.5)
 
+    @property
+    def weight(self) -> Tensor:
+        """The frozen layer's: models ask for its type (T5)."""
+        return self.base.weight  # type: ignore[return-value]
+
     def folded(self) -> Tensor:
         """W + s B A, in the base's dtype."""
         w = matrix_of(self.base)

@@ -70,9 +70,8 @@ class Seq2SeqLM(BaseLM):
     # -- parts ---------------------------------------------------------------------------------------------------
 
     @property
-    def encoder(self) -> nn.Module:
-        """What reads."""
-        return cast(nn.Module, self.model.get_encoder())
+    def reader(self) -> Any:
+        return self.model.get_encoder()
 
     @property
     def decoder(self) -> Any:
@@ -84,7 +83,7 @@ class Seq2SeqLM(BaseLM):
 
     @property
     def feature_blocks(self) -> nn.ModuleList:
-        return self._blocks_of(self.encoder)
+        return self._blocks_of(self.reader)
 
     # -- forward passes ------------------------------------------------------------------------------------------
 
@@ -97,7 +96,7 @@ class Seq2SeqLM(BaseLM):
         return by_groups(ids, segments, self._fill, self._encode)
 
     def _encode(self, ids: Tensor, mask: Tensor) -> Tensor:
-        return cast(Tensor, self.encoder(input_ids=ids, attention_mask=mask.long()).last_hidden_state)
+        return cast(Tensor, self.reader(input_ids=ids, attention_mask=mask.long()).last_hidden_state)
 
     def hidden(self, ids: Tensor, positions: Tensor, segments: Sequence[int]) -> Tensor:
         """The encoder's last states (T, d)."""

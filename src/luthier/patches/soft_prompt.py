@@ -39,31 +39,31 @@ class SoftPrompt(Patch):
     def attach(self, lm: BaseLM) -> list[ParamGroup]:
         from luthier.models.virtual import VirtualEmbedding
 
-        base = cast("nn.Embedding", lm.model.get_input_embeddings())
+        base = cast("nn.Embedding", lm.reader.get_input_embeddings())
         ids = lm.tokenizer(self.start, add_special_tokens=False)["input_ids"] or [0]
         rows = [ids[i % len(ids)] for i in range(self.n)]
-        lm.model.set_input_embeddings(VirtualEmbedding(base, base.weight.detach()[rows].float()))
+        lm.reader.set_input_embeddings(VirtualEmbedding(base, base.weight.detach()[rows].float()))
         self._kept["base"] = base
         lm.virtual = tuple(range(base.num_embeddings, base.num_embeddings + self.n))
         return [ParamGroup([n for n, p in lm.model.named_parameters() if p is self._prompt(lm)])]
 
     def _prompt(self, lm: BaseLM) -> Tensor:
-        return cast("Tensor", lm.model.get_input_embeddings().prompt)
+        return cast("Tensor", lm.reader.get_input_embeddings().prompt)
 
     def detach(self, lm: BaseLM) -> None:
-        lm.model.set_input_embeddings(self._kept["base"])
+        lm.reader.set_input_embeddings(self._kept["base"])
         lm.virtual = ()
         self._kept.clear()
 
     @contextmanager
     def off(self, lm: BaseLM) -> Iterator[None]:
-        held, virtual = lm.model.get_input_embeddings(), lm.virtual
-        lm.model.set_input_embeddings(self._kept["base"])
+        held, virtual = lm.reader.get_input_embeddings(), lm.virtual
+        lm.reader.set_input_embeddings(self._kept["base"])
         lm.virtual = ()
         try:
             yield
         finally:
-            lm.model.set_input_embeddings(held)
+            lm.reader.set_input_embeddings(held)
             lm.virtual = virtual
 
     def export(self, lm: BaseLM) -> tuple[dict[str, Tensor], dict[str, Any]]:
