@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """The folder of a tiny random model by its kind (`tiny.MODELS`), written once."""
+    """The folder of a tiny random model by its kind (`tiny.KINDS`), written once."""
     import torch
 
     import tiny
@@ -34,7 +34,7 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pat
 def lm(
     tiny_folder: Callable[[str], Path], request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> CausalLM:
-    """A tiny model that this test may break; `@pytest.mark.parametrize("lm", MODELS, indirect=True)` picks the kind."""
+    """A tiny model that this test may break; `@pytest.mark.parametrize("lm", KINDS, indirect=True)` picks the kind."""
     import tiny
 
     monkeypatch.setenv("LUTHIER_CACHE", str(tmp_path / "cache"))

@@ -18,11 +18,13 @@ from torch import Tensor
 
 import tiny
 from luthier import catalog, config, run
+from luthier.data.pack import Example, pack
 from luthier.data.prompts import answer_of, prompt_of, templates
 from luthier.errors import LuthierError
 from luthier.files import write_text
 from luthier.loop import Loop, Training
 from luthier.models import score
+from luthier.models.base import BaseLM
 from luthier.models.causal import CausalLM
 from luthier.objectives.sft import renumbered
 from luthier.protocols import LM, Chat, Direct, Labelled, Objective, Patch, Sampling, Split
@@ -53,7 +55,7 @@ class Pair:
     def split(self) -> Split:
         return SPLITS[self.rows]
 
-    def recipe(self, lm: CausalLM, **changes: Any) -> config.Recipe:
+    def recipe(self, lm: BaseLM, **changes: Any) -> config.Recipe:
         return tiny.recipe(Path(lm.name), self.patch, objective={"name": self.objective}, **changes)
 
     def __str__(self) -> str:
@@ -76,24 +78,33 @@ DIRECT = [
     for rows, split in SPLITS.items()
     if split.task in catalog.load(e).tasks
 ]
-every_model = pytest.mark.parametrize("lm", tiny.MODELS, indirect=True)
+every_model = pytest.mark.parametrize("lm", tiny.KINDS, indirect=True)
+# what takes long: causal models of one kind stand for the others
+one_of_each = pytest.mark.parametrize("lm", ("llama_tied", "gpt2", "bert", "t5"), indirect=True)
+a_few = pytest.mark.parametrize("lm", ("qwen2_sliding", "bert", "t5"), indirect=True)
 every_pair = pytest.mark.parametrize("pair", PAIRS, ids=str)
 every_direct = pytest.mark.parametrize(("name", "rows"), DIRECT)
 
 
-@contextmanager
-def attached(lm: CausalLM, pair: Pair, seed: int = 0) -> Iterator[tuple[CausalLM, Patch, Objective, list[Any]]]:
-    """The pair on the model; a refusal skips the test (that it is a fact about the model is a test of its own)."""
+def suits(lm: BaseLM, pair: Pair) -> None:
+    """A refusal skips the test (that it is a fact about the model is a test of its own)."""
     patch, objective = made(pair.patch, Path(lm.name)), made(pair.objective, Path(lm.name))
-    if reason := patch.refuses(lm.model, objective):
+    if reason := run.refusal(lm, patch, objective):
         pytest.skip(f"{pair} on {Path(lm.name).name}: {reason}")
+
+
+@contextmanager
+def attached(lm: BaseLM, pair: Pair, seed: int = 0) -> Iterator[tuple[BaseLM, Patch, Objective, list[Any]]]:
+    """The pair on the model."""
+    suits(lm, pair)
+    patch, objective = made(pair.patch, Path(lm.name)), made(pair.objective, Path(lm.name))
     with run.attached(lm, patch, objective, pair.split.labels, seed) as (work, groups, _):
         yield work, patch, objective, groups
 
 
 @contextmanager
 def training(
-    lm: CausalLM, pair: Pair, *, seed: int = 0, folder: Path | None = None, boost: float = 1, **settings: Any
+    lm: BaseLM, pair: Pair, *, seed: int = 0, folder: Path | None = None, boost: float = 1, **settings: Any
 ) -> Iterator[Loop]:
     """A loop, ready to run, at `boost` times the patch's highest learning rate: tiny models need large steps."""
     with attached(lm, pair, seed) as (work, patch, objective, groups):
@@ -116,18 +127,30 @@ def answers(lm: LM, split: Split) -> list[Tensor]:
     return out
 
 
-def raw(lm: CausalLM, split: Split) -> list[Tensor]:
-    """Logits at every token of two rows, with and without gradients, and the likelihood of label words or answers."""
+def raw(lm: BaseLM, split: Split) -> list[Tensor]:
+    """Logits at every token of two rows, with and without gradients, and the likelihood of label words or answers.
+
+    Of a model that is not causal, what a label head reads in place of logits.
+    """
     worded = dataclasses.replace(lm, template=templates(split.labels)[0])
     ids = [worded.encode_prompt(prompt_of(r), split.labels) for r in split.train[:2]]
+    if not isinstance(lm, CausalLM):
+        batch = pack([Example(i, tuple(row), (0,), (0,)) for i, row in enumerate(ids)], {})
+        with torch.no_grad():
+            out = [worded.read(batch), *score.last_hidden(worded, ids)]
+        return out if worded.lacks("logprobs") else out + _likelihoods(worded, split)
     packed = torch.tensor([i for row in ids for i in row])
     positions = torch.tensor([p for row in ids for p in range(len(row))])
     hidden = lm.hidden(packed, positions, [len(row) for row in ids])
     with torch.no_grad():
         out = [hidden @ lm.head.T, lm.hidden(packed, positions, [len(row) for row in ids]) @ lm.head.T]
-    if split.labels:
-        out.append(score.by_words(worded, [str(prompt_of(r)) for r in split.validation], split.labels))
-    return out + worded.logprobs([(prompt_of(r), answer_of(r)) for r in split.validation])
+    return out + _likelihoods(worded, split)
+
+
+def _likelihoods(lm: BaseLM, split: Split) -> list[Tensor]:
+    prompts = [prompt_of(r) for r in split.validation]
+    words = [score.by_words(lm, [str(p) for p in prompts], split.labels)] if split.labels else []
+    return words + lm.logprobs([(prompt_of(r), answer_of(r)) for r in split.validation])
 
 
 def equal(a: list[Tensor], b: list[Tensor]) -> bool:
@@ -160,19 +183,19 @@ def test_form(name: str) -> None:
 def test_refusals_are_facts_about_the_model(name: str, objective: str, tiny_folder: Any) -> None:
     """A pair that no model runs is a gap, not a refusal."""
     reasons = {}
-    for kind in tiny.MODELS:
+    for kind in tiny.KINDS:
         folder = tiny_folder(kind)
-        reasons[kind] = made(name, folder).refuses(tiny.fresh(folder).model, made(objective, folder))
+        reasons[kind] = run.refusal(tiny.fresh(folder), made(name, folder), made(objective, folder))
     refused = {kind: reason for kind, reason in reasons.items() if reason}
     print(f"{name} with {objective}: refused {refused or 'nowhere'}")
-    assert len(refused) < len(tiny.MODELS), f"{name} with {objective} runs on no model: {refused}"
+    assert not set(refused) & set(tiny.MODELS), f"{name} with {objective} runs on no model: {refused}"
     for reason in refused.values():
         assert "the model" in reason, f"not a fact about the model: {reason}"
 
 
 @every_model
 @every_pair
-def test_identity_at_step_0(lm: CausalLM, pair: Pair) -> None:
+def test_identity_at_step_0(lm: BaseLM, pair: Pair) -> None:
     before = raw(lm, pair.split)
     with attached(lm, pair) as (work, patch, _, _):
         if not patch.identity:
@@ -183,39 +206,41 @@ def test_identity_at_step_0(lm: CausalLM, pair: Pair) -> None:
 
 @every_model
 @every_pair
-def test_only_declared_parameters_move(lm: CausalLM, pair: Pair) -> None:
+def test_only_declared_parameters_move(lm: BaseLM, pair: Pair) -> None:
     with training(lm, pair, boost=10) as loop:
         before = tiny.bits(loop.lm.model)
         grouped = [set(group["params"]) for group in loop.optimizer.param_groups]
         assert {n for n, p in loop.lm.model.named_parameters() if p.requires_grad} == set(loop.params)
         loop.run()
-        assert loop.done.steps == 3
+        assert loop.done.steps == 3 * -(-len(loop.examples) // 8)  # some models get one example a turn
         after = dict(loop.lm.model.named_parameters())
         moved = {name for name, p in after.items() if not torch.equal(p, before[name])}
         assert before.keys() == after.keys() and moved <= set(loop.params)
         assert all(any(after[name] in group for name in moved) for group in grouped), "a group stands still"
 
 
-@every_model
+@a_few
 @every_pair
-def test_loss_falls(lm: CausalLM, pair: Pair) -> None:
+def test_loss_falls(lm: BaseLM, pair: Pair) -> None:
     losses: list[float] = []
     with training(lm, pair, boost=10, epochs=30) as loop:
         loop.say = lambda report: losses.append(report.loss)
         loop.run()
-    assert losses[-1] < 0.75 * losses[0]
+    enough = 0.75 if "llama" in lm.name or "qwen2" in lm.name else 0.95
+    assert losses[-1] < enough * losses[0]
 
 
-@every_model
+@one_of_each
 @every_pair
-def test_saved_and_loaded(lm: CausalLM, pair: Pair, tmp_path: Path) -> None:
+def test_saved_and_loaded(lm: BaseLM, pair: Pair, tmp_path: Path) -> None:
     """The loaded model gives the same bits; what it saves again does, too."""
+    suits(lm, pair)
     recipe = pair.recipe(lm, training={"learning_rate": 0.01})
     with run.adapted(lm, recipe, pair.split, tmp_path / "one") as outcome:
         size = run.save_adapted(outcome, tmp_path / "one")
         write_text(tmp_path / "one" / "recipe.yaml", config.to_yaml(recipe))
         want = answers(outcome.lm, pair.split)
-        assert size > 0 and outcome.trainable > 0 and outcome.trained and outcome.trained.steps == 3
+        assert size > 0 and outcome.trainable > 0 and outcome.trained and outcome.trained.steps in (3, 6)
     first = run.load_run(tmp_path / "one")
     assert equal(want, answers(first, pair.split))
     assert run.run_labels(tmp_path / "one") == pair.split.labels
@@ -226,9 +251,9 @@ def test_saved_and_loaded(lm: CausalLM, pair: Pair, tmp_path: Path) -> None:
     assert equal(want, answers(run.load_run(tmp_path / "two"), pair.split))
 
 
-@every_model
+@one_of_each
 @every_pair
-def test_merged_equals_unmerged(lm: CausalLM, pair: Pair) -> None:
+def test_merged_equals_unmerged(lm: BaseLM, pair: Pair) -> None:
     before = tiny.tree(lm.model)
     with training(lm, pair, boost=3) as loop:
         loop.run()
@@ -240,9 +265,9 @@ def test_merged_equals_unmerged(lm: CausalLM, pair: Pair) -> None:
     assert tiny.tree(lm.model) == before
 
 
-@every_model
+@a_few
 @every_pair
-def test_detach_leaves_the_base_as_it_was(lm: CausalLM, pair: Pair) -> None:
+def test_detach_leaves_the_base_as_it_was(lm: BaseLM, pair: Pair) -> None:
     weights, tree, modes = tiny.bits(lm.model), tiny.tree(lm.model), [m.training for m in lm.model.modules()]
     fields = {f.name: getattr(lm, f.name) for f in dataclasses.fields(lm)}
     with training(lm, pair, boost=10) as loop:
@@ -263,7 +288,7 @@ def _trained_bits(folder: str, pair: Pair, **settings: Any) -> dict[str, Tensor]
 
 @every_model
 @every_pair
-def test_off_is_the_base(lm: CausalLM, pair: Pair) -> None:
+def test_off_is_the_base(lm: BaseLM, pair: Pair) -> None:
     base = raw(lm, pair.split)
     with training(lm, pair, boost=10) as loop:
         loop.run()
@@ -275,9 +300,9 @@ def test_off_is_the_base(lm: CausalLM, pair: Pair) -> None:
             assert not equal(base, adapted)
 
 
-@every_model
+@a_few
 @every_pair
-def test_seeded(lm: CausalLM, pair: Pair) -> None:
+def test_seeded(lm: BaseLM, pair: Pair) -> None:
     """Five steps with the same seed give the same bits; another seed draws other rows and other first values."""
     settings: dict[str, Any] = {"boost": 3, "batch": 4, "epochs": 2.5}
     one, two, other = (_trained_bits(lm.name, pair, seed=seed, **settings) for seed in (0, 0, 1))
@@ -287,7 +312,7 @@ def test_seeded(lm: CausalLM, pair: Pair) -> None:
 
 @every_model
 @every_pair
-def test_eight_rows_at_once_are_eight_times_one(lm: CausalLM, pair: Pair) -> None:
+def test_eight_rows_at_once_are_eight_times_one(lm: BaseLM, pair: Pair) -> None:
     found = []
     for limit in (10**6, 1):
         with training(lm, pair, micro_tokens=limit) as loop:
@@ -303,7 +328,7 @@ def test_eight_rows_at_once_are_eight_times_one(lm: CausalLM, pair: Pair) -> Non
 
 @every_model
 @every_pair
-def test_cached_trunk_gives_the_same_gradients(lm: CausalLM, pair: Pair) -> None:
+def test_cached_trunk_gives_the_same_gradients(lm: BaseLM, pair: Pair) -> None:
     """What lies below the cut is run once and cached: the step is the one of the uncached way."""
     found = []
     for cached in (True, False):
@@ -320,9 +345,9 @@ def test_cached_trunk_gives_the_same_gradients(lm: CausalLM, pair: Pair) -> None
         torch.testing.assert_close(gradient, found[1][name], rtol=1e-5, atol=1e-6)
 
 
-@every_model
+@a_few
 @every_pair
-def test_killed_and_resumed(lm: CausalLM, pair: Pair, tmp_path: Path) -> None:
+def test_killed_and_resumed(lm: BaseLM, pair: Pair, tmp_path: Path) -> None:
     settings: dict[str, Any] = {"boost": 3, "batch": 3}
     unbroken = _trained_bits(lm.name, pair, **settings)
 
@@ -349,7 +374,7 @@ def test_killed_and_resumed(lm: CausalLM, pair: Pair, tmp_path: Path) -> None:
 # -- what single patches must show -----------------------------------------------------------------------------------
 
 
-def test_lora_trains_r_times_in_plus_out(lm: CausalLM) -> None:
+def test_lora_trains_r_times_in_plus_out(lm: BaseLM) -> None:
     """A 25×50 matrix at r = 5 trains 375 numbers, not 1,250."""
     from luthier.models.lowrank import LoraLinear
 
@@ -361,13 +386,13 @@ def test_lora_trains_r_times_in_plus_out(lm: CausalLM) -> None:
         assert outcome.trainable == 3 * sum(sizes) and len(sizes) == 7 * len(lm.blocks)
 
 
-def test_soft_prompt_trains_n_times_d(lm: CausalLM) -> None:
+def test_soft_prompt_trains_n_times_d(lm: BaseLM) -> None:
     with run.adapted(lm, tiny.recipe(Path(lm.name), "soft_prompt", patch={"n": 7}), tiny.CHATS) as outcome:
         assert outcome.trainable == 7 * lm.model.config.hidden_size
 
 
 @pytest.mark.parametrize("cached", [True, False])
-def test_layers_has_no_backward_pass_below_the_lowest_trained_block(lm: CausalLM, cached: bool) -> None:
+def test_layers_has_no_backward_pass_below_the_lowest_trained_block(lm: BaseLM, cached: bool) -> None:
     with training(lm, Pair("layers", "sft", "labelled")) as loop:
         loop.trunk = loop.trunk if cached else None
         reached: list[int] = []
@@ -381,7 +406,7 @@ def test_layers_has_no_backward_pass_below_the_lowest_trained_block(lm: CausalLM
 
 @pytest.mark.parametrize("lm", tiny.MODELS[:2], indirect=True)
 @pytest.mark.parametrize("untie", [True, False])
-def test_layers_leaves_a_tied_head_alone_unless_untied(lm: CausalLM, untie: bool) -> None:
+def test_layers_leaves_a_tied_head_alone_unless_untied(lm: BaseLM, untie: bool) -> None:
     tied = lm.head is lm.model.get_input_embeddings().weight
     patch, objective = made("layers", Path(lm.name), untie=untie), made("sft", Path(lm.name))
     with run.attached(lm, patch, objective, (), 0) as (_, groups, _):
@@ -390,7 +415,7 @@ def test_layers_leaves_a_tied_head_alone_unless_untied(lm: CausalLM, untie: bool
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
-def test_head_runs_the_backbone_once_per_example(lm: CausalLM, objective: str) -> None:
+def test_head_runs_the_backbone_once_per_example(lm: BaseLM, objective: str) -> None:
     with tiny.Calls(lm.blocks[0]) as calls, training(lm, Pair("head", objective, "labelled"), epochs=3) as loop:
         loop.run()
         assert loop.done.steps == 3 and calls.count == 1  # all eight rows in one pass
@@ -399,7 +424,7 @@ def test_head_runs_the_backbone_once_per_example(lm: CausalLM, objective: str) -
         assert calls.count == 0  # another learning rate on the same rows: the cache is the base's
 
 
-def test_a_failed_attach_leaves_the_base_as_it_was(lm: CausalLM) -> None:
+def test_a_failed_attach_leaves_the_base_as_it_was(lm: BaseLM) -> None:
     before = tiny.tree(lm.model)
     patch, objective = made("lora", Path(lm.name), targets="nothing_has_this_name"), made("classify", Path(lm.name))
     with pytest.raises(LuthierError, match="matches none"), run.attached(lm, patch, objective, ("a", "b"), 0):
@@ -412,8 +437,14 @@ def test_a_failed_attach_leaves_the_base_as_it_was(lm: CausalLM) -> None:
 
 @every_model
 @every_direct
-def test_direct_saved_and_loaded(lm: CausalLM, name: str, rows: str, tmp_path: Path) -> None:
+def test_direct_saved_and_loaded(lm: BaseLM, name: str, rows: str, tmp_path: Path) -> None:
     split = SPLITS[rows]
+    refused = catalog.load(ENTRIES[name])().refuses(lm, split)
+    if refused:
+        assert refused.startswith("the model"), refused
+        with pytest.raises(run.Refused, match=refused), run.adapted(lm, tiny.recipe(Path(lm.name), name), split):
+            pass
+        return
     weights, tree = tiny.bits(lm.model), tiny.tree(lm.model)
     recipe = tiny.recipe(Path(lm.name), name)
     with run.adapted(lm, recipe, split, cache=tmp_path / "cache") as outcome:
@@ -426,7 +457,7 @@ def test_direct_saved_and_loaded(lm: CausalLM, name: str, rows: str, tmp_path: P
 
 
 @every_direct
-def test_direct_is_seeded(lm: CausalLM, name: str, rows: str, tmp_path: Path) -> None:
+def test_direct_is_seeded(lm: BaseLM, name: str, rows: str, tmp_path: Path) -> None:
     found = []
     for at, seed in enumerate((0, 0, 1)):
         recipe = tiny.recipe(Path(lm.name), name, seed=seed)
@@ -438,7 +469,7 @@ def test_direct_is_seeded(lm: CausalLM, name: str, rows: str, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(("name", "rows"), [*DIRECT, *((p.patch, p.rows) for p in PAIRS if p.objective == "sft")])
-def test_no_method_sees_the_test_rows(lm: CausalLM, name: str, rows: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_method_sees_the_test_rows(lm: BaseLM, name: str, rows: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Seen failing with `adapted` handing the split on as it came."""
     seen: list[str] = []
     tokenise = type(lm.tokenizer).__call__
@@ -460,7 +491,7 @@ def test_no_method_sees_the_test_rows(lm: CausalLM, name: str, rows: str, monkey
     assert seen and not any("TEST ROW" in text for text in seen)
 
 
-def test_features_computes_once(lm: CausalLM, tmp_path: Path) -> None:
+def test_features_computes_once(lm: BaseLM, tmp_path: Path) -> None:
     recipe = tiny.recipe(Path(lm.name), "features")
     texts = [r.text for r in tiny.LABELLED.validation if isinstance(r, Labelled)]
     with tiny.Calls(lm.blocks[0]) as first, run.adapted(lm, recipe, tiny.LABELLED, cache=tmp_path) as outcome:
@@ -473,7 +504,7 @@ def test_features_computes_once(lm: CausalLM, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("patched", [False, True])
-def test_labels_in_another_order_and_none_at_all(lm: CausalLM, patched: bool, tmp_path: Path) -> None:
+def test_labels_in_another_order_and_none_at_all(lm: BaseLM, patched: bool, tmp_path: Path) -> None:
     """Every way to predict gives its columns in the order asked for, and takes an empty list."""
     recipe = Pair("head", "classify", "labelled").recipe(lm) if patched else tiny.recipe(Path(lm.name), "features")
     texts = [r.text for r in tiny.LABELLED.validation if isinstance(r, Labelled)]
@@ -484,7 +515,7 @@ def test_labels_in_another_order_and_none_at_all(lm: CausalLM, patched: bool, tm
         assert outcome.lm.predict([], labels).shape == (0, 3)
 
 
-def test_what_a_method_cannot_do_is_refused_in_a_sentence(lm: CausalLM) -> None:
+def test_what_a_method_cannot_do_is_refused_in_a_sentence(lm: BaseLM) -> None:
     folder = Path(lm.name)
     cases = [
         (tiny.recipe(folder, "features"), tiny.CHATS, "gives labels"),

@@ -12,11 +12,22 @@ from typing import Any
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from torch import Tensor, nn
-from transformers import AutoModelForCausalLM, LlamaConfig, PreTrainedTokenizerFast, Qwen2Config
+from transformers import (
+    AutoModel,
+    AutoModelForCausalLM,
+    AutoModelForSeq2SeqLM,
+    BertConfig,
+    GPT2Config,
+    LlamaConfig,
+    PreTrainedConfig,
+    PreTrainedTokenizerFast,
+    Qwen2Config,
+    T5Config,
+)
 
 from luthier import run
 from luthier.config import Recipe, TrainingConfig
-from luthier.models.causal import CausalLM
+from luthier.models.base import BaseLM
 from luthier.protocols import Chat, Labelled, Message, Split
 
 CHATML = (
@@ -33,7 +44,8 @@ _SIZES: dict[str, Any] = {
     "attention_dropout": 0.0,
 }
 WINDOW = 6  # of the Qwen2 model's upper layers: shorter than nearly every segment
-MODELS = ("llama_tied", "llama_untied", "qwen2_sliding")
+MODELS = ("llama_tied", "llama_untied", "qwen2_sliding", "gpt2")  # causal
+KINDS = (*MODELS, "bert", "t5")
 
 
 def byte_tokenizer(
@@ -52,7 +64,18 @@ def byte_tokenizer(
     return PreTrainedTokenizerFast(tokenizer_object=raw, **tokens)
 
 
-def _config(kind: str, **more: Any) -> LlamaConfig | Qwen2Config:
+def _config(kind: str, **more: Any) -> PreTrainedConfig:
+    if kind == "gpt2":
+        return GPT2Config(n_embd=32, n_layer=3, n_head=4, n_positions=512, **more)
+    if kind == "bert":
+        sizes = {k: v for k, v in _SIZES.items() if k not in ("num_key_value_heads", "max_position_embeddings")}
+        return BertConfig(**sizes, num_hidden_layers=3, max_position_embeddings=512, **more)
+    if kind == "t5":
+        sizes = {"d_model": 32, "d_kv": 8, "d_ff": 48, "num_heads": 4, "relative_attention_max_distance": 16}
+        return T5Config(
+            **sizes, num_layers=2, num_decoder_layers=3, relative_attention_num_buckets=8, decoder_start_token_id=0,
+            **more,
+        )  # fmt: skip
     if kind == "qwen2_sliding":
         sliding = {"use_sliding_window": True, "sliding_window": WINDOW, "max_window_layers": 1}
         return Qwen2Config(**_SIZES, num_hidden_layers=3, tie_word_embeddings=True, **sliding, **more)
@@ -66,7 +89,15 @@ def scramble(model: nn.Module, seed: int) -> None:
     random = torch.Generator().manual_seed(seed)
     for name, p in model.named_parameters():
         noise = torch.randn(p.shape, generator=random)
-        p.copy_(1 + 0.2 * noise if "norm" in name else 0.2 * noise)
+        if "norm" in name.lower() or "ln_" in name:
+            p.copy_(1 + 0.2 * noise)
+        else:  # words of BERT and T5 are large, as theirs are beside positions and T5's small head
+            p.copy_((1.0 if "word_embeddings" in name or "shared" in name else 0.2) * noise)
+
+
+def auto_class(kind: str) -> Any:
+    """The class with which transformers loads that kind."""
+    return {"bert": AutoModel, "t5": AutoModelForSeq2SeqLM}.get(kind, AutoModelForCausalLM)
 
 
 def save_model(kind: str, folder: Path) -> Path:
@@ -76,19 +107,23 @@ def save_model(kind: str, folder: Path) -> Path:
     tokenizer.chat_template = CHATML
     end = tokenizer.eos_token_id
     config = _config(kind, vocab_size=len(tokenizer), eos_token_id=end, pad_token_id=0, bos_token_id=None)
-    model: Any = AutoModelForCausalLM.from_config(config)
-    scramble(model, MODELS.index(kind))
+    if kind == "bert":
+        ends = [(end, tokenizer.convert_tokens_to_ids(end)) for end in SPECIAL[1:]]
+        pair = processors.TemplateProcessing(single=f"{SPECIAL[1]} $A {SPECIAL[2]}", special_tokens=ends)
+        tokenizer.backend_tokenizer.post_processor = pair
+    model: Any = auto_class(kind).from_config(config)
+    scramble(model, KINDS.index(kind))
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
 
 
 @cache
-def _loaded(folder: Path) -> CausalLM:
+def _loaded(folder: Path) -> BaseLM:
     return run.load_base(recipe(folder))
 
 
-def fresh(folder: Path) -> CausalLM:
+def fresh(folder: Path) -> Any:
     """A base model of its own, as `run.load_base` gives it; nothing is shared with the one before."""
     return replace(copy.deepcopy(_loaded(folder)), trunks={})
 

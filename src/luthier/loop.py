@@ -27,7 +27,7 @@ from luthier.models.trunk import make_trunk
 from luthier.protocols import Batch, Objective, Outputs, ParamGroup, Patch, Rng, resolve
 
 if TYPE_CHECKING:
-    from luthier.models.causal import CausalLM
+    from luthier.models.base import BaseLM
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Loop:
     """One training run of a patch that is already attached; `run()` trains to the end, from a checkpoint if any."""
 
     def __init__(
-        self, lm: CausalLM, patch: Patch, objective: Objective, groups: Sequence[ParamGroup],
+        self, lm: BaseLM, patch: Patch, objective: Objective, groups: Sequence[ParamGroup],
         examples: Sequence[Example], training: Training, seed: int, folder: Path | None = None,
         say: Callable[[Report], None] | None = None,
     ) -> None:  # fmt: skip
@@ -107,7 +107,7 @@ class Loop:
     def _limit(self) -> int:
         if self.training.epochs is None:
             return self.training.tokens
-        return min(self.training.tokens, math.ceil(self.training.epochs * sum(len(e.ids) for e in self.examples)))
+        return min(self.training.tokens, math.ceil(self.training.epochs * sum(e.tokens for e in self.examples)))
 
     def run(self) -> Trained:
         """Train until the budget is spent; raises LuthierError when the loss is not finite."""
@@ -134,7 +134,7 @@ class Loop:
             if metrics:
                 metrics.close()
         if not self.done.steps:
-            first = sum(len(e.ids) for e in self.examples[: self.training.batch])
+            first = sum(e.tokens for e in self.examples[: self.training.batch])
             raise LuthierError(
                 f"the budget of {self.limit} tokens does not hold one batch of {self.training.batch} rows "
                 f"(about {first} tokens): raise the budget or lower training.batch"
@@ -145,7 +145,7 @@ class Loop:
     def _steps(self) -> Iterator[list[int]]:
         """Rows of each step while the budget holds them; the generator has advanced `rng` when it yields."""
         for rows in self.objective.batches(self.examples, self.training.batch, self.rng):
-            if self.done.tokens + sum(len(self.examples[i].ids) for i in rows) > self.limit:
+            if self.done.tokens + sum(self.examples[i].tokens for i in rows) > self.limit:
                 return
             yield rows
 
@@ -162,7 +162,7 @@ class Loop:
         """Hidden states (N, d) where the objective reads them."""
         if self.trunk:
             return self.trunk.hidden(batch)
-        return self.lm.hidden(batch.ids, batch.positions, batch.segments)[batch.where]
+        return self.lm.read(batch)
 
     def backward(self, rows: Sequence[int]) -> float:
         """Gradients of one step over these rows, micro-batch by micro-batch; gives the loss."""
@@ -203,7 +203,7 @@ class Loop:
         self.optimizer.zero_grad(set_to_none=True)
         self._publish()
         self.done.steps += 1
-        self.done.tokens += sum(len(self.examples[i].ids) for i in rows)
+        self.done.tokens += sum(self.examples[i].tokens for i in rows)
         self.done.loss = loss
         return Report(self.done.steps, self.done.tokens, loss, rate, norm, 0.0, self.done.tokens / self.limit)
 
@@ -289,6 +289,6 @@ class Loop:
         weights, total = self.objective.weights(examples), 0.0
         for part in micro_batches(examples, self.training.micro_tokens):
             batch = pack(part, weights, self.lm.device)
-            hidden = self.lm.hidden(batch.ids, batch.positions, batch.segments)[batch.where]
+            hidden = self.lm.read(batch)
             total += sum(float(v) / weights[n] for n, v in self.objective.loss(Outputs(hidden, self.lm), batch).items())
         return total

@@ -59,7 +59,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
-    from luthier.models.causal import CausalLM
+    from luthier.models.base import BaseLM
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,7 @@ class Batch:
     segments: S lengths whose sum is T. where: (N,) indices into T. targets: (N,) token or label ids.
     rows: example id of each segment. spans: how many of the N places each segment owns.
     weights: what each named loss of the *whole step* is divided by, so that micro-batches add up exactly.
+    decoder_ids: (D,) what an encoder-decoder's decoder is given, in `decoder_segments`; `where` then indexes into it.
     """
 
     ids: Tensor
@@ -80,11 +81,13 @@ class Batch:
     rows: tuple[int, ...]
     spans: tuple[int, ...]
     weights: Mapping[str, float] = field(default_factory=dict)
+    decoder_ids: Tensor | None = None
+    decoder_segments: tuple[int, ...] = ()
 
     @property
     def tokens(self) -> int:
         """Real tokens processed: the unit of the budget."""
-        return len(self.ids)
+        return len(self.ids) + sum(self.decoder_segments)
 
 
 @dataclass
@@ -92,7 +95,7 @@ class Outputs:
     """What a forward pass gives an objective: hidden states (N, d) at `batch.where`, and the model that made them."""
 
     hidden: Tensor
-    lm: CausalLM
+    lm: BaseLM
 
 
 @dataclass
@@ -120,40 +123,40 @@ class Patch:
         """A fact about the model, in a sentence, when the patch cannot be used on it; else None."""
         return None
 
-    def attach(self, lm: CausalLM) -> list[ParamGroup]:
+    def attach(self, lm: BaseLM) -> list[ParamGroup]:
         """Change the model and say what trains."""
         raise NotImplementedError
 
-    def detach(self, lm: CausalLM) -> None:
+    def detach(self, lm: BaseLM) -> None:
         """Undo `attach`: the base is bit-equal to what it was."""
 
-    def off(self, lm: CausalLM) -> AbstractContextManager[None]:
+    def off(self, lm: BaseLM) -> AbstractContextManager[None]:
         """The model as it behaved at attach, for the length of a `with` block."""
         return contextlib.nullcontext()
 
-    def cut(self, lm: CausalLM) -> int | None:
+    def cut(self, lm: BaseLM) -> int | None:
         """How many blocks lie below the lowest trained parameter: their output is computed once per example.
 
         The number of blocks itself means that only heads train; None that there is nothing to cache.
         """
         return None
 
-    def penalty(self, lm: CausalLM) -> Tensor | None:
+    def penalty(self, lm: BaseLM) -> Tensor | None:
         """Added to the loss once a step."""
         return None
 
-    def before_step(self, lm: CausalLM, progress: float) -> None:
+    def before_step(self, lm: BaseLM, progress: float) -> None:
         """Called when gradients exist, with the share of the budget that is spent."""
 
-    def merge(self, lm: CausalLM) -> bool:
+    def merge(self, lm: BaseLM) -> bool:
         """Fold the change into the base weights; False when it cannot be folded."""
         return False
 
-    def export(self, lm: CausalLM) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    def export(self, lm: BaseLM) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Tensors and configuration of the adapter file, in PEFT's layout where PEFT has the method."""
         raise NotImplementedError
 
-    def load(self, lm: CausalLM, tensors: Mapping[str, Tensor]) -> None:
+    def load(self, lm: BaseLM, tensors: Mapping[str, Tensor]) -> None:
         """The inverse of `export`, on an attached model."""
         params = dict(lm.model.named_parameters())
         for name, tensor in tensors.items():
@@ -174,11 +177,15 @@ class Objective:
     output: ClassVar[Literal["vocab", "labels"]] = "vocab"
     on_policy: ClassVar[bool] = False
 
-    def encode(self, lm: CausalLM, data: Split, records: Sequence[Record]) -> list[Any]:
+    def refuses(self, lm: BaseLM) -> str | None:
+        """A fact about the model, in a sentence, when the objective cannot be used on it; else None."""
+        return lm.lacks("logprobs") if self.output == "vocab" else None
+
+    def encode(self, lm: BaseLM, data: Split, records: Sequence[Record]) -> list[Any]:
         """Tokenised examples (`luthier.data.pack.Example`) of the records, one each."""
         raise NotImplementedError
 
-    def setup(self, lm: CausalLM, examples: Sequence[Any]) -> None:
+    def setup(self, lm: BaseLM, examples: Sequence[Any]) -> None:
         """What is computed once before training: scales of a head, later reference or teacher outputs."""
 
     def batches(self, examples: Sequence[Any], size: int, rng: Rng) -> Iterator[list[int]]:
@@ -223,11 +230,15 @@ class Direct:
     tasks: ClassVar[tuple[Task, ...]] = ("classification", "generation")
     seeded: ClassVar[bool] = True  # False: every seed gives the same, so one run is enough
 
-    def adapt(self, lm: CausalLM, data: Split, run: Run) -> LM:
+    def refuses(self, lm: BaseLM, data: Split) -> str | None:
+        """A fact about the model, in a sentence, when the method cannot be used on it; else None."""
+        return None
+
+    def adapt(self, lm: BaseLM, data: Split, run: Run) -> LM:
         """An adapted model; `data.test` is empty here."""
         raise NotImplementedError
 
-    def load(self, folder: Path, lm: CausalLM) -> LM:
+    def load(self, folder: Path, lm: BaseLM) -> LM:
         """What `adapt` gave and `LM.save` wrote."""
         raise NotImplementedError
 

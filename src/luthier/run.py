@@ -23,7 +23,7 @@ from luthier.data.prompts import templates
 from luthier.errors import LuthierError
 from luthier.files import read_record, read_tensors, sync_folder, write_json, write_tensors
 from luthier.loop import Loop, Report, Trained, Training
-from luthier.models.causal import CausalLM, Progress
+from luthier.models.base import BaseLM, Progress
 from luthier.models.embedded import cache_dir
 from luthier.models.labelling import LabelHead
 from luthier.models.quiet import quiet
@@ -50,21 +50,21 @@ class Outcome:
     save_as: str = "adapter"
 
 
-def load_base(recipe: Recipe) -> CausalLM:
+def load_base(recipe: Recipe) -> BaseLM:
     """The base model of a recipe, on the device and in the number format that suit this machine."""
     from luthier.machine import device, pick_dtype, threads
-    from luthier.models import load
+    from luthier.models import kinds, load
 
     threads(recipe.threads)
     loaded: Any
     loaded, tokenizer = load.load_base(recipe.model, dtype=pick_dtype(recipe.dtype))
     key = load.fingerprint(load.resolve(recipe.model))
-    return CausalLM.wrap(loaded.to(device()), tokenizer, recipe.model, f"{key}-{loaded.dtype}")
+    return kinds.wrap(loaded.to(device()), tokenizer, recipe.model, f"{key}-{loaded.dtype}")
 
 
 @contextmanager
 def adapted(
-    lm: CausalLM, recipe: Recipe, data: Split, folder: Path | None = None, cache: Path | None = None,
+    lm: BaseLM, recipe: Recipe, data: Split, folder: Path | None = None, cache: Path | None = None,
     say: Say | None = None,
 ) -> Iterator[Outcome]:  # fmt: skip
     """The base adapted by the recipe, for the length of a `with` block; afterwards the base is what it was.
@@ -76,28 +76,38 @@ def adapted(
     if isinstance(method, Direct):
         if data.task not in method.tasks:
             raise Refused(f"{recipe.method} gives labels, and this task wants text")
+        if reason := method.refuses(lm, data):
+            raise Refused(reason)
         torch.manual_seed(recipe.seed)
         yield Outcome(method.adapt(lm, data, Run(recipe.seed, cache or cache_dir())))
         return
-    with attached(lm, method, objective_of(recipe, method, data), data.labels, recipe.seed) as (work, groups, chosen):
+    objective = objective_of(recipe, method, data, lm)
+    with attached(lm, method, objective, data.labels, recipe.seed) as (work, groups, chosen):
         yield _train(work, method, chosen, groups, recipe, data, folder, say)
 
 
-def objective_of(recipe: Recipe, patch: Patch, data: Split) -> Objective:
-    """The recipe's objective, or the patch's own choice for the task."""
-    found: Objective = config.objective(recipe, patch.objectives[data.task])
+def objective_of(recipe: Recipe, patch: Patch, data: Split, lm: BaseLM) -> Objective:
+    """The recipe's objective, or the patch's own for the task: labels by a head where a model cannot say them."""
+    default = patch.objectives[data.task]
+    if data.task == "classification" and lm.lacks("logprobs"):
+        default = "classify"
+    found: Objective = config.objective(recipe, default)
     if found.output == "labels" and not data.labels:
         raise Refused("objective classify needs labels, and this task has none")
     return found
 
 
+def refusal(lm: BaseLM, patch: Patch, objective: Objective) -> str | None:
+    """A fact about the model, in a sentence, when the pair cannot be used on it; else None."""
+    return patch.refuses(lm.model, objective) or objective.refuses(lm)
+
+
 @contextmanager
 def attached(
-    lm: CausalLM, patch: Patch, objective: Objective, labels: tuple[str, ...], seed: int
-) -> Iterator[tuple[CausalLM, list[ParamGroup], Objective]]:
+    lm: BaseLM, patch: Patch, objective: Objective, labels: tuple[str, ...], seed: int
+) -> Iterator[tuple[BaseLM, list[ParamGroup], Objective]]:
     """The patch, and the label head where the objective wants one, on the base; both gone afterwards."""
-    reason = patch.refuses(lm.model, objective)
-    if reason:
+    if reason := refusal(lm, patch, objective):
         raise Refused(reason)
     torch.manual_seed(seed)
     work = replace(lm, template=templates(labels)[0], labels=labels)
@@ -114,13 +124,13 @@ def attached(
         lm.model.requires_grad_(False)
 
 
-def _add_label_head(lm: CausalLM, count: int) -> ParamGroup:
-    lm.model.label_head = LabelHead(lm.head.shape[1], count).to(lm.device)
+def _add_label_head(lm: BaseLM, count: int) -> ParamGroup:
+    lm.model.label_head = LabelHead(lm.width, count).to(lm.device)
     return ParamGroup(["label_head.weight", "label_head.bias"])
 
 
 def _train(
-    lm: CausalLM, patch: Patch, objective: Objective, groups: list[ParamGroup], recipe: Recipe, data: Split,
+    lm: BaseLM, patch: Patch, objective: Objective, groups: list[ParamGroup], recipe: Recipe, data: Split,
     folder: Path | None, say: Say | None,
 ) -> Outcome:  # fmt: skip
     examples = renumbered(objective.encode(lm, data, data.train))
@@ -137,7 +147,7 @@ def _train(
     return Outcome(lm, count, trained, mergeable, values["learning_rate"], loop, patch.save_as)
 
 
-def _save_patch(lm: CausalLM, patch: Patch, folder: Path) -> None:
+def _save_patch(lm: BaseLM, patch: Patch, folder: Path) -> None:
     tensors, peft = patch.export(lm)
     if lm.label_head is not None:
         for name, tensor in lm.label_head.state_dict().items():
@@ -185,7 +195,7 @@ def check_folder(folder: Path, recipe: str) -> None:
         raise LuthierError(f"{folder} holds a run of another recipe: choose another --out")
 
 
-def load_run(folder: Path, lm: CausalLM | None = None, progress: Progress | None = None) -> LM:
+def load_run(folder: Path, lm: BaseLM | None = None, progress: Progress | None = None) -> LM:
     """The adapted model of a run folder, on its base (loaded unless given). Stays attached to that base."""
     recipe = config.run_recipe(folder)
     target = next(folder / n for n in ("adapter", "model") if (folder / n / "luthier.json").exists())
@@ -197,7 +207,7 @@ def load_run(folder: Path, lm: CausalLM | None = None, progress: Progress | None
     return _load_patch(lm, method, recipe, target)
 
 
-def _load_patch(lm: CausalLM, patch: Patch, recipe: Recipe, target: Path) -> CausalLM:
+def _load_patch(lm: BaseLM, patch: Patch, recipe: Recipe, target: Path) -> BaseLM:
     work = lm.restore(read_record(target / "luthier.json", "template", "shots", "labels"))
     tensors: dict[str, Any] = {}
     for file in sorted(target.glob("*.safetensors")):

@@ -48,8 +48,10 @@ def gather(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     return board, _details(plan, folder, board, runs, verdict)
 
 
-def _mean(runs: list[dict[str, Any]], key: str) -> float:
-    return float(sum(r[key] for r in runs) / len(runs))
+def _mean(runs: list[dict[str, Any]], key: str) -> float | None:
+    """None where it was not measured."""
+    values = [r[key] for r in runs]
+    return None if None in values else float(sum(values) / len(values))
 
 
 def _row(method: str, runs: list[dict[str, Any]], bootstrap: Bootstrap, plan: Plan) -> dict[str, Any]:

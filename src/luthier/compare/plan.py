@@ -21,7 +21,7 @@ from luthier.files import read_json, write_json
 from luthier.protocols import Split
 
 if TYPE_CHECKING:
-    from luthier.models.causal import CausalLM
+    from luthier.models.base import BaseLM
 
 VERSION = 1
 LOCK = ".lock"  # held by the process that runs a folder's comparison
@@ -114,15 +114,18 @@ def data_key(split: Split) -> str:
     return hashlib.sha256(json.dumps(parts, ensure_ascii=False).encode()).hexdigest()[:16]
 
 
-def measure_rate(lm: CausalLM, data: Split, batch: int, seconds: float = 4.0) -> float:
+def measure_rate(lm: BaseLM, data: Split, batch: int, seconds: float = 4.0) -> float:
     """Tokens a second of training LoRA on this data on this machine: what turns a time budget into tokens."""
     from luthier.loop import Loop, Training
+    from luthier.objectives.classify import Classify
     from luthier.objectives.sft import Sft
     from luthier.patches.lora import Lora
+    from luthier.protocols import Objective
     from luthier.run import attached
 
     tokens, spent, first = 0, 0.0, True
-    with attached(lm, Lora(), Sft(), data.labels, 0) as (work, groups, objective):
+    wanted: Objective = Classify() if data.labels and lm.lacks("logprobs") else Sft()
+    with attached(lm, Lora(), wanted, data.labels, 0) as (work, groups, objective):
         examples = objective.encode(work, data, data.train[: 16 * batch])
         loop = Loop(work, Lora(), objective, groups, examples, Training(batch=batch), 0)
         for rows in objective.batches(examples, batch, loop.rng):
@@ -131,14 +134,14 @@ def measure_rate(lm: CausalLM, data: Split, batch: int, seconds: float = 4.0) ->
             loop.optimizer.zero_grad()
             if not first:  # the first step warms up
                 spent += time.perf_counter() - start
-                tokens += sum(len(examples[i].ids) for i in rows)
+                tokens += sum(examples[i].tokens for i in rows)
             first = False
             if spent > seconds:
                 return tokens / spent
     raise AssertionError("batches are endless")
 
 
-def make_plan(request: Request, lm: CausalLM, split: Split, dtype: str, threads: int) -> Plan:
+def make_plan(request: Request, lm: BaseLM, split: Split, dtype: str, threads: int) -> Plan:
     """Turn a request into a plan: seconds become tokens by the measured rate, once."""
     kind, value = parse_budget(request.budget)
     rate = measure_rate(lm, replace(split, test=()), request.batch) if kind == "seconds" else None

@@ -25,10 +25,10 @@ from luthier.evals.task import answer_room, evaluate
 from luthier.files import read_record, write_json, write_text
 from luthier.loop import Report
 from luthier.machine import environment, peak_memory, reset_peak_memory
-from luthier.models.causal import CausalLM
+from luthier.models.base import BaseLM
 from luthier.models.embedded import cache_dir
 from luthier.protocols import LM, Patch, Sampling, Split
-from luthier.run import Outcome, Refused, adapted, objective_of, save_adapted
+from luthier.run import Outcome, Refused, adapted, objective_of, refusal, save_adapted
 
 SEARCH_ROWS = 64  # validation rows that judge a learning rate
 LATENCY_ROWS = 5
@@ -40,11 +40,11 @@ Tell = Callable[[str, Report | None], None]
 class Bench:
     """What all trials of a worker share: the base (loaded once), the data, the plan and where results go."""
 
-    lm: CausalLM
+    lm: BaseLM
     data: Split
     plan: Plan
     folder: Path
-    base_loss: float
+    base_loss: float | None
     tell: Tell
 
     @cached_property
@@ -71,8 +71,8 @@ class Bench:
         if catalog.find(method, "direct", "patches").kind == "direct":
             return None
         patch: Patch = config.options(self.plan.recipe(method, 0, 1, None))
-        reason = patch.refuses(self.lm.model, objective_of(self.plan.recipe(method, 0, 1, None), patch, self.data))
-        if reason:
+        chosen = objective_of(self.plan.recipe(method, 0, 1, None), patch, self.data, self.lm)
+        if reason := refusal(self.lm, patch, chosen):
             raise Refused(reason)
         rates = patch.learning_rates
         losses = {r: self._search_one(method, r, self.plan.search_tokens // len(rates)) for r in rates}
@@ -87,7 +87,7 @@ class Bench:
         title = f"{method}: learning rate {rate:g}"
         with adapted(self.lm, recipe, data, place, cache_dir(), lambda r: self.tell(title, r)) as outcome:
             loop, lm = outcome.loop, outcome.lm
-            assert loop is not None and isinstance(lm, CausalLM)
+            assert loop is not None and isinstance(lm, BaseLM)
             loss = loop.evaluate(loop.objective.encode(lm, data, data.validation[:SEARCH_ROWS]))
         shutil.rmtree(place / "checkpoint", ignore_errors=True)
         write_json(place / "result.json", {"learning_rate": rate, "tokens": tokens, "validation_loss": loss})
@@ -128,10 +128,15 @@ class Bench:
             "secondary": scores.secondary,
             "latency_ms": self._latency(lm),
             # a method that leaves the weights and the input alone has nothing to forget
-            "forgetting": 0.0 if same_weights or not isinstance(lm, CausalLM) else general_loss(lm) - self.base_loss,
+            "forgetting": 0.0 if same_weights or not isinstance(lm, BaseLM) else self._forgetting(lm),
             "per_row": scores.per_row,
             "answers": scores.answers,
         }
+
+    def _forgetting(self, lm: BaseLM) -> float | None:
+        """Rise of the loss on general text, in nats a token; None where the model predicts no text."""
+        loss = general_loss(lm)
+        return None if loss is None or self.base_loss is None else loss - self.base_loss
 
     def _latency(self, lm: LM) -> float:
         """Milliseconds to answer one question alone: median over a few validation rows."""

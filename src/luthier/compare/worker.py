@@ -27,7 +27,7 @@ from luthier.run import Refused
 if TYPE_CHECKING:
     from luthier.compare.plan import Request
     from luthier.compare.trial import Bench
-    from luthier.models.causal import CausalLM
+    from luthier.models.base import BaseLM
 
 
 def _follow_parent() -> None:
@@ -71,7 +71,7 @@ def _counts(split: Split) -> dict[str, Any]:
     }
 
 
-def _plan(folder: Path, request: Request, split: Split) -> tuple[Plan, CausalLM]:
+def _plan(folder: Path, request: Request, split: Split) -> tuple[Plan, BaseLM]:
     """The plan, made now or read from the run that was interrupted, and the base it is for."""
     from luthier.config import Recipe
     from luthier.machine import pick_dtype

@@ -19,13 +19,20 @@ class Example:
     """One sequence: its token ids, and at `where` (places in it) what a head should say there (`targets`).
 
     row: its id. record: the training row it was made from, where that is not `row`.
+    decoder: what an encoder-decoder's decoder is given; `where` then counts in it.
     """
 
     row: int
     ids: tuple[int, ...]
     where: tuple[int, ...]
     targets: tuple[int, ...]
+    decoder: tuple[int, ...] = ()
     record: int | None = None
+
+    @property
+    def tokens(self) -> int:
+        """How many tokens go through the model."""
+        return len(self.ids) + len(self.decoder)
 
     @property
     def source(self) -> int:
@@ -51,10 +58,11 @@ def pack(examples: Sequence[Example], weights: Mapping[str, float], device: str 
     import torch
 
     ids = [t for e in examples for t in e.ids]
+    decoder = [t for e in examples for t in e.decoder]
     starts, at = [], 0
     for e in examples:
         starts.append(at)
-        at += len(e.ids)
+        at += len(e.decoder if decoder else e.ids)
 
     def whole(values: Iterable[int]) -> torch.Tensor:
         return torch.tensor(list(values), dtype=torch.long, device=device)
@@ -68,6 +76,8 @@ def pack(examples: Sequence[Example], weights: Mapping[str, float], device: str 
         rows=tuple(e.row for e in examples),
         spans=tuple(len(e.where) for e in examples),
         weights=dict(weights),
+        decoder_ids=whole(decoder) if decoder else None,
+        decoder_segments=tuple(len(e.decoder) for e in examples) if decoder else (),
     )
 
 
@@ -76,9 +86,9 @@ def micro_batches(examples: Sequence[Example], limit: int) -> list[list[Example]
     out: list[list[Example]] = []
     size = 0
     for e in examples:
-        if not out or size + len(e.ids) > limit:
+        if not out or size + e.tokens > limit:
             out.append([])
             size = 0
         out[-1].append(e)
-        size += len(e.ids)
+        size += e.tokens
     return out

@@ -20,7 +20,7 @@ from luthier.protocols import Direct, Labelled, Prompt, Run, Sampling, Split, Ta
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from luthier.models.causal import CausalLM
+    from luthier.models.base import BaseLM
 
 extras = ()
 FILE = "classifier.safetensors"
@@ -36,7 +36,7 @@ class Features(Direct):
     tasks: ClassVar[tuple[Task, ...]] = ("classification",)
     seeded: ClassVar[bool] = False
 
-    def adapt(self, lm: CausalLM, data: Split, run: Run) -> FeatureLM:
+    def adapt(self, lm: BaseLM, data: Split, run: Run) -> FeatureLM:
         import torch
         from sklearn.preprocessing import StandardScaler
 
@@ -78,7 +78,7 @@ class Features(Direct):
             pipeline = make_pipeline(StandardScaler(), _regression(strength))
             return float(np.nan_to_num(cross_val_score(pipeline, x, y, cv=cv)).mean())
 
-    def load(self, folder: Path, lm: CausalLM) -> FeatureLM:
+    def load(self, folder: Path, lm: BaseLM) -> FeatureLM:
         from luthier.models.embedded import cache_dir
 
         meta, tensors = read_record(folder / "luthier.json", "features"), read_tensors(folder / FILE)
@@ -116,7 +116,7 @@ class FeatureLM:
     name: "depth.pooling". weight: (K, d). bias: (K,).
     """
 
-    lm: CausalLM
+    lm: BaseLM
     name: str
     weight: Tensor
     bias: Tensor

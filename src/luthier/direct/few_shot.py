@@ -18,7 +18,7 @@ from luthier.evals.wording import best_wording, load_wording
 from luthier.protocols import Direct, Record, Run, Split
 
 if TYPE_CHECKING:
-    from luthier.models.causal import CausalLM
+    from luthier.models.base import BaseLM
 
 extras = ()
 
@@ -32,14 +32,17 @@ class FewShot(Direct):
 
     seeded: ClassVar[bool] = True
 
-    def adapt(self, lm: CausalLM, data: Split, run: Run) -> CausalLM:
+    def refuses(self, lm: BaseLM, data: Split) -> str | None:
+        return lm.lacks("logprobs" if data.labels else "generate")
+
+    def adapt(self, lm: BaseLM, data: Split, run: Run) -> BaseLM:
         if self.k < 1:
             raise LuthierError(f"direct.k: must be at least 1, not {self.k}")
         shots = choose(data, self.k, run.seed)
         choices = [fitting(lm.worded(t, data.labels, shots), data) for t in templates(data.labels)]
         return best_wording(choices, data, self.validation)
 
-    def load(self, folder: Path, lm: CausalLM) -> CausalLM:
+    def load(self, folder: Path, lm: BaseLM) -> BaseLM:
         return load_wording(folder, lm)
 
 
@@ -55,7 +58,7 @@ def choose(data: Split, k: int, seed: int) -> list[Record]:
     return [chosen[int(i)] for i in rng.permutation(len(chosen))]
 
 
-def fitting(lm: CausalLM, data: Split) -> CausalLM:
+def fitting(lm: BaseLM, data: Split) -> BaseLM:
     """Leave out worked examples from the end until the longest known question fits the context with its answer."""
     asked = max(data.validation or data.train, key=lambda r: len(str(prompt_of(r))))
     while lm.shots and len(lm.encode_prompt(prompt_of(asked), data.labels)) > lm.context - 256:

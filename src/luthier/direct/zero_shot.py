@@ -15,7 +15,7 @@ from luthier.evals.wording import best_wording, load_wording
 from luthier.protocols import Direct, Run, Split
 
 if TYPE_CHECKING:
-    from luthier.models.causal import CausalLM
+    from luthier.models.base import BaseLM
 
 extras = ()
 
@@ -28,11 +28,14 @@ class ZeroShot(Direct):
 
     seeded: ClassVar[bool] = False
 
-    def adapt(self, lm: CausalLM, data: Split, run: Run) -> CausalLM:
+    def refuses(self, lm: BaseLM, data: Split) -> str | None:
+        return lm.lacks("logprobs" if data.labels else "generate")
+
+    def adapt(self, lm: BaseLM, data: Split, run: Run) -> BaseLM:
         choices = [lm.worded(t, data.labels) for t in templates(data.labels)]
         return best_wording(choices, data, self.validation)
 
-    def load(self, folder: Path, lm: CausalLM) -> CausalLM:
+    def load(self, folder: Path, lm: BaseLM) -> BaseLM:
         return load_wording(folder, lm)
 
 

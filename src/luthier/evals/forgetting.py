@@ -4,30 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import torch
-
 from luthier.data.embedded import general_text
-from luthier.models.head import token_logprobs
 
 if TYPE_CHECKING:
-    from luthier.models.causal import CausalLM
+    from luthier.models.base import BaseLM
 
 WINDOW = 512  # tokens of one stretch
 
 
-@torch.no_grad()
-def general_loss(lm: CausalLM) -> float:
-    """Mean next-token loss in nats on the general page, behind whatever virtual tokens the model carries."""
+def general_loss(lm: BaseLM) -> float | None:
+    """Mean loss in nats a token on the general page, behind whatever virtual tokens the model carries.
+
+    A causal model is given what stands before each token in its stretch; an encoder-decoder reads the first half of a
+    stretch and writes the second; None for an encoder, which predicts no text.
+    """
+    if lm.lacks("logprobs"):
+        return None
     ids = lm.tokenizer(general_text())["input_ids"]
-    total, count = 0.0, 0
-    for at in range(0, len(ids) - 1, WINDOW):
-        part = ids[at : at + WINDOW]
-        if len(part) < 2:
-            continue
-        whole = torch.tensor([*lm.virtual, *part], device=lm.device)
-        hidden = lm.hidden(whole, torch.arange(len(whole), device=lm.device), [len(whole)])
-        hidden = hidden[len(lm.virtual) :][:-1]
-        index = torch.arange(len(hidden), device=lm.device)
-        total -= float(token_logprobs(hidden, lm.head, index, whole[len(lm.virtual) + 1 :]).sum())
-        count += len(hidden)
-    return total / max(count, 1)
+    window = min(WINDOW, lm.context - len(lm.virtual))
+    parts = [list(ids[at : at + window]) for at in range(0, len(ids) - 1, window)]
+    found = [lm.stretch_logprobs(part) for part in parts if len(part) > 1]
+    return -sum(float(t.sum()) for t in found) / max(sum(len(t) for t in found), 1)

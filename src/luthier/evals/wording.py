@@ -11,10 +11,10 @@ from luthier.files import read_record
 from luthier.protocols import Split
 
 if TYPE_CHECKING:
-    from luthier.models.causal import CausalLM
+    from luthier.models.base import BaseLM
 
 
-def best_wording(choices: Sequence[CausalLM], data: Split, rows: int) -> CausalLM:
+def best_wording(choices: Sequence[BaseLM], data: Split, rows: int) -> BaseLM:
     """The choice with the best score on at most `rows` validation rows; the first of equals."""
     judged = data.validation[:rows]
     if len(choices) == 1 or not judged:
@@ -22,6 +22,6 @@ def best_wording(choices: Sequence[CausalLM], data: Split, rows: int) -> CausalL
     return max(choices, key=lambda lm: evaluate(lm, data, judged).score)
 
 
-def load_wording(folder: Path, lm: CausalLM) -> CausalLM:
-    """What `CausalLM.save` wrote for a method that only words the question."""
+def load_wording(folder: Path, lm: BaseLM) -> BaseLM:
+    """What `BaseLM.save` wrote for a method that only words the question."""
     return lm.restore(read_record(folder / "luthier.json", "template", "shots", "labels"))

@@ -2,8 +2,9 @@
 
 A forward pass carries a *layout* (keyword `layout=`, handed down to every attention module), which knows which keys a
 query may see. `Packed` serves training and scoring: segments without padding and without a mask tensor, optionally
-behind a prefix whose keys and values were computed once. `Decode` serves generation: one new token a row against
-buffers of keys and values. Both keep grouped-query heads grouped.
+behind a prefix whose keys and values were computed once. `Bidirectional` serves encoders: segments, each token of which
+sees its whole segment. `Decode` serves generation: one new token a row against buffers of keys and values. All keep
+grouped-query heads grouped.
 """
 
 from __future__ import annotations
@@ -77,6 +78,33 @@ class Packed:
 
 
 @dataclass
+class Bidirectional:
+    """Segments of one row of T tokens; each token sees its whole segment, or `window` - 1 tokens to either side."""
+
+    segments: Sequence[int]
+    _ready: dict[tuple[int, int], Tensor] = field(default_factory=dict)
+
+    def _mask(self, n: int, window: int | None, device: torch.device) -> Tensor | None:
+        if window is None or n <= window:
+            return None
+        if (n, window) not in self._ready:  # the same for every layer
+            at = torch.arange(n, device=device)
+            self._ready[n, window] = (at[:, None] - at[None, :]).abs() < window
+        return self._ready[n, window]
+
+    def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor, scale: float | None, window: int | None) -> Tensor:
+        lengths, out = list(self.segments), []
+        for a, b, c in zip(q.split(lengths, 2), k.split(lengths, 2), v.split(lengths, 2), strict=True):
+            mask = self._mask(a.shape[2], window, q.device)
+            out.append(
+                F.scaled_dot_product_attention(
+                    a, b, c, attn_mask=mask, scale=scale, enable_gqa=a.shape[1] != b.shape[1]
+                )
+            )
+        return out[0] if len(out) == 1 else torch.cat(out, 2)
+
+
+@dataclass
 class Decode:
     """One new token for each of B rows; keys and values live in buffers (B, kv_heads, capacity, head_dim) a layer.
 
@@ -108,7 +136,12 @@ def _attention(
 ) -> tuple[Tensor, None]:
     layout: Layout = options["layout"]
     out = layout.attend(
-        module.layer_idx, query, key, value, options.get("scaling"), options.get("sliding_window") or None
+        getattr(module, "layer_idx", 0),
+        query,
+        key,
+        value,
+        options.get("scaling"),
+        options.get("sliding_window") or None,
     )
     return out.transpose(1, 2), None
 

@@ -1,54 +1,32 @@
-"""A causal language model as the rest of Luthier sees it: encode, one forward pass, predict, generate, save."""
+"""A causal language model: one forward pass over packed segments, likelihoods, generation."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
-from typing import Any, cast
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self, cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from luthier.data.prompts import CLASSIFY, GENERATE, Template, compose
+from luthier.data.pack import Example, next_token, shortened
+from luthier.data.prompts import CLASSIFY, GENERATE, compose
 from luthier.errors import LuthierError
-from luthier.files import write_json
 from luthier.models.attention import Layout, Packed, register
-from luthier.models.labelling import LabelHead
-from luthier.protocols import Labelled, Message, Prompt, Record, Sampling
-
-Progress = Callable[[int, int], None]  # done, of how many
+from luthier.models.base import BaseLM, Row
+from luthier.models.base import Progress as Progress
+from luthier.protocols import Batch, Message, Prompt, Sampling
 
 
 @dataclass
-class CausalLM:
-    """A base model with what adapts it: a wording, worked examples, virtual tokens, a label head.
+class CausalLM(BaseLM):
+    """A model that continues text. Its label head reads the last token's state."""
 
-    key: fingerprint of the base, part of every cache's name.
-    template: None means the task's first wording. shots: worked examples that stand before every prompt.
-    virtual: ids at or above the vocabulary's size, which a soft prompt turns into its own vectors.
-    labels: the classes it tells apart.
-    trunks: states of the frozen part by content, shared by all runs on this base.
-    save_extra: what a patch adds to `save`.
-    """
-
-    model: PreTrainedModel
-    tokenizer: PreTrainedTokenizerBase
-    name: str
-    key: str = ""
-    template: Template | None = None
-    shots: tuple[Record, ...] = ()
-    virtual: tuple[int, ...] = ()
-    labels: tuple[str, ...] = ()
-    progress: Progress | None = None
-    trunks: dict[Any, Tensor] = field(default_factory=dict)
-    save_extra: Callable[[Path], None] | None = None
-
-    can = frozenset({"generate", "logprobs", "predict"})
+    peft_task = "CAUSAL_LM"
 
     @classmethod
-    def wrap(cls, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str, key: str = "") -> CausalLM:
+    def wrap(cls, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str, key: str = "") -> Self:
         """A loaded model made ready: frozen, in evaluation mode, with our attention; refuses what it cannot run."""
         config = model.config.get_text_config()
         for option in ("attn_logit_softcapping", "final_logit_softcapping", "logit_scale", "logits_scaling"):
@@ -62,42 +40,6 @@ class CausalLM:
         _ = lm.head, lm.blocks  # a model without them is refused here, not in the middle of a run
         return lm
 
-    @property
-    def decoder(self) -> Any:
-        """The model without its vocabulary head."""
-        return self.model.base_model
-
-    @property
-    def blocks(self) -> nn.ModuleList:
-        """The decoder's blocks, lowest first."""
-        for name in ("layers", "h", "blocks"):
-            if isinstance(found := getattr(self.decoder, name, None), nn.ModuleList):
-                return found
-        raise LuthierError(f"{self.name}: the blocks of a {type(self.decoder).__name__} were not found")
-
-    @property
-    def head(self) -> Tensor:
-        """The vocabulary head's weight, (V, d)."""
-        head = self.model.get_output_embeddings()
-        if not isinstance(head, nn.Linear) or head.bias is not None:
-            raise LuthierError(f"{self.name}: a vocabulary head of kind {type(head).__name__} is not supported yet")
-        return head.weight
-
-    @property
-    def label_head(self) -> LabelHead | None:
-        """The classification head (K, d), when an objective asked for one."""
-        return getattr(self.model, "label_head", None)
-
-    @property
-    def device(self) -> torch.device:
-        """Where the embedding lives."""
-        return next(self.model.parameters()).device
-
-    @property
-    def context(self) -> int:
-        """The longest sequence, in tokens."""
-        return int(getattr(self.model.config, "max_position_embeddings", 2048))
-
     def forward(self, ids: Tensor, positions: Tensor, layout: Layout, embeds: Tensor | None = None) -> Tensor:
         """Last hidden states after the final norm. ids, positions: (B, T) -> (B, T, d); embeds replaces ids."""
         given = {"input_ids": ids} if embeds is None else {"inputs_embeds": embeds}
@@ -105,11 +47,13 @@ class CausalLM:
         return cast(Tensor, out.last_hidden_state)
 
     def hidden(self, ids: Tensor, positions: Tensor, segments: Sequence[int]) -> Tensor:
-        """Hidden states (T, d) of segments laid end to end; ids, positions: (T,)."""
         return self.forward(ids[None], positions[None], Packed(segments))[0]
 
+    def _upper(self, batch: Batch, states: Tensor) -> Tensor:
+        # states in place of embeddings: what is ignored anyway need not be looked up
+        return self.forward(batch.ids[None], batch.positions[None], Packed(batch.segments), embeds=states[None])[0]
+
     def encode_prompt(self, prompt: Prompt, labels: Sequence[str] = ()) -> list[int]:
-        """Token ids of the worded prompt, virtual tokens first."""
         from luthier.data.chat import encode_prompt
 
         template = self.template or (CLASSIFY if labels else GENERATE)[0]
@@ -123,6 +67,20 @@ class CausalLM:
         template = self.template or (CLASSIFY if labels else GENERATE)[0]
         return list(self.tokenizer(template.gap + answer, add_special_tokens=False)["input_ids"])
 
+    def example(self, row: int, prompt: Sequence[int], answer: Sequence[int], max_length: int) -> Example:
+        limit = min(max_length, self.context)
+        ids = [*shortened(prompt, max(limit - len(answer), 1)), *answer]
+        return next_token(row, ids, [i >= len(ids) - len(answer) for i in range(len(ids))], limit)
+
+    def chat_examples(self, row: int, messages: Sequence[Message], max_length: int) -> list[Example]:
+        from luthier.data.chat import encode_chat
+
+        n, limit = len(self.virtual), min(max_length, self.context)
+        return [
+            next_token(row, [*self.virtual, *ids], [False] * n + list(answer), limit)
+            for ids, answer in encode_chat(self.tokenizer, messages)
+        ]
+
     @property
     def end_ids(self) -> set[int]:
         """Tokens that end an answer."""
@@ -130,20 +88,25 @@ class CausalLM:
         found = set(ends if isinstance(ends, list) else [ends]) | {self.tokenizer.eos_token_id}
         return {i for i in found if i is not None}
 
-    def predict(self, texts: Sequence[str], labels: Sequence[str]) -> Tensor:
-        """(N, K) log-probabilities: by the label head if there is one, else by the likelihood of the label's words."""
+    def continuations(self, rows: Sequence[Row]) -> list[list[Tensor]]:
         from luthier.models import score
 
-        if self.label_head is not None:
-            return score.by_head(self, texts, labels)
-        return score.by_words(self, texts, labels)
+        return score.continuations(self, [(self._fitted(p, max(map(len, a), default=0)), a) for p, a in rows])
 
-    def logprobs(self, pairs: Sequence[tuple[Prompt, str]]) -> list[Tensor]:
-        """Log-probability in nats of each token of each answer after its prompt."""
-        from luthier.models import score
+    def _fitted(self, prompt: list[int], room: int) -> list[int]:
+        """The prompt with room for that many more tokens: its beginning goes first, but not the virtual tokens."""
+        n = len(self.virtual)
+        over = min(max(0, len(prompt) + room - self.context), len(prompt) - n - 1)
+        return [*prompt[:n], *prompt[n + over :]] if over > 0 else prompt
 
-        rows = [(self.encode_prompt(p), [self.encode_answer(a)]) for p, a in pairs]
-        return [found[0] for found in score.continuations(self, rows)]
+    @torch.no_grad()
+    def stretch_logprobs(self, ids: Sequence[int]) -> Tensor:
+        from luthier.models.head import token_logprobs
+
+        n = len(self.virtual)
+        whole = torch.tensor([*self.virtual, *ids], device=self.device)
+        hidden = self.hidden(whole, torch.arange(len(whole), device=self.device), [len(whole)])[n:-1]
+        return token_logprobs(hidden, self.head, torch.arange(len(hidden), device=self.device), whole[n + 1 :])
 
     def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> list[str]:
         """One answer a prompt; a plain wording's answer ends with its line."""
@@ -154,37 +117,3 @@ class CausalLM:
         answers = generate(self, encoded, sampling, line=not template.chat)
         texts = [str(self.tokenizer.decode(a, skip_special_tokens=True)).strip() for a in answers]
         return texts if template.chat else [t.split("\n", 1)[0].strip() for t in texts]
-
-    def worded(self, template: Template, labels: Sequence[str], shots: Sequence[Record] = ()) -> CausalLM:
-        """The same weights behind another wording, for these labels (none: it writes text)."""
-        return replace(self, template=template, labels=tuple(labels), shots=tuple(shots))
-
-    def save(self, folder: Path) -> None:
-        """Wording and worked examples in `luthier.json`; a patch writes its tensors beside it."""
-        wording = {
-            "template": asdict(self.template) if self.template else None,
-            "shots": [_shot(s) for s in self.shots],
-            "labels": list(self.labels),
-        }
-        write_json(folder / "luthier.json", wording)
-        if self.save_extra:
-            self.save_extra(folder)
-
-    def restore(self, wording: dict[str, Any]) -> CausalLM:
-        """What `save` wrote in `luthier.json`, applied to this base."""
-        template = Template(**wording["template"]) if wording["template"] else None
-        return replace(
-            self, template=template, shots=tuple(map(_unshot, wording["shots"])), labels=tuple(wording["labels"])
-        )
-
-
-def _shot(record: Record) -> dict[str, Any]:
-    return asdict(record)
-
-
-def _unshot(record: dict[str, Any]) -> Record:
-    from luthier.protocols import Chat
-
-    if "label" in record:
-        return Labelled(**record)
-    return Chat(tuple(Message(**m) for m in record["messages"]))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,9 +15,13 @@ from luthier.files import write_tensors
 from luthier.models.score import TOKENS
 
 if TYPE_CHECKING:
-    from luthier.models.causal import CausalLM
+    from luthier.models.base import BaseLM
 
-POOLINGS = ("mean", "last")
+POOL: dict[str, Callable[[Tensor], Tensor]] = {  # (n, d) -> (d,)
+    "mean": lambda states: states.mean(0),
+    "first": lambda states: states[0].clone(),
+    "last": lambda states: states[-1].clone(),
+}
 MAX_TOKENS = 512  # of one text
 
 
@@ -26,14 +30,14 @@ def depths(count: int) -> list[int]:
     return sorted({max(1, round(count * share)) for share in (1 / 3, 1 / 2, 2 / 3, 5 / 6, 1)})
 
 
-def features(lm: CausalLM, texts: Sequence[str], cache: Path) -> dict[str, Tensor]:
+def features(lm: BaseLM, texts: Sequence[str], cache: Path) -> dict[str, Tensor]:
     """Tensors "depth.pooling" of shape (N, d); a second call with the same texts does no forward pass."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     if not texts:
-        return {name: torch.empty(0, lm.head.shape[1]) for name in _names(lm)}
-    wanted = json.dumps([lm.key, depths(len(lm.blocks)), MAX_TOKENS, list(texts)], ensure_ascii=False)
+        return {name: torch.empty(0, lm.width) for name in _names(lm)}
+    wanted = json.dumps([lm.key, depths(len(lm.feature_blocks)), MAX_TOKENS, list(texts)], ensure_ascii=False)
     path = cache / "features" / (hashlib.sha256(wanted.encode()).hexdigest()[:32] + ".safetensors")
     if path.exists():
         try:
@@ -44,46 +48,31 @@ def features(lm: CausalLM, texts: Sequence[str], cache: Path) -> dict[str, Tenso
     return load_file(path)  # as every later call gets them: where numbers lie in memory moves the last bits of products
 
 
-def _names(lm: CausalLM) -> list[str]:
-    return [f"{d}.{p}" for d in depths(len(lm.blocks)) for p in POOLINGS]
+def _names(lm: BaseLM) -> list[str]:
+    return [f"{d}.{p}" for d in depths(len(lm.feature_blocks)) for p in lm.poolings]
 
 
 @torch.no_grad()
-def _compute(lm: CausalLM, texts: Sequence[str]) -> dict[str, Tensor]:
-    blank = [lm.tokenizer.eos_token_id or 0]
-    encoded = [lm.tokenizer(t)["input_ids"][:MAX_TOKENS] or blank for t in texts]
+def _compute(lm: BaseLM, texts: Sequence[str]) -> dict[str, Tensor]:
+    encoded = [lm.encode_text(t, MAX_TOKENS) for t in texts]
     order = sorted(range(len(texts)), key=lambda i: len(encoded[i]))
     out: dict[str, list[Tensor]] = {name: [] for name in _names(lm)}
-    caught: dict[int, Tensor] = {}
-
-    def keep(depth: int) -> object:
-        def hook(_module: object, _args: object, output: Tensor | tuple[Tensor, ...]) -> None:
-            caught[depth] = (output if isinstance(output, Tensor) else output[0])[0]
-
-        return lm.blocks[depth - 1].register_forward_hook(hook)
-
-    handles = [keep(d) for d in depths(len(lm.blocks))]
-    try:
-        at = 0
-        while at < len(order):
-            rows: list[int] = []
-            total = 0
-            while at < len(order) and (not rows or total + len(encoded[order[at]]) <= TOKENS):
-                rows.append(order[at])
-                total += len(encoded[order[at]])
-                at += 1
-            sizes = [len(encoded[i]) for i in rows]
-            ids = torch.tensor([t for i in rows for t in encoded[i]], device=lm.device)
-            positions = torch.tensor([p for n in sizes for p in range(n)], device=lm.device)
-            lm.hidden(ids, positions, sizes)
-            for depth, states in caught.items():
-                parts = states.float().cpu().split(sizes)
-                out[f"{depth}.mean"] += [p.mean(0) for p in parts]
-                out[f"{depth}.last"] += [p[-1].clone() for p in parts]
-            if lm.progress:
-                lm.progress(at, len(order))
-    finally:
-        for handle in handles:
-            handle.remove()  # type: ignore[attr-defined]
+    at = 0
+    while at < len(order):
+        rows: list[int] = []
+        total = 0
+        while at < len(order) and (not rows or total + len(encoded[order[at]]) <= TOKENS):
+            rows.append(order[at])
+            total += len(encoded[order[at]])
+            at += 1
+        sizes = [len(encoded[i]) for i in rows]
+        ids = torch.tensor([t for i in rows for t in encoded[i]], device=lm.device)
+        positions = torch.tensor([p for n in sizes for p in range(n)], device=lm.device)
+        for depth, states in lm.depth_states(ids, positions, sizes, depths(len(lm.feature_blocks))).items():
+            for part in states.float().cpu().split(sizes):
+                for pooling in lm.poolings:
+                    out[f"{depth}.{pooling}"].append(POOL[pooling](part))
+        if lm.progress:
+            lm.progress(at, len(order))
     back = torch.tensor(order).argsort()
     return {name: torch.stack(rows)[back] for name, rows in out.items()}

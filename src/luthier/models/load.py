@@ -25,6 +25,8 @@ DTYPES = ("float32", "bfloat16", "float16")
 _CONFIG, _INDEX = "config.json", "model.safetensors.index.json"
 _FINGERPRINT_BYTES = 1 << 20
 _HUB_SECONDS = 15
+_AUTO = {"causal": "AutoModelForCausalLM", "encoder": "AutoModel", "seq2seq": "AutoModelForSeq2SeqLM"}
+_SPOKEN = {"causal": "causal language model", "encoder": "encoder", "seq2seq": "encoder-decoder"}
 
 
 def resolve(model: str | Path | None) -> Path | str:
@@ -56,7 +58,7 @@ def resolve(model: str | Path | None) -> Path | str:
 def load_base(
     model: str | Path | None, dtype: str = "float32", attention: str = "sdpa"
 ) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":
-    """Load a causal language model in evaluation mode, and its tokenizer.
+    """Load a language model (causal, encoder or encoder-decoder) in evaluation mode, and its tokenizer.
 
     Args:
         model: what `resolve` takes.
@@ -64,7 +66,7 @@ def load_base(
         attention: the name of an attention implementation known to transformers.
 
     Raises:
-        LuthierError: the model is not there, is no causal language model, lacks weights, has none in safetensors, or
+        LuthierError: the model is not there, is no such language model, lacks weights, has none in safetensors, or
             needs code of its own.
     """
     if dtype not in DTYPES:
@@ -109,10 +111,14 @@ def _load(
 ) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":
     """Load from a folder or hub id, and let the model and its tokenizer say that they are from `name`."""
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    import transformers
+
+    from luthier.models.kinds import kind_of
 
     with _explained(name), quiet():
-        loaded: Any = AutoModelForCausalLM.from_pretrained(
+        config = transformers.AutoConfig.from_pretrained(place, trust_remote_code=False)
+        kind = kind_of(config, name)
+        loaded: Any = getattr(transformers, _AUTO[kind]).from_pretrained(
             place,
             dtype=getattr(torch, dtype),
             attn_implementation=attention,
@@ -120,14 +126,16 @@ def _load(
             trust_remote_code=False,
             output_loading_info=True,
         )
-        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(place, trust_remote_code=False)
+        tokenizer: PreTrainedTokenizerBase = transformers.AutoTokenizer.from_pretrained(place, trust_remote_code=False)
     model: Any
     model, info = loaded  # output_loading_info
     # transformers fills what is missing with random numbers and says so in a warning only.
-    if missing := sorted(info["missing_keys"]):
+    # An encoder's pooler is not used here, and checkpoints of masked language models have none.
+    absent = [key for key in info["missing_keys"] if kind != "encoder" or not key.startswith("pooler.")]
+    if missing := sorted(absent):
         raise LuthierError(
             f"{name}: {len(missing)} weights are missing, the first is {missing[0]}: the model is incomplete or no "
-            "causal language model. Get it again, or name another model."
+            f"{_SPOKEN[kind]}. Get it again, or name another model."
         )
     model.name_or_path = model.config._name_or_path = tokenizer.name_or_path = name
     return model.eval(), tokenizer
@@ -261,8 +269,6 @@ def _reason(place: str, error: Exception) -> str:
     text = str(error).strip().splitlines()[0] if str(error).strip() else ""
     if "trust_remote_code" in str(error):
         return _needs_code(place)
-    if "Unrecognized configuration class" in text:
-        return f"{place}: is not a causal language model (one that continues text): name one that is"
     if "backend tokenizer" in text:
         return f"{place}: has no tokenizer that can be loaded (tokenizer.json): copy the model's folder whole"
     return f"{place}: the model cannot be loaded ({type(error).__name__}: {text}): check that it is whole"

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from luthier.data.pack import shortened
+from luthier.data.pack import Example, pack, shortened
 from luthier.models.attention import KeysValues, Packed
 from luthier.models.head import token_logprobs
 
 if TYPE_CHECKING:
+    from luthier.models.base import BaseLM, Row
     from luthier.models.causal import CausalLM
 
-Row = tuple[list[int], list[list[int]]]  # a prompt's tokens and the tokens of each of its answers
 TOKENS = 2048  # tokens of one packed forward pass
 WORTH_SHARING = 8  # a shorter common prefix is cheaper to repeat than to mask
 
@@ -137,26 +137,26 @@ def _score_group(lm: CausalLM, rows: Sequence[Row], shared: int, prefix: KeysVal
     return [[next(flat) for _ in answers] for _, answers in rows]
 
 
-def by_words(lm: CausalLM, texts: Sequence[str], labels: Sequence[str]) -> Tensor:
+def by_words(lm: BaseLM, texts: Sequence[str], labels: Sequence[str]) -> Tensor:
     """(N, K): likelihood of each label's words after the prompt, per UTF-8 byte, normalised over the labels."""
     answers = [lm.encode_answer(label, labels) for label in labels]
     rows = [(lm.encode_prompt(t, labels), answers) for t in texts]
     sizes = torch.tensor([float(len(label.encode())) for label in labels])
-    sums = torch.tensor([[float(v.sum()) for v in found] for found in continuations(lm, rows)])
+    sums = torch.tensor([[float(v.sum()) for v in found] for found in lm.continuations(rows)])
     return torch.log_softmax(sums.reshape(len(texts), len(labels)) / sizes, -1)
 
 
 @torch.no_grad()
-def by_head(lm: CausalLM, texts: Sequence[str], labels: Sequence[str]) -> Tensor:
-    """(N, K): the label head on the last token's hidden state; columns in the order of `labels`."""
+def by_head(lm: BaseLM, texts: Sequence[str], labels: Sequence[str]) -> Tensor:
+    """(N, K): the label head on the state it reads; columns in the order of `labels`."""
     assert lm.label_head is not None
     logits = [lm.label_head(h).float().cpu() for h in last_hidden(lm, [lm.encode_prompt(t, labels) for t in texts])]
     columns = [lm.labels.index(label) for label in labels]
     return torch.log_softmax(torch.cat(logits)[:, columns], -1) if logits else torch.empty(0, len(labels))
 
 
-def last_hidden(lm: CausalLM, prompts: Sequence[list[int]]) -> Iterator[Tensor]:
-    """Hidden states (n, d) of the last token of n prompts at a time, in order."""
+def last_hidden(lm: BaseLM, prompts: Sequence[list[int]]) -> Iterator[Tensor]:
+    """The states (n, d) that a label head reads, of n prompts at a time, in order."""
     prompts = [shortened(p, lm.context) for p in prompts]
     at = 0
     while at < len(prompts):
@@ -164,11 +164,8 @@ def last_hidden(lm: CausalLM, prompts: Sequence[list[int]]) -> Iterator[Tensor]:
         while end < len(prompts) and (end == at or total + len(prompts[end]) <= TOKENS):
             total += len(prompts[end])
             end += 1
-        chunk = prompts[at:end]
-        ids = torch.tensor([t for p in chunk for t in p], device=lm.device)
-        positions = torch.tensor([i for p in chunk for i in range(len(p))], device=lm.device)
-        sizes = torch.tensor([len(p) for p in chunk], device=lm.device)
-        yield lm.hidden(ids, positions, [len(p) for p in chunk])[sizes.cumsum(0) - 1]
+        chunk = [Example(i, tuple(prompts[i]), (len(prompts[i]) - 1,), (0,)) for i in range(at, end)]
+        yield lm.read(pack(chunk, {}, lm.device))
         at = end
         if lm.progress:
             lm.progress(at, len(prompts))

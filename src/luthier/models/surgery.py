@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from torch import Tensor, nn
@@ -40,9 +40,27 @@ def replace_module(model: nn.Module, path: str, module: nn.Module) -> nn.Module:
     return old  # type: ignore[no-any-return]
 
 
-def linear_paths(blocks: nn.ModuleList, prefix: str, targets: str) -> list[str]:
+def transposed(module: nn.Module) -> bool:
+    """Whether it is a linear layer that keeps its weight as (in, out): GPT-2's."""
+    from transformers.pytorch_utils import Conv1D
+
+    return isinstance(module, Conv1D)
+
+
+def matrix_of(module: nn.Module) -> Tensor:
+    """A linear layer's weight, or a view of it, as (out, in)."""
+    weight: Tensor = module.weight  # type: ignore[assignment]
+    return weight.T if transposed(module) else weight
+
+
+def linear_paths(model: nn.Module, stacks: Sequence[nn.ModuleList], targets: str) -> list[str]:
     """Dotted paths of the blocks' linear layers whose last name matches `targets` ("all", or a regular expression)."""
-    found = [f"{prefix}.{name}" for name, module in blocks.named_modules() if isinstance(module, nn.Linear)]
+    found = [
+        f"{path_of(model, blocks)}.{name}"
+        for blocks in stacks
+        for name, module in blocks.named_modules()
+        if isinstance(module, nn.Linear) or transposed(module)
+    ]
     if targets != "all":
         try:
             pattern = re.compile(targets)

@@ -6,26 +6,20 @@ a resumed run sees the same bits.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Hashable, Sequence
+from typing import TYPE_CHECKING, cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from luthier.data.pack import Example, pack
-from luthier.models.attention import Packed
 from luthier.protocols import Batch
 
 if TYPE_CHECKING:
-    from luthier.models.causal import CausalLM
+    from luthier.models.base import BaseLM
 
 GROUP = 16  # examples whose trunk runs together
 LIMIT = 4 << 30  # bytes of cached states; what lies beyond is computed anew each time
-
-
-class _Reached(Exception):  # noqa: N818
-    """Ends a forward pass at the first block that is not needed."""
 
 
 class Trunk:
@@ -36,7 +30,7 @@ class Trunk:
     With every block below the cut only the places a head reads are kept, after the final norm.
     """
 
-    def __init__(self, lm: CausalLM, cut: int, examples: Sequence[Example]) -> None:
+    def __init__(self, lm: BaseLM, cut: int, examples: Sequence[Example]) -> None:
         self.lm, self.cut, self.examples = lm, cut, examples
         self.rows = {e.row: i for i, e in enumerate(examples)}
         self.whole = cut >= len(lm.blocks)
@@ -45,7 +39,7 @@ class Trunk:
     def _key(self, group: int) -> Hashable:
         """What the states of a group depend on: the cut, and the members with the places that are read."""
         members = self.examples[group * GROUP : (group + 1) * GROUP]
-        return self.cut, tuple((e.ids, e.where if self.whole else ()) for e in members)
+        return self.cut, tuple((e.ids, *((e.where, e.decoder) if self.whole else ())) for e in members)
 
     @torch.no_grad()
     def _group(self, group: int) -> tuple[Tensor, ...]:
@@ -54,29 +48,10 @@ class Trunk:
         sizes = batch.spans if self.whole else batch.segments
         found = self.lm.trunks.get(self.groups[group])
         if found is None:
-            if self.whole:
-                found = self.lm.hidden(batch.ids, batch.positions, batch.segments)[batch.where]
-            else:
-                found = self._below(batch).clone()
+            found = self.lm.read(batch) if self.whole else self.lm.below(batch, self.cut)
             if found.nbytes + sum(t.nbytes for t in self.lm.trunks.values()) <= LIMIT:
                 self.lm.trunks[self.groups[group]] = found
         return cast(tuple[Tensor, ...], found.split(list(sizes)))
-
-    def _below(self, batch: Batch) -> Tensor:
-        caught: list[Tensor] = []
-
-        def stop(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-            caught.append(args[0] if args else kwargs["hidden_states"])
-            raise _Reached
-
-        handle = self.lm.blocks[self.cut].register_forward_pre_hook(stop, with_kwargs=True)
-        try:
-            self.lm.hidden(batch.ids, batch.positions, batch.segments)
-        except _Reached:
-            pass
-        finally:
-            handle.remove()
-        return caught[0][0]
 
     def states(self, rows: Sequence[int]) -> Tensor:
         """Cached states of the examples with these ids, end to end: (T, d), or (N, d) when only heads train."""
@@ -89,34 +64,20 @@ class Trunk:
         states = self.states(batch.rows)
         if self.whole:
             return states
-        with self._upper_only():
-            out = self.lm.forward(batch.ids[None], batch.positions[None], Packed(batch.segments), embeds=states[None])
-        return out[0][batch.where]
-
-    @contextmanager
-    def _upper_only(self) -> Iterator[None]:
-        decoder, blocks = self.lm.decoder, self.lm.blocks
-        name = next(n for n, child in decoder.named_children() if child is blocks)
-        setattr(decoder, name, blocks[self.cut :])
-        try:
-            yield
-        finally:
-            setattr(decoder, name, blocks)
+        return self.lm.above(batch, states, self.cut)
 
     def agrees(self) -> bool:
         """Whether the cached way gives what the whole model gives: models that touch embeddings again do not."""
-        if self.whole:
-            return True
         batch = pack(self.examples[:1], {}, self.lm.device)
         with torch.no_grad():
-            want = self.lm.hidden(batch.ids, batch.positions, batch.segments)[batch.where]
+            want = self.lm.read(batch)
             got = self.hidden(batch)
         return bool(torch.allclose(want, got, rtol=1e-4, atol=1e-4))
 
 
-def make_trunk(lm: CausalLM, cut: int | None, examples: Sequence[Example]) -> Trunk | None:
+def make_trunk(lm: BaseLM, cut: int | None, examples: Sequence[Example]) -> Trunk | None:
     """A cache for the frozen part, or None where there is none or the model's blocks cannot be run apart."""
     if cut is None or cut <= 0 or not examples:
         return None
     trunk = Trunk(lm, cut, examples)
-    return trunk if trunk.agrees() else None
+    return trunk if trunk.whole or (lm.separable and trunk.agrees()) else None

@@ -1,5 +1,6 @@
 """Cross-entropy of a linear label head on the last token's hidden state.
 
+An encoder's head reads the mean of the text's states, an encoder-decoder's the decoder's first one.
 The head (K labels × d numbers and K biases) starts at zero: uniform over the labels, the same for every seed. Its
 inputs are standardised by the first training rows, since a few hidden dimensions outweigh all others.
 """
@@ -17,7 +18,7 @@ from luthier.protocols import Batch, Labelled, Objective, Outputs, Record, Split
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from luthier.models.causal import CausalLM
+    from luthier.models.base import BaseLM
 
 extras = ()
 SCALING_ROWS = 64
@@ -32,16 +33,17 @@ class Classify(Objective):
     record: ClassVar[type] = Labelled
     output: ClassVar[Literal["vocab", "labels"]] = "labels"
 
-    def encode(self, lm: CausalLM, data: Split, records: Sequence[Record]) -> list[Example]:
+    def encode(self, lm: BaseLM, data: Split, records: Sequence[Record]) -> list[Example]:
         out: list[Example] = []
         for row, record in enumerate(records):
             if not isinstance(record, Labelled):
                 raise LuthierError("objective classify: learns from rows with a text and a label, not conversations")
-            ids = shortened(lm.encode_prompt(record.text, data.labels), self.max_length)
+            ids = lm.encode_prompt(record.text, data.labels)
+            ids = shortened(ids, min(self.max_length, lm.context))
             out.append(Example(row, tuple(ids), (len(ids) - 1,), (lm.labels.index(record.label),)))
         return out
 
-    def setup(self, lm: CausalLM, examples: Sequence[Any]) -> None:
+    def setup(self, lm: BaseLM, examples: Sequence[Any]) -> None:
         """Set the head's scaling from the first examples: hidden dimensions differ in size by orders of magnitude."""
         from luthier.models.trunk import Trunk
 

@@ -2,7 +2,8 @@
 
 A conversation is rendered by the tokenizer's chat template and every assistant turn is learned, with the token that
 ends it. A labelled text is rendered by the wording and the words of its label are learned: classification by the
-likelihood of the label's words.
+likelihood of the label's words. An encoder-decoder reads what stands before an answer and learns the answer, its end
+token included.
 """
 
 from __future__ import annotations
@@ -11,13 +12,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from luthier.data.pack import Example, next_token, shortened
+from luthier.data.pack import Example
 from luthier.protocols import Batch, Chat, Objective, Outputs, Record, Split
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from luthier.models.causal import CausalLM
+    from luthier.models.base import BaseLM
 
 extras = ()
 
@@ -30,28 +31,15 @@ class Sft(Objective):
 
     record: ClassVar[type] = Chat
 
-    def encode(self, lm: CausalLM, data: Split, records: Sequence[Record]) -> list[Example]:
+    def encode(self, lm: BaseLM, data: Split, records: Sequence[Record]) -> list[Example]:
         out: list[Example] = []
         for row, record in enumerate(records):
-            out += self._chat(lm, row, record) if isinstance(record, Chat) else self._text(lm, data, row, record)
+            if isinstance(record, Chat):
+                out += lm.chat_examples(row, record.messages, self.max_length)
+            else:
+                prompt = lm.encode_prompt(record.asked, data.labels)
+                out.append(lm.example(row, prompt, lm.encode_answer(record.wanted, data.labels), self.max_length))
         return [e for e in out if e.where]
-
-    def _text(self, lm: CausalLM, data: Split, row: int, record: Record) -> list[Example]:
-        prompt = lm.encode_prompt(record.asked, data.labels)
-        answer = lm.encode_answer(record.wanted, data.labels)
-        room = max(self.max_length - len(answer), 1)
-        ids = shortened(prompt, room) + answer
-        learned = [i >= len(ids) - len(answer) for i in range(len(ids))]
-        return [next_token(row, ids, learned, self.max_length)]
-
-    def _chat(self, lm: CausalLM, row: int, record: Chat) -> list[Example]:
-        from luthier.data.chat import encode_chat
-
-        n = len(lm.virtual)
-        return [
-            next_token(row, [*lm.virtual, *ids], [False] * n + list(answer), self.max_length)
-            for ids, answer in encode_chat(lm.tokenizer, record.messages)
-        ]
 
     def weights(self, examples: Sequence[Any]) -> dict[str, float]:
         return {"nll": float(max(sum(len(e.where) for e in examples), 1))}

@@ -13,7 +13,7 @@ from luthier.models.weights import WeightPatch
 from luthier.protocols import ParamGroup
 
 if TYPE_CHECKING:
-    from luthier.models.causal import CausalLM
+    from luthier.models.base import BaseLM
 
 extras = ()
 
@@ -28,7 +28,7 @@ class Full(WeightPatch):
     learning_rates: ClassVar[tuple[float, ...]] = (2e-5, 5e-5, 1e-4)
     save_as: ClassVar[Literal["adapter", "model"]] = "model"
 
-    def attach(self, lm: CausalLM) -> list[ParamGroup]:
+    def attach(self, lm: BaseLM) -> list[ParamGroup]:
         names = [n for n, _ in lm.model.named_parameters() if not n.startswith("label_head.")]
         self.keep(lm, names)
         params = dict(lm.model.named_parameters())
@@ -36,7 +36,7 @@ class Full(WeightPatch):
         vectors = [n for n in names if params[n].dim() <= 1]
         return [ParamGroup(matrices, weight_decay=self.weight_decay), ParamGroup(vectors)]
 
-    def merge(self, lm: CausalLM) -> bool:
+    def merge(self, lm: BaseLM) -> bool:
         return True
 
 

@@ -1,6 +1,7 @@
 """A new output layer on a frozen backbone.
 
-For classification a linear label head on the last token's hidden state; for text an untied copy of the vocabulary head.
+For classification a linear label head on the state that stands for the text; for writing an untied copy of the
+vocabulary head.
 The backbone runs once per example, not once per epoch.
 Source: linear probing, Alain & Bengio 2016; "feature-based" adaptation in Peters et al. 2019.
 """
@@ -16,7 +17,7 @@ from luthier.models.weights import WeightPatch
 from luthier.protocols import ParamGroup
 
 if TYPE_CHECKING:
-    from luthier.models.causal import CausalLM
+    from luthier.models.base import BaseLM
 
 extras = ()
 
@@ -31,7 +32,7 @@ class Head(WeightPatch):
     learning_rates: ClassVar[tuple[float, ...]] = (3e-4, 1e-3, 3e-3)
     objectives: ClassVar[Mapping[str, str]] = {"classification": "classify", "generation": "sft"}
 
-    def attach(self, lm: CausalLM) -> list[ParamGroup]:
+    def attach(self, lm: BaseLM) -> list[ParamGroup]:
         if lm.label_head is not None:
             return []  # the label head is the patch: whoever made it trains it
         head = lm.model.get_output_embeddings()
@@ -40,7 +41,7 @@ class Head(WeightPatch):
         self.keep(lm, [name])
         return [ParamGroup([name], weight_decay=self.weight_decay)]
 
-    def cut(self, lm: CausalLM) -> int | None:
+    def cut(self, lm: BaseLM) -> int | None:
         return len(lm.blocks)
 
 

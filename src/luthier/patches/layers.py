@@ -17,10 +17,16 @@ from luthier.protocols import Objective, ParamGroup
 if TYPE_CHECKING:
     from torch import nn
 
-    from luthier.models.causal import CausalLM
+    from luthier.models.base import BaseLM
 
 extras = ()
-NORMS = ("norm", "ln_f", "final_layernorm", "final_layer_norm")  # what stands between the blocks and the head
+NORMS = (
+    "norm",
+    "ln_f",
+    "final_layernorm",
+    "final_layer_norm",
+    "final_norm",
+)  # what stands between the blocks and the head
 
 
 @dataclass(frozen=True)
@@ -36,27 +42,31 @@ class Layers(WeightPatch):
     def refuses(self, model: nn.Module, objective: Objective) -> str | None:
         if self.n < 1:
             return f"n must be at least 1, not {self.n}"
+        if self.untie and model.get_output_embeddings() is None:  # type: ignore[operator]
+            return "the model has no vocabulary head to untie"
         config: Any = model.config
-        count = int(config.num_hidden_layers)
+        # of an encoder-decoder it is the decoder's blocks that count
+        names = ("num_decoder_layers", "decoder_layers", "num_hidden_layers")
+        count = int(next(value for name in names if (value := getattr(config, name, None)) is not None))
         return f"the model has {count} blocks, fewer than n = {self.n}" if self.n > count else None
 
-    def attach(self, lm: CausalLM) -> list[ParamGroup]:
+    def attach(self, lm: BaseLM) -> list[ParamGroup]:
         if self.untie:
             self._kept["tied"] = untie_head(lm.model)
         chosen = {id(p) for block in lm.blocks[len(lm.blocks) - self.n :] for p in block.parameters()}
         norms = [m for n, m in lm.decoder.named_children() if n in NORMS]
         chosen |= {id(p) for module in norms for p in module.parameters()}
         head = lm.model.get_output_embeddings()
-        if head.weight is not lm.model.get_input_embeddings().weight:
+        if head is not None and head.weight is not lm.model.get_input_embeddings().weight:
             chosen.add(id(head.weight))
         names = [n for n, p in lm.model.named_parameters() if id(p) in chosen]
         self.keep(lm, names)
         return [ParamGroup(names)]
 
-    def cut(self, lm: CausalLM) -> int | None:
+    def cut(self, lm: BaseLM) -> int | None:
         return len(lm.blocks) - self.n
 
-    def merge(self, lm: CausalLM) -> bool:
+    def merge(self, lm: BaseLM) -> bool:
         return True
 
 

@@ -10,15 +10,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from luthier.models.surgery import linear_paths, path_of, replace_module
+from luthier.models.surgery import linear_paths, matrix_of, replace_module, transposed
 from luthier.protocols import Objective, ParamGroup, Patch
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from luthier.models.causal import CausalLM
+    from luthier.models.base import BaseLM
 
 extras = ()
 
@@ -42,24 +42,24 @@ class Lora(Patch):
     def refuses(self, model: nn.Module, objective: Objective) -> str | None:
         return None if self.rank > 0 else f"rank must be at least 1, not {self.rank}"
 
-    def attach(self, lm: CausalLM) -> list[ParamGroup]:
+    def attach(self, lm: BaseLM) -> list[ParamGroup]:
         from luthier.models.lowrank import LoraLinear
 
         names = []
-        for path in linear_paths(lm.blocks, path_of(lm.model, lm.blocks), self.targets):
-            base = cast("nn.Linear", lm.model.get_submodule(path))
+        for path in linear_paths(lm.model, lm.stacks, self.targets):
+            base = lm.model.get_submodule(path)
             replace_module(lm.model, path, LoraLinear(base, self.rank, self.scale))
             self._kept[path] = base
             names += [f"{path}.a", f"{path}.b"]
         return [ParamGroup(names)]
 
-    def detach(self, lm: CausalLM) -> None:
+    def detach(self, lm: BaseLM) -> None:
         for path, base in self._kept.items():
             replace_module(lm.model, path, base)
         self._kept.clear()
 
     @contextmanager
-    def off(self, lm: CausalLM) -> Iterator[None]:
+    def off(self, lm: BaseLM) -> Iterator[None]:
         held = {path: replace_module(lm.model, path, base) for path, base in self._kept.items()}
         try:
             yield
@@ -67,15 +67,15 @@ class Lora(Patch):
             for path, module in held.items():
                 replace_module(lm.model, path, module)
 
-    def merge(self, lm: CausalLM) -> bool:
+    def merge(self, lm: BaseLM) -> bool:
         for path, base in self._kept.items():
             wrapped: Any = lm.model.get_submodule(path)
-            base.weight.data.copy_(wrapped.folded())
+            matrix_of(base).data.copy_(wrapped.folded())
             replace_module(lm.model, path, base)
         self._kept.clear()
         return True
 
-    def export(self, lm: CausalLM) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    def export(self, lm: BaseLM) -> tuple[dict[str, Tensor], dict[str, Any]]:
         tensors: dict[str, Tensor] = {}
         for path in self._kept:
             wrapped: Any = lm.model.get_submodule(path)
@@ -83,16 +83,17 @@ class Lora(Patch):
             tensors[f"base_model.model.{path}.lora_B.weight"] = wrapped.b.detach()
         config = {
             "peft_type": "LORA",
-            "task_type": "CAUSAL_LM",
+            "task_type": lm.peft_task,
             "r": self.rank,
             "lora_alpha": self.scale * self.rank,
             "lora_dropout": 0.0,
+            "fan_in_fan_out": any(transposed(base) for base in self._kept.values()),
             "bias": "none",
             "target_modules": sorted({path.rsplit(".", 1)[1] for path in self._kept}),
         }
         return tensors, config
 
-    def load(self, lm: CausalLM, tensors: Mapping[str, Tensor]) -> None:
+    def load(self, lm: BaseLM, tensors: Mapping[str, Tensor]) -> None:
         for path in self._kept:
             wrapped: Any = lm.model.get_submodule(path)
             wrapped.a.data.copy_(tensors[f"base_model.model.{path}.lora_A.weight"])

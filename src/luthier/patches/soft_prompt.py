@@ -17,7 +17,7 @@ from luthier.protocols import Objective, ParamGroup, Patch
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from luthier.models.causal import CausalLM
+    from luthier.models.base import BaseLM
 
 extras = ()
 
@@ -36,40 +36,40 @@ class SoftPrompt(Patch):
     def refuses(self, model: nn.Module, objective: Objective) -> str | None:
         return None if self.n > 0 else f"n must be at least 1, not {self.n}"
 
-    def attach(self, lm: CausalLM) -> list[ParamGroup]:
+    def attach(self, lm: BaseLM) -> list[ParamGroup]:
         from luthier.models.virtual import VirtualEmbedding
 
-        base = cast("nn.Embedding", lm.model.get_input_embeddings())
+        base = cast("nn.Embedding", lm.reader.get_input_embeddings())
         ids = lm.tokenizer(self.start, add_special_tokens=False)["input_ids"] or [0]
         rows = [ids[i % len(ids)] for i in range(self.n)]
-        lm.model.set_input_embeddings(VirtualEmbedding(base, base.weight.detach()[rows].float()))
+        lm.reader.set_input_embeddings(VirtualEmbedding(base, base.weight.detach()[rows].float()))
         self._kept["base"] = base
         lm.virtual = tuple(range(base.num_embeddings, base.num_embeddings + self.n))
         return [ParamGroup([n for n, p in lm.model.named_parameters() if p is self._prompt(lm)])]
 
-    def _prompt(self, lm: CausalLM) -> Tensor:
-        return cast("Tensor", lm.model.get_input_embeddings().prompt)
+    def _prompt(self, lm: BaseLM) -> Tensor:
+        return cast("Tensor", lm.reader.get_input_embeddings().prompt)
 
-    def detach(self, lm: CausalLM) -> None:
-        lm.model.set_input_embeddings(self._kept["base"])
+    def detach(self, lm: BaseLM) -> None:
+        lm.reader.set_input_embeddings(self._kept["base"])
         lm.virtual = ()
         self._kept.clear()
 
     @contextmanager
-    def off(self, lm: CausalLM) -> Iterator[None]:
-        held, virtual = lm.model.get_input_embeddings(), lm.virtual
-        lm.model.set_input_embeddings(self._kept["base"])
+    def off(self, lm: BaseLM) -> Iterator[None]:
+        held, virtual = lm.reader.get_input_embeddings(), lm.virtual
+        lm.reader.set_input_embeddings(self._kept["base"])
         lm.virtual = ()
         try:
             yield
         finally:
-            lm.model.set_input_embeddings(held)
+            lm.reader.set_input_embeddings(held)
             lm.virtual = virtual
 
-    def export(self, lm: CausalLM) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    def export(self, lm: BaseLM) -> tuple[dict[str, Tensor], dict[str, Any]]:
         config = {
             "peft_type": "PROMPT_TUNING",
-            "task_type": "CAUSAL_LM",
+            "task_type": lm.peft_task,
             "num_virtual_tokens": self.n,
             "token_dim": self._prompt(lm).shape[1],
             "num_transformer_submodules": 1,
@@ -77,7 +77,7 @@ class SoftPrompt(Patch):
         }
         return {"prompt_embeddings": self._prompt(lm).detach()}, config
 
-    def load(self, lm: CausalLM, tensors: Mapping[str, Tensor]) -> None:
+    def load(self, lm: BaseLM, tensors: Mapping[str, Tensor]) -> None:
         self._prompt(lm).data.copy_(tensors["prompt_embeddings"])
 
 

@@ -1,0 +1,255 @@
+"""What every base model is to the rest of Luthier, whatever its architecture: read, predict, save.
+
+A subclass a kind: `causal.CausalLM` (continues text), `encoder.EncoderLM` (reads it), `seq2seq.Seq2SeqLM` (reads a
+text, writes another). Patches, objectives and the loop know only this class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from luthier.data.pack import Example
+from luthier.data.prompts import Template
+from luthier.errors import LuthierError
+from luthier.files import write_json
+from luthier.models.blocks import find_blocks, input_of, outputs_of, upper_only
+from luthier.models.labelling import LabelHead
+from luthier.protocols import Batch, Labelled, Message, Prompt, Record, Sampling
+
+Progress = Callable[[int, int], None]  # done, of how many
+Row = tuple[list[int], list[list[int]]]  # a prompt's tokens and the tokens of each of its answers
+
+
+@dataclass
+class BaseLM:
+    """A base model with what adapts it: a wording, worked examples, virtual tokens, a label head.
+
+    key: fingerprint of the base, part of every cache's name.
+    template: None means the task's first wording. shots: worked examples that stand before every prompt.
+    virtual: ids at or above the vocabulary's size, which a soft prompt turns into its own vectors.
+    labels: the classes it tells apart.
+    trunks: states of the frozen part by content, shared by all runs on this base.
+    save_extra: what a patch adds to `save`.
+    """
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    name: str
+    key: str = ""
+    template: Template | None = None
+    shots: tuple[Record, ...] = ()
+    virtual: tuple[int, ...] = ()
+    labels: tuple[str, ...] = ()
+    progress: Progress | None = None
+    trunks: dict[Any, Tensor] = field(default_factory=dict)
+    save_extra: Callable[[Path], None] | None = None
+
+    can = frozenset({"generate", "logprobs", "predict"})
+    cannot = ""  # the fact why something is not in `can`
+    poolings = ("mean", "last")  # how `direct/features` makes one vector of a text's
+    peft_task = ""  # PEFT's name for what the model does
+
+    @classmethod
+    def wrap(cls, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str, key: str = "") -> Self:
+        """A loaded model made ready: frozen, in evaluation mode; refuses what it cannot run."""
+        raise NotImplementedError
+
+    # -- parts ---------------------------------------------------------------------------------------------------
+
+    @property
+    def decoder(self) -> Any:
+        """The model without its vocabulary head; of an encoder-decoder, what writes."""
+        return self.model.base_model
+
+    @property
+    def reader(self) -> Any:
+        """What holds the embedding of the prompt's tokens."""
+        return self.model
+
+    @property
+    def blocks(self) -> nn.ModuleList:
+        """The decoder's blocks, lowest first: what `layers` counts."""
+        return self._blocks_of(self.decoder)
+
+    def _blocks_of(self, module: nn.Module) -> nn.ModuleList:
+        if (found := find_blocks(module)) is None:
+            raise LuthierError(f"{self.name}: the blocks of a {type(module).__name__} were not found")
+        return found
+
+    @property
+    def stacks(self) -> tuple[nn.ModuleList, ...]:
+        """Every list of blocks."""
+        return (self.blocks,)
+
+    @property
+    def feature_blocks(self) -> nn.ModuleList:
+        """The blocks whose states stand for a text."""
+        return self.blocks
+
+    @property
+    def head(self) -> Tensor:
+        """The vocabulary head's weight, (V, d)."""
+        head = self.model.get_output_embeddings()
+        if not isinstance(head, nn.Linear) or head.bias is not None:
+            raise LuthierError(f"{self.name}: a vocabulary head of kind {type(head).__name__} is not supported yet")
+        return head.weight
+
+    @property
+    def separable(self) -> bool:
+        """Whether its upper blocks can be run alone, on packed states."""
+        return True
+
+    @property
+    def width(self) -> int:
+        """How many numbers a hidden state has."""
+        return int(self.head.shape[1])
+
+    @property
+    def label_head(self) -> LabelHead | None:
+        """The classification head (K, d), when an objective asked for one."""
+        return getattr(self.model, "label_head", None)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the embedding lives."""
+        return next(self.model.parameters()).device
+
+    @property
+    def context(self) -> int:
+        """The longest sequence, in tokens."""
+        return int(getattr(self.model.config, "max_position_embeddings", 2048))
+
+    def lacks(self, ability: str) -> str | None:
+        """The fact why it cannot do that (one of `LM.can`), or None when it can."""
+        return None if ability in self.can else self.cannot
+
+    # -- forward passes ------------------------------------------------------------------------------------------
+
+    def hidden(self, ids: Tensor, positions: Tensor, segments: Sequence[int]) -> Tensor:
+        """Last hidden states (T, d) of segments laid end to end; ids, positions: (T,)."""
+        raise NotImplementedError
+
+    def pick(self, hidden: Tensor, batch: Batch) -> Tensor:
+        """From (T, d) the states (N, d) that a head reads."""
+        return hidden[batch.where]
+
+    def read(self, batch: Batch) -> Tensor:
+        """Hidden states (N, d) at the places of a batch where a head is read."""
+        return self.pick(self.hidden(batch.ids, batch.positions, batch.segments), batch)
+
+    def below(self, batch: Batch, cut: int) -> Tensor:
+        """What is frozen when the blocks from `cut` on train: states (T, d), one for each of `batch.ids`."""
+        run = lambda: self.hidden(batch.ids, batch.positions, batch.segments)  # noqa: E731
+        return input_of(self.blocks[cut], run)[0].clone()
+
+    def above(self, batch: Batch, states: Tensor, cut: int) -> Tensor:
+        """`read`, from what `below` gave."""
+        with upper_only(self.decoder, self.blocks, cut, states[None]):
+            hidden = self._upper(batch, states)
+        return self.pick(hidden, batch)
+
+    def _upper(self, batch: Batch, states: Tensor) -> Tensor:
+        """A forward pass whose first block ignores what it is brought."""
+        return self.hidden(batch.ids, batch.positions, batch.segments)
+
+    @torch.no_grad()
+    def depth_states(
+        self, ids: Tensor, positions: Tensor, segments: Sequence[int], depths: Collection[int]
+    ) -> dict[int, Tensor]:
+        """States (T, d) after so many of `feature_blocks`."""
+        with outputs_of(self.feature_blocks, depths) as found:
+            self.hidden(ids, positions, segments)
+        return {depth: states[0] for depth, states in found.items()}
+
+    # -- texts and tokens ----------------------------------------------------------------------------------------
+
+    def encode_text(self, text: str, limit: int) -> list[int]:
+        """At most `limit` token ids, and at least one, of a text by itself."""
+        blank = [self.tokenizer.eos_token_id or 0]
+        return list(self.tokenizer(text)["input_ids"][: min(limit, self.context)]) or blank
+
+    def encode_prompt(self, prompt: Prompt, labels: Sequence[str] = ()) -> list[int]:
+        """Token ids of the worded prompt, virtual tokens first."""
+        raise NotImplementedError
+
+    def encode_answer(self, answer: str, labels: Sequence[str] = ()) -> list[int]:
+        """Token ids of an answer that follows such a prompt."""
+        raise LuthierError(f"{self.name}: {self.cannot}")
+
+    def example(self, row: int, prompt: Sequence[int], answer: Sequence[int], max_length: int) -> Example:
+        """A prompt whose answer is to be learned."""
+        raise LuthierError(f"{self.name}: {self.cannot}")
+
+    def chat_examples(self, row: int, messages: Sequence[Message], max_length: int) -> list[Example]:
+        """Examples in which every assistant turn of a conversation is learned."""
+        raise LuthierError(f"{self.name}: {self.cannot}")
+
+    # -- what is asked of it -------------------------------------------------------------------------------------
+
+    def predict(self, texts: Sequence[str], labels: Sequence[str]) -> Tensor:
+        """(N, K) log-probabilities: by the label head if there is one, else by the likelihood of the label's words."""
+        from luthier.models import score
+
+        if self.label_head is not None:
+            return score.by_head(self, texts, labels)
+        return score.by_words(self, texts, labels)
+
+    def continuations(self, rows: Sequence[Row]) -> list[list[Tensor]]:
+        """Log-probabilities in nats of each answer's tokens: for each row, for each answer, (tokens,) on the CPU."""
+        raise LuthierError(f"{self.name}: {self.cannot}")
+
+    def logprobs(self, pairs: Sequence[tuple[Prompt, str]]) -> list[Tensor]:
+        """Log-probability in nats of each token of each answer after its prompt."""
+        rows = [(self.encode_prompt(p), [self.encode_answer(a)]) for p, a in pairs]
+        return [found[0] for found in self.continuations(rows)]
+
+    def stretch_logprobs(self, ids: Sequence[int]) -> Tensor:
+        """Log-probabilities in nats of tokens of plain text, given those before; (tokens,)."""
+        raise LuthierError(f"{self.name}: {self.cannot}")
+
+    def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> list[str]:
+        """One answer a prompt."""
+        raise LuthierError(f"{self.name}: {self.cannot}")
+
+    # -- wording -------------------------------------------------------------------------------------------------
+
+    def worded(self, template: Template, labels: Sequence[str], shots: Sequence[Record] = ()) -> Self:
+        """The same weights behind another wording, for these labels (none: it writes text)."""
+        return replace(self, template=template, labels=tuple(labels), shots=tuple(shots))
+
+    def save(self, folder: Path) -> None:
+        """Wording and worked examples in `luthier.json`; a patch writes its tensors beside it."""
+        wording = {
+            "template": asdict(self.template) if self.template else None,
+            "shots": [_shot(s) for s in self.shots],
+            "labels": list(self.labels),
+        }
+        write_json(folder / "luthier.json", wording)
+        if self.save_extra:
+            self.save_extra(folder)
+
+    def restore(self, wording: dict[str, Any]) -> Self:
+        """What `save` wrote in `luthier.json`, applied to this base."""
+        template = Template(**wording["template"]) if wording["template"] else None
+        return replace(
+            self, template=template, shots=tuple(map(_unshot, wording["shots"])), labels=tuple(wording["labels"])
+        )
+
+
+def _shot(record: Record) -> dict[str, Any]:
+    return asdict(record)
+
+
+def _unshot(record: dict[str, Any]) -> Record:
+    from luthier.protocols import Chat
+
+    if "label" in record:
+        return Labelled(**record)
+    return Chat(tuple(Message(**m) for m in record["messages"]))

@@ -1,0 +1,181 @@
+"""An encoder (BERT, RoBERTa, ModernBERT…): it reads a text and tells labels apart, it does not write.
+
+Texts are packed end to end like those of causal models, each token seeing its whole text, where the model's attention
+goes through transformers' interface; other encoders get padded rows. Which of the two gives what the model itself gives
+is tried on a few tokens when it is loaded, and positions are numbered as the model numbers them (RoBERTa starts at 2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any, Self, cast
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from luthier.data.pack import shortened
+from luthier.errors import LuthierError
+from luthier.models.attention import Bidirectional, register
+from luthier.models.base import BaseLM
+from luthier.models.blocks import outputs_of
+from luthier.models.padded import by_groups
+from luthier.protocols import Batch, Prompt
+
+PROBE = (7, 4)  # tokens of the two texts that are tried when a model is loaded
+
+
+@dataclass
+class EncoderLM(BaseLM):
+    """A model that reads text in both directions. Its label head reads the mean of the text's last states.
+
+    The mean, not the first token's state: a first token is only worth reading after a training that made it so, which
+    RoBERTa's never had, while the mean serves frozen and trained models alike. Special tokens count, virtual ones do
+    not. offset: the position of a text's first token. packed: texts lie end to end, without padding.
+    """
+
+    offset: int = 0
+    packed: bool = False
+
+    can = frozenset({"predict"})
+    cannot = "the model is an encoder: it has no next-token likelihood"
+    poolings = ("mean", "first")
+    peft_task = "FEATURE_EXTRACTION"
+
+    @classmethod
+    def wrap(cls, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str, key: str = "") -> Self:
+        """A loaded model made ready: frozen, in evaluation mode; refuses what depends on its neighbours in a batch."""
+        model.eval()
+        model.requires_grad_(False)
+        if isinstance(getattr(model, "pooler", None), nn.Module):
+            model.pooler = cast(Any, None)  # made for the sentence pairs of pre-training; nothing here reads it
+        lm = cls(model, tokenizer, name, key)
+        _ = lm.blocks
+        lm._choose_layout()
+        return lm
+
+    @property
+    def separable(self) -> bool:
+        """Packed states can enter at a block; padded ones would need their masks."""
+        return self.packed
+
+    @property
+    def width(self) -> int:
+        return int(self.model.config.hidden_size)
+
+    @property
+    def context(self) -> int:
+        table = _position_table(self.model)
+        size = table.num_embeddings if table else getattr(self.model.config, "max_position_embeddings", 0) or 512
+        return int(size) - self.offset
+
+    # -- forward passes ------------------------------------------------------------------------------------------
+
+    def hidden(self, ids: Tensor, positions: Tensor, segments: Sequence[int]) -> Tensor:
+        if self.packed:
+            out = self.decoder(
+                input_ids=ids[None], position_ids=positions[None] + self.offset, layout=Bidirectional(segments)
+            )
+            return cast(Tensor, out.last_hidden_state[0])
+        return by_groups(ids, segments, self._fill, self._padded)
+
+    def _padded(self, ids: Tensor, mask: Tensor) -> Tensor:
+        return cast(Tensor, self.decoder(input_ids=ids, attention_mask=mask.long()).last_hidden_state)
+
+    @property
+    def _fill(self) -> int:
+        return int(self.model.config.pad_token_id or 0)
+
+    def pick(self, hidden: Tensor, batch: Batch) -> Tensor:
+        """The mean over each segment, in the order of `batch.where`, which has one place a segment."""
+        n = len(self.virtual)
+        return torch.stack([part[n:].mean(0) for part in hidden.split(list(batch.segments))])
+
+    @torch.no_grad()
+    def depth_states(
+        self, ids: Tensor, positions: Tensor, segments: Sequence[int], depths: Collection[int]
+    ) -> dict[int, Tensor]:
+        if self.packed:
+            return super().depth_states(ids, positions, segments, depths)
+
+        def run(block: Tensor, mask: Tensor) -> Tensor:
+            with outputs_of(self.feature_blocks, depths) as found:
+                self._padded(block, mask)
+            return torch.stack([found[depth] for depth in depths], 2)
+
+        return dict(zip(depths, by_groups(ids, segments, self._fill, run).unbind(1), strict=True))
+
+    @torch.no_grad()
+    def _choose_layout(self) -> None:
+        """Packed where that gives what the model gives by itself, else padded where that does."""
+        size = cast(nn.Embedding, self.model.get_input_embeddings()).num_embeddings
+        usable = [i for i in range(size) if i != self.model.config.pad_token_id]
+        ids = torch.tensor(usable[-sum(PROBE) :], device=self.device)
+        with _Positions(self.model) as seen:
+            want = torch.cat([self.decoder(input_ids=p[None]).last_hidden_state[0] for p in ids.split(PROBE)])
+        positions = torch.cat([torch.arange(n, device=self.device) for n in PROBE])
+        own = self.model.config._attn_implementation
+        if getattr(type(self.model), "_supports_attention_backend", False):
+            self.offset, self.packed = seen.first, True
+            self.model.set_attn_implementation(register())
+            if self._agrees(want, ids, positions):
+                return
+            self.model.set_attn_implementation(own)
+        self.packed = False
+        if not self._agrees(want, ids, positions):
+            raise LuthierError(
+                f"{self.name}: what a {type(self.model).__name__} gives for a text depends on the texts beside it, so "
+                "it cannot be run in batches: name another model"
+            )
+
+    def _agrees(self, want: Tensor, ids: Tensor, positions: Tensor) -> bool:
+        try:
+            got = self.hidden(ids, positions, PROBE)
+        except (TypeError, KeyError):  # the layout is not handed down to the attention
+            return False
+        tolerance = 1e-3 if want.dtype == torch.float32 else 5e-2
+        return bool((got - want).abs().max() <= tolerance * want.abs().max())
+
+    # -- texts and tokens ----------------------------------------------------------------------------------------
+
+    def encode_text(self, text: str, limit: int) -> list[int]:
+        ids = list(self.tokenizer(text)["input_ids"]) or [self._fill]
+        return shortened(ids, min(limit, self.context))
+
+    def encode_prompt(self, prompt: Prompt, labels: Sequence[str] = ()) -> list[int]:
+        """Token ids of the text as it is (an encoder needs no wording), virtual tokens first."""
+        text = prompt if isinstance(prompt, str) else "\n".join(m.content for m in prompt)
+        return [*self.virtual, *self.encode_text(text, self.context - len(self.virtual))]
+
+    def predict(self, texts: Sequence[str], labels: Sequence[str]) -> Tensor:
+        """(N, K) log-probabilities by the label head."""
+        if self.label_head is None:
+            raise LuthierError(f"{self.name}: {self.cannot}, only a label head that was trained can predict")
+        return super().predict(texts, labels)
+
+
+def _position_table(model: nn.Module) -> nn.Embedding | None:
+    """The table of learned absolute positions, where a model has one."""
+    found = (m for n, m in model.named_modules() if n.rsplit(".", 1)[-1] == "position_embeddings")
+    return next((m for m in found if isinstance(m, nn.Embedding)), None)
+
+
+class _Positions:
+    """Watches which position the model gives to a first token; 0 where it looks none up."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self.table, self.first = _position_table(model), 0
+        self._handle: Any = None
+
+    def __enter__(self) -> _Positions:
+        if self.table is not None:
+            self._handle = self.table.register_forward_pre_hook(self._see)
+        return self
+
+    def _see(self, _module: object, args: tuple[Tensor, ...]) -> None:
+        self.first = int(args[0].min())
+
+    def __exit__(self, *_: object) -> None:
+        if self._handle is not None:
+            self._handle.remove()

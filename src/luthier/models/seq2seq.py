@@ -1,0 +1,198 @@
+"""An encoder-decoder (T5, BART…): it reads a text with its encoder and writes another with its decoder.
+
+Rows are padded in groups of like length, since relative positions (T5) and learned ones (BART) are counted from the
+beginning of a row; packed tensors go in and come out, so that a batch looks as it does for other models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Self, cast
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from luthier.data.pack import Example, shortened
+from luthier.data.prompts import CLASSIFY, GENERATE, compose
+from luthier.errors import LuthierError
+from luthier.models.base import BaseLM, Row
+from luthier.models.blocks import outputs_of
+from luthier.models.padded import Padded, by_groups, like_lengths
+from luthier.protocols import Batch, Message, Prompt, Sampling
+
+
+@dataclass
+class Seq2SeqLM(BaseLM):
+    """A model that reads one text and writes another.
+
+    The prompt, always worded as plain text, is the encoder's; answers are the decoder's and end with the end token,
+    which counts in likelihoods as it does in training. A label head reads the decoder's first state, the one that would
+    predict the answer's first token, so that encoder and decoder both serve it. scale: of the decoder's states before
+    the vocabulary head (T5's with a tied one). start: the decoder's first token.
+    """
+
+    scale: float = 1.0
+    start: int = 0
+
+    peft_task = "SEQ_2_SEQ_LM"
+
+    @classmethod
+    def wrap(cls, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str, key: str = "") -> Self:
+        """A loaded model made ready: frozen, in evaluation mode; refuses what it cannot run."""
+        model.eval()
+        model.requires_grad_(False)
+        config: Any = model.config
+        start = config.decoder_start_token_id
+        if start is None:
+            start = model.generation_config.decoder_start_token_id  # type: ignore[union-attr]
+        if start is None or tokenizer.eos_token_id is None:
+            raise LuthierError(f"{name}: it does not say with which token an answer starts or ends")
+        lm = cls(model, tokenizer, name, key, start=int(start))
+        if getattr(config, "scale_decoder_outputs", False):
+            lm.scale = lm.width**-0.5
+        _ = lm.blocks, lm.feature_blocks
+        lm._check_head()
+        return lm
+
+    @torch.no_grad()
+    def _check_head(self) -> None:
+        """Refuse a model whose logits are more than its vocabulary head on its decoder's states."""
+        ids = torch.tensor([self.tokenizer.eos_token_id, self.start], device=self.device)
+        want = self.model(input_ids=ids[None], decoder_input_ids=ids[None, 1:]).logits[0]
+        got = self._decode([self.encode(ids, [2])], [ids[1:]])[0] @ self.head.T
+        tolerance = 1e-3 if want.dtype == torch.float32 else 5e-2
+        if got.shape != want.shape or bool((got - want).abs().max() > tolerance * want.abs().max()):
+            kind = type(self.model).__name__
+            raise LuthierError(f"{self.name}: a {kind} changes its logits after the vocabulary head: not supported yet")
+
+    # -- parts ---------------------------------------------------------------------------------------------------
+
+    @property
+    def reader(self) -> Any:
+        return self.model.get_encoder()
+
+    @property
+    def decoder(self) -> Any:
+        return self.model.get_decoder()
+
+    @property
+    def stacks(self) -> tuple[nn.ModuleList, ...]:
+        return (self.feature_blocks, self.blocks)
+
+    @property
+    def feature_blocks(self) -> nn.ModuleList:
+        return self._blocks_of(self.reader)
+
+    # -- forward passes ------------------------------------------------------------------------------------------
+
+    @property
+    def _fill(self) -> int:
+        return int(self.model.config.pad_token_id or 0)
+
+    def encode(self, ids: Tensor, segments: Sequence[int]) -> Tensor:
+        """The encoder's last states (T, d) of texts end to end; ids: (T,)."""
+        return by_groups(ids, segments, self._fill, self._encode)
+
+    def _encode(self, ids: Tensor, mask: Tensor) -> Tensor:
+        return cast(Tensor, self.reader(input_ids=ids, attention_mask=mask.long()).last_hidden_state)
+
+    def hidden(self, ids: Tensor, positions: Tensor, segments: Sequence[int]) -> Tensor:
+        """The encoder's last states (T, d)."""
+        return self.encode(ids, segments)
+
+    def _decode(self, read: Sequence[Tensor], ids: Sequence[Tensor]) -> list[Tensor]:
+        """The decoder's states (m, d) of each row: what it was given (m,), behind the encoder's states (n, d)."""
+        found: dict[int, Tensor] = {}
+        for rows in like_lengths([len(states) for states in read]):
+            texts = Padded([len(read[row]) for row in rows], self.device)
+            answers = Padded([len(ids[row]) for row in rows], self.device)
+            # no mask of its own: padding stands on the right, where no token looks
+            out = self.decoder(
+                input_ids=answers.spread(torch.cat([ids[row] for row in rows]), self._fill),
+                encoder_hidden_states=texts.spread(torch.cat([read[row] for row in rows])),
+                encoder_attention_mask=texts.mask.long(),
+                use_cache=False,
+            )
+            states = answers.gather(out.last_hidden_state) * self.scale
+            found |= zip(rows, states.split([len(ids[row]) for row in rows]), strict=True)
+        return [found[row] for row in range(len(read))]
+
+    def read(self, batch: Batch) -> Tensor:
+        """Decoder states (N, d): at `batch.where`; without decoder ids, its first one of each segment."""
+        return self.above(batch, self.encode(batch.ids, batch.segments), 0)
+
+    def below(self, batch: Batch, cut: int) -> Tensor:
+        """The encoder's states: the decoder's lower blocks are short work beside it."""
+        return self.encode(batch.ids, batch.segments)
+
+    def above(self, batch: Batch, states: Tensor, cut: int) -> Tensor:
+        read = states.split(list(batch.segments))
+        if batch.decoder_ids is None:
+            start = torch.tensor([self.start], device=self.device)
+            return torch.cat(self._decode(read, [start] * len(read)))
+        return torch.cat(self._decode(read, batch.decoder_ids.split(list(batch.decoder_segments))))[batch.where]
+
+    @torch.no_grad()
+    def depth_states(
+        self, ids: Tensor, positions: Tensor, segments: Sequence[int], depths: Collection[int]
+    ) -> dict[int, Tensor]:
+        def run(block: Tensor, mask: Tensor) -> Tensor:
+            with outputs_of(self.feature_blocks, depths) as found:
+                self._encode(block, mask)
+            return torch.stack([found[depth] for depth in depths], 2)
+
+        return dict(zip(depths, by_groups(ids, segments, self._fill, run).unbind(1), strict=True))
+
+    # -- texts and tokens ----------------------------------------------------------------------------------------
+
+    def encode_text(self, text: str, limit: int) -> list[int]:
+        ids = list(self.tokenizer(text)["input_ids"]) or [self._end]
+        return shortened(ids, min(limit, self.context))
+
+    def encode_prompt(self, prompt: Prompt, labels: Sequence[str] = ()) -> list[int]:
+        template = self.template or (CLASSIFY if labels else GENERATE)[0]
+        composed = compose(replace(template, chat=False), prompt, labels, self.shots)
+        assert isinstance(composed, str)
+        return [*self.virtual, *self.encode_text(composed, self.context - len(self.virtual))]
+
+    def encode_answer(self, answer: str, labels: Sequence[str] = ()) -> list[int]:
+        """Token ids of an answer, the end token included."""
+        ids = list(self.tokenizer(text_target=answer)["input_ids"])
+        return ids if ids and ids[-1] == self._end else [*ids, self._end]
+
+    @property
+    def _end(self) -> int:
+        return int(self.tokenizer.eos_token_id)  # type: ignore[arg-type]
+
+    def example(self, row: int, prompt: Sequence[int], answer: Sequence[int], max_length: int) -> Example:
+        limit = min(max_length, self.context)
+        read, wanted = shortened(prompt, limit), tuple(answer[:limit])
+        return Example(row, tuple(read), tuple(range(len(wanted))), wanted, decoder=(self.start, *wanted[:-1]))
+
+    def chat_examples(self, row: int, messages: Sequence[Message], max_length: int) -> list[Example]:
+        """One example an assistant turn: all before it is the encoder's."""
+        return [
+            self.example(row, self.encode_prompt(messages[:i]), self.encode_answer(m.content), max_length)
+            for i, m in enumerate(messages)
+            if m.role == "assistant" and i
+        ]
+
+    # -- what is asked of it -------------------------------------------------------------------------------------
+
+    def continuations(self, rows: Sequence[Row]) -> list[list[Tensor]]:
+        from luthier.models.seq2seq_answers import continuations
+
+        return continuations(self, rows)
+
+    def stretch_logprobs(self, ids: Sequence[int]) -> Tensor:
+        """Of the second half, the decoder's, after the first, the encoder's."""
+        half = (len(ids) + 1) // 2
+        return self.continuations([([*self.virtual, *ids[:half]], [list(ids[half:])])])[0][0]
+
+    def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> list[str]:
+        from luthier.models.seq2seq_answers import generate
+
+        answers = generate(self, [self.encode_prompt(p) for p in prompts], sampling)
+        return [str(self.tokenizer.decode(a, skip_special_tokens=True)).strip() for a in answers]
