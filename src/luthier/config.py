@@ -22,13 +22,17 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class DataConfig:
-    """Where rows come from. path: a file, or "tickets" (embedded). map: column -> field. labels: raw value -> name."""
+    """Where rows come from. path: a file, or "tickets" (embedded). map: column -> field. labels: raw value -> name.
+
+    metric: the score that decides (see `luthier.evals.metrics`); "" is the task's own.
+    """
 
     path: str = "tickets"
     test: str | None = None
     map: dict[str, str] = field(default_factory=dict)
     labels: dict[str, str] = field(default_factory=dict)
     instruction: str | None = None
+    metric: str = ""
     skip_bad: bool = False
     limit: int | None = None
     limit_test: int | None = None

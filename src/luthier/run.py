@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,12 +25,19 @@ from luthier.files import read_json, sync_folder, write_json, write_tensors
 from luthier.loop import Loop, Report, Trained, Training
 from luthier.models.causal import CausalLM, Progress
 from luthier.models.embedded import cache_dir
-from luthier.models.labelling import LabelHead
+from luthier.models.labelling import HEADS
 from luthier.models.quiet import quiet
 from luthier.objectives.sft import renumbered
-from luthier.protocols import LM, Direct, Objective, ParamGroup, Patch, Run, Split
+from luthier.protocols import LM, Direct, Objective, ParamGroup, Patch, Run, Split, Task
 
 Say = Callable[[Report], None]
+GIVES: dict[Task, str] = {
+    "classification": "labels",
+    "multilabel": "several labels a text",
+    "regression": "numbers",
+    "generation": "text",
+    "text": "likelihoods of text",
+}
 
 
 class Refused(LuthierError):  # noqa: N818
@@ -75,7 +82,7 @@ def adapted(
     method = config.options(recipe)
     if isinstance(method, Direct):
         if data.task not in method.tasks:
-            raise Refused(f"{recipe.method} gives labels, and this task wants text")
+            raise Refused(unfit(recipe.method, method.tasks, data.task))
         torch.manual_seed(recipe.seed)
         yield Outcome(method.adapt(lm, data, Run(recipe.seed, cache or cache_dir())))
         return
@@ -85,10 +92,18 @@ def adapted(
 
 def objective_of(recipe: Recipe, patch: Patch, data: Split) -> Objective:
     """The recipe's objective, or the patch's own choice for the task."""
+    if data.task not in patch.objectives:
+        raise Refused(unfit(recipe.method, tuple(patch.objectives), data.task))
     found: Objective = config.objective(recipe, patch.objectives[data.task])
-    if found.output == "labels" and not data.labels:
-        raise Refused("objective classify needs labels, and this task has none")
+    if data.task not in found.tasks:
+        name = recipe.objective.get("name", patch.objectives[data.task])
+        raise Refused(unfit(f"objective {name}", found.tasks, data.task))
     return found
+
+
+def unfit(name: str, tasks: Sequence[str], task: Task) -> str:
+    """Why a method or an objective for some tasks does not suit another, in a sentence."""
+    return f"{name} gives {' or '.join(GIVES[t] for t in tasks)}, and this task wants {GIVES[task]}"
 
 
 @contextmanager
@@ -102,20 +117,20 @@ def attached(
     torch.manual_seed(seed)
     work = replace(lm, template=templates(labels)[0], labels=labels)
     groups: list[ParamGroup] = []
-    if objective.output == "labels":
-        groups.append(_add_label_head(work, len(labels)))
+    if objective.output != "vocab":
+        groups.append(_add_head(work, objective.output, len(labels)))
     try:
         groups += patch.attach(work)
         yield work, groups, objective
     finally:
         patch.detach(work)
-        if objective.output == "labels":
+        if objective.output != "vocab":
             del lm.model.label_head
         lm.model.requires_grad_(False)
 
 
-def _add_label_head(lm: CausalLM, count: int) -> ParamGroup:
-    lm.model.label_head = LabelHead(lm.head.shape[1], count).to(lm.device)
+def _add_head(lm: CausalLM, kind: str, count: int) -> ParamGroup:
+    lm.model.label_head = HEADS[kind](lm.head.shape[1], count).to(lm.device)
     return ParamGroup(["label_head.weight", "label_head.bias"])
 
 
@@ -132,7 +147,7 @@ def _train(
     trained = loop.run()
     names = [n for group in groups for n in group.names]
     lm.save_extra = lambda target: _save_patch(lm, patch, target)
-    mergeable = type(patch).merge is not Patch.merge and lm.label_head is None
+    mergeable = patch.mergeable(lm) and lm.label_head is None
     count = sum(p.numel() for n, p in lm.model.named_parameters() if n in set(names))
     return Outcome(lm, count, trained, mergeable, values["learning_rate"], loop, patch.save_as)
 
@@ -188,12 +203,13 @@ def load_run(folder: Path, lm: CausalLM | None = None, progress: Progress | None
 def _load_patch(lm: CausalLM, patch: Patch, recipe: Recipe, target: Path) -> CausalLM:
     from safetensors.torch import load_file
 
-    work = lm.restore(read_json(target / "luthier.json"))
+    wording = read_json(target / "luthier.json")
+    work = lm.restore(wording)
     tensors: dict[str, Any] = {}
     for file in sorted(target.glob("*.safetensors")):
         tensors |= load_file(file)
     if "label_head.weight" in tensors:
-        _add_label_head(work, len(work.labels))
+        _add_head(work, wording.get("head") or "labels", len(work.labels))
         own = {n.removeprefix("label_head."): t for n, t in tensors.items() if n.startswith("label_head.")}
         assert work.label_head is not None
         work.label_head.load_state_dict(own)

@@ -18,6 +18,7 @@ import torch
 
 from luthier.compare.plan import Plan, Request, data_key, make_plan, read_plan, request_from, save_plan, spoken_total
 from luthier.errors import LuthierError
+from luthier.evals.metric import for_task
 from luthier.files import read_json, write_json
 from luthier.protocols import Split
 from luthier.run import Refused
@@ -59,6 +60,8 @@ def work(folder: Path) -> None:
 
 def _counts(split: Split) -> dict[str, Any]:
     return {
+        "task": split.task,
+        "metric": for_task(split.task, split.metric).name,
         "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "train": len(split.train),
         "validation": len(split.validation),

@@ -165,6 +165,7 @@ class CausalLM:
             "template": asdict(self.template) if self.template else None,
             "shots": [_shot(s) for s in self.shots],
             "labels": list(self.labels),
+            "head": self.label_head.kind if self.label_head else None,
         }
         write_json(folder / "luthier.json", wording)
         if self.save_extra:

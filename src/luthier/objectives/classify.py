@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from luthier.data.pack import Example
 from luthier.errors import LuthierError
-from luthier.protocols import Batch, Labelled, Objective, Outputs, Record, Split
+from luthier.protocols import Batch, Labelled, Objective, Outputs, Record, Split, Task
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,25 +30,21 @@ class Classify(Objective):
     max_length: int = 1024
 
     record: ClassVar[type] = Labelled
-    output: ClassVar[Literal["vocab", "labels"]] = "labels"
+    output: ClassVar[Literal["vocab", "labels", "tags", "scalar"]] = "labels"
+    tasks: ClassVar[tuple[Task, ...]] = ("classification",)
 
     def encode(self, lm: CausalLM, data: Split, records: Sequence[Record]) -> list[Example]:
         out: list[Example] = []
         for row, record in enumerate(records):
             if not isinstance(record, Labelled):
                 raise LuthierError("objective classify: learns from rows with a text and a label, not conversations")
-            ids = lm.encode_prompt(record.text, data.labels)
-            ids = ids if len(ids) <= self.max_length else [*ids[: self.max_length - 1], ids[-1]]
+            ids = shortened(lm.encode_prompt(record.text, data.labels), self.max_length)
             out.append(Example(row, tuple(ids), (len(ids) - 1,), (lm.labels.index(record.label),)))
         return out
 
     def setup(self, lm: CausalLM, examples: Sequence[Any]) -> None:
-        """Set the head's scaling from the first examples: hidden dimensions differ in size by orders of magnitude."""
-        from luthier.models.trunk import Trunk
-
-        assert lm.label_head is not None
-        some = list(examples[:SCALING_ROWS])
-        lm.label_head.scale_to(Trunk(lm, len(lm.blocks), some).states([e.row for e in some]))
+        """Set the head's scaling from the first examples."""
+        scale_head(lm, examples)
 
     def weights(self, examples: Sequence[Any]) -> dict[str, float]:
         return {"cross_entropy": float(max(len(examples), 1))}
@@ -58,6 +54,20 @@ class Classify(Objective):
 
         assert out.lm.label_head is not None
         return {"cross_entropy": F.cross_entropy(out.lm.label_head(out.hidden), batch.targets, reduction="sum")}
+
+
+def shortened(ids: list[int], limit: int) -> list[int]:
+    """At most `limit` tokens: those in front of the last one go, since the head reads the last."""
+    return ids if len(ids) <= limit else [*ids[: limit - 1], ids[-1]]
+
+
+def scale_head(lm: CausalLM, examples: Sequence[Example]) -> None:
+    """Standardise the head's input by the first examples: hidden dimensions differ in size by orders of magnitude."""
+    from luthier.models.trunk import Trunk
+
+    assert lm.label_head is not None
+    some = list(examples[:SCALING_ROWS])
+    lm.label_head.scale_to(Trunk(lm, len(lm.blocks), some).states([e.row for e in some]))
 
 
 METHOD = Classify
