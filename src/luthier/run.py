@@ -93,7 +93,7 @@ def adapted(
 def objective_of(recipe: Recipe, patch: Patch, data: Split) -> Objective:
     """The recipe's objective, or the patch's own choice for the task."""
     if data.task not in patch.objectives:
-        raise Refused(unfit(recipe.method, tuple(patch.objectives), data.task))
+        raise Refused(unfit(recipe.method, [t for t in GIVES if t in patch.objectives], data.task))
     found: Objective = config.objective(recipe, patch.objectives[data.task])
     if data.task not in found.tasks:
         name = recipe.objective.get("name", patch.objectives[data.task])
@@ -101,7 +101,7 @@ def objective_of(recipe: Recipe, patch: Patch, data: Split) -> Objective:
     return found
 
 
-def unfit(name: str, tasks: Sequence[str], task: Task) -> str:
+def unfit(name: str, tasks: Sequence[Task], task: Task) -> str:
     """Why a method or an objective for some tasks does not suit another, in a sentence."""
     return f"{name} gives {' or '.join(GIVES[t] for t in tasks)}, and this task wants {GIVES[task]}"
 
