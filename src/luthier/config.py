@@ -41,7 +41,11 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """See `luthier.loop.Training`; learning_rate None means the middle of the method's own range."""
+    """See `luthier.loop.Training`; learning_rate None means the middle of the method's own range.
+
+    early_stop: end after that many looks at the validation rows without a better loss, and keep the best weights.
+    evaluate_every: between two looks, a share of the budget (below 1) or steps; a tenth when only early_stop is given.
+    """
 
     tokens: int = 100_000
     epochs: float | None = None
@@ -51,6 +55,8 @@ class TrainingConfig:
     clip: float = 1.0
     micro_tokens: int = 4096
     checkpoint_seconds: float = 60.0
+    early_stop: int | None = None
+    evaluate_every: float | None = None
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ import torch
 from luthier import config
 from luthier.config import Recipe
 from luthier.data.prompts import templates
+from luthier.early import ROWS, EarlyStop, Watch
 from luthier.errors import LuthierError
 from luthier.files import read_json, sync_folder, write_json, write_tensors
 from luthier.loop import Loop, Report, Trained, Training
@@ -143,13 +144,23 @@ def _train(
     values = dict(vars(recipe.training))
     if values["learning_rate"] is None:
         values["learning_rate"] = patch.learning_rates[len(patch.learning_rates) // 2]
-    loop = Loop(lm, patch, objective, groups, examples, Training(**values), recipe.seed, folder, say)
+    watch = _watch(lm, objective, recipe, data)
+    loop = Loop(lm, patch, objective, groups, examples, Training(**values), recipe.seed, folder, say, watch)
     trained = loop.run()
     names = [n for group in groups for n in group.names]
     lm.save_extra = lambda target: _save_patch(lm, patch, target)
     mergeable = patch.mergeable(lm) and lm.label_head is None
     count = sum(p.numel() for n, p in lm.model.named_parameters() if n in set(names))
     return Outcome(lm, count, trained, mergeable, values["learning_rate"], loop, patch.save_as)
+
+
+def _watch(lm: CausalLM, objective: Objective, recipe: Recipe, data: Split) -> Watch:
+    """What looks at the validation rows during training, when the recipe asks for it."""
+    training = recipe.training
+    if training.early_stop is None and training.evaluate_every is None:
+        return Watch()
+    examples = renumbered(objective.encode(lm, data, data.validation[:ROWS]))
+    return EarlyStop(examples, training.evaluate_every, training.early_stop)
 
 
 def _save_patch(lm: CausalLM, patch: Patch, folder: Path) -> None:

@@ -34,9 +34,14 @@ class LabelHead(nn.Module):
     def forward(self, hidden: Tensor) -> Tensor:
         return F.linear((hidden.float() - self.mean) / self.scale, self.weight, self.bias)
 
-    def read(self, logits: Tensor, columns: list[int]) -> Tensor:
+    @staticmethod
+    def reading(logits: Tensor, columns: list[int]) -> Tensor:
         """Log-probabilities (N, k) of the chosen columns, normalised over them."""
         return logits[:, columns].log_softmax(-1)
+
+    def read(self, logits: Tensor, columns: list[int]) -> Tensor:
+        """What `predict` gives for these logits (N, K)."""
+        return self.reading(logits, columns)
 
 
 class TagHead(LabelHead):
@@ -44,7 +49,8 @@ class TagHead(LabelHead):
 
     kind: ClassVar[str] = "tags"
 
-    def read(self, logits: Tensor, columns: list[int]) -> Tensor:
+    @staticmethod
+    def reading(logits: Tensor, columns: list[int]) -> Tensor:
         """Log-probability (N, k) of each chosen column by itself."""
         return F.logsigmoid(logits[:, columns])
 
