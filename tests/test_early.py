@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from pathlib import Path
 from typing import Any
@@ -58,10 +59,8 @@ def trained(
                 raise KeyboardInterrupt
 
         loop.say = after
-        try:
+        with contextlib.suppress(KeyboardInterrupt):
             loop.run()
-        except KeyboardInterrupt:
-            pass
         kept["end"] = tiny.bits(loop.lm.model)
     return loop, kept
 

@@ -89,6 +89,13 @@ class CausalLM:
         return getattr(self.model, "label_head", None)
 
     @property
+    def output(self) -> str:
+        """What `predict` gives: labels, tags (each label by itself) or scalar (a number); text, when it only writes."""
+        if self.label_head is not None:
+            return self.label_head.kind
+        return "labels" if self.labels else "text"
+
+    @property
     def device(self) -> torch.device:
         """Where the embedding lives."""
         return next(self.model.parameters()).device

@@ -15,7 +15,7 @@ from luthier.direct.classifiers import Classifier
 from luthier.models.classical import Array, Linear, Target
 from luthier.models.linear_fit import fit_linear
 
-FACTORS = tuple(2.0**k for k in range(-3, 7))
+FACTORS = tuple(2.0 ** (k / 2) for k in range(-6, 13))
 FOLDS = 3
 
 

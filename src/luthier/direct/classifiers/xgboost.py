@@ -13,7 +13,7 @@ from luthier.files import replacing
 from luthier.models.classical import NEVER, Array, Target
 
 ROUNDS = 100
-SETTINGS = {"max_depth": 4, "eta": 0.1, "colsample_bytree": 0.3, "tree_method": "hist", "seed": 0, "verbosity": 0}
+SETTINGS = {"max_depth": 4, "eta": 0.1, "colsample_bytree": 0.5, "tree_method": "hist", "seed": 0, "verbosity": 0}
 LOSS = {"classification": "multi:softprob", "multilabel": "binary:logistic", "regression": "reg:squarederror"}
 
 
@@ -47,7 +47,7 @@ class Boosted:
 
 
 class XGBoost(Classifier):
-    """100 rounds of trees of depth 4, step 0.1, three tenths of the features a tree."""
+    """100 rounds of trees of depth 4, step 0.1, half of the features a tree."""
 
     extras = ("xgboost",)
     tuned = False
