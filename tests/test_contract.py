@@ -26,7 +26,7 @@ from luthier.loop import Loop, Training
 from luthier.models import score
 from luthier.models.causal import CausalLM
 from luthier.objectives.sft import renumbered
-from luthier.protocols import LM, Chat, Direct, Labelled, Objective, Patch, Rated, Sampling, Split, Tagged
+from luthier.protocols import LM, Chat, Direct, Labelled, Objective, Patch, Rated, Sampling, Split, Tagged, Text
 
 ENTRIES = catalog.entries("direct", "patches", "objectives")
 SPLITS = {"labelled": tiny.LABELLED, "chats": tiny.CHATS, "tagged": tiny.TAGGED, "rated": tiny.RATED}
@@ -465,13 +465,16 @@ def test_no_method_sees_the_test_rows(lm: CausalLM, name: str, rows: str, monkey
         return tokenise(self, text, *args, **kwargs)
 
     monkeypatch.setattr(type(lm.tokenizer), "__call__", watch)
+    if ENTRIES[name].kind == "patches" and catalog.load(ENTRIES[name]).objectives[SPLITS[rows].task] not in OBJECTIVES:
+        pytest.skip(f"{name} trains by an objective that is not installed")
     held: list[Split] = []
     hooks = [(catalog.load(ENTRIES[o]), "encode") for o in OBJECTIVES]
     if ENTRIES[name].kind == "direct":
         hooks.append((catalog.load(ENTRIES[name]), "adapt"))
     for cls, hook in hooks:
         monkeypatch.setattr(cls, hook, lambda *a, f=getattr(cls, hook): (held.append(a[2]), f(*a))[1])
-    with run.adapted(lm, tiny.recipe(Path(lm.name), name), SPLITS[rows]):
+    data = dataclasses.replace(SPLITS[rows], documents=(Text("what the questions are about", "page.md"),))
+    with run.adapted(lm, tiny.recipe(Path(lm.name), name), data):
         pass
     assert held and all(split.test == () for split in held)
     assert seen and not any("TEST ROW" in text for text in seen)

@@ -21,8 +21,8 @@ def compare(
 ) -> dict[str, Any]:  # fmt: skip
     """Try the methods on the data under an equal budget; gives the content of leaderboard.json.
 
-    options: of the data (`map`, `labels`, `instruction`, `metric`, `skip_bad`, `limit`,
-    `limit_test`). Raises LuthierError.
+    options: of the data (`map`, `labels`, `instruction`, `metric`, `docs`, `skip_bad`,
+    `limit`, `limit_test`). Raises LuthierError.
     """
     from luthier.compare.board import publish
     from luthier.compare.plan import Request, check_methods, parse_budget

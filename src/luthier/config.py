@@ -24,7 +24,8 @@ T = TypeVar("T")
 class DataConfig:
     """Where rows come from. path: a file, or "tickets" (embedded). map: column -> field. labels: raw value -> name.
 
-    metric: the score that decides (see `luthier.evals.metrics`); "" is the task's own.
+    metric: the score that decides (see `luthier.evals.metrics`); "" is the task's own. docs: a folder
+    of .txt and .md documents that the questions are about.
     """
 
     path: str = "tickets"
@@ -33,6 +34,7 @@ class DataConfig:
     labels: dict[str, str] = field(default_factory=dict)
     instruction: str | None = None
     metric: str = ""
+    docs: str | None = None
     skip_bad: bool = False
     limit: int | None = None
     limit_test: int | None = None

@@ -29,7 +29,7 @@ from luthier.models.embedded import cache_dir
 from luthier.models.labelling import HEADS
 from luthier.models.quiet import quiet
 from luthier.objectives.sft import renumbered
-from luthier.protocols import LM, Direct, Objective, ParamGroup, Patch, Run, Split, Task
+from luthier.protocols import LM, Direct, Objective, ParamGroup, Patch, Run, Split, Task, Text
 
 Say = Callable[[Report], None]
 GIVES: dict[Task, str] = {
@@ -99,6 +99,8 @@ def objective_of(recipe: Recipe, patch: Patch, data: Split) -> Objective:
     if data.task not in found.tasks:
         name = recipe.objective.get("name", patch.objectives[data.task])
         raise Refused(unfit(f"objective {name}", found.tasks, data.task))
+    if found.record is Text and data.task != "text" and not data.documents:
+        raise Refused(f"{recipe.method} learns from documents, and there are none: give a folder with --docs")
     return found
 
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 
 from luthier.data.read import Table
 from luthier.errors import LuthierError
-from luthier.protocols import Labelled, Record, Split, Tagged
+from luthier.protocols import Labelled, Record, Split
 
 MIN_ROWS = 10
 WITH_TEST: Mapping[str, float] = {"train": 0.8, "validation": 0.2}
@@ -61,7 +61,7 @@ def make_split(
         if not parts[name]:
             sizes = ", ".join(f"{part} {len(rows)}" for part, rows in parts.items())
             raise LuthierError(f"{table.path}: the {name} part is empty ({sizes}): more distinct rows are needed")
-    labels = _labels(table, parts, notes) if table.task == "classification" else _tags(table, parts)
+    labels = _labels(table, parts, notes) if table.task == "classification" else ()
     whole = {name: tuple(rows) for name, rows in parts.items()}
     return Split(table.task, whole["train"], whole["validation"], whole["test"], labels), notes
 
@@ -146,14 +146,6 @@ def _divide(records: list[Record], shares: Mapping[str, float], seed: int, notes
         total[chosen] += len(group)
         own[chosen] += len(group)
     return {name: _shuffled(rows, seed) for name, rows in parts.items()}
-
-
-def _tags(table: Table, parts: Mapping[str, Sequence[Record]]) -> tuple[str, ...]:
-    """Every label that a training row has, where rows have several."""
-    found = {tag for record in parts["train"] if isinstance(record, Tagged) for tag in record.tags}
-    if table.task == "multilabel" and not found:
-        raise LuthierError(f"{table.path}: no training row has a label")
-    return tuple(sorted(found))
 
 
 def _labels(table: Table, parts: Mapping[str, Sequence[Record]], notes: list[str]) -> tuple[str, ...]:

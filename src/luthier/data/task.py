@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from luthier.config import DataConfig
+from luthier.data.documents import read_documents
 from luthier.data.embedded import tickets
 from luthier.data.read import Table, read, report_bad
 from luthier.data.split import make_split
@@ -23,7 +24,8 @@ def load_split(config: DataConfig, rejected: Path | None = None) -> tuple[Split,
     split, notes = make_split(table, held_out, seed=config.split_seed, limit=config.limit, limit_test=config.limit_test)
     if config.metric:
         for_task(split.task, config.metric)  # a score that does not fit is said before anything long begins
-    return replace(split, metric=config.metric), notes
+    documents = read_documents(Path(config.docs)) if config.docs else split.documents
+    return replace(split, metric=config.metric or split.metric, documents=documents), notes
 
 
 def _table(config: DataConfig, path: str | None, rejected: Path | None) -> Table | None:
