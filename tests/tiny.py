@@ -28,7 +28,7 @@ from transformers import (
 from luthier import run
 from luthier.config import Recipe, TrainingConfig
 from luthier.models.base import BaseLM
-from luthier.protocols import Chat, Labelled, Message, Split
+from luthier.protocols import Chat, Labelled, Message, Rated, Split, Tagged
 
 CHATML = (
     "{% for m in messages %}{{ '<|im_start|>' + m.role + '\n' + m.content + '<|im_end|>' + '\n' }}{% endfor %}"
@@ -161,6 +161,26 @@ LABELLED = Split(
     test=labelled(("TEST ROW one", "delivery"), ("TEST ROW two", "refund")),
     labels=("account access", "delivery", "refund"),
 )  # fmt: skip
+TAGGED = Split(
+    "multilabel",
+    train=tuple(
+        Tagged(r.text, tags)
+        for r, tags in zip(
+            LABELLED.train,
+            (("parcel",), ("parcel", "angry"), ("parcel",), ("money",), ("money",), ("money",), (), ()),
+            strict=True,
+        )
+    ),
+    validation=(Tagged("the parcel is late", ("parcel",)), Tagged("pay me back", ("money", "angry")), Tagged("ok", ())),
+    test=(Tagged("TEST ROW one", ("parcel",)), Tagged("TEST ROW two", ())),
+    labels=("angry", "money", "parcel"),
+)
+RATED = Split(
+    "regression",
+    train=tuple(Rated(r.text, 10.0 + 2.5 * len(r.text)) for r in LABELLED.train),
+    validation=(Rated("the parcel is late", 55.0), Rated("pay me back", 37.5), Rated("log in fails", 41.0)),
+    test=(Rated("TEST ROW one", 40.0), Rated("TEST ROW two", 39.5)),
+)
 CHATS = Split(
     "generation",
     train=(

@@ -21,7 +21,8 @@ def compare(
 ) -> dict[str, Any]:  # fmt: skip
     """Try the methods on the data under an equal budget; gives the content of leaderboard.json.
 
-    options: of the data (`map`, `labels`, `instruction`, `skip_bad`, `limit`, `limit_test`). Raises LuthierError.
+    options: of the data (`map`, `labels`, `instruction`, `metric`, `docs`, `skip_bad`,
+    `limit`, `limit_test`). Raises LuthierError.
     """
     from luthier.compare.board import publish
     from luthier.compare.plan import Request, check_methods, parse_budget
@@ -81,16 +82,32 @@ class Model:
     def __init__(self, lm: LM, labels: Sequence[str]) -> None:
         self.lm, self.labels = lm, tuple(labels)
 
+    @property
+    def output(self) -> str:
+        """What it gives: labels, tags (several labels a text), scalar (a number) or text."""
+        return str(getattr(self.lm, "output", "labels" if self.labels else "text"))
+
     def predict(self, texts: Sequence[str]) -> list[str]:
         """The most likely label of each text."""
         from luthier.errors import LuthierError
 
-        if not self.labels:
-            raise LuthierError("this run writes text: use generate()")
+        if self.output != "labels":
+            use = {"tags": "gives several labels: use tags()", "scalar": "gives numbers: use values()"}
+            raise LuthierError(f"this run {use.get(self.output, 'writes text: use generate()')}")
         return [self.labels[int(i)] for i in self.lm.predict(list(texts), self.labels).argmax(-1)] if texts else []
 
+    def tags(self, texts: Sequence[str]) -> list[tuple[str, ...]]:
+        """The labels of each text that are likelier than not."""
+        from luthier.evals.metrics.label_f1 import chosen
+
+        return chosen(self.lm, list(texts), self.labels) if texts else []
+
+    def values(self, texts: Sequence[str]) -> list[float]:
+        """The number predicted for each text."""
+        return [float(v) for v in self.lm.predict(list(texts), ())[:, 0]] if texts else []
+
     def probabilities(self, texts: Sequence[str]) -> list[Mapping[str, float]]:
-        """Share of each label, normalised over the labels."""
+        """Share of each label, normalised over the labels; of a run that gives several, each by itself."""
         rows = self.lm.predict(list(texts), self.labels).exp().tolist()
         return [dict(zip(self.labels, row, strict=True)) for row in rows]
 

@@ -26,13 +26,19 @@ _ADAPTERS: dict[type, Any] = {}  # pydantic's checkers, which take a while to ma
 
 @dataclass(frozen=True)
 class DataConfig:
-    """Where rows come from. path: a file, or "tickets" (embedded). map: column -> field. labels: raw value -> name."""
+    """Where rows come from. path: a file, or "tickets" (embedded). map: column -> field. labels: raw value -> name.
+
+    metric: the score that decides (see `luthier.evals.metrics`); "" is the task's own. docs: a folder
+    of .txt and .md documents that the questions are about.
+    """
 
     path: str = "tickets"
     test: str | None = None
     map: dict[str, str] = field(default_factory=dict)
     labels: dict[str, str] = field(default_factory=dict)
     instruction: str | None = None
+    metric: str = ""
+    docs: str | None = None
     skip_bad: bool = False
     limit: int | None = None
     limit_test: int | None = None
@@ -41,7 +47,11 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """See `luthier.loop.Training`; learning_rate None means the middle of the method's own range."""
+    """See `luthier.loop.Training`; learning_rate None means the middle of the method's own range.
+
+    early_stop: end after that many looks at the validation rows without a better loss, and keep the best weights.
+    evaluate_every: between two looks, a share of the budget (below 1) or steps; a tenth when only early_stop is given.
+    """
 
     tokens: Annotated[int, Ge(1)] = 100_000
     epochs: Annotated[float, Gt(0), Lt(inf)] | None = None
@@ -51,6 +61,8 @@ class TrainingConfig:
     clip: Annotated[float, Ge(0), Lt(inf)] = 1.0
     micro_tokens: Annotated[int, Ge(1)] = 4096
     checkpoint_seconds: Annotated[float, Ge(0)] = 60.0
+    early_stop: Annotated[int, Ge(1)] | None = None
+    evaluate_every: Annotated[float, Gt(0), Lt(inf)] | None = None
 
 
 @dataclass(frozen=True)

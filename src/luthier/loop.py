@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from luthier.checkpoint import CHECKPOINT, read_checkpoint, write_checkpoint
 from luthier.data.pack import Example, micro_batches, pack
+from luthier.early import Watch
 from luthier.errors import LuthierError
 from luthier.metrics import MetricsFile
 from luthier.models.trunk import make_trunk
@@ -42,6 +43,8 @@ class Training:
     clip: float = 1.0
     micro_tokens: int = 4096
     checkpoint_seconds: float = 60.0
+    early_stop: int | None = None  # these two: `luthier.early`
+    evaluate_every: float | None = None
 
 
 @dataclass
@@ -55,6 +58,7 @@ class Report:
     grad_norm: float
     tokens_per_second: float
     progress: float
+    validation_loss: float | None = None
 
 
 @dataclass
@@ -73,12 +77,12 @@ class Loop:
     def __init__(
         self, lm: BaseLM, patch: Patch, objective: Objective, groups: Sequence[ParamGroup],
         examples: Sequence[Example], training: Training, seed: int, folder: Path | None = None,
-        say: Callable[[Report], None] | None = None,
+        say: Callable[[Report], None] | None = None, watch: Watch | None = None,
     ) -> None:  # fmt: skip
         if not examples:
             raise LuthierError("nothing to learn from: no row has a token that carries loss within max_length")
         self.lm, self.patch, self.objective, self.examples = lm, patch, objective, list(examples)
-        self.training, self.folder, self.say = training, folder, say
+        self.training, self.folder, self.say, self.watch = training, folder, say, watch or Watch()
         self.params: dict[str, nn.Parameter] = {}
         self.masters: dict[str, Tensor] = {}  # float32: the parameters themselves, or copies of those in 16 bits
         self.optimizer = self._optimizer(groups)
@@ -119,6 +123,7 @@ class Loop:
         try:
             while not self.finished and (chosen := next(steps, None)) is not None:
                 report = self._step(chosen)
+                self.watch.after_step(self, report)
                 elapsed = time.monotonic() - begin
                 self.done.seconds = seconds_before + elapsed
                 report.tokens_per_second = (self.done.tokens - tokens_before) / max(elapsed, 1e-9)
@@ -139,6 +144,8 @@ class Loop:
                 f"the budget of {self.limit} tokens does not hold one batch of {self.training.batch} rows "
                 f"(about {first} tokens): raise the budget or lower training.batch"
             )
+        self.watch.finish(self)
+        self._publish()
         self.finished = True
         return self.done
 
@@ -244,8 +251,6 @@ class Loop:
         """Whether every trained weight is finite."""
         return all(bool(torch.isfinite(p).all()) for p in self.masters.values())
 
-    # -- checkpoints ---------------------------------------------------------------------------------------------
-
     def save(self) -> None:
         """One safetensors file with everything that exact resume needs; weights that are broken replace no others."""
         if self.folder is None or not self._sound():
@@ -254,12 +259,13 @@ class Loop:
         for name, p in self.masters.items():
             for key, value in self.optimizer.state.get(p, {}).items():
                 tensors[f"adam.{key}.{name}"] = value
-        tensors["random"] = torch.get_rng_state()
+        tensors |= {"random": torch.get_rng_state(), **self.watch.tensors()}
         state = {
             "done": self.done.__dict__,
             "rng": [self.rng.seed, self.rng.epoch, self.rng.at],
             "patch": self.patch.state(),
             "limit": self.limit,
+            "watch": self.watch.state(),
         }
         write_checkpoint(self.folder / CHECKPOINT, state, tensors)
 
@@ -276,9 +282,9 @@ class Loop:
         self._publish()
         for key in [k for k in tensors if k.startswith("adam.")]:
             _, slot, name = key.split(".", 2)
-            master = self.masters[name]
-            self.optimizer.state[master][slot] = tensors[key].to(master.device)
+            self.optimizer.state[self.masters[name]][slot] = tensors[key].to(self.lm.device)
         torch.set_rng_state(tensors["random"])
+        self.watch.load(self, state.get("watch", {}), tensors.__getitem__)
         self.done = Trained(**state["done"])
         self.rng = Rng(*state["rng"])
         self.patch.load_state(state["patch"])

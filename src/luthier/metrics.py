@@ -35,7 +35,8 @@ class MetricsFile:
 
     def add(self, report: Any) -> None:
         """Write one report as a line."""
-        values = {k: v if not isinstance(v, float) or math.isfinite(v) else None for k, v in vars(report).items()}
+        given = {k: v for k, v in vars(report).items() if v is not None}
+        values = {k: v if not isinstance(v, float) or math.isfinite(v) else None for k, v in given.items()}
         self._file.write(json.dumps(values) + "\n")
         self._file.flush()
 

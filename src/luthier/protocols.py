@@ -116,7 +116,13 @@ class Patch:
 
     learning_rates: ClassVar[tuple[float, ...]] = (1e-4, 3e-4, 1e-3)
     identity: ClassVar[bool] = True  # the adapted model equals the base before the first step
-    objectives: ClassVar[Mapping[str, str]] = {"classification": "sft", "generation": "sft"}
+    objectives: ClassVar[Mapping[str, str]] = {
+        "classification": "sft",
+        "multilabel": "multilabel",
+        "regression": "regress",
+        "generation": "sft",
+        "text": "lm",
+    }
     save_as: ClassVar[Literal["adapter", "model"]] = "adapter"
 
     def refuses(self, model: nn.Module, objective: Objective) -> str | None:
@@ -152,6 +158,10 @@ class Patch:
         """Fold the change into the base weights; False when it cannot be folded."""
         return False
 
+    def mergeable(self, lm: BaseLM) -> bool:
+        """Whether `merge` would fold the change, without doing it."""
+        return type(self).merge is not Patch.merge
+
     def export(self, lm: BaseLM) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Tensors and configuration of the adapter file, in PEFT's layout where PEFT has the method."""
         raise NotImplementedError
@@ -174,7 +184,8 @@ class Objective:
     """What is minimised. A subclass is a frozen dataclass whose fields are its configuration."""
 
     record: ClassVar[type]
-    output: ClassVar[Literal["vocab", "labels"]] = "vocab"
+    output: ClassVar[Literal["vocab", "labels", "tags", "scalar"]] = "vocab"
+    tasks: ClassVar[tuple[Task, ...]] = ("classification", "generation", "text")
     on_policy: ClassVar[bool] = False
 
     def refuses(self, lm: BaseLM) -> str | None:
@@ -266,7 +277,11 @@ class LM(Protocol):
         ...
 
     def predict(self, texts: Sequence[str], labels: Sequence[str]) -> Tensor:
-        """(N, K) log-probabilities of the labels, normalised over them."""
+        """(N, K) log-probabilities of the labels, normalised over them.
+
+        Adapted to several labels a text: the log-probability of each label by itself. Adapted to a number: (N, 1), the
+        number, whatever `labels` are.
+        """
         ...
 
     def save(self, folder: Path) -> None:

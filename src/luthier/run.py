@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,17 +20,25 @@ import torch
 from luthier import config
 from luthier.config import Recipe
 from luthier.data.prompts import templates
+from luthier.early import ROWS, EarlyStop, Watch
 from luthier.errors import LuthierError
 from luthier.files import read_record, read_tensors, sync_folder, write_json, write_tensors
 from luthier.loop import Loop, Report, Trained, Training
 from luthier.models.base import BaseLM, Progress
 from luthier.models.embedded import cache_dir
-from luthier.models.labelling import LabelHead
+from luthier.models.labelling import HEADS
 from luthier.models.quiet import quiet
 from luthier.objectives.sft import renumbered
-from luthier.protocols import LM, Direct, Objective, ParamGroup, Patch, Run, Split
+from luthier.protocols import LM, Direct, Objective, ParamGroup, Patch, Run, Split, Task, Text
 
 Say = Callable[[Report], None]
+GIVES: dict[Task, str] = {
+    "classification": "labels",
+    "multilabel": "several labels a text",
+    "regression": "numbers",
+    "generation": "text",
+    "text": "likelihoods of text",
+}
 
 
 class Refused(LuthierError):  # noqa: N818
@@ -75,7 +83,7 @@ def adapted(
     method = config.options(recipe)
     if isinstance(method, Direct):
         if data.task not in method.tasks:
-            raise Refused(f"{recipe.method} gives labels, and this task wants text")
+            raise Refused(unfit(recipe.method, method.tasks, data.task))
         if reason := method.refuses(lm, data):
             raise Refused(reason)
         torch.manual_seed(recipe.seed)
@@ -88,13 +96,22 @@ def adapted(
 
 def objective_of(recipe: Recipe, patch: Patch, data: Split, lm: BaseLM) -> Objective:
     """The recipe's objective, or the patch's own for the task: labels by a head where a model cannot say them."""
+    if data.task not in patch.objectives:
+        raise Refused(unfit(recipe.method, [t for t in GIVES if t in patch.objectives], data.task))
     default = patch.objectives[data.task]
     if data.task == "classification" and lm.lacks("logprobs"):
         default = "classify"
     found: Objective = config.objective(recipe, default)
-    if found.output == "labels" and not data.labels:
-        raise Refused("objective classify needs labels, and this task has none")
+    if data.task not in found.tasks:
+        raise Refused(unfit(f"objective {recipe.objective.get('name', default)}", found.tasks, data.task))
+    if found.record is Text and data.task != "text" and not data.documents:
+        raise Refused(f"{recipe.method} learns from documents, and there are none: give a folder with --docs")
     return found
+
+
+def unfit(name: str, tasks: Sequence[Task], task: Task) -> str:
+    """Why a method or an objective for some tasks does not suit another, in a sentence."""
+    return f"{name} gives {' or '.join(GIVES[t] for t in tasks)}, and this task wants {GIVES[task]}"
 
 
 def refusal(lm: BaseLM, patch: Patch, objective: Objective) -> str | None:
@@ -112,20 +129,20 @@ def attached(
     torch.manual_seed(seed)
     work = replace(lm, template=templates(labels)[0], labels=labels)
     groups: list[ParamGroup] = []
-    if objective.output == "labels":
-        groups.append(_add_label_head(work, len(labels)))
+    if objective.output != "vocab":
+        groups.append(_add_head(work, objective.output, len(labels)))
     try:
         groups += patch.attach(work)
         yield work, groups, objective
     finally:
         patch.detach(work)
-        if objective.output == "labels":
+        if objective.output != "vocab":
             del lm.model.label_head
         lm.model.requires_grad_(False)
 
 
-def _add_label_head(lm: BaseLM, count: int) -> ParamGroup:
-    lm.model.label_head = LabelHead(lm.width, count).to(lm.device)
+def _add_head(lm: BaseLM, kind: str, count: int) -> ParamGroup:
+    lm.model.label_head = HEADS[kind](lm.width, count).to(lm.device)
     return ParamGroup(["label_head.weight", "label_head.bias"])
 
 
@@ -138,13 +155,23 @@ def _train(
     values = dict(vars(recipe.training))
     if values["learning_rate"] is None:
         values["learning_rate"] = patch.learning_rates[len(patch.learning_rates) // 2]
-    loop = Loop(lm, patch, objective, groups, examples, Training(**values), recipe.seed, folder, say)
+    watch = _watch(lm, objective, recipe, data)
+    loop = Loop(lm, patch, objective, groups, examples, Training(**values), recipe.seed, folder, say, watch)
     trained = loop.run()
     names = [n for group in groups for n in group.names]
     lm.save_extra = lambda target: _save_patch(lm, patch, target)
-    mergeable = type(patch).merge is not Patch.merge and lm.label_head is None
+    mergeable = patch.mergeable(lm) and lm.label_head is None
     count = sum(p.numel() for n, p in lm.model.named_parameters() if n in set(names))
     return Outcome(lm, count, trained, mergeable, values["learning_rate"], loop, patch.save_as)
+
+
+def _watch(lm: BaseLM, objective: Objective, recipe: Recipe, data: Split) -> Watch:
+    """What looks at the validation rows during training, when the recipe asks for it."""
+    training = recipe.training
+    if training.early_stop is None and training.evaluate_every is None:
+        return Watch()
+    examples = renumbered(objective.encode(lm, data, data.validation[:ROWS]))
+    return EarlyStop(examples, training.evaluate_every, training.early_stop)
 
 
 def _save_patch(lm: BaseLM, patch: Patch, folder: Path) -> None:
@@ -208,12 +235,13 @@ def load_run(folder: Path, lm: BaseLM | None = None, progress: Progress | None =
 
 
 def _load_patch(lm: BaseLM, patch: Patch, recipe: Recipe, target: Path) -> BaseLM:
-    work = lm.restore(read_record(target / "luthier.json", "template", "shots", "labels"))
+    wording = read_record(target / "luthier.json", "template", "shots", "labels")
+    work = lm.restore(wording)
     tensors: dict[str, Any] = {}
     for file in sorted(target.glob("*.safetensors")):
         tensors |= read_tensors(file)
     if "label_head.weight" in tensors:
-        _add_label_head(work, len(work.labels))
+        _add_head(work, wording.get("head") or "labels", len(work.labels))
         own = {n.removeprefix("label_head."): t for n, t in tensors.items() if n.startswith("label_head.")}
         assert work.label_head is not None
         work.label_head.load_state_dict(own)

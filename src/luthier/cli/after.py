@@ -65,6 +65,9 @@ def chat(
             break
         if not text:
             break
+        if model.output == "scalar":
+            print(f"{model.values([text])[0]:g}")
+            continue
         if model.labels:
             (shares,) = model.probabilities([text])
             print(", ".join(f"{k} {v:.0%}" for k, v in sorted(shares.items(), key=lambda kv: -kv[1])[:3]))

@@ -35,6 +35,8 @@ def compare(
     map: Annotated[str | None, typer.Option(help="column=field by comma, such as 0=text,1=label")] = None,
     labels: Annotated[str | None, typer.Option(help="raw=name by comma, such as 0=negative,1=positive")] = None,
     instruction: Annotated[str | None, typer.Option(help="what to do, said before every input")] = None,
+    docs: Annotated[Path | None, typer.Option(help="folder of .txt and .md files the questions are about")] = None,
+    metric: Annotated[str, typer.Option(help="score that decides, such as token_f1; the task's own without it")] = "",
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="leave broken rows out and list them")] = False,
     out: Annotated[Path | None, typer.Option(help="folder of the results")] = None,
 ) -> None:
@@ -46,12 +48,15 @@ def compare(
     from luthier.compare.supervise import run
     from luthier.compare.terminal import print_leaderboard
     from luthier.config import DataConfig, build
+    from luthier.evals.metric import find
 
     parse_budget(budget)
+    if metric:
+        find(metric)
     options: dict[str, Any] = {
         "path": data, "test": str(test) if test else None, "map": pairs(map, "--map"),
         "labels": pairs(labels, "--labels"), "instruction": instruction, "skip_bad": skip_bad, "limit": limit,
-        "limit_test": limit_test,
+        "limit_test": limit_test, "metric": metric, "docs": str(docs) if docs else None,
     }  # fmt: skip
     names = check_methods([n.strip() for n in methods.split(",") if n.strip()])
     request = Request(build(DataConfig, options, "data"), model, names, budget, seeds)

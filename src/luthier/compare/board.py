@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from luthier import catalog, config
+from luthier.compare import units
 from luthier.compare.plan import Plan, Request, read_plan
 from luthier.compare.report import GO_ON, write_report
 from luthier.compare.results import read_outcome, read_runs
 from luthier.compare.stats import Bootstrap, Interval
 from luthier.errors import LuthierError
-from luthier.evals.task import METRIC
 from luthier.files import read_json, read_record, write_json
 from luthier.metrics import read_metrics
 
@@ -30,11 +30,11 @@ def gather(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     outcomes = {m: read_outcome(folder, m) for m in plan.request.methods}
     runs = {m: read_runs(folder, m, o["seeds"]) for m, o in outcomes.items() if o["status"] == "ok"}
     bootstrap = Bootstrap({m: [r["per_row"] for r in found] for m, found in runs.items()})
-    task = "classification" if read_record(folder / "split.json", "labels")["labels"] else "generation"
+    counts = read_record(folder / "split.json", "task", "metric")
+    task, metric = counts["task"], counts["metric"]
     rows = [_row(m, runs[m], bootstrap, plan) if m in runs else _left_out(m, outcomes[m]) for m in plan.request.methods]
     rows.sort(key=lambda row: -row["score"] if row["score"] is not None else 1e9)
     best = next((row["method"] for row in rows if row["status"] == "ok"), None)
-    metric = METRIC[task]  # type: ignore[index]
     board = {
         "task": task,
         "metric": metric,
@@ -84,8 +84,8 @@ def _left_out(method: str, outcome: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def points(value: float, metric: str) -> str:
-    """A difference in points: accuracy counts in hundredths."""
-    return f"{value * (100 if metric == 'accuracy' else 1):.1f}"
+    """A score or a difference in points."""
+    return f"{value * units.scale(metric):.1f}"
 
 
 def _between(interval: Interval, metric: str, sign: int = 1) -> str:
@@ -180,6 +180,8 @@ def command_of(request: Request) -> str:
     for name, table in (("--map", data.map), ("--labels", data.labels)):
         parts += [name, ",".join(f"{k}={v}" for k, v in table.items())] if table else []
     parts += ["--instruction", data.instruction] if data.instruction else []
+    parts += ["--docs", data.docs] if data.docs else []
+    parts += ["--metric", data.metric] if data.metric else []
     parts += ["--skip-bad"] if data.skip_bad else []
     parts += ["--limit", str(data.limit)] if data.limit else []
     parts += ["--limit-test", str(data.limit_test)] if data.limit_test else []

@@ -13,6 +13,7 @@ from typing import Any
 
 from luthier.compare import units
 from luthier.compare.units import Row
+from luthier.evals.metric import title
 
 CURVE_POINTS = 240  # per seed and line: more than a panel has pixels to show
 
@@ -134,7 +135,7 @@ def known_pair(row: Row, cost: Cost) -> bool:
 
 def metric_title(metric: str) -> str:
     """The metric's name with its unit, as on an axis."""
-    return {"accuracy": "Accuracy, %"}.get(metric, metric)
+    return title(metric)
 
 
 def _score_words(row: Row, metric: str) -> str:

@@ -16,6 +16,10 @@ LONG_REASON = 320  # characters: more is a traceback, and is folded away
 # How the metrics beside the main one are named and scaled; others are shown as they come.
 _SECONDARY: dict[str, tuple[str, float, int]] = {
     "macro_f1": ("Macro\u00a0F1", 100, 1), "exact_match": ("Exact", 100, 1), "accuracy": ("Accuracy", 100, 1),
+    "micro_f1": ("Micro\u00a0F1", 100, 1), "all_labels_right": ("All right", 100, 1), "mae": ("MAE", 1, 3),
+    "rmse": ("RMSE", 1, 3), "pearson": ("Pearson", 1, 2), "spearman": ("Spearman", 1, 2),
+    "token_f1": ("Token\u00a0F1", 100, 1), "rouge1": ("ROUGE\u20111", 100, 1), "rouge2": ("ROUGE\u20112", 100, 1),
+    "broken_json": ("Broken JSON", 100, 1), "all_fields_right": ("All right", 100, 1),
     "bleu": ("BLEU", 1, 1), "chrf": ("chrF", 1, 1), "loss": ("Loss", 1, 2), "heldout_loss": ("Loss", 1, 2),
 }  # fmt: skip
 

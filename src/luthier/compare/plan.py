@@ -110,7 +110,8 @@ def parse_budget(text: str) -> tuple[str, float]:
 
 def data_key(split: Split) -> str:
     """Fingerprint of the rows and their parts."""
-    parts = [[dataclasses.asdict(r) for r in rows] for rows in (split.train, split.validation, split.test)]
+    groups = [split.train, split.validation, split.test, *([split.documents] if split.documents else [])]
+    parts = [[dataclasses.asdict(r) for r in rows] for rows in groups]
     return hashlib.sha256(json.dumps(parts, ensure_ascii=False).encode()).hexdigest()[:16]
 
 

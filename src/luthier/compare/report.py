@@ -17,6 +17,7 @@ from typing import Any
 
 from luthier.compare import charts, units
 from luthier.compare.leaderboard_html import emphasised, escape, leaderboard
+from luthier.evals.metric import meaning
 from luthier.files import write_text
 
 Facts = Mapping[str, Any]
@@ -270,9 +271,7 @@ def _interval_words(board: Facts) -> str:
 
 
 def _metric_words(board: Facts) -> str:
-    if board.get("metric") == "accuracy":
-        return "Accuracy is the share of test rows labelled right, in per cent; differences are in points."
-    return "chrF compares letter sequences with the reference answer: 0 is nothing in common, 100 the same text."
+    return meaning(str(board.get("metric")))
 
 
 def _recipe(board: Facts, details: Facts) -> str:

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from luthier.compare import units
 from luthier.compare.units import Row
+from luthier.evals.metric import title
 
 LONG_REASON = 400  # characters: the report has the rest
 
@@ -36,14 +37,14 @@ def _merges(row: Row) -> str:
 
 def _columns(board: Mapping[str, Any], rows: Sequence[Row], tied: frozenset[str]) -> list[_Column]:
     metric = str(board["metric"])
-    title = "Accuracy, %" if metric == "accuracy" else metric
+    heading = title(metric)
     standing = [
         "best" if row["method"] == board.get("best") else "not distinguishable" if row["method"] in tied else ""
         for row in rows
     ]
     columns = [
         _Column("Method", 0, [units.plain(row["method"]) for row in rows], "left"),
-        _Column(title, 0, [units.score_pm(row, metric) for row in rows]),
+        _Column(heading, 0, [units.score_pm(row, metric) for row in rows]),
         _Column("Against best", 3, standing, "left"),
         _Column("Trained", 4, [units.count(row.get("trainable")) for row in rows]),
         _Column("Share", 9, [units.share(row.get("trainable_share")) for row in rows]),

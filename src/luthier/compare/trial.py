@@ -21,17 +21,18 @@ from luthier import catalog, config
 from luthier.compare.plan import Plan
 from luthier.data.prompts import prompt_of
 from luthier.evals.forgetting import general_loss
-from luthier.evals.task import answer_room, evaluate
+from luthier.evals.task import answer_one, evaluate
 from luthier.files import read_record, write_json, write_text
 from luthier.loop import Report
 from luthier.machine import environment, peak_memory, reset_peak_memory
 from luthier.models.base import BaseLM
 from luthier.models.embedded import cache_dir
-from luthier.protocols import LM, Patch, Sampling, Split
+from luthier.protocols import LM, Patch, Split
 from luthier.run import Outcome, Refused, adapted, objective_of, refusal, save_adapted
 
 SEARCH_ROWS = 64  # validation rows that judge a learning rate
 LATENCY_ROWS = 5
+LATENCY_TOKENS = 32  # of a written answer
 
 Tell = Callable[[str, Report | None], None]
 
@@ -145,11 +146,9 @@ class Bench:
         self.lm.progress = None
         for record in (self.data.validation or self.data.train)[:LATENCY_ROWS]:
             start = time.perf_counter()
-            if self.data.task == "classification":
-                # a text not seen before, so that no cache of features answers
-                lm.predict([f"{prompt_of(record)} "], self.data.labels)
-            else:
-                lm.generate([prompt_of(record)], Sampling(max_new_tokens=min(answer_room(lm, self.data), 32)))
+            asked = prompt_of(record)
+            # a text not seen before, so that no cache of features answers
+            answer_one(lm, self.data, f"{asked} " if isinstance(asked, str) else asked, LATENCY_TOKENS)
             times.append(1000 * (time.perf_counter() - start))
         self.lm.progress = quiet
         return statistics.median(times)

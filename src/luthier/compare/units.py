@@ -11,6 +11,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeGuard
 
+from luthier.evals.metric import scale as scale_of
+
 Row = Mapping[str, Any]
 DASH = "–"
 
@@ -107,8 +109,8 @@ def rate(value: float | None) -> str:
 
 
 def scale(metric: str) -> float:
-    """What a stored score is multiplied by to be shown: accuracy is stored as a fraction and shown in points."""
-    return 100.0 if metric == "accuracy" else 1.0
+    """What a stored score is multiplied by to be shown: shares such as accuracy are shown in points."""
+    return scale_of(metric)
 
 
 def score(value: float | None, metric: str) -> str:

@@ -20,6 +20,7 @@ import torch
 from luthier.compare.plan import STOPPED, Plan, data_key, make_plan, read_plan, read_request, save_plan, spoken_total
 from luthier.compare.results import finished
 from luthier.errors import LuthierError
+from luthier.evals.metric import for_task
 from luthier.files import write_json, write_text
 from luthier.protocols import Split
 from luthier.run import Refused
@@ -63,6 +64,8 @@ def work(folder: Path) -> None:
 
 def _counts(split: Split) -> dict[str, Any]:
     return {
+        "task": split.task,
+        "metric": for_task(split.task, split.metric).name,
         "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "train": len(split.train),
         "validation": len(split.validation),

@@ -6,13 +6,16 @@ import csv
 import io
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from luthier.data.read import read_inputs, report_bad
 from luthier.errors import LuthierError
 from luthier.files import write_text
+
+if TYPE_CHECKING:
+    from luthier.api import Model
 
 
 def answer_file(
@@ -30,12 +33,7 @@ def answer_file(
     inputs = read_inputs(data, columns=columns, instruction=instruction)
     report_bad(inputs, skip_bad, rejected)
     model = load(run, say)
-    if model.labels:
-        shares = model.probabilities(inputs.prompts)
-        best = [max(row.items(), key=lambda kv: kv[1]) for row in shares]
-        added: list[dict[str, Any]] = [{"prediction": k, "probability": round(v, 4)} for k, v in best]
-    else:
-        added = [{"prediction": text} for text in model.generate(inputs.prompts)]
+    added = ADDED[model.output](model, inputs.prompts)
     rows = [{**row, **more} for row, more in zip(inputs.rows, added, strict=True)]
     fields = [*inputs.fieldnames, *[k for k in (added[0] if added else {}) if k not in inputs.fieldnames]]
     write_text(out, _text(rows, fields, out.suffix))
@@ -54,6 +52,19 @@ def _check_out(out: Path, data: Path, rejected: Path | None) -> None:
     place = next(p for p in (out.absolute().parent, *out.absolute().parents) if p.exists())
     if not (place.is_dir() and os.access(place, os.W_OK | os.X_OK)):
         raise LuthierError(f"{out} cannot be written, since {place} cannot: choose another --out")
+
+
+def _labels(model: Model, prompts: Sequence[str]) -> list[dict[str, Any]]:
+    best = [max(row.items(), key=lambda kv: kv[1]) for row in model.probabilities(prompts)]
+    return [{"prediction": k, "probability": round(v, 4)} for k, v in best]
+
+
+ADDED: Mapping[str, Callable[[Model, Sequence[str]], list[dict[str, Any]]]] = {
+    "labels": _labels,
+    "tags": lambda model, prompts: [{"prediction": ", ".join(tags)} for tags in model.tags(prompts)],
+    "scalar": lambda model, prompts: [{"prediction": f"{value:.6g}"} for value in model.values(prompts)],
+    "text": lambda model, prompts: [{"prediction": text} for text in model.generate(prompts)],
+}
 
 
 def _text(rows: list[dict[str, Any]], fields: list[str], suffix: str) -> str:

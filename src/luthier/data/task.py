@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from luthier.config import DataConfig
+from luthier.data.documents import read_documents
 from luthier.data.embedded import tickets
 from luthier.data.read import Table, read, report_bad
 from luthier.data.split import make_split
 from luthier.errors import LuthierError
+from luthier.evals.metric import for_task
 from luthier.protocols import Split
 
 
@@ -19,7 +22,10 @@ def load_split(config: DataConfig, rejected: Path | None = None) -> tuple[Split,
     if table is None:
         raise LuthierError("data.path: name a file, or tickets for the embedded data")
     split, notes = make_split(table, held_out, seed=config.split_seed, limit=config.limit, limit_test=config.limit_test)
-    return split, notes
+    if config.metric:
+        for_task(split.task, config.metric)  # a score that does not fit is said before anything long begins
+    documents = read_documents(Path(config.docs)) if config.docs else split.documents
+    return replace(split, metric=config.metric or split.metric, documents=documents), notes
 
 
 def _table(config: DataConfig, path: str | None, rejected: Path | None) -> Table | None:

@@ -1,21 +1,25 @@
-"""Frozen features and a classical classifier: logistic regression on pooled hidden states.
+"""Frozen features and a classical classifier on pooled hidden states.
 
-Depth, pooling and regularisation are chosen by cross-validation on the training rows. Features are computed once and
-cached on disk by content. Source: "feature-based" adaptation, Peters et al. 2019; linear probes, Alain & Bengio 2016.
+Labels, several labels a text, or a number. Depth and pooling, the classifier (logistic regression, linear SVM, random
+forest, xgboost) and its regularisation are chosen by cross-validation on the training rows. Features are computed once
+and cached on disk by content. Source: "feature-based" adaptation, Peters et al. 2019; linear probes, Alain & Bengio
+2016.
 """
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from luthier.files import read_record, read_tensors, write_json, write_tensors
-from luthier.protocols import Direct, Labelled, Prompt, Run, Sampling, Split, Task
+from luthier.direct.classifiers import Classifier, chosen, find
+from luthier.errors import LuthierError
+from luthier.files import read_record, write_json
+from luthier.models.classical import Array, Fitted, Target
+from luthier.protocols import Direct, Labelled, Prompt, Rated, Record, Run, Sampling, Split, Tagged, Task
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,132 +27,135 @@ if TYPE_CHECKING:
     from luthier.models.base import BaseLM
 
 extras = ()
-FILE = "classifier.safetensors"
+SCOUT = "logistic"  # judges depth and pooling for all classifiers: it is quick, and hidden states are nearly linear
 
 
 @dataclass(frozen=True)
 class Features(Direct):
-    """folds: of the cross-validation. strengths: inverse regularisation values (C) tried."""
+    """classifier: logistic, svm, forest or xgboost; several by comma, or best, are chosen among by cross-validation.
 
+    best means logistic, svm and forest; xgboost is an extra. folds: of the cross-validation. strengths: inverse
+    regularisation values (C) tried for logistic and svm.
+    """
+
+    classifier: str = "best"
     folds: int = 4
     strengths: tuple[float, ...] = (0.003, 0.03, 0.3)
 
-    tasks: ClassVar[tuple[Task, ...]] = ("classification",)
+    tasks: ClassVar[tuple[Task, ...]] = ("classification", "multilabel", "regression")
     seeded: ClassVar[bool] = False
 
     def adapt(self, lm: BaseLM, data: Split, run: Run) -> FeatureLM:
-        import torch
-        from sklearn.preprocessing import StandardScaler
-
         from luthier.models.features import features
 
-        rows = [r for r in data.train if isinstance(r, Labelled)]
-        y = np.array([data.labels.index(r.label) for r in rows])
-        found = {name: t.numpy() for name, t in features(lm, [r.text for r in rows], run.cache).items()}
+        wanted = chosen(self.classifier)
+        texts, y, target = targets(data)
+        found = {name: t.numpy() for name, t in features(lm, texts, run.cache).items()}
         middle = self.strengths[len(self.strengths) // 2]
-        name = max(found, key=lambda n: self._validated(found[n], y, middle))
-        strength = max(self.strengths, key=lambda c: self._validated(found[name], y, c))
-        scaler = StandardScaler().fit(found[name])
-        model = _fit(scaler.transform(found[name]), y, strength)
-        weight, bias = _linear(model, len(data.labels))
-        spread = np.where(scaler.scale_ == 0, 1.0, scaler.scale_)
-        weight = weight / spread  # the scaling is folded in, so that one matrix ships
-        bias = bias - weight @ scaler.mean_
-        return FeatureLM(
-            lm,
-            name,
-            torch.from_numpy(weight).float().contiguous(),
-            torch.from_numpy(bias).float(),
-            data.labels,
-            run.cache,
-        )
+        place = max(found, key=lambda n: self._validated(find(SCOUT), found[n], y, target, middle))
+        x = found[place]
+        tried = [(name, s) for name, c in wanted.items() for s in (self.strengths if c.tuned else (middle,))]
+        name, strength = tried[0]
+        if len(tried) > 1:
+            name, strength = max(tried, key=lambda t: self._validated(wanted[t[0]], x, y, target, t[1]))
+        fitted = wanted[name].final(x, y, target, strength)
+        return FeatureLM(lm, place, name, fitted, target, data.labels, run.cache)
 
-    def _validated(self, x: np.ndarray[Any, Any], y: np.ndarray[Any, Any], strength: float) -> float:
-        from sklearn.model_selection import KFold, StratifiedKFold, cross_val_score
-        from sklearn.pipeline import make_pipeline
-        from sklearn.preprocessing import StandardScaler
+    def _validated(self, classifier: Classifier, x: Array, y: Array, target: Target, strength: float) -> float:
+        """Mean score over the folds; folds whose training part has a single answer are left out."""
+        scores = [
+            target.score(classifier.fit(x[train], y[train], target, strength).outputs(x[held]), y[held])
+            for train, held in self._folds(y, target)
+            if len(np.unique(y[train], axis=0)) > 1
+        ]
+        return float(np.mean(scores)) if scores else -np.inf
 
-        folds = min(self.folds, int(np.bincount(y)[np.bincount(y) > 0].min()), len(y))
-        if folds > 1:
-            cv: Any = StratifiedKFold(folds, shuffle=True, random_state=0)
-        else:  # a label with a single row
-            cv = KFold(2, shuffle=True, random_state=0)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            pipeline = make_pipeline(StandardScaler(), _regression(strength))
-            return float(np.nan_to_num(cross_val_score(pipeline, x, y, cv=cv)).mean())
+    def _folds(self, y: Array, target: Target) -> Iterator[tuple[Array, Array]]:
+        from sklearn.model_selection import KFold, StratifiedKFold
+
+        if target.task == "classification":
+            counts = np.bincount(y)
+            folds = min(self.folds, int(counts[counts > 0].min()))
+            if folds > 1:  # else a label with a single row
+                yield from StratifiedKFold(folds, shuffle=True, random_state=0).split(y, y)
+                return
+            yield from KFold(2, shuffle=True, random_state=0).split(y)
+            return
+        yield from KFold(min(self.folds, len(y)), shuffle=True, random_state=0).split(y)
 
     def load(self, folder: Path, lm: BaseLM) -> FeatureLM:
         from luthier.models.embedded import cache_dir
 
-        meta, tensors = read_record(folder / "luthier.json", "features"), read_tensors(folder / FILE)
-        return FeatureLM(lm, meta["features"], tensors["weight"], tensors["bias"], tuple(meta["labels"]), cache_dir())
+        meta = read_record(folder / "luthier.json", "features", "labels")
+        target = Target(meta.get("task", "classification"), meta.get("count", len(meta["labels"])))
+        name = meta.get("classifier", SCOUT)
+        fitted = find(name).load(folder)
+        return FeatureLM(lm, meta["features"], name, fitted, target, tuple(meta["labels"]), cache_dir())
 
 
-def _regression(strength: float) -> Any:
-    from sklearn.linear_model import LogisticRegression
-
-    return LogisticRegression(C=strength, max_iter=300)
-
-
-def _fit(x: np.ndarray[Any, Any], y: np.ndarray[Any, Any], strength: float) -> Any:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return _regression(strength).fit(x, y)
-
-
-def _linear(model: Any, count: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """(K, d) weights and (K,) biases of a fitted regression: two classes come as one row, unseen ones as none."""
-    weight = np.zeros((count, model.coef_.shape[1]))
-    bias = np.full(count, -1e4)
-    if len(model.classes_) == 2:
-        weight[model.classes_] = np.stack([np.zeros(weight.shape[1]), model.coef_[0]])
-        bias[model.classes_] = [0.0, model.intercept_[0]]
-    else:
-        weight[model.classes_], bias[model.classes_] = model.coef_, model.intercept_
-    return weight, bias
+def targets(data: Split) -> tuple[list[str], Array, Target]:
+    """Texts and targets of the training rows."""
+    rows: Sequence[Record] = data.train
+    if data.task == "multilabel":
+        tagged = [r for r in rows if isinstance(r, Tagged)]
+        y = np.array([[int(label in r.tags) for label in data.labels] for r in tagged])
+        return [r.text for r in tagged], y, Target("multilabel", len(data.labels))
+    if data.task == "regression":
+        rated = [r for r in rows if isinstance(r, Rated)]
+        return [r.text for r in rated], np.array([r.value for r in rated]), Target("regression", 1)
+    labelled = [r for r in rows if isinstance(r, Labelled)]
+    y = np.array([data.labels.index(r.label) for r in labelled])
+    return [r.text for r in labelled], y, Target("classification", len(data.labels))
 
 
 @dataclass
 class FeatureLM:
-    """A frozen base with a linear classifier on its features; it can only predict labels.
+    """A frozen base with a classical classifier on its features; it can only predict.
 
-    name: "depth.pooling". weight: (K, d). bias: (K,).
+    features: "depth.pooling". classifier: its name. fitted: what was fitted.
     """
 
     lm: BaseLM
-    name: str
-    weight: Tensor
-    bias: Tensor
+    features: str
+    classifier: str
+    fitted: Fitted
+    target: Target
     labels: tuple[str, ...]
     cache: Path
 
     can = frozenset({"predict"})
 
-    def predict(self, texts: Sequence[str], labels: Sequence[str]) -> Tensor:
-        """(N, K) log-probabilities in the order of `labels`."""
-        from luthier.models.features import features
+    @property
+    def output(self) -> str:
+        """What `predict` gives: labels, tags or scalar, as heads call it."""
+        return {"classification": "labels", "multilabel": "tags", "regression": "scalar"}[self.target.task]
 
-        x = features(self.lm, texts, self.cache)[self.name]
-        logits = (x.double() @ self.weight.double().T + self.bias)[:, [self.labels.index(label) for label in labels]]
-        return logits.log_softmax(-1).float()
+    def predict(self, texts: Sequence[str], labels: Sequence[str]) -> Tensor:
+        """(N, K) log-probabilities in the order of `labels`, or (N, 1) numbers."""
+        import torch
+
+        from luthier.models.features import features
+        from luthier.models.labelling import HEADS
+
+        x = features(self.lm, texts, self.cache)[self.features].numpy()
+        outputs = torch.from_numpy(self.fitted.outputs(x)) if len(x) else torch.empty(0, self.target.count)
+        if self.target.task == "regression":
+            return outputs
+        return HEADS[self.output].reading(outputs, [self.labels.index(label) for label in labels]).float()
 
     def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> list[str]:
         """Not possible."""
-        from luthier.errors import LuthierError
-
-        raise LuthierError("frozen features can only predict labels, they cannot write text")
+        raise LuthierError("frozen features can only predict, they cannot write text")
 
     def logprobs(self, pairs: Sequence[tuple[Prompt, str]]) -> list[Tensor]:
         """Not possible."""
-        from luthier.errors import LuthierError
-
-        raise LuthierError("frozen features can only predict labels, they give no likelihood of a text")
+        raise LuthierError("frozen features can only predict, they give no likelihood of a text")
 
     def save(self, folder: Path) -> None:
-        """The classifier in safetensors; no pickle."""
-        write_tensors(folder / FILE, {"weight": self.weight, "bias": self.bias})
-        write_json(folder / "luthier.json", {"features": self.name, "labels": list(self.labels)})
+        """The classifier in its own format, without pickle, and what it is."""
+        self.fitted.save(folder)
+        meta = {"features": self.features, "labels": list(self.labels), "classifier": self.classifier}
+        write_json(folder / "luthier.json", meta | {"task": self.target.task, "count": self.target.count})
 
 
 METHOD = Features

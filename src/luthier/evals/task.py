@@ -3,44 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
-from luthier.data.prompts import answer_of, prompt_of
-from luthier.protocols import LM, Labelled, Record, Sampling, Split, Task
+from luthier.data.prompts import answer_of
+from luthier.evals.metric import DEFAULTS as METRIC
+from luthier.evals.metric import Scores, for_task
+from luthier.protocols import LM, Prompt, Record, Sampling, Split, Task
 
-METRIC: dict[Task, str] = {"classification": "accuracy", "generation": "chrF"}
-
-
-@dataclass
-class Scores:
-    """per_row: 0 or 1 (accuracy), or 0 to 100 (chrF of the sentence). answers: what the model said."""
-
-    metric: str
-    per_row: list[float]
-    answers: list[str]
-    secondary: dict[str, float] = field(default_factory=dict)
-
-    @property
-    def score(self) -> float:
-        """The mean over rows."""
-        return sum(self.per_row) / len(self.per_row)
+__all__ = ["METRIC", "Scores", "answer_one", "answer_room", "evaluate"]
+PREDICTED: frozenset[Task] = frozenset({"classification", "multilabel", "regression"})  # answered without writing text
 
 
 def evaluate(lm: LM, data: Split, rows: Sequence[Record]) -> Scores:
-    """Score the rows by the task's metric. rows must not be empty."""
-    return classification(lm, rows, data.labels) if data.task == "classification" else generation(lm, data, rows)
-
-
-def classification(lm: LM, rows: Sequence[Record], labels: Sequence[str]) -> Scores:
-    """Accuracy and macro-F1 of the most likely label."""
-    from sklearn.metrics import f1_score
-
-    labelled = [r for r in rows if isinstance(r, Labelled)]
-    chosen = [labels[int(i)] for i in lm.predict([r.text for r in labelled], labels).argmax(-1)]
-    wanted = [r.label for r in labelled]
-    f1 = float(f1_score(wanted, chosen, average="macro", zero_division=0))
-    per_row = [float(a == b) for a, b in zip(wanted, chosen, strict=True)]
-    return Scores("accuracy", per_row, chosen, {"macro_f1": f1})
+    """Score the rows by `data.metric`, or the task's own. rows must not be empty."""
+    return for_task(data.task, data.metric).scores(lm, data, rows)
 
 
 def answer_room(lm: LM, data: Split) -> int:
@@ -52,21 +27,9 @@ def answer_room(lm: LM, data: Split) -> int:
     return min(int(longest * 1.2) + 4, 512)
 
 
-def generation(lm: LM, data: Split, rows: Sequence[Record]) -> Scores:
-    """chrF a row; exact match, corpus chrF and BLEU (sacrebleu) and held-out loss beside it."""
-    from sacrebleu import corpus_bleu, corpus_chrf, sentence_chrf
-
-    wanted = [answer_of(r) for r in rows]
-    answers = lm.generate([prompt_of(r) for r in rows], Sampling(max_new_tokens=answer_room(lm, data)))
-    per_row = [sentence_chrf(a, [w]).score for a, w in zip(answers, wanted, strict=True)]
-    chinese = any("\u4e00" <= c <= "\u9fff" for w in wanted for c in w)
-    exact = sum(a.strip() == w.strip() for a, w in zip(answers, wanted, strict=True)) / len(rows)
-    secondary = {
-        "exact_match": exact,
-        "corpus_chrf": corpus_chrf(answers, [wanted]).score,
-        "bleu": corpus_bleu(answers, [wanted], tokenize="zh" if chinese else "13a").score,
-    }
-    if "logprobs" in lm.can:
-        found = lm.logprobs([(prompt_of(r), answer_of(r)) for r in rows])
-        secondary["held_out_loss"] = -sum(float(t.sum()) for t in found) / max(sum(len(t) for t in found), 1)
-    return Scores("chrF", per_row, answers, secondary)
+def answer_one(lm: LM, data: Split, prompt: Prompt, limit: int) -> None:
+    """Answer one question alone, as the task wants it; a written answer takes `limit` tokens at most."""
+    if data.task in PREDICTED:
+        lm.predict([str(prompt)], data.labels)
+    else:
+        lm.generate([prompt], Sampling(max_new_tokens=min(answer_room(lm, data), limit)))

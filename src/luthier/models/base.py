@@ -117,6 +117,13 @@ class BaseLM:
         return getattr(self.model, "label_head", None)
 
     @property
+    def output(self) -> str:
+        """What `predict` gives: labels, tags (each label by itself) or scalar (a number); text, when it only writes."""
+        if self.label_head is not None:
+            return self.label_head.kind
+        return "labels" if self.labels else "text"
+
+    @property
     def device(self) -> torch.device:
         """Where the embedding lives."""
         return next(self.model.parameters()).device
@@ -230,6 +237,7 @@ class BaseLM:
             "template": asdict(self.template) if self.template else None,
             "shots": [_shot(s) for s in self.shots],
             "labels": list(self.labels),
+            "head": self.label_head.kind if self.label_head else None,
         }
         write_json(folder / "luthier.json", wording)
         if self.save_extra:

@@ -1,6 +1,8 @@
-"""A linear head that tells labels apart, on standardised hidden states."""
+"""Linear heads on standardised hidden states: one label of several, several labels at once, or a number."""
 
 from __future__ import annotations
+
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -10,6 +12,7 @@ from torch import Tensor, nn
 class LabelHead(nn.Module):
     """(N, d) hidden states -> (N, K) logits. weight (K, d), bias (K,) train from zero; mean, scale (d,) do not."""
 
+    kind: ClassVar[str] = "labels"
     mean: Tensor
     scale: Tensor
 
@@ -30,3 +33,46 @@ class LabelHead(nn.Module):
 
     def forward(self, hidden: Tensor) -> Tensor:
         return F.linear((hidden.float() - self.mean) / self.scale, self.weight, self.bias)
+
+    @staticmethod
+    def reading(logits: Tensor, columns: list[int]) -> Tensor:
+        """Log-probabilities (N, k) of the chosen columns, normalised over them."""
+        return logits[:, columns].log_softmax(-1)
+
+    def read(self, logits: Tensor, columns: list[int]) -> Tensor:
+        """What `predict` gives for these logits (N, K)."""
+        return self.reading(logits, columns)
+
+
+class TagHead(LabelHead):
+    """Each label by itself: a text may have several, or none."""
+
+    kind: ClassVar[str] = "tags"
+
+    @staticmethod
+    def reading(logits: Tensor, columns: list[int]) -> Tensor:
+        """Log-probability (N, k) of each chosen column by itself."""
+        return F.logsigmoid(logits[:, columns])
+
+
+class ScalarHead(LabelHead):
+    """A number, learned in standard units; centre and spread, (1,), lead back to the data's own and are saved with it.
+
+    They are the mean and the standard deviation of the training values.
+    """
+
+    kind: ClassVar[str] = "scalar"
+    centre: Tensor
+    spread: Tensor
+
+    def __init__(self, size: int, labels: int = 1) -> None:
+        super().__init__(size, 1)
+        self.register_buffer("centre", torch.zeros(1, dtype=torch.float64))
+        self.register_buffer("spread", torch.ones(1, dtype=torch.float64))
+
+    def read(self, logits: Tensor, columns: list[int]) -> Tensor:
+        """The number (N, 1) in the data's own unit."""
+        return logits.double() * self.spread.to(logits.device) + self.centre.to(logits.device)
+
+
+HEADS: dict[str, type[LabelHead]] = {cls.kind: cls for cls in (LabelHead, TagHead, ScalarHead)}

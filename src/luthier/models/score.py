@@ -148,11 +148,13 @@ def by_words(lm: BaseLM, texts: Sequence[str], labels: Sequence[str]) -> Tensor:
 
 @torch.no_grad()
 def by_head(lm: BaseLM, texts: Sequence[str], labels: Sequence[str]) -> Tensor:
-    """(N, K): the label head on the state it reads; columns in the order of `labels`."""
-    assert lm.label_head is not None
-    logits = [lm.label_head(h).float().cpu() for h in last_hidden(lm, [lm.encode_prompt(t, labels) for t in texts])]
+    """(N, K): what the head reads off the state that it is given; columns in the order of `labels`."""
+    head = lm.label_head
+    assert head is not None
     columns = [lm.labels.index(label) for label in labels]
-    return torch.log_softmax(torch.cat(logits)[:, columns], -1) if logits else torch.empty(0, len(labels))
+    states = last_hidden(lm, [lm.encode_prompt(t, labels) for t in texts])
+    logits = [head(h).float().cpu() for h in states] or [torch.empty(0, len(head.bias))]
+    return head.read(torch.cat(logits), columns)
 
 
 def last_hidden(lm: BaseLM, prompts: Sequence[list[int]]) -> Iterator[Tensor]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from luthier.data.pack import Example, shortened
 from luthier.errors import LuthierError
-from luthier.protocols import Batch, Labelled, Objective, Outputs, Record, Split
+from luthier.protocols import Batch, Labelled, Objective, Outputs, Record, Split, Task
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,25 +31,21 @@ class Classify(Objective):
     max_length: int = 1024
 
     record: ClassVar[type] = Labelled
-    output: ClassVar[Literal["vocab", "labels"]] = "labels"
+    output: ClassVar[Literal["vocab", "labels", "tags", "scalar"]] = "labels"
+    tasks: ClassVar[tuple[Task, ...]] = ("classification",)
 
     def encode(self, lm: BaseLM, data: Split, records: Sequence[Record]) -> list[Example]:
         out: list[Example] = []
         for row, record in enumerate(records):
             if not isinstance(record, Labelled):
                 raise LuthierError("objective classify: learns from rows with a text and a label, not conversations")
-            ids = lm.encode_prompt(record.text, data.labels)
-            ids = shortened(ids, min(self.max_length, lm.context))
+            ids = shortened(lm.encode_prompt(record.text, data.labels), min(self.max_length, lm.context))
             out.append(Example(row, tuple(ids), (len(ids) - 1,), (lm.labels.index(record.label),)))
         return out
 
     def setup(self, lm: BaseLM, examples: Sequence[Any]) -> None:
-        """Set the head's scaling from the first examples: hidden dimensions differ in size by orders of magnitude."""
-        from luthier.models.trunk import Trunk
-
-        assert lm.label_head is not None
-        some = list(examples[:SCALING_ROWS])
-        lm.label_head.scale_to(Trunk(lm, len(lm.blocks), some).states([e.row for e in some]))
+        """Set the head's scaling from the first examples."""
+        scale_head(lm, examples)
 
     def weights(self, examples: Sequence[Any]) -> dict[str, float]:
         return {"cross_entropy": float(max(len(examples), 1))}
@@ -59,6 +55,15 @@ class Classify(Objective):
 
         assert out.lm.label_head is not None
         return {"cross_entropy": F.cross_entropy(out.lm.label_head(out.hidden), batch.targets, reduction="sum")}
+
+
+def scale_head(lm: BaseLM, examples: Sequence[Example]) -> None:
+    """Standardise the head's input by the first examples: hidden dimensions differ in size by orders of magnitude."""
+    from luthier.models.trunk import Trunk
+
+    assert lm.label_head is not None
+    some = list(examples[:SCALING_ROWS])
+    lm.label_head.scale_to(Trunk(lm, len(lm.blocks), some).states([e.row for e in some]))
 
 
 METHOD = Classify

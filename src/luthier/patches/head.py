@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from luthier.models.surgery import untie_head
 from luthier.models.weights import WeightPatch
-from luthier.protocols import ParamGroup
+from luthier.protocols import ParamGroup, Patch
 
 if TYPE_CHECKING:
     from luthier.models.base import BaseLM
@@ -30,7 +30,7 @@ class Head(WeightPatch):
     _kept: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     learning_rates: ClassVar[tuple[float, ...]] = (3e-4, 1e-3, 3e-3)
-    objectives: ClassVar[Mapping[str, str]] = {"classification": "classify", "generation": "sft"}
+    objectives: ClassVar[Mapping[str, str]] = {**Patch.objectives, "classification": "classify"}
 
     def attach(self, lm: BaseLM) -> list[ParamGroup]:
         if lm.label_head is not None:

@@ -1,0 +1,64 @@
+"""Classical classifiers on frozen features: one file each, found by its name; each sets `CLASSIFIER`.
+
+`features` chooses among them by cross-validation. A file whose package is an extra names it in `extras`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from pathlib import Path
+from typing import ClassVar
+
+from luthier.errors import LuthierError
+from luthier.models.classical import Array, Fitted, Target
+
+
+class Classifier:
+    """How to fit one kind of classifier."""
+
+    extras: ClassVar[tuple[str, ...]] = ()
+    tuned: ClassVar[bool] = True  # by the strengths of `features`; False: one setting for all data
+
+    def fit(self, x: Array, y: Array, target: Target, strength: float) -> Fitted:
+        """Fit features (N, d) to targets; a smaller strength regularises more."""
+        raise NotImplementedError
+
+    def final(self, x: Array, y: Array, target: Target, strength: float) -> Fitted:
+        """The one that ships: more work is allowed here than in a fold."""
+        return self.fit(x, y, target, strength)
+
+    def load(self, folder: Path) -> Fitted:
+        """What `Fitted.save` wrote."""
+        raise NotImplementedError
+
+
+def names() -> list[str]:
+    """Every classifier's name."""
+    return [p.stem for p in sorted(Path(__file__).parent.glob("*.py")) if p.stem != "__init__"]
+
+
+def find(name: str) -> Classifier:
+    """The classifier of that name. Raises LuthierError for an unknown one and for a package that is not installed."""
+    from luthier.catalog import suggest
+
+    if name not in names():
+        raise LuthierError(f"direct.classifier: there is no classifier {name!r}{suggest(name, [*names(), 'best'])}")
+    found = _listed(name)
+    missing = [n for n in found.extras if importlib.util.find_spec(n) is None]
+    if missing:
+        raise LuthierError(f"direct.classifier: {name} needs {', '.join(missing)}: pip install {' '.join(missing)}")
+    return found
+
+
+def chosen(classifier: str) -> dict[str, Classifier]:
+    """The classifiers that an option names: one, several by comma, or best (all that need no extra)."""
+    if classifier == "best":
+        return {n: c for n in names() if not (c := _listed(n)).extras}
+    return {n: find(n) for n in dict.fromkeys(part.strip() for part in classifier.split(","))}
+
+
+def _listed(name: str) -> Classifier:
+    """The classifier, whether or not its package is installed."""
+    found: Classifier = importlib.import_module(f"luthier.direct.classifiers.{name}").CLASSIFIER
+    return found

@@ -1,0 +1,135 @@
+"""What a score is: a name, a unit, the tasks it is for, and one number a row, so that methods can be compared in pairs.
+
+A metric is a file in `evals/metrics/` and is found by its name in small letters: `rougeL` lives in `rougel.py` and sets
+`METRIC`. For every metric higher is better, and the score is the mean over the rows.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from luthier.errors import LuthierError
+
+if TYPE_CHECKING:
+    from luthier.protocols import LM, Record, Split, Task
+
+DEFAULTS: dict[Task, str] = {
+    "classification": "accuracy",
+    "multilabel": "label_f1",
+    "regression": "mae_skill",
+    "generation": "chrF",
+}
+
+
+@dataclass
+class Scores:
+    """per_row: the metric of each row, in its unit. answers: what the model said."""
+
+    metric: str
+    per_row: list[float]
+    answers: list[str]
+    secondary: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def score(self) -> float:
+        """The mean over rows."""
+        return sum(self.per_row) / len(self.per_row)
+
+
+class Metric:
+    """One way to score an adapted model on rows of a task; a subclass is a frozen dataclass without fields.
+
+    unit: "share" is stored from 0 to 1 and shown times 100, "points" is stored as shown (0 to 100).
+    meaning: a sentence for the report that says what the number is.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    unit: ClassVar[Literal["share", "points"]] = "share"
+    tasks: ClassVar[tuple[Task, ...]]
+    meaning: ClassVar[str]
+
+    def scores(self, lm: LM, data: Split, rows: Sequence[Record]) -> Scores:
+        """Score the rows, which must not be empty."""
+        raise NotImplementedError
+
+
+class TextMetric(Metric):
+    """A metric of written answers: a subclass compares each with the wanted one."""
+
+    tasks = ("generation",)
+
+    def per_row(self, answers: Sequence[str], wanted: Sequence[str]) -> list[float]:
+        """One number a pair, in the metric's unit."""
+        raise NotImplementedError
+
+    def secondary(self, answers: Sequence[str], wanted: Sequence[str]) -> dict[str, float]:
+        """Other figures over all pairs."""
+        return {}
+
+    def scores(self, lm: LM, data: Split, rows: Sequence[Record]) -> Scores:
+        """Write an answer to every row and compare; with the loss on the wanted answers where the model gives it."""
+        from luthier.data.prompts import answer_of, prompt_of
+        from luthier.evals.task import answer_room
+        from luthier.protocols import Sampling
+
+        wanted = [answer_of(r) for r in rows]
+        answers = lm.generate([prompt_of(r) for r in rows], Sampling(max_new_tokens=answer_room(lm, data)))
+        secondary = self.secondary(answers, wanted)
+        if "logprobs" in lm.can:
+            found = lm.logprobs([(prompt_of(r), answer_of(r)) for r in rows])
+            secondary["held_out_loss"] = -sum(float(t.sum()) for t in found) / max(sum(len(t) for t in found), 1)
+        return Scores(self.name, self.per_row(answers, wanted), answers, secondary)
+
+
+def names() -> list[str]:
+    """Every metric's name; nothing heavy is imported."""
+    stems = [p.stem for p in sorted((Path(__file__).parent / "metrics").glob("*.py")) if p.stem != "__init__"]
+    return [_module(stem).name for stem in stems]
+
+
+def _module(stem: str) -> Metric:
+    return importlib.import_module(f"luthier.evals.metrics.{stem}").METRIC  # type: ignore[no-any-return]
+
+
+def find(name: str) -> Metric:
+    """The metric of that name. Raises LuthierError that suggests the right one."""
+    from luthier.catalog import suggest
+
+    known = names()
+    if name not in known:
+        raise LuthierError(f"data.metric: there is no metric {name!r}{suggest(name, known)}")
+    return _module(name.lower())
+
+
+def for_task(task: Task, name: str = "") -> Metric:
+    """The metric that decides: the task's own, or the named one. Raises LuthierError where it is for other tasks."""
+    if not name and task not in DEFAULTS:
+        raise LuthierError(f"there is no score for {task} data: it can be trained on, not compared on")
+    metric = find(name or DEFAULTS[task])
+    if task not in metric.tasks:
+        fitting = [n for n in names() if task in find(n).tasks]
+        raise LuthierError(
+            f"data.metric: {metric.name} is for {' and '.join(metric.tasks)}, and this data is for {task}; "
+            f"for it there is {', '.join(fitting)}"
+        )
+    return metric
+
+
+def scale(name: str) -> float:
+    """What a stored score is multiplied by to be shown in points."""
+    return 100.0 if name in names() and find(name).unit == "share" else 1.0
+
+
+def title(name: str) -> str:
+    """A metric's name with its unit, as on an axis; an unknown one's name as it is."""
+    return find(name).title if name in names() else name
+
+
+def meaning(name: str) -> str:
+    """A sentence that says what the score is; empty for an unknown one."""
+    return find(name).meaning if name in names() else ""

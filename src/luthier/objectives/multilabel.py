@@ -1,0 +1,63 @@
+"""Binary cross-entropy of each label by itself, for texts with several labels or none.
+
+A linear head (K labels) reads the last token's hidden state and starts at zero: every label at a half. Its inputs are
+standardised by the first training rows. Source: binary relevance, Tsoumakas & Katakis 2007.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from luthier.data.pack import Example, shortened
+from luthier.errors import LuthierError
+from luthier.objectives.classify import scale_head
+from luthier.protocols import Batch, Objective, Outputs, Record, Split, Tagged, Task
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from luthier.models.base import BaseLM
+
+extras = ()
+
+
+@dataclass(frozen=True)
+class Multilabel(Objective):
+    """max_length: longer texts lose tokens in front of the last one, in tokens."""
+
+    max_length: int = 1024
+
+    record: ClassVar[type] = Tagged
+    output: ClassVar[Literal["vocab", "labels", "tags", "scalar"]] = "tags"
+    tasks: ClassVar[tuple[Task, ...]] = ("multilabel",)
+
+    def encode(self, lm: BaseLM, data: Split, records: Sequence[Record]) -> list[Example]:
+        """One place is read, the last token, and has K targets: 1 for the labels of the text, 0 for the others."""
+        out: list[Example] = []
+        for row, record in enumerate(records):
+            if not isinstance(record, Tagged):
+                raise LuthierError("objective multilabel: learns from rows with a text and its labels")
+            ids = shortened(lm.encode_prompt(record.text, data.labels), self.max_length)
+            targets = tuple(int(label in record.tags) for label in lm.labels)
+            out.append(Example(row, tuple(ids), (len(ids) - 1,), targets))
+        return out
+
+    def setup(self, lm: BaseLM, examples: Sequence[Any]) -> None:
+        """Set the head's scaling from the first examples."""
+        scale_head(lm, examples)
+
+    def weights(self, examples: Sequence[Any]) -> dict[str, float]:
+        return {"cross_entropy": float(max(sum(len(e.targets) for e in examples), 1))}
+
+    def loss(self, out: Outputs, batch: Batch) -> dict[str, Tensor]:
+        import torch.nn.functional as F
+
+        assert out.lm.label_head is not None
+        logits = out.lm.label_head(out.hidden)
+        wanted = batch.targets.view_as(logits).to(logits.dtype)
+        return {"cross_entropy": F.binary_cross_entropy_with_logits(logits, wanted, reduction="sum")}
+
+
+METHOD = Multilabel

@@ -1,0 +1,34 @@
+"""LoRA on documents: it learns them and not the questions, and is refused where there are none."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import tiny
+from luthier import catalog, run
+from luthier.models.causal import CausalLM
+from luthier.protocols import Text
+
+PAGE = Text("the bus is late and the weather is fine", "page.md")
+
+
+def test_refused_without_documents(lm: CausalLM) -> None:
+    if "lm" not in catalog.entries("objectives"):
+        pytest.skip("objective lm is not there")
+    why = "lora_docs learns from documents, and there are none"
+    with pytest.raises(run.Refused, match=why), run.adapted(lm, tiny.recipe(Path(lm.name), "lora_docs"), tiny.CHATS):
+        pass
+
+
+def test_learns_the_documents_and_not_the_questions(lm: CausalLM, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seen failing with the training rows handed to the objective."""
+    if "lm" not in catalog.entries("objectives"):
+        pytest.skip("objective lm is not there")
+    data = replace(tiny.CHATS, documents=(PAGE,))
+    with run.adapted(lm, tiny.recipe(Path(lm.name), "lora_docs"), data) as outcome:
+        assert outcome.loop is not None
+        assert len(outcome.loop.examples) == 1
+        assert PAGE.text in lm.tokenizer.decode(list(outcome.loop.examples[0].ids))
