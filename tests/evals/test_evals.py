@@ -19,7 +19,7 @@ from luthier import run
 from luthier.config import options
 from luthier.data.embedded import general_text
 from luthier.evals.forgetting import WINDOW, general_loss
-from luthier.evals.task import answer_room, classification, evaluate
+from luthier.evals.task import answer_room, evaluate
 from luthier.evals.wording import best_wording
 from luthier.models.causal import CausalLM
 from luthier.objectives.sft import Sft
@@ -77,7 +77,8 @@ def test_accuracy_and_f1() -> None:
     assert scores.metric == "accuracy" and scores.per_row == [1, 0, 1, 1, 0] and scores.score == 0.6
     # a: precision 1/2, recall 1/2; b: 2/3 and 1; c: never said
     assert scores.secondary == {"macro_f1": pytest.approx((1 / 2 + 4 / 5 + 0) / 3)}
-    assert classification(Scripted("a", "a"), rows[:2], ("a", "b", "c")).secondary == {"macro_f1": 1.0}
+    two = Split("classification", rows[:2], (), (), ("a", "b", "c"))
+    assert evaluate(Scripted("a", "a"), two, rows[:2]).secondary == {"macro_f1": 1.0}
 
 
 def test_generation() -> None:
