@@ -25,11 +25,11 @@ from luthier.loop import Loop, Training
 from luthier.models import score
 from luthier.models.causal import CausalLM
 from luthier.objectives.sft import renumbered
-from luthier.protocols import LM, Chat, Direct, Labelled, Objective, Patch, Sampling, Split
+from luthier.protocols import LM, Chat, Direct, Labelled, Objective, Patch, Sampling, Split, Text
 
 ENTRIES = catalog.entries("direct", "patches", "objectives")
-SPLITS = {"labelled": tiny.LABELLED, "chats": tiny.CHATS}
-TAKES = {Labelled: ("labelled",), Chat: ("chats", "labelled")}  # kind of record -> the rows that serve it
+SPLITS = {"labelled": tiny.LABELLED, "chats": tiny.CHATS, "texts": tiny.TEXTS}
+TAKES = {Labelled: ("labelled",), Chat: ("chats", "labelled"), Text: ("texts",)}  # kind of record -> the rows that serve it
 GREEDY = Sampling(max_new_tokens=8)
 
 

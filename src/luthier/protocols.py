@@ -113,7 +113,7 @@ class Patch:
 
     learning_rates: ClassVar[tuple[float, ...]] = (1e-4, 3e-4, 1e-3)
     identity: ClassVar[bool] = True  # the adapted model equals the base before the first step
-    objectives: ClassVar[Mapping[str, str]] = {"classification": "sft", "generation": "sft"}
+    objectives: ClassVar[Mapping[str, str]] = {"classification": "sft", "generation": "sft", "text": "lm"}
     save_as: ClassVar[Literal["adapter", "model"]] = "adapter"
 
     def refuses(self, model: nn.Module, objective: Objective) -> str | None:

@@ -29,7 +29,7 @@ class Head(WeightPatch):
     _kept: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     learning_rates: ClassVar[tuple[float, ...]] = (3e-4, 1e-3, 3e-3)
-    objectives: ClassVar[Mapping[str, str]] = {"classification": "classify", "generation": "sft"}
+    objectives: ClassVar[Mapping[str, str]] = {"classification": "classify", "generation": "sft", "text": "lm"}
 
     def attach(self, lm: CausalLM) -> list[ParamGroup]:
         if lm.label_head is not None:
