@@ -29,7 +29,8 @@ from luthier.protocols import LM, Chat, Direct, Labelled, Objective, Patch, Samp
 
 ENTRIES = catalog.entries("direct", "patches", "objectives")
 SPLITS = {"labelled": tiny.LABELLED, "chats": tiny.CHATS, "texts": tiny.TEXTS}
-TAKES = {Labelled: ("labelled",), Chat: ("chats", "labelled"), Text: ("texts",)}  # kind of record -> the rows that serve it
+# kind of record -> the rows that serve it
+TAKES = {Labelled: ("labelled",), Chat: ("chats", "labelled"), Text: ("texts",)}
 GREEDY = Sampling(max_new_tokens=8)
 
 

@@ -52,7 +52,7 @@ class Source:
 
 
 def objects(path: Path, rows: Iterable[Row], mapped: tuple[str, ...], unit: str = "line") -> Source:
-    """A source of rows that name their own columns. Raises LuthierError where there is none, or none has a mapped column."""
+    """A source of rows that name their own columns. Raises LuthierError for no row or no such column."""
     whole = tuple(rows)
     if not whole:
         raise LuthierError(f"{path} is empty: it needs one example a row")
