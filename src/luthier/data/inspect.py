@@ -82,8 +82,9 @@ class Inspection:
     conflicts: tuple[Pair, ...]
     alike: tuple[Pair, ...]
     balance: tuple[tuple[str, int], ...]
-    seen: tuple[Pair, ...] = ()  # of a test file: rows that also stand in the training file
-    near: tuple[Pair, ...] = ()  # and rows of which a training row holds nearly all
+    compared: bool = False  # it is a test file that was compared with a training file:
+    seen: tuple[Pair, ...] = ()  # rows that also stand there
+    near: tuple[Pair, ...] = ()  # and rows of which a row there holds nearly all
 
     @property
     def rows(self) -> int:
@@ -120,7 +121,7 @@ def inspect(config: DataConfig, reader: Reader) -> list[Inspection]:
     if config.test:
         held = read_table(config, config.test)
         seen, near = overlap(table, held)
-        out.append(replace(_inspect(held, reader), seen=seen, near=near))
+        out.append(replace(_inspect(held, reader), compared=True, seen=seen, near=near))
     return out
 
 

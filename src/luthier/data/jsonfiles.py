@@ -92,9 +92,9 @@ def _elements(text: str, at: int) -> Iterator[Row]:
             yield Row(line, "", "the file ends before its array does: it is cut off")
             return
         if text[at] == "]":
-            rest = text[at + 1 :].strip(" \t\r\n}")
-            if rest and not rest.startswith(","):
-                yield Row(line, rest, "text after the end of the array")
+            rest = _skip(text, at + 1)
+            if text[rest:].strip(" \t\r\n}") and text[rest] != ",":
+                yield Row(line + text.count("\n", at, rest), text[rest:], "text after the end of the array")
             return
         reason, end = "a comma is missing before this row", at
         if wanted:

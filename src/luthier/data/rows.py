@@ -133,7 +133,7 @@ def number_of(fields: Fields, field: str, wanted: Wanted) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise RejectError(f"{name} is {kind(value)}, not a number")
     try:
-        number = float(value)
+        number = float(value if "_" not in str(value) else "a number with _ in it")
     except (ValueError, OverflowError):
         shown = quoted([value]) if isinstance(value, str) else "too large"
         raise RejectError(f"{name} is {shown}, not a number") from None
