@@ -78,13 +78,13 @@ def test_planted_faults_are_found_in_every_format(tmp_path: Path, kind: str, rea
     pairs = [train.duplicates, train.conflicts, train.alike, tested.seen, tested.near]
     assert [len(found) for found in pairs] == [1, 1, 1, 1, 1]
     assert len(train.tokens.cut) == 1 and not tested.tokens.cut
-    assert dict(train.balance) == {"a": 17, "b": 16, "rare": 1}
+    assert dict(train.balance) == {"a": 16, "b": 17, "rare": 1}
     if at is not None:
         assert [(p.line - at, p.like - at) for (p,) in pairs] == [(31, 3), (32, 4), (33, 5), (5, 7), (6, 8)]
         assert train.bad[0].line == at + 30 and train.tokens.cut == (at + 34,)
     text = said(train)
     assert "35 rows in the file: 34 kept, 1 dropped" in text and '"rare" 1' in text
-    assert "1 row repeats an earlier row and want another answer" in text or "want" in text
+    assert "1 row repeats an earlier row with another answer" in text
     assert all(f.trouble for f in findings(train) if f.rows)
 
 
@@ -183,7 +183,7 @@ def test_a_sample_of_n_grams_still_finds_twins(monkeypatch: pytest.MonkeyPatch) 
     texts = [sentence(i, 60) for i in range(30)]
     index = Index(texts)
     assert index.every > 1 and len(index.flat) < 0.6 * sum(len(grams(t)) for t in texts)
-    assert index.held(texts[4] + " and more")[0] == 4 and index.held(texts[4] + " and more")[1] > 0.9
+    assert index.held(texts[4] + " and more")[0] == 4 and index.held(texts[4] + " and more")[1] > 0.7
     assert index.held(sentence(999, 60))[1] < 0.7
 
 
@@ -217,7 +217,7 @@ def test_the_page_escapes_everything_and_stands_alone(tmp_path: Path, reader: Re
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert "<script" not in page and "<i>" not in page and "<b>evil" not in page and "&lt;script&gt;" in page
     assert "\x1b" not in page and "\u202e" not in page and "中文" in page and "<mark>" in page
-    assert not re.search(r"""(src|href)=|url\\(|@import|https?:""", page), "a page that needs a network"
+    assert not re.search(r"(src|href)=|url\(|@import|https?:", page), "a page that needs a network"
     assert "prefers-color-scheme:dark" in page and 'charset="utf-8"' in page
     assert page.count("<article>") == 2 and "Test file" in page
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
@@ -28,14 +29,8 @@ ROWS: list[list[dict[str, Any]]] = [
     [{"prompt": "p", "chosen": [{"role": "assistant", "content": "a"}], "rejected": "b"} for i in range(4)],
 ]
 NAMES = ("text", "label", "labels", "value", "prompt", "completion", "chosen", "rejected", "messages", "conversations")
-SCALARS = (
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats()
-    | st.text(max_size=5)
-    | st.sampled_from(["\ud83d", "\0", ""])
-)
+ODD = st.sampled_from(["\ud83d", "\0", ""])
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | ODD
 VALUES = st.recursive(
     SCALARS,
     lambda inner: (
@@ -95,14 +90,15 @@ def check(name: str, data: bytes, where: Path) -> None:
         assert str(path) in str(error) and str(error).encode()
     else:
         assert len(table.records) + len(table.bad) == len(load(path).rows)
+        if path.suffix == ".jsonl":  # counted in another way
+            lines = data.removeprefix(b"\xef\xbb\xbf").split(b"\n")
+            assert len(load(path).rows) == sum(bool(line.strip(b" \r")) for line in lines)
         assert all(bad.reason and bad.line > 0 and bad.raw.encode() is not None for bad in table.bad)
         assert not {*table.lines} & {bad.line for bad in table.bad} or name == "a.json"
         for record in supervised(table)[0].records:
             assert isinstance(record.wanted.encode(), bytes)
-    try:
+    with suppress(LuthierError):
         read_inputs(path)
-    except LuthierError:
-        pass
 
 
 @settings(max_examples=100, deadline=None, derandomize=True)

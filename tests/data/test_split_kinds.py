@@ -1,4 +1,4 @@
-"""Splitting records other than labelled texts and chats: strata of tags and values, and what supervised training uses."""
+"""Splitting tagged, rated and plain texts: strata of tags and values; and what supervised training uses."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ def _repeats(found: Inspection) -> list[Finding]:
     return [
         Finding(f"{_rows_repeat(len(found.duplicates))} an earlier row", bool(found.duplicates),
                 _pairs(found, found.duplicates)),
-        Finding(f"{_rows_repeat(len(found.conflicts))} an earlier row and want another answer", bool(found.conflicts),
+        Finding(f"{_rows_repeat(len(found.conflicts))} an earlier row with another answer", bool(found.conflicts),
                 _pairs(found, found.conflicts)),
         Finding(f"{_rows_are(len(found.alike))} nearly an earlier row ({ALIKE:.0%} of n-grams of 8 bytes shared, or "
                 "more)", bool(found.alike), _pairs(found, found.alike)),
