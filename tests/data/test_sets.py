@@ -6,6 +6,7 @@ import json
 import re
 from collections import Counter
 from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -117,3 +118,12 @@ def test_handbook_sources_exist_and_answers_stand_in_them() -> None:
     inside = [row["answer"] in documents[row["source"]] for row in rows("handbook")]
     assert sum(inside) > len(inside) / 2  # the others are in the other language, or worded anew
     assert not any(same(r) in {" ".join(t.casefold().split()) for t in documents.values()} for r in split.train)
+
+
+def test_the_page_about_data_names_every_set_and_format() -> None:
+    from luthier.data.formats import EXTENSIONS
+
+    page = (Path(__file__).parents[2] / "docs" / "data.md").read_text(encoding="utf-8")
+    for name in embedded.names():
+        assert re.search(rf"\| `{name}` \|.*\| {len(rows(name))} \|", page), name
+    assert all(f"`{extension}`" in page for extension in EXTENSIONS)

@@ -142,7 +142,9 @@ def _lines(found: Inspection, lines: Sequence[int]) -> tuple[str, ...]:
 
 def _pairs(found: Inspection, pairs: Sequence[Pair], of: str = "") -> tuple[str, ...]:
     unit = found.unit
-    return tuple(f"{unit} {p.line}: {of}{unit} {p.like}" + (f", {p.share:.0%}" if p.share < 1 else "") for p in pairs)
+    return tuple(
+        f"{unit} {p.line} like {of}{unit} {p.like}" + (f", {p.share:.0%}" if p.share < 1 else "") for p in pairs
+    )
 
 
 def _share(part: int, whole: int) -> str:
