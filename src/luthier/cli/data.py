@@ -61,7 +61,7 @@ def inspect(
     from luthier.data.inspect_terminal import print_inspection
 
     config = DataConfig(data, test, pairs(map, "--map"), pairs(labels, "--labels"), instruction)
-    with rows_bar("tokenising") as say:
+    with rows_bar("inspecting") as say:
         found = look(config, Reader(model, objective, max_length, say))
     console = Console()
     for item in found:

@@ -6,14 +6,14 @@ Lengths and the loss are those of training: the objective tokenises the rows wit
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from luthier.config import DataConfig
-from luthier.data.overlap import ALIKE, Index, twins
+from luthier.data.overlap import ALIKE, Index, Say, twins
 from luthier.data.read import Bad, Table
 from luthier.data.split import same
 from luthier.data.task import read_table, supervised
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from luthier.data.pack import Example
     from luthier.models.causal import CausalLM
 
-Say = Callable[[int, int], None]
 ROWS_AT_ONCE = 64
 SHOWN = 5
 _ENDLESS = 1 << 40
@@ -120,21 +119,21 @@ def inspect(config: DataConfig, reader: Reader) -> list[Inspection]:
     out = [_inspect(table, reader)]
     if config.test:
         held = read_table(config, config.test)
-        seen, near = overlap(table, held)
+        seen, near = overlap(table, held, reader.say)
         out.append(replace(_inspect(held, reader), compared=True, seen=seen, near=near))
     return out
 
 
 def _inspect(table: Table, reader: Reader) -> Inspection:
     learnable, unused = supervised(table)
-    duplicates, conflicts, alike = repeats(table)
+    duplicates, conflicts, alike = repeats(table, reader.say)
     return Inspection(
         table.path, table.task, table.layout, table.unit, len(table.records), table.bad, tuple(unused),
         tokens(learnable, reader), duplicates, conflicts, alike, balance(table.records),
     )  # fmt: skip
 
 
-def repeats(table: Table) -> tuple[tuple[Pair, ...], tuple[Pair, ...], tuple[Pair, ...]]:
+def repeats(table: Table, say: Say | None = None) -> tuple[tuple[Pair, ...], tuple[Pair, ...], tuple[Pair, ...]]:
     """Rows asked before: with the same answer, with another one; and rows that are nearly another."""
     first: dict[str, int] = {}
     duplicates: list[Pair] = []
@@ -146,7 +145,7 @@ def repeats(table: Table) -> tuple[tuple[Pair, ...], tuple[Pair, ...], tuple[Pai
         pair = Pair(line, table.lines[at])
         (duplicates if _answer(record) == _answer(table.records[at]) else conflicts).append(pair)
     kept = list(first.values())
-    alike = [Pair(table.lines[kept[i]], table.lines[kept[j]], share) for i, j, share in twins(list(first))]
+    alike = [Pair(table.lines[kept[i]], table.lines[kept[j]], share) for i, j, share in twins(list(first), say)]
     return tuple(duplicates), tuple(conflicts), tuple(alike)
 
 
@@ -155,14 +154,16 @@ def _answer(record: Record) -> str:
     return " ".join(record.wanted.split()) + verdict
 
 
-def overlap(train: Table, test: Table) -> tuple[tuple[Pair, ...], tuple[Pair, ...]]:
+def overlap(train: Table, test: Table, say: Say | None = None) -> tuple[tuple[Pair, ...], tuple[Pair, ...]]:
     """Test rows that stand in the training rows, and test rows of which one training row holds at least ALIKE."""
     first: dict[str, int] = {}
     for record, line in zip(train.records, train.lines, strict=True):
         first.setdefault(same(record), line)
     index, lines = Index(list(first)), list(first.values())
     seen, near = [], []
-    for record, line in zip(test.records, test.lines, strict=True):
+    for i, (record, line) in enumerate(zip(test.records, test.lines, strict=True)):
+        if say and i % 256 == 0:
+            say(i, len(test.records))
         key = same(record)
         if key in first:
             seen.append(Pair(line, first[key]))

@@ -8,7 +8,7 @@ n-grams a fixed random share is looked at.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
 
+Say = Callable[[int, int], None]
 N = 8
 ALIKE = 0.7
 MOST = 20_000_000
@@ -47,11 +48,15 @@ class Index:
         """Of each indexed text, how many of this text's n-grams it holds, (rows,); and how many there are."""
         import numpy as np
 
-        grams = np.setdiff1d(_grams(text, self.every), self.wording, assume_unique=True)
+        grams = _grams(text, self.every)
+        if len(self.wording):
+            places = np.searchsorted(self.wording, grams).clip(max=len(self.wording) - 1)
+            grams = grams[self.wording[places] != grams]
         low, high = np.searchsorted(self.flat, grams, "left"), np.searchsorted(self.flat, grams, "right")
-        hits = [self.rows[a:b] for a, b in zip(low, high, strict=True) if b > a]
-        found = np.concatenate(hits) if hits else np.empty(0, np.int32)
-        return np.bincount(found, minlength=self.count), len(grams)
+        lengths = high - low  # of the stretch of rows that each n-gram has; all stretches are taken at once
+        ends = lengths.cumsum()
+        places = np.arange(ends[-1] if len(ends) else 0) + np.repeat(low - ends + lengths, lengths)
+        return np.bincount(self.rows[places], minlength=self.count), len(grams)
 
     def held(self, text: str) -> tuple[int, float]:
         """The indexed text that holds most of this one, and the share it holds of it; (-1, 0.0) for none."""
@@ -62,13 +67,15 @@ class Index:
         return best, float(counts[best] / total)
 
 
-def twins(texts: Sequence[str]) -> list[tuple[int, int, float]]:
+def twins(texts: Sequence[str], say: Say | None = None) -> list[tuple[int, int, float]]:
     """Pairs (later, earlier, share) of texts alike: shared n-grams over those of the richer of both, at least ALIKE."""
     import numpy as np
 
     index = Index(texts)
     out = []
     for i, text in enumerate(texts):
+        if say and i % 256 == 0:
+            say(i, len(texts))
         counts, total = index.shared(text)
         if not i or not total:
             continue
