@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import json
 import random
 import re
 from pathlib import Path
@@ -12,7 +14,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import sample_files
-import tiny
 from luthier.config import DataConfig
 from luthier.data.findings import bars, findings, histogram
 from luthier.data.inspect import Inspection, Reader, inspect
@@ -211,7 +212,7 @@ def test_the_page_escapes_everything_and_stands_alone(tmp_path: Path, reader: Re
     rows: list[dict[str, Any]] = [{"text": f"{EVIL} {i}", "label": EVIL} for i in range(3)]
     rows += [{"text": EVIL, "label": "\ud83d"}, {"text": EVIL, "label": [EVIL]}]
     path = tmp_path / "<b>evil.jsonl"
-    path.write_text("\n".join(__import__("json").dumps(row) for row in rows) + "\n{broken <i>", encoding="utf-8")
+    path.write_text("\n".join(json.dumps(row) for row in rows) + "\n{broken <i>", encoding="utf-8")
     found = inspect(DataConfig(str(path), str(path)), reader)
     write_page(found, tmp_path / "page.html")
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
@@ -227,7 +228,7 @@ def test_the_terminal_obeys_no_data(tmp_path: Path, reader: Reader) -> None:
 
     rows = [{"text": f"[bold]{EVIL} {i}", "label": "x"} for i in range(3)]
     found, *_ = inspect(DataConfig(str(sample_files.jsonl(rows, tmp_path / "a.jsonl"))), reader)
-    console = Console(record=True, width=100, file=__import__("io").StringIO(), force_terminal=False)
+    console = Console(record=True, width=100, file=io.StringIO(), force_terminal=False)
     print_inspection(found, console)
     text = console.export_text()
     assert "\x1b" not in text and "\u202e" not in text and "[bold]<script>" in text.replace("\n", "")
@@ -256,7 +257,10 @@ def test_the_command(tmp_path: Path, reader: Reader, capsys: pytest.CaptureFixtu
         assert "Example: luthier data" in runner.invoke(app, ["data", command, "--help"]).output
 
 
-def test_nothing_is_left_of_the_model(reader: Reader) -> None:
+def test_a_tokenizer_needs_no_weights(reader: Reader) -> None:
     lm = tokenizer_only(reader.model)
-    assert lm.context == 2048 and lm.encode_prompt("hello")
-    assert tiny.MODELS
+    assert (
+        lm.context == 2048
+        and lm.encode_prompt("hello")
+        == lm.tokenizer("<|im_start|>user\nhello<|im_end|>\n<|im_start|>assistant\n")["input_ids"]
+    )
