@@ -31,12 +31,19 @@ from luthier.objectives.sft import renumbered
 from luthier.protocols import LM, Chat, Direct, Labelled, Objective, Patch, Rated, Sampling, Split, Tagged, Text
 
 ENTRIES = catalog.entries("direct", "patches", "objectives")
-SPLITS = {"labelled": tiny.LABELLED, "chats": tiny.CHATS, "tagged": tiny.TAGGED, "rated": tiny.RATED}
+SPLITS = {
+    "labelled": tiny.LABELLED,
+    "chats": tiny.CHATS,
+    "tagged": tiny.TAGGED,
+    "rated": tiny.RATED,
+    "texts": tiny.TEXTS,
+}
 TAKES = {
     Labelled: ("labelled",),
     Chat: ("chats", "labelled"),
     Tagged: ("tagged",),
     Rated: ("rated",),
+    Text: ("texts",),
 }  # kind of record -> the rows that serve it
 GREEDY = Sampling(max_new_tokens=8)
 

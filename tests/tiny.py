@@ -28,7 +28,7 @@ from transformers import (
 from luthier import run
 from luthier.config import Recipe, TrainingConfig
 from luthier.models.base import BaseLM
-from luthier.protocols import Chat, Labelled, Message, Rated, Split, Tagged
+from luthier.protocols import Chat, Labelled, Message, Rated, Split, Tagged, Text
 
 CHATML = (
     "{% for m in messages %}{{ '<|im_start|>' + m.role + '\n' + m.content + '<|im_end|>' + '\n' }}{% endfor %}"
@@ -190,6 +190,20 @@ CHATS = Split(
     ),
     validation=(chat("Ich mag Bus", "I like"), chat("Wo?", "Where?")),
     test=(chat("TEST ROW one", "never"), chat("TEST ROW two", "seen")),
+)  # fmt: skip
+
+
+TEXTS = Split(
+    "text",
+    train=tuple(
+        Text(text, "notes.txt")
+        for text in (
+            "where is my parcel\nthe box never came", "no courier today", "give me my money", "退款还没有到",
+            "the weather is fine and the bus is late", "i cannot log in", "再见", "one and one is two and two is four",
+        )
+    ),
+    validation=(Text("the parcel is late"), Text("pay me back")),
+    test=(Text("TEST ROW one"), Text("TEST ROW two")),
 )  # fmt: skip
 
 

@@ -9,13 +9,19 @@ from itertools import combinations
 
 import pytest
 
-from luthier.data.embedded import TICKETS, general_text, tickets
+from luthier.data.embedded import EmbeddedSet, find, general_text, tickets
 from luthier.data.split import make_split, same
 from luthier.protocols import Labelled
 
 
+def _tickets() -> EmbeddedSet:
+    found = find("tickets")
+    assert found
+    return found
+
+
 def rows(number: int) -> list[dict[str, str]]:
-    return [json.loads(line) for line in TICKETS[number].read_text(encoding="utf-8").splitlines()]
+    return [json.loads(line) for line in _tickets().paths[number].read_text(encoding="utf-8").splitlines()]
 
 
 def test_enough_rows_and_plain_labels() -> None:

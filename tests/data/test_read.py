@@ -162,7 +162,8 @@ BROKEN_CHATS = [
     ([], "is empty"),
     ("hello", "a text, not a list of messages"),
     (["hello"], "message 1 is a text, not an object"),
-    ([{"from": "human", "value": "x"}], "message 1 has no role"),
+    ([{"speaker": "human", "value": "x"}], "message 1 has no role"),
+    ([{"from": "tool", "value": "x"}], 'message 1 is from "tool"'),
     ([USER, {"role": "gpt", "content": "x"}], 'message 2 has role "gpt": roles are system, user, assistant'),
     ([USER, ASSISTANT, USER], "the last message is the user's, not the assistant's"),
     ([USER, {"role": "assistant", "content": None}], "the content of message 2 is null, not text"),
@@ -213,8 +214,8 @@ def test_many_broken_quotes_take_linear_time(write: Write) -> None:
 WHOLE_FILES = [
     ("a.jsonl", "", {}, "is empty"),
     ("a.jsonl", " \n\r\n", {}, "is empty"),
-    ("a.json", "[]", {}, "python -c"),
-    ("a.parquet", "x", {}, r"unknown kind of file \.parquet"),
+    ("a.json", "[]", {}, "is empty"),
+    ("a.parquet", "x", {}, "not a parquet file that can be read"),
     ("a.jsonl", "\ufeff".encode("utf-16"), {}, "UTF-16"),
     ("a.jsonl", '[\n{"text": "t", "label": "x"}]\n', {}, "JSON array"),
     ("a.jsonl", "nonsense\nmore", {}, r"none of its 2 rows can be used:\n.*a\.jsonl:1: not JSON"),
@@ -258,7 +259,7 @@ def test_no_file(tmp_path: Path) -> None:
 
 
 def test_nothing_heavy_is_imported() -> None:
-    names = "chat", "embedded", "formats", "read", "rows", "split"
+    names = "chat", "embedded", "formats", "layouts", "read", "rows", "split", "task"
     program = f"import sys, {', '.join(f'luthier.data.{name}' for name in names)}; print(*sys.modules)"
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert not {"torch", "transformers", "numpy"} & set(run.stdout.split())

@@ -24,7 +24,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def compare(
-    data: Annotated[str, typer.Argument(help="jsonl, csv or tsv file; tickets is the embedded data")] = "tickets",
+    data: Annotated[str, typer.Argument(help="file, data set or embedded name (luthier data sets)")] = "tickets",
     test: Annotated[Path | None, typer.Option(help="held-out file; without it 20 % of the rows are held out")] = None,
     model: Annotated[str, typer.Option(help="folder, .gguf file or hub id of a causal model")] = "embedded",
     methods: Annotated[str, typer.Option(help="names by comma (see luthier methods); all without it")] = "",

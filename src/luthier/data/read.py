@@ -1,4 +1,4 @@
-"""A user's file to records: which columns mean what, and every row either a record or bad for a reason in words.
+"""A user's data to records: which columns mean what, and every row either a record or bad for a reason in words.
 
 >>> read(Path("mine.csv"))                                                        # text,label | instruction,output…
 >>> read(Path("sst2.tsv"), columns={"0": "text", "1": "label"}, labels={"0": "negative", "1": "positive"})
@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -14,8 +15,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from luthier.data.formats import FIELDS, Source, load, printable, quoted
-from luthier.data.rows import LAYOUTS, Layout, RejectError, Wanted, ask, text_of, to_record
+from luthier.data.formats import load
+from luthier.data.layouts import LAYOUTS, TEXT, Layout, to_record
+from luthier.data.rows import HEADERS, RejectError, Wanted
+from luthier.data.source import FIELDS, Row, Source, printable, quoted
 from luthier.errors import LuthierError
 from luthier.files import write_text
 from luthier.protocols import Record, Task
@@ -34,13 +37,15 @@ class Bad:
 
 @dataclass(frozen=True)
 class Table:
-    """A file's records with the line each starts on, and its bad rows."""
+    """A file's records with the line each starts on, and its bad rows; `unit` is what lines count: line or row."""
 
     task: Task
     records: tuple[Record, ...]
     lines: tuple[int, ...]
     bad: tuple[Bad, ...]
     path: Path
+    unit: str = "line"
+    layout: str = ""
 
 
 @dataclass(frozen=True)
@@ -64,23 +69,23 @@ def read(
     instruction: str | None = None,
     known_labels: Collection[str] = (),
 ) -> Table:
-    """Read a .jsonl, .csv or .tsv file; every row ends in `records` or in `bad`.
+    """Read a file, a folder or a hub id (see `formats`); every row ends in `records` or in `bad`.
 
-    columns: source column -> field (`text`, `label`, `instruction`, `input`, `output`, `messages`), by header or key,
-    or by number from 0 for a table without header row. labels: label in the file -> label name; with it, other labels
-    are bad unless they are names already. known_labels: names that pass too (those of the training file, say).
-    instruction: for rows that have none of their own; "" means that `input` alone is the prompt.
+    columns: source column -> field (`source.FIELDS`), by header or key, or by number from 0 for a table without header
+    row. labels: label in the file -> label name; with it, other labels are bad unless they are names already.
+    known_labels: names that pass too (those of the training file, say). instruction: for rows that have none of their
+    own; "" means that `input` alone is the prompt.
 
     Raises LuthierError when the file as a whole cannot be used: not there, empty, not a kind that is read, nothing
     recognised in it, no good row.
     """
     source = load(Path(path), columns)
-    wanted = Wanted(columns, labels, instruction, frozenset({*labels.values(), *known_labels}))
+    wanted = Wanted(columns, labels, instruction, frozenset({*labels.values(), *known_labels}), source.path.name)
     layout = _layout(source, wanted)
-    if layout != "labelled" and labels:
-        raise LuthierError(f"{path}: --labels is for files with text and label; this one has {_shape(layout)}")
-    if layout != "instruct" and instruction is not None:
-        raise LuthierError(f"{path}: --instruction is for files with input and output; this one has {_shape(layout)}")
+    if labels and not layout.labels:
+        raise LuthierError(f"{path}: --labels is for files with text and label; this one has {layout.name}")
+    if instruction is not None and not layout.instruction:
+        raise LuthierError(f"{path}: --instruction is for files with input and output; this one has {layout.name}")
     records: list[Record] = []
     lines: list[int] = []
     bad: list[Bad] = []
@@ -88,26 +93,28 @@ def read(
         try:
             record = to_record(row, layout, wanted, first=i == 0 and not source.headed)
         except RejectError as why:
-            bad.append(Bad(row.line, str(why), printable(row.raw)))
+            bad.append(_bad(row, why))
         else:
             records.append(record)
             lines.append(row.line)
     if not records:
         raise _unusable(source, bad)
-    task: Task = "classification" if layout == "labelled" else "generation"
-    return Table(task, tuple(records), tuple(lines), tuple(bad), source.path)
+    return Table(layout.task, tuple(records), tuple(lines), tuple(bad), source.path, source.unit, layout.name)
 
 
 def read_inputs(path: Path, *, columns: Mapping[str, str] = _NOTHING, instruction: str | None = None) -> Inputs:
-    """Read rows to predict on: {text}, {instruction, input} or {input} with `instruction`; other columns are kept.
+    """Read rows to predict on: {text}, {instruction, input}, {input} with `instruction`, {question} or {prompt}.
 
-    What `columns` maps to label or output may be absent here. Raises LuthierError as `read` does.
+    Other columns are kept. What `columns` maps to an answer may be absent here. Raises LuthierError as `read` does.
     """
-    columns = {name: field for name, field in columns.items() if field in ("text", "instruction", "input")}
+    asking = ("text", "instruction", "input", "question", "prompt")
+    columns = {name: field for name, field in columns.items() if field in asking}
     source = load(Path(path), columns)
     wanted = Wanted(columns, {}, instruction, frozenset())
     layout = _layout(source, wanted, answers=False)
-    if layout == "labelled" and instruction is not None:
+    if layout.ask is None:
+        raise LuthierError(f"{path}: {layout.name} are read as training data only")
+    if instruction is not None and not layout.instruction:
         raise LuthierError(f"{path}: --instruction is for files with an input column; this one has text")
     rows: list[dict[str, str]] = []
     prompts: list[str] = []
@@ -117,17 +124,19 @@ def read_inputs(path: Path, *, columns: Mapping[str, str] = _NOTHING, instructio
         try:
             if row.reason:
                 raise RejectError(row.reason)
-            fields = wanted.fields(row)
-            prompts.append(text_of(fields, "text", wanted) if layout == "labelled" else ask(fields, wanted))
+            prompts.append(layout.ask(wanted.fields(row), wanted))
         except RejectError as why:
-            bad.append(Bad(row.line, str(why), printable(row.raw)))
+            bad.append(_bad(row, why))
         else:
             rows.append({name: _cell(row.columns.get(name)) for name in source.columns})
             lines.append(row.line)
     if not rows:
         raise _unusable(source, bad)
-    task: Task = "classification" if layout == "labelled" else "generation"
-    return Inputs(task, rows, prompts, list(source.columns), tuple(lines), tuple(bad), source.path)
+    return Inputs(layout.task, rows, prompts, list(source.columns), tuple(lines), tuple(bad), source.path)
+
+
+def _bad(row: Row, why: RejectError) -> Bad:
+    return Bad(row.line, str(why), printable(row.raw) or _cell(row.columns))
 
 
 def report_bad(table: Table | Inputs, skip_bad: bool, rejected: Path | None) -> None:
@@ -147,48 +156,50 @@ def report_bad(table: Table | Inputs, skip_bad: bool, rejected: Path | None) -> 
         write_text(rejected, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
 
 
-def _shape(layout: Layout) -> str:
-    return " and ".join(field for field in FIELDS if field in LAYOUTS[layout])
-
-
 def _layout(source: Source, wanted: Wanted, answers: bool = True) -> Layout:
-    """The layout that most rows fit; what --map names decides first."""
+    """The layout that most rows fit; what --map names decides first, then what is more specific."""
     targets = list(wanted.columns.values())
     for field in targets:
         if field not in FIELDS:
             raise LuthierError(f"--map: there is no field {quoted([field])}; the fields are {', '.join(FIELDS)}")
         if targets.count(field) > 1:
             raise LuthierError(f'--map gives field "{field}" two columns: name one')
-    layouts: list[Layout] = [name for name, fields in LAYOUTS.items() if fields.issuperset(targets)]
+    layouts = [layout for layout in LAYOUTS if layout.fields.issuperset(targets)]
     if not layouts:
         raise LuthierError(f"--map: {' and '.join(targets)} do not belong together; use {_examples()}")
-    present = [wanted.fields(row).keys() for row in source.rows if not row.reason]
+    present = [wanted.fields(row) for row in source.rows if not row.reason]
     if not present:
         raise _unusable(source, [Bad(row.line, row.reason, "") for row in source.rows])
-    counts = {name: sum(_fits(name, keys, wanted, answers) for keys in present) for name in layouts}
-    best = max(layouts, key=lambda name: counts[name])
-    if not counts[best]:
-        raise LuthierError(_unrecognised(source, any("input" in keys for keys in present), wanted, answers))
-    rivals = [name for name in layouts if counts[name] == counts[best]]
-    if len(rivals) > 1:
-        both = " and ".join(f"({_shape(name)})" for name in rivals)
+    counts = [(layout, sum(layout.fits(fields, wanted, answers) for fields in present)) for layout in layouts]
+    most = max(count for _, count in counts)
+    if not most:
+        raise LuthierError(_unrecognised(source, any("input" in fields for fields in present), wanted, answers))
+    rank = max(layout.rank for layout, count in counts if 2 * count >= most)
+    most = max(count for layout, count in counts if layout.rank == rank)
+    best, *rivals = [layout for layout, count in counts if layout.rank == rank and count == most]
+    if rivals:
+        both = " and ".join(f"({layout.name})" for layout in (best, *rivals))
         raise LuthierError(f"{source.path} can be read as {both}: say which with --map, such as --map text=text")
-    if best == "messages" and (source.path.suffix.lower() != ".jsonl" or not answers):
-        raise LuthierError(f"{source.path}: messages are read from .jsonl only, and as training data only")
+    if best.structured and not source.structured:
+        raise LuthierError(f"{source.path}: {best.name} are lists, which are read from .jsonl only, or .json, .parquet")
+    if best is TEXT and not wanted.columns:
+        _check_plain(source)
     return best
 
 
-def _fits(layout: Layout, keys: Collection[str], wanted: Wanted, answers: bool) -> bool:
-    if layout == "messages":
-        return "messages" in keys
-    if layout == "labelled":
-        return "text" in keys and ("label" in keys or not answers)
-    asked = "instruction" in keys or ("input" in keys and wanted.instruction is not None)
-    return asked and ("output" in keys or not answers)
+def _check_plain(source: Source) -> None:
+    """Refuse to read rows as plain text when a column looks like the label under another name."""
+    for column in source.columns:
+        near = difflib.get_close_matches(column.casefold(), [*HEADERS, "score", "value"], 1, 0.75)
+        if column != "text" and near:
+            raise LuthierError(
+                f"{source.path} has text and {quoted([column])}: say what it is with --map, such as --map "
+                f"{printable(column)}=label, or read the text alone with --map text=text"
+            )
 
 
 def _examples() -> str:
-    return "text and label, or input, output and perhaps instruction, or messages"
+    return "text and label, or input, output and perhaps instruction, or messages (the others: luthier data formats)"
 
 
 def _unrecognised(source: Source, has_input: bool, wanted: Wanted, answers: bool) -> str:
@@ -202,7 +213,7 @@ def _unrecognised(source: Source, has_input: bool, wanted: Wanted, answers: bool
         )
     names = [*source.columns, "COLUMN", "COLUMN"]
     hint = f"\nSay which is which: --map {names[0]}=text,{names[1]}=label or --map {names[0]}=input,{names[1]}=output"
-    if source.path.suffix.lower() != ".jsonl":
+    if not source.structured:
         numbers = "If the file has no header row, use numbers: --map 0=text,1=label"
         hint = f"\n{numbers}" if max(map(len, source.columns)) > 40 else f"{hint}\n{numbers}"
     return found + _examples() + "." + printable(hint)
@@ -212,11 +223,11 @@ def _unusable(source: Source, bad: list[Bad]) -> LuthierError:
     shown = "".join(f"\n  {source.path}:{row.line}: {row.reason}" for row in bad[:5])
     more = f"\n  and {len(bad) - 5} more" if len(bad) > 5 else ""
     array = source.path.suffix.lower() == ".jsonl" and source.rows[0].raw.lstrip().startswith("[")
-    hint = "\nThis looks like one JSON array: .jsonl is one JSON object a line" if array else ""
+    hint = "\nThis looks like one JSON array: .jsonl is one JSON object a line; name it .json" if array else ""
     return LuthierError(f"{source.path}: none of its {len(bad)} rows can be used:{shown}{more}{hint}")
 
 
 def _cell(value: Any) -> str:
     if value is None:
         return ""
-    return printable(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+    return printable(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str))

@@ -1,28 +1,28 @@
-"""One row's columns to a record, or the reason why not, in words."""
+"""Parts of a row, checked: texts, labels, numbers, conversations. What is wrong is said in words."""
 
 from __future__ import annotations
 
+import json
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any
 
-from luthier.data.formats import FIELDS, Row, kind, quoted
-from luthier.protocols import Chat, Labelled, Message, Record
+from luthier.data.source import FIELDS, Row, kind, quoted
+from luthier.protocols import Message
 
-Layout = Literal["labelled", "messages", "instruct"]
-LAYOUTS: Mapping[Layout, frozenset[str]] = MappingProxyType(
-    {
-        "labelled": frozenset({"text", "label"}),
-        "messages": frozenset({"messages"}),
-        "instruct": frozenset({"instruction", "input", "output"}),
-    }
-)
 ROLES = ("system", "user", "assistant")
+SPEAKERS: Mapping[str, str] = {  # ShareGPT's `from`
+    **{"system": "system", "human": "user", "user": "user"},
+    **dict.fromkeys(("gpt", "assistant", "model", "chatgpt", "bard", "bing"), "assistant"),
+}
+TRUTH: Mapping[str, bool] = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _INVISIBLE = "\u200b\u200c\u200d\u2060\ufeff"
-_HEADERS = frozenset({"label", "labels", "class", "category", "target", "intent", "sentiment", "标签", "类别"})
+HEADERS = frozenset({"label", "labels", "class", "category", "target", "intent", "sentiment", "标签", "类别"})
+
+Fields = Mapping[str, Any]
 
 
 class RejectError(Exception):
@@ -37,32 +37,23 @@ class Wanted:
     labels: Mapping[str, str]
     instruction: str | None
     names: frozenset[str]  # labels that pass as they are; empty: all do, unless `labels` is given
+    source: str = ""  # the file's name
 
     def fields(self, row: Row) -> dict[str, Any]:
         """The row's columns under their field names; a mapped column wins over one that has the field's name."""
         mapped = {field: row.columns[name] for name, field in self.columns.items() if name in row.columns}
         taken = {*self.columns, *self.columns.values()}
-        return {name: value for name, value in row.columns.items() if name in FIELDS and name not in taken} | mapped
+        own = {name: value for name, value in row.columns.items() if name in FIELDS and name not in taken}
+        if "score" in row.columns and not taken & {"score", "value"}:  # another usual name
+            own.setdefault("value", row.columns["score"])
+        return own | mapped
 
     def call(self, field: str) -> str:
         """A field's name for a message."""
         return next((f'"{field}" (column "{c}")' for c, f in self.columns.items() if f == field), f'"{field}"')
 
 
-def to_record(row: Row, layout: Layout, wanted: Wanted, first: bool) -> Record:
-    """The row's record; `first` marks the first row of a table without header. Raises RejectError."""
-    if row.reason:
-        raise RejectError(row.reason)
-    fields = wanted.fields(row)
-    if layout == "messages":
-        return _chat(fields, wanted)
-    if layout == "labelled":
-        return Labelled(text_of(fields, "text", wanted), _label(fields, wanted, first))
-    output = text_of(fields, "output", wanted)
-    return Chat((Message("user", ask(fields, wanted)), Message("assistant", output)))
-
-
-def _check(value: Any, name: str) -> str:
+def check(value: Any, name: str) -> str:
     """`value` when it is text that can be used; `name` says whose it is."""
     if not isinstance(value, str):
         raise RejectError(f"{name} is {kind(value)}, not text")
@@ -75,68 +66,126 @@ def _check(value: Any, name: str) -> str:
     return value
 
 
-def text_of(fields: Mapping[str, Any], field: str, wanted: Wanted) -> str:
-    """A field that must be text. Raises RejectError."""
+def present(fields: Fields, field: str, wanted: Wanted) -> Any:
+    """A field's value. Raises RejectError when there is none."""
     if field not in fields:
         raise RejectError(f"missing field {wanted.call(field)}")
-    return _check(fields[field], f"field {wanted.call(field)}")
+    return fields[field]
 
 
-def _label(fields: Mapping[str, Any], wanted: Wanted, first: bool) -> str:
-    value = fields.get("label")
+def text_of(fields: Fields, field: str, wanted: Wanted) -> str:
+    """A field that must be text. Raises RejectError."""
+    return check(present(fields, field, wanted), f"field {wanted.call(field)}")
+
+
+def answer_of(fields: Fields, field: str, wanted: Wanted) -> str:
+    """A field that must be text, or an object, which is answered as JSON. Raises RejectError."""
+    value = present(fields, field, wanted)
+    if isinstance(value, dict) and value:
+        try:
+            value = json.dumps(value, ensure_ascii=False, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise RejectError(f"field {wanted.call(field)} cannot be written as JSON: {error}") from None
+    return check(value, f"field {wanted.call(field)}")
+
+
+def label_of(value: Any, name: str, wanted: Wanted, header: str = "") -> str:
+    """One label's name. Raises RejectError."""
     if isinstance(value, bool):
         value = str(value).lower()
     elif isinstance(value, int):
         value = str(value)
-    elif isinstance(value, float):  # 1.0 is how a data frame with gaps writes class 1
+    elif isinstance(value, float) and math.isfinite(value):  # 1.0 is how a data frame with gaps writes class 1
         value = str(value).removesuffix(".0")
-    name = text_of({**fields, "label": value} if "label" in fields else fields, "label", wanted).strip()
-    header = "; if this is a header row, map the columns by its names" if first else ""
-    if name in wanted.labels:
-        return wanted.labels[name]
-    if name in wanted.names:
-        return name
+    label = check(value, name).strip()
+    if label in wanted.labels:
+        return wanted.labels[label]
+    if label in wanted.names:
+        return label
     if wanted.labels or wanted.names:
         known = quoted([*wanted.labels] or sorted(wanted.names))
-        raise RejectError(f"label {quoted([name])} is none of {known}{header}")
-    if first and name.casefold() in _HEADERS:
-        raise RejectError(f"label {quoted([name])} looks like a column's name{header}")
-    return name
+        raise RejectError(f"label {quoted([label])} is none of {known}{header}")
+    if header and label.casefold() in HEADERS:
+        raise RejectError(f"label {quoted([label])} looks like a column's name{header}")
+    return label
 
 
-def ask(fields: Mapping[str, Any], wanted: Wanted) -> str:
-    """Instruction and input in one; the row's own instruction wins, and only with it may the input be empty."""
-    own, given = fields.get("instruction"), fields.get("input")
-    has_own = own is not None and own != ""
-    if not has_own and wanted.instruction is None:
-        return text_of(fields, "instruction", wanted)  # says what is wrong with it
-    instruction = text_of(fields, "instruction", wanted) if has_own else wanted.instruction
-    if has_own and (given is None or (isinstance(given, str) and not given.strip())):
-        return str(instruction)
-    text = text_of(fields, "input", wanted)
-    return f"{instruction}\n{text}" if instruction else text
+def tags_of(fields: Fields, wanted: Wanted) -> tuple[str, ...]:
+    """Several labels or none: a list, or in a table's cell a JSON list or names separated by ; or |."""
+    value = present(fields, "labels", wanted)
+    name = f"field {wanted.call('labels')}"
+    if isinstance(value, str):
+        if value.lstrip().startswith("["):
+            try:
+                value = json.loads(value)
+            except (ValueError, RecursionError):
+                raise RejectError(f"{name} begins as a JSON list and is none") from None
+        else:
+            value = [part for part in re.split(r"[;|]", value) if part.strip()]
+    if not isinstance(value, list):
+        raise RejectError(f"{name} is {kind(value)}, not a list of labels")
+    return tuple(dict.fromkeys(label_of(each, f"label {i} of {name}", wanted) for i, each in enumerate(value, 1)))
 
 
-def _chat(fields: Mapping[str, Any], wanted: Wanted) -> Chat:
-    name = f"field {wanted.call('messages')}"
-    if "messages" not in fields:
-        raise RejectError(f"missing {name}")
-    turns = fields["messages"]
-    if not isinstance(turns, list) or not turns:
-        raise RejectError(f"{name} is {'empty' if turns == [] else kind(turns) + ', not a list of messages'}")
-    messages: list[Message] = []
-    for i, turn in enumerate(turns, 1):
-        if not isinstance(turn, dict):
-            raise RejectError(f"message {i} is {kind(turn)}, not an object with role and content")
-        role = turn.get("role")
-        if role not in ROLES:
-            said = f"has role {quoted([role])}" if isinstance(role, str) else "has no role"
-            raise RejectError(f"message {i} {said}: roles are {', '.join(ROLES)}")
-        if "content" not in turn:
-            raise RejectError(f"message {i} has no content")
-        messages.append(Message(role, _check(turn["content"], f"the content of message {i}")))
+def number_of(fields: Fields, field: str, wanted: Wanted) -> float:
+    """A field that must be a finite number. Raises RejectError."""
+    value, name = present(fields, field, wanted), f"field {wanted.call(field)}"
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise RejectError(f"{name} is {kind(value)}, not a number")
+    try:
+        number = float(value if "_" not in str(value) else "a number with _ in it")
+    except (ValueError, OverflowError):
+        shown = quoted([value]) if isinstance(value, str) else "too large"
+        raise RejectError(f"{name} is {shown}, not a number") from None
+    if not math.isfinite(number):
+        raise RejectError(f"{name} is {number}, not a finite number")
+    return number
+
+
+def verdict(value: Any) -> bool | None:
+    """True or false as files write it, or None."""
+    if isinstance(value, bool):
+        return value
+    return TRUTH.get(str(value).strip().lower()) if isinstance(value, str | int) else None
+
+
+def messages_of(value: Any, name: str) -> tuple[Message, ...]:
+    """A list of {role, content} or {from, value}. Raises RejectError."""
+    if not isinstance(value, list) or not value:
+        raise RejectError(f"{name} is {'empty' if value == [] else kind(value) + ', not a list of messages'}")
+    return tuple(_message(turn, i) for i, turn in enumerate(value, 1))
+
+
+def _message(turn: Any, i: int) -> Message:
+    if not isinstance(turn, dict):
+        raise RejectError(f"message {i} is {kind(turn)}, not an object with role and content")
+    role, content = turn.get("role"), "content"
+    if role is None and "from" in turn:
+        said, content = turn["from"], "value"
+        role = SPEAKERS.get(said.strip().lower()) if isinstance(said, str) else None
+        if role is None:
+            shown = quoted([said]) if isinstance(said, str) else kind(said)
+            raise RejectError(f"message {i} is from {shown}: known are {', '.join(SPEAKERS)}")
+    if role not in ROLES:
+        said = f"has role {quoted([role])}" if isinstance(role, str) else "has no role"
+        raise RejectError(f"message {i} {said}: roles are {', '.join(ROLES)}")
+    if content not in turn:
+        raise RejectError(f"message {i} has no {content}")
+    return Message(role, check(turn[content], f"the {content} of message {i}"))
+
+
+def whole_chat(messages: Sequence[Message]) -> tuple[Message, ...]:
+    """The messages when they are a conversation to learn from. Raises RejectError."""
     if messages[-1].role != "assistant":
         raise RejectError(f"the last message is the {messages[-1].role}'s, not the assistant's")
     if not any(message.role == "user" for message in messages):
         raise RejectError("no message is the user's")
-    return Chat(tuple(messages))
+    return tuple(messages)
+
+
+def asked_chat(messages: Sequence[Message]) -> tuple[Message, ...]:
+    """The messages when they are a question: the last one is the user's. Raises RejectError."""
+    if not messages or messages[-1].role != "user":
+        last = f"the last message before the answer is the {messages[-1].role}'s" if messages else "nothing is asked"
+        raise RejectError(f"{last}, not the user's" if messages else last)
+    return tuple(messages)

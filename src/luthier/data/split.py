@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import hashlib
 import unicodedata
+from bisect import bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from luthier.data.read import Table
 from luthier.errors import LuthierError
-from luthier.protocols import Labelled, Record, Split
+from luthier.protocols import Labelled, Rated, Record, Split, Tagged
 
 MIN_ROWS = 10
 WITH_TEST: Mapping[str, float] = {"train": 0.8, "validation": 0.2}
+BINS = 5  # of the values of a regression task, with as many rows each
+Stratum = Callable[[Record], str]
 WITHOUT_TEST: Mapping[str, float] = {"train": 0.6, "validation": 0.2, "test": 0.2}
 
 
@@ -33,8 +36,9 @@ def make_split(
     With `test`: 80/20 train and validation, and rows of the table that also stand in the test file are left out.
     Without: 60/20/20.
     limit: that many random rows of the table, stratified, before splitting; limit_test: the same for the test rows.
-    `Split.labels` are those of the training part. Raises LuthierError for fewer than 10 rows, an empty part, two tasks
-    or a single label.
+    `Split.labels` are those of the training part; a regression task has none. Strata are labels, the rarest tag of a
+    row, or fifths of the values. Raises LuthierError for fewer than 10 rows, an empty part, two tasks
+    or nothing to tell apart.
     """
     for name, value in (("--limit", limit), ("--limit-test", limit_test)):
         if value is not None and value < 1:
@@ -47,21 +51,22 @@ def make_split(
         if test.task != table.task:
             raise LuthierError(f"{table.path} is for {table.task}, but {test.path} is for {test.task}")
         shares = WITH_TEST
-        parts["test"] = _sample(list(test.records), limit_test, seed)
+        parts["test"] = _sample(list(test.records), limit_test, seed, strata(test.records))
         records = _without(records, test.records, notes)
         if not records:
             raise LuthierError(f"every row of {table.path} also stands in {test.path}: nothing is left to train on")
-    records = _sample(records, limit, seed)
+    stratum = strata(table.records)
+    records = _sample(records, limit, seed, stratum)
     if len(records) < MIN_ROWS:
         raise LuthierError(f"{table.path}: {len(records)} rows to train on are too few: at least {MIN_ROWS} are needed")
-    parts.update(_divide(records, shares, seed, notes))
+    parts.update(_divide(records, shares, seed, stratum, notes))
     if test is None and limit_test is not None:
-        parts["test"] = _sample(parts["test"], limit_test, seed)
+        parts["test"] = _sample(parts["test"], limit_test, seed, stratum)
     for name in ("train", "validation", "test"):
         if not parts[name]:
             sizes = ", ".join(f"{part} {len(rows)}" for part, rows in parts.items())
             raise LuthierError(f"{table.path}: the {name} part is empty ({sizes}): more distinct rows are needed")
-    labels = _labels(table, parts, notes) if table.task == "classification" else ()
+    labels = _labels(table, parts, notes)
     whole = {name: tuple(rows) for name, rows in parts.items()}
     return Split(table.task, whole["train"], whole["validation"], whole["test"], labels), notes
 
@@ -81,20 +86,36 @@ def _rank(key: str, seed: int) -> bytes:
     return hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=16, salt=str(seed).encode()[:16]).digest()
 
 
-def _stratum(record: Record) -> str:
-    return record.label if isinstance(record, Labelled) else ""
+def strata(records: Sequence[Record]) -> Stratum:
+    """What each part gets its share of: labels, a row's rarest tag (so that rare ones are everywhere), value bins."""
+    tags = Counter(tag for record in records if isinstance(record, Tagged) for tag in record.tags)
+    values = sorted(record.value for record in records if isinstance(record, Rated))
+    edges = [values[len(values) * i // BINS] for i in range(1, BINS)] if values else []
+
+    def stratum(record: Record) -> str:
+        if isinstance(record, Labelled):
+            return record.label
+        if isinstance(record, Tagged):
+            return min(record.tags, key=lambda tag: (tags[tag], tag), default="")
+        return str(bisect_right(edges, record.value)) if isinstance(record, Rated) else ""
+
+    return stratum
 
 
 def _shuffled(records: Sequence[Record], seed: int) -> list[Record]:
-    return sorted(records, key=lambda record: (_rank(same(record), seed), _stratum(record)))
+    return sorted(records, key=lambda record: (_rank(same(record), seed), record.wanted if _graded(record) else ""))
 
 
-def _sample(records: list[Record], limit: int | None, seed: int) -> list[Record]:
+def _graded(record: Record) -> bool:
+    return isinstance(record, Labelled | Tagged | Rated)
+
+
+def _sample(records: list[Record], limit: int | None, seed: int, stratum: Stratum) -> list[Record]:
     """At most `limit` random records, each label with its share: largest remainders, a label with none yet first."""
     order = _shuffled(records, seed)
     if limit is None or limit >= len(records):
         return order
-    counts = Counter(map(_stratum, records))
+    counts = Counter(map(stratum, records))
     exact = {label: limit * n / len(records) for label, n in counts.items()}
     quota = {label: int(value) for label, value in exact.items()}
     first = sorted(counts, key=lambda label: (quota[label] > 0, quota[label] - exact[label], label))
@@ -103,7 +124,7 @@ def _sample(records: list[Record], limit: int | None, seed: int) -> list[Record]
     taken: Counter[str] = Counter()
     out = []
     for record in order:
-        label = _stratum(record)
+        label = stratum(record)
         if taken[label] < quota[label]:
             taken[label] += 1
             out.append(record)
@@ -119,7 +140,9 @@ def _without(records: list[Record], test: Sequence[Record], notes: list[str]) ->
     return kept
 
 
-def _divide(records: list[Record], shares: Mapping[str, float], seed: int, notes: list[str]) -> dict[str, list[Record]]:
+def _divide(
+    records: list[Record], shares: Mapping[str, float], seed: int, stratum: Stratum, notes: list[str]
+) -> dict[str, list[Record]]:
     """Each group of duplicates goes where its label and the whole lack most; a label's first group goes to train."""
     groups: defaultdict[str, list[Record]] = defaultdict(list)
     for record in records:
@@ -129,16 +152,17 @@ def _divide(records: list[Record], shares: Mapping[str, float], seed: int, notes
             f"{extra} {'row is a duplicate' if extra == 1 else 'rows are duplicates'} of others; "
             "duplicates stay in the same part."
         )
-    mixed = sum(len(set(map(_stratum, group))) > 1 for group in groups.values())
+    mixed = sum(_graded(group[0]) and len({record.wanted for record in group}) > 1 for group in groups.values())
     if mixed:
-        notes.append(f"{mixed} {'text has' if mixed == 1 else 'texts have'} more than one label in the data.")
-    order = sorted(groups, key=lambda key: (_stratum(groups[key][0]), _rank(key, seed)))
+        what = "value" if isinstance(records[0], Rated) else "label"
+        notes.append(f"{mixed} {'text has' if mixed == 1 else 'texts have'} more than one {what} in the data.")
+    order = sorted(groups, key=lambda key: (stratum(groups[key][0]), _rank(key, seed)))
     total: Counter[str] = Counter()
     within: defaultdict[str, Counter[str]] = defaultdict(Counter)
     parts: dict[str, list[Record]] = {name: [] for name in shares}
     for key in order:
         group = groups[key]
-        own = within[_stratum(group[0])]
+        own = within[stratum(group[0])]
         seen, mine = total.total() + len(group), own.total() + len(group)
         lack = {name: share * (seen + mine) - total[name] - own[name] for name, share in shares.items()}
         chosen = max(shares, key=lambda name: lack[name]) if own else "train"
@@ -148,17 +172,31 @@ def _divide(records: list[Record], shares: Mapping[str, float], seed: int, notes
     return {name: _shuffled(rows, seed) for name, rows in parts.items()}
 
 
+def _named(record: Record) -> tuple[str, ...]:
+    """The label or the tags of a record."""
+    if isinstance(record, Labelled):
+        return (record.label,)
+    return record.tags if isinstance(record, Tagged) else ()
+
+
 def _labels(table: Table, parts: Mapping[str, Sequence[Record]], notes: list[str]) -> tuple[str, ...]:
-    counts = Counter(map(_stratum, parts["train"]))
-    if len(counts) < 2:
+    if table.task == "regression" and len({record.wanted for record in parts["train"]}) < 2:
+        raise LuthierError(
+            f"{table.path}: all training rows have the value {parts['train'][0].wanted}: nothing to learn"
+        )
+    if table.task not in ("classification", "multilabel"):
+        return ()
+    counts = Counter(label for record in parts["train"] for label in _named(record))
+    if table.task == "multilabel" and not counts:
+        raise LuthierError(f"{table.path}: no training row has a label: one is needed")
+    if table.task == "classification" and len(counts) < 2:
         raise LuthierError(f'{table.path}: all training rows have the label "{next(iter(counts))}": two are needed')
     for name in ("validation", "test"):
-        unknown = Counter(label for label in map(_stratum, parts[name]) if label not in counts)
-        if unknown:
-            named = ", ".join(f'"{label}"' for label in sorted(unknown)[:10])
+        unknown = [{label for label in _named(record) if label not in counts} for record in parts[name]]
+        if rows := sum(map(bool, unknown)):
+            named = ", ".join(f'"{label}"' for label in sorted(set().union(*unknown))[:10])
             notes.append(
-                f"{unknown.total()} {name} rows have labels that no training row has ({named}): "
-                "no method can get them right."
+                f"{rows} {name} rows have labels that no training row has ({named}): no method can get them right."
             )
     if rare := sorted(label for label, n in counts.items() if n < 2):
         named = ", ".join(f'"{label}"' for label in rare[:10])

@@ -2,37 +2,78 @@
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import replace
 from pathlib import Path
 
 from luthier.config import DataConfig
+from luthier.data import embedded
 from luthier.data.documents import read_documents
-from luthier.data.embedded import tickets
-from luthier.data.read import Table, read, report_bad
+from luthier.data.read import Bad, Table, read, report_bad
 from luthier.data.split import make_split
 from luthier.errors import LuthierError
 from luthier.evals.metric import for_task
-from luthier.protocols import Split
+from luthier.protocols import Chat, Judged, Message, Preference, Record, Split
 
 
 def load_split(config: DataConfig, rejected: Path | None = None) -> tuple[Split, list[str]]:
     """The split and notes for the user; broken rows stop here unless `skip_bad`, which lists them in `rejected`."""
-    table = _table(config, config.path, rejected)
-    held_out = _table(config, config.test, rejected and rejected.with_name("rejected-test.jsonl"))
+    notes: list[str] = []
+    table = _table(config, config.path, rejected, notes)
+    held_out = _table(config, config.test, rejected and rejected.with_name("rejected-test.jsonl"), notes)
     if table is None:
         raise LuthierError("data.path: name a file, or tickets for the embedded data")
-    split, notes = make_split(table, held_out, seed=config.split_seed, limit=config.limit, limit_test=config.limit_test)
+    split, more = make_split(table, held_out, seed=config.split_seed, limit=config.limit, limit_test=config.limit_test)
+    if found := embedded.find(config.path):
+        split = replace(split, metric=found.metric, documents=found.texts())
     if config.metric:
         for_task(split.task, config.metric)  # a score that does not fit is said before anything long begins
     documents = read_documents(Path(config.docs)) if config.docs else split.documents
-    return replace(split, metric=config.metric or split.metric, documents=documents), notes
+    return replace(split, metric=config.metric or split.metric, documents=documents), notes + more
 
 
-def _table(config: DataConfig, path: str | None, rejected: Path | None) -> Table | None:
+def read_table(config: DataConfig, path: str) -> Table:
+    """An embedded set by its name, or a file, a folder or a hub id; broken rows are in `Table.bad`."""
+    if found := embedded.find(path):
+        return found.table(config.map, config.labels, config.instruction)
+    try:
+        return read(Path(path), columns=config.map, labels=config.labels, instruction=config.instruction)
+    except LuthierError as error:
+        near = difflib.get_close_matches(path, embedded.names(), 1, 0.6)
+        if near and not Path(path).exists():
+            raise LuthierError(f"{error}; did you mean {near[0]}, which is embedded?") from None
+        raise
+
+
+def supervised(table: Table) -> tuple[Table, list[Bad]]:
+    """The table with what can be learned by imitation, and the rows that it leaves out, each with the reason.
+
+    A preferred answer and an answer that was found good become conversations; an answer that was found bad is left
+    out. Every other record stays as it is.
+    """
+    records: list[Record] = []
+    lines: list[int] = []
+    unused: list[Bad] = []
+    for record, line in zip(table.records, table.lines, strict=True):
+        if isinstance(record, Judged) and not record.good:
+            unused.append(Bad(line, "the answer was found bad: there is no good one to learn", record.answer))
+            continue
+        if isinstance(record, Preference | Judged):
+            record = Chat((*record.messages, Message("assistant", record.wanted)))
+        records.append(record)
+        lines.append(line)
+    return replace(table, records=tuple(records), lines=tuple(lines)), unused
+
+
+def _table(config: DataConfig, path: str | None, rejected: Path | None, notes: list[str]) -> Table | None:
     if path is None:
         return None
-    if path == "tickets":
-        return tickets()
-    table = read(Path(path), columns=config.map, labels=config.labels, instruction=config.instruction)
+    table = read_table(config, path)
     report_bad(table, config.skip_bad, rejected)
+    table, unused = supervised(table)
+    if not table.records:
+        raise LuthierError(f"{path}: all {len(unused)} answers were found bad: there is none to learn")
+    if unused:
+        notes.append(f"{len(unused)} of {len(unused) + len(table.records)} rows of {path} are answers that were "
+                     "found bad: learning by imitation leaves them out.")  # fmt: skip
     return table

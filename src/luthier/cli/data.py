@@ -1,0 +1,92 @@
+"""`luthier data`: what stands in a file, which files are read, which data is embedded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from luthier.cli.common import pairs
+
+HELP = """Look at data before anything is trained on it.
+
+Example: luthier data inspect mine.jsonl
+"""
+INSPECT = """Say what stands in a file, before anything is trained on it.
+
+Rows kept and dropped with line and reason, lengths in tokens, what is cut off, which tokens carry loss, duplicates,
+what a test file shares with it, how labels are balanced, and a few rows as the model reads them.
+
+Example: luthier data inspect mine.jsonl --test held_out.jsonl --html inspection.html
+"""
+FORMATS = """List the files that are read and what a row may look like.
+
+Example: luthier data formats
+"""
+SETS = """List the data that is embedded: names for `luthier compare NAME` and data.path of a recipe.
+
+Example: luthier data sets
+"""
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands."""
+    group = typer.Typer(help=HELP, no_args_is_help=True, rich_markup_mode=None)
+    group.command("inspect", help=INSPECT)(inspect)
+    group.command("formats", help=FORMATS)(formats)
+    group.command("sets", help=SETS)(sets)
+    app.add_typer(group, name="data")
+
+
+def inspect(
+    data: Annotated[str, typer.Argument(help="file, folder or hub id of a data set, or the name of an embedded one")],
+    test: Annotated[str | None, typer.Option(help="held-out file: what both share is shown")] = None,
+    model: Annotated[str, typer.Option(help="its tokenizer counts: folder, .gguf file or hub id")] = "embedded",
+    objective: Annotated[str, typer.Option(help="what is learned (see luthier methods); sft, or lm for text")] = "",
+    max_length: Annotated[int | None, typer.Option(min=2, help="longest sequence in tokens")] = None,
+    map: Annotated[str | None, typer.Option(help="column=field by comma, such as 0=text,1=label")] = None,
+    labels: Annotated[str | None, typer.Option(help="raw=name by comma, such as 0=negative,1=positive")] = None,
+    instruction: Annotated[str | None, typer.Option(help="what to do, said before every input")] = None,
+    html: Annotated[Path | None, typer.Option(help="also write one page of HTML here")] = None,
+) -> None:
+    """Read, count, print."""
+    from rich.console import Console
+
+    from luthier.cli.common import rows_bar
+    from luthier.config import DataConfig
+    from luthier.data.inspect import Reader
+    from luthier.data.inspect import inspect as look
+    from luthier.data.inspect_page import write_page
+    from luthier.data.inspect_terminal import print_inspection
+
+    config = DataConfig(data, test, pairs(map, "--map"), pairs(labels, "--labels"), instruction)
+    with rows_bar("inspecting") as say:
+        found = look(config, Reader(model, objective, max_length, say))
+    console = Console()
+    for item in found:
+        print_inspection(item, console)
+    if html:
+        write_page(found, html)
+        console.print(f"\nPage: {html}", markup=False, highlight=False, soft_wrap=True)
+
+
+def formats() -> None:
+    """Extensions and layouts, from the readers themselves."""
+    from luthier.data.formats import EXTENSIONS
+    from luthier.data.layouts import LAYOUTS
+
+    print(f"Files: {', '.join(EXTENSIONS)}")
+    print("Data sets of the `datasets` library: folder, folder:test, owner/name, owner/name/config:test")
+    print("Rows (--map COLUMN=FIELD names other columns):")
+    for layout in LAYOUTS:
+        print(f"  {layout.name:<34} {layout.task}")
+
+
+def sets() -> None:
+    """Names and what they are."""
+    from luthier.data import embedded
+
+    for name in embedded.names():
+        if found := embedded.find(name):
+            print(f"  {name:<13} {found.about}")

@@ -1,0 +1,250 @@
+"""What stands in a file before anything is trained on it: rows kept and dropped, lengths, loss, duplicates, overlap.
+
+Lengths and the loss are those of training: the objective tokenises the rows with the model's own tokenizer and wording.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from luthier.config import DataConfig
+from luthier.data.overlap import ALIKE, Index, Say, twins
+from luthier.data.read import Bad, Table
+from luthier.data.split import same
+from luthier.data.task import read_table, supervised
+from luthier.protocols import Judged, Labelled, Objective, Rated, Record, Split, Tagged, Task
+
+if TYPE_CHECKING:
+    from luthier.data.pack import Example
+    from luthier.models.causal import CausalLM
+
+ROWS_AT_ONCE = 64
+SHOWN = 5
+_ENDLESS = 1 << 40
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A row, the earlier (or training) row it is like, and how much of it they share; 1.0: the same words."""
+
+    line: int
+    like: int
+    share: float = 1.0
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A row as the model gets it: stretches of text and whether their tokens carry loss. cut: tokens lost."""
+
+    line: int
+    runs: tuple[tuple[str, bool], ...]
+    tokens: int
+    cut: int
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """lengths: of each row, untruncated, in tokens. limit: the longest sequence. cut: lines of rows that lose tokens.
+
+    total, learned: tokens that are trained on, and those of them that carry loss. empty: lines of rows with none.
+    """
+
+    model: str
+    objective: str
+    limit: int
+    lengths: tuple[int, ...]
+    cut: tuple[int, ...]
+    total: int
+    learned: int
+    empty: tuple[int, ...]
+    shown: tuple[Shown, ...]
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """One file. unused: good rows that learning by imitation leaves out. conflicts: same question, other answer."""
+
+    path: Path
+    task: Task
+    layout: str
+    unit: str
+    kept: int
+    bad: tuple[Bad, ...]
+    unused: tuple[Bad, ...]
+    tokens: Tokens
+    duplicates: tuple[Pair, ...]
+    conflicts: tuple[Pair, ...]
+    alike: tuple[Pair, ...]
+    balance: tuple[tuple[str, int], ...]
+    compared: bool = False  # it is a test file that was compared with a training file:
+    seen: tuple[Pair, ...] = ()  # rows that also stand there
+    near: tuple[Pair, ...] = ()  # and rows of which a row there holds nearly all
+
+    @property
+    def rows(self) -> int:
+        """Rows in the file: kept and dropped."""
+        return self.kept + len(self.bad)
+
+
+@dataclass
+class Reader:
+    """Tokenises as training would. max_length: of a sequence, None for the objective's own (the model's at most)."""
+
+    model: str = "embedded"
+    objective: str = ""
+    max_length: int | None = None
+    say: Say | None = None
+    lm: CausalLM | None = field(default=None, init=False)
+
+    def objective_for(self, task: Task) -> tuple[str, Objective]:
+        """The objective named, or the usual one of the task, with its longest sequence."""
+        from luthier import catalog
+        from luthier.models.tokenizer import tokenizer_only
+
+        name = self.objective or ("lm" if task == "text" else "sft")
+        made: Any = catalog.load(catalog.find(name, "objectives"))()
+        lm = self.lm = self.lm or tokenizer_only(self.model)
+        limit = min(self.max_length or made.max_length, lm.context)
+        return name, replace(made, max_length=limit)
+
+
+def inspect(config: DataConfig, reader: Reader) -> list[Inspection]:
+    """The file `config.path`, and `config.test` with what it shares with the first. Raises LuthierError."""
+    table = read_table(config, config.path)
+    out = [_inspect(table, reader)]
+    if config.test:
+        held = read_table(config, config.test)
+        seen, near = overlap(table, held, reader.say)
+        out.append(replace(_inspect(held, reader), compared=True, seen=seen, near=near))
+    return out
+
+
+def _inspect(table: Table, reader: Reader) -> Inspection:
+    learnable, unused = supervised(table)
+    duplicates, conflicts, alike = repeats(table, reader.say)
+    return Inspection(
+        table.path, table.task, table.layout, table.unit, len(table.records), table.bad, tuple(unused),
+        tokens(learnable, reader), duplicates, conflicts, alike, balance(table.records),
+    )  # fmt: skip
+
+
+def repeats(table: Table, say: Say | None = None) -> tuple[tuple[Pair, ...], tuple[Pair, ...], tuple[Pair, ...]]:
+    """Rows asked before: with the same answer, with another one; and rows that are nearly another."""
+    first: dict[str, int] = {}
+    duplicates: list[Pair] = []
+    conflicts: list[Pair] = []
+    for i, (record, line) in enumerate(zip(table.records, table.lines, strict=True)):
+        at = first.setdefault(same(record), i)
+        if at == i:
+            continue
+        pair = Pair(line, table.lines[at])
+        (duplicates if _answer(record) == _answer(table.records[at]) else conflicts).append(pair)
+    kept = list(first.values())
+    alike = [Pair(table.lines[kept[i]], table.lines[kept[j]], share) for i, j, share in twins(list(first), say)]
+    return tuple(duplicates), tuple(conflicts), tuple(alike)
+
+
+def _answer(record: Record) -> str:
+    verdict = f"\x1e{record.good}" if isinstance(record, Judged) else ""
+    return " ".join(record.wanted.split()) + verdict
+
+
+def overlap(train: Table, test: Table, say: Say | None = None) -> tuple[tuple[Pair, ...], tuple[Pair, ...]]:
+    """Test rows that stand in the training rows, and test rows of which one training row holds at least ALIKE."""
+    first: dict[str, int] = {}
+    for record, line in zip(train.records, train.lines, strict=True):
+        first.setdefault(same(record), line)
+    index, lines = Index(list(first)), list(first.values())
+    seen, near = [], []
+    for i, (record, line) in enumerate(zip(test.records, test.lines, strict=True)):
+        if say and i % 256 == 0:
+            say(i, len(test.records))
+        key = same(record)
+        if key in first:
+            seen.append(Pair(line, first[key]))
+            continue
+        at, share = index.held(key)
+        if share >= ALIKE:
+            near.append(Pair(line, lines[at], share))
+    return tuple(seen), tuple(near)
+
+
+def balance(records: Sequence[Record]) -> tuple[tuple[str, int], ...]:
+    """Rows of each label (most first), of each tag, of good and bad answers, or of five ranges of a value."""
+    if values := [r.value for r in records if isinstance(r, Rated)]:
+        low, high = min(values), max(values)
+        step = (high - low) / 5 or 1.0
+        bins = Counter(min(int((v - low) / step), 4) for v in values)
+        return tuple((f"{low + i * step:g} to {low + (i + 1) * step:g}", bins[i]) for i in range(5))
+    counts: Counter[str] = Counter()
+    for record in records:
+        if isinstance(record, Labelled):
+            counts[record.label] += 1
+        elif isinstance(record, Tagged):
+            counts.update(record.tags or ("(none)",))
+        elif isinstance(record, Judged):
+            counts["good" if record.good else "bad"] += 1
+    return tuple(counts.most_common())
+
+
+def tokens(table: Table, reader: Reader) -> Tokens:
+    """Rows as training tokenises them."""
+    name, objective = reader.objective_for(table.task)
+    endless = replace(cast(Any, objective), max_length=_ENDLESS)
+    lm = reader.lm
+    assert lm is not None
+    labels = tuple(sorted({n for r in table.records if isinstance(r, Labelled | Tagged) for n in _names(r)}))
+    lm = replace(lm, labels=labels)
+    data = Split(table.task, table.records, (), labels=labels)
+    lengths: list[int] = []
+    cut: list[int] = []
+    empty: list[int] = []
+    total = learned = 0
+    shown: list[Shown] = []
+    for at in range(0, len(table.records), ROWS_AT_ONCE):
+        records, lines = table.records[at : at + ROWS_AT_ONCE], table.lines[at : at + ROWS_AT_ONCE]
+        whole = _by_row(endless.encode(lm, data, records))
+        given = _by_row(objective.encode(lm, data, records))
+        for i, line in enumerate(lines):
+            size = sum(len(e.ids) for e in whole[i])
+            lengths.append(size)
+            kept = sum(len(e.ids) - len(lm.virtual) for e in given[i])
+            if kept < size:
+                cut.append(line)
+            if not given[i]:
+                empty.append(line)
+            total += sum(len(e.ids) for e in given[i])
+            learned += sum(len(e.where) for e in given[i])
+            if given[i] and (len(shown) < SHOWN - 1 or (kept < size and not any(s.cut for s in shown[SHOWN - 1 :]))):
+                shown.append(_show(lm, line, given[i][0], max(size - kept, 0)))
+        if reader.say:
+            reader.say(min(at + ROWS_AT_ONCE, len(table.records)), len(table.records))
+    limit = int(cast(Any, objective).max_length)
+    return Tokens(
+        reader.model, name, limit, tuple(lengths), tuple(cut), total, learned, tuple(empty), tuple(shown[:SHOWN])
+    )
+
+
+def _names(record: Labelled | Tagged) -> tuple[str, ...]:
+    return (record.label,) if isinstance(record, Labelled) else record.tags
+
+
+def _by_row(examples: Sequence[Example]) -> defaultdict[int, list[Example]]:
+    out: defaultdict[int, list[Example]] = defaultdict(list)
+    for example in examples:
+        out[example.row].append(example)
+    return out
+
+
+def _show(lm: CausalLM, line: int, example: Example, cut: int) -> Shown:
+    learned = {place + 1 for place in example.where}
+    places = [(token, i in learned) for i, token in enumerate(example.ids)]
+    runs = [
+        (str(lm.tokenizer.decode([token for token, _ in run])), flag) for flag, run in groupby(places, lambda p: p[1])
+    ]
+    return Shown(line, tuple(runs), len(example.ids), cut)

@@ -1,0 +1,79 @@
+"""An inspection on the terminal: sentences, bars, and examples with the tokens that carry loss underlined in green."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from luthier.data.findings import Bar, bars, findings, histogram
+from luthier.data.inspect import Inspection, Shown
+from luthier.data.source import printable
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
+
+ROWS = 10
+WIDTH = 30
+LONGEST = 1200  # characters of an example
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+def visible(text: str) -> str:
+    """The text with control characters (which a terminal would obey) and broken ones written out."""
+    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", printable(text))
+
+
+def print_inspection(found: Inspection, console: Console) -> None:
+    """One file."""
+    from rich.text import Text
+
+    console.rule(Text(visible(str(found.path)), style="bold"), align="left")
+    console.print(Text(f"Read as {found.layout}: {found.task}. Tokens of {visible(found.tokens.model)}, objective "
+                       f"{found.tokens.objective}."))  # fmt: skip
+    for finding in findings(found):
+        console.print(Text(f"{'!' if finding.trouble else '·'} {visible(finding.text)}",
+                           style="bold yellow" if finding.trouble else ""))  # fmt: skip
+        for row in finding.rows[:ROWS]:
+            console.print(Text(f"    {visible(row)}"))
+        if len(finding.rows) > ROWS:
+            console.print(Text(f"    and {len(finding.rows) - ROWS:,} more"))
+    _print_bars("Tokens a row", histogram(found.tokens.lengths), console)
+    _print_bars("Labels" if found.task != "regression" else "Values", bars(found.balance), console)
+    if found.tokens.shown:
+        console.print(Text("\nRows as the model reads them; it learns what is underlined:", style="bold"))
+    for shown in found.tokens.shown:
+        cut = f", {shown.cut:,} more cut off" if shown.cut else ""
+        console.print(Text(f"{found.unit} {shown.line} ({shown.tokens:,} tokens{cut})", style="dim"))
+        console.print(_coloured(shown))
+
+
+def _coloured(shown: Shown) -> Text:
+    from rich.text import Text
+
+    out, room = Text(), LONGEST
+    for text, learned in shown.runs:
+        if len(text) > room:
+            text = text[: room // 2] + " … " + text[-(room - room // 2) :] if room > 20 else "…"
+        out.append(visible(text), style="underline green" if learned else "")
+        room = max(room - len(text), 0)
+    return out
+
+
+def _print_bars(title: str, rows: Sequence[Bar], console: Console) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    if not rows:
+        return
+    table = Table(title=title, title_justify="left", show_header=False, box=None, padding=(0, 1))
+    table.add_column(justify="right", overflow="fold", max_width=40)
+    table.add_column(justify="right")
+    table.add_column()
+    for bar in rows:
+        table.add_row(
+            Text(visible(bar.name)), f"{bar.count:,}", "█" * round(WIDTH * bar.height) or ("▏" if bar.count else "")
+        )
+    console.print()
+    console.print(table)

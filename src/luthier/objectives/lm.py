@@ -1,0 +1,77 @@
+"""Next-token cross-entropy on every token of plain text: continued training.
+
+A long text is cut into stretches of `max_length` tokens, each beginning with the last token of the one before, so that
+every token but the first is predicted once. A text ends with the tokenizer's end token. Where questions come with
+documents (`Split.documents`), the documents are what is trained on, and a conversation that is evaluated counts whole:
+its questions as well as its answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from luthier.data.pack import Example, next_token
+from luthier.protocols import Batch, Chat, Objective, Outputs, Record, Split, Text
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from luthier.models.base import BaseLM
+
+extras = ()
+
+
+@dataclass(frozen=True)
+class Lm(Objective):
+    """max_length: of a stretch, in tokens, virtual ones included."""
+
+    max_length: int = 1024
+
+    record: ClassVar[type] = Text
+
+    def refuses(self, lm: BaseLM) -> str | None:
+        from luthier.models.causal import CausalLM
+
+        if isinstance(lm, CausalLM):
+            return None
+        return lm.lacks("logprobs") or "the model is not causal: it has no next token of a plain text"
+
+    def encode(self, lm: BaseLM, data: Split, records: Sequence[Record]) -> list[Example]:
+        if data.documents and records and records is data.train:
+            records = data.documents
+        return [e for row, record in enumerate(records) for e in self._stretches(lm, row, _tokens(lm, record))]
+
+    def _stretches(self, lm: BaseLM, row: int, ids: list[int]) -> list[Example]:
+        head = list(lm.virtual)
+        room = max(self.max_length - len(head), 2)
+        out: list[Example] = []
+        for at in range(0, len(ids) - 1, room - 1):
+            part = ids[at : at + room]
+            learned = [False] * (len(head) + 1) + [True] * (len(part) - 1)
+            out.append(next_token(row, head + part, learned, len(learned)))
+        return out
+
+    def weights(self, examples: Sequence[Any]) -> dict[str, float]:
+        return {"nll": float(max(sum(len(e.where) for e in examples), 1))}
+
+    def loss(self, out: Outputs, batch: Batch) -> dict[str, Tensor]:
+        from luthier.models.head import head_loss
+
+        return {"nll": head_loss(out.hidden, out.lm.head, batch.targets)}
+
+
+def _tokens(lm: BaseLM, record: Record) -> list[int]:
+    """A text between the tokens that the tokenizer puts around one, or a conversation as its template writes it."""
+    if isinstance(record, Chat):
+        from luthier.data.chat import encode_chat
+
+        return encode_chat(lm.tokenizer, record.messages)[-1].ids
+    text = record.text if isinstance(record, Text) else "\n".join(t for t in (str(record.asked), record.wanted) if t)
+    ids = list(lm.tokenizer(text, verbose=False)["input_ids"])
+    end = lm.tokenizer.eos_token_id
+    return ids if end is None or ids[-1:] == [end] else [*ids, end]
+
+
+METHOD = Lm
