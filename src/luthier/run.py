@@ -170,6 +170,13 @@ def save_adapted(outcome: Outcome, folder: Path) -> int:
 
 def load_run(folder: Path, lm: CausalLM | None = None, progress: Progress | None = None) -> LM:
     """The adapted model of a run folder, on its base (loaded unless given). Stays attached to that base."""
+    return load_method(folder, lm, progress)[0]
+
+
+def load_method(
+    folder: Path, lm: CausalLM | None = None, progress: Progress | None = None
+) -> tuple[LM, Patch | Direct]:
+    """What `load_run` gives, and the method that made it: a patch stands attached."""
     recipe_file = folder / "recipe.yaml"
     if not recipe_file.exists():
         raise LuthierError(f"{folder}: not a run folder (it has no recipe.yaml)")
@@ -179,10 +186,10 @@ def load_run(folder: Path, lm: CausalLM | None = None, progress: Progress | None
         raise LuthierError(f"{folder}: the run is not finished (no adapter/ or model/): luthier train {recipe_file}")
     lm = lm or load_base(recipe)
     lm.progress = progress
-    method = config.options(recipe)
+    method: Patch | Direct = config.options(recipe)
     if isinstance(method, Direct):
-        return method.load(target, lm)
-    return _load_patch(lm, method, recipe, target)
+        return method.load(target, lm), method
+    return _load_patch(lm, method, recipe, target), method
 
 
 def _load_patch(lm: CausalLM, patch: Patch, recipe: Recipe, target: Path) -> CausalLM:

@@ -43,5 +43,8 @@ class Head(WeightPatch):
     def cut(self, lm: CausalLM) -> int | None:
         return len(lm.blocks)
 
+    def merge(self, lm: CausalLM) -> bool:
+        return lm.label_head is None  # the vocabulary head is the model's own; labels are no part of a causal model
+
 
 METHOD = Head
