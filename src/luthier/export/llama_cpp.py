@@ -58,9 +58,13 @@ class LlamaCpp:
         return str(self._ask("apply-template", {"messages": messages})["prompt"])
 
     def next_token(self, ids: list[int]) -> int:
-        """The likeliest token after these ids."""
-        asked = {"prompt": ids, "n_predict": 1, "temperature": 0, "n_probs": 1}
-        return int(self._ask("completion", asked)["completion_probabilities"][0]["id"])
+        """The likeliest token after these ids; -1 where llama.cpp does not say which."""
+        asked = {"prompt": ids, "n_predict": 1, "temperature": 0, "n_probs": 1, "return_tokens": True}
+        answer = self._ask("completion", asked)
+        # a token of half a character has no probabilities, one that ends the answer is not among the tokens
+        found = answer["tokens"] or [p["id"] for p in answer.get("completion_probabilities", ())]
+        return int(found[0]) if found else -1
+
 
 
 def compare(before: Before, path: Path, limit: float, threads: int) -> list[Check]:
@@ -76,6 +80,8 @@ def compare(before: Before, path: Path, limit: float, threads: int) -> list[Chec
     places = [(i, n) for i, ids in enumerate(before.ids) for n in _places(len(ids))]
     chosen = torch.tensor([there.next_token(before.ids[i][:n]) for i, n in places])
     logits = torch.stack([before.logits[i][n - 1] for i, n in places])
+    said = chosen >= 0
+    logits, chosen = logits[said], chosen[said]
     return [*compare_text(before, rendered, tokens, WHERE), same_choices(logits, chosen, limit, WHERE)]
 
 
