@@ -46,9 +46,10 @@ def test_peft_loads_the_adapter(kind: str, method: str, tiny_folder: Folder, tmp
     theirs = peft.PeftModel.from_pretrained(plain, tmp_path / "out").eval()
     rows = runs.ids(tiny.fresh(base))
     ours = runs.of_run(run, base)
-    for one, two, untouched in zip(ours, runs.of_plain(theirs, rows), runs.of_plain(tiny.reference(base), rows)):
+    theirs, untouched = runs.of_plain(theirs, rows), runs.of_plain(tiny.reference(base), rows)
+    for one, two, before in zip(ours, theirs, untouched, strict=True):
         torch.testing.assert_close(one, two, rtol=0, atol=1e-4)
-        assert (one - untouched).abs().max() > 0.05
+        assert (one - before).abs().max() > 0.05
     assert [c.where for c in checks] == ["PEFT", "PEFT", "transformers", "transformers"] and all(c.ok for c in checks)
 
 
@@ -100,9 +101,7 @@ def test_what_cannot_be_written_is_refused(tiny_folder: Folder, tmp_path: Path) 
     assert not (tmp_path / "x").exists() and left_behind(tmp_path) == []
 
 
-def test_what_differs_is_not_published(
-    tiny_folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_differs_is_not_published(tiny_folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Weights that were not merged, and another template: refused with the lines that differ, nothing left."""
     run = runs.finished(tiny_folder("llama_untied"), tmp_path / "run")
     monkeypatch.setattr(merged, "fold", lambda source: source.patch.detach(source.lm))

@@ -14,7 +14,6 @@ import torch
 from test_folders import export, left_behind
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-import tiny
 from luthier.errors import LuthierError
 from luthier.export import gguf_file, gguf_tokenizer
 from luthier.export.gguf_file import rotary_order, write_gguf
@@ -127,9 +126,7 @@ def test_next_tokens_of_llama_cpp_greedily(made: Folder, tmp_path: Path) -> None
             ids.append(int(logits.argmax()))
 
 
-def test_a_file_that_differs_is_not_published(
-    made: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_that_differs_is_not_published(made: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = runs.finished(made("llama_tied"), tmp_path / "run")
     monkeypatch.setattr(gguf_file, "rotary_order", lambda rows, heads: rows)
     with pytest.raises(LuthierError, match="logits in transformers: differ by"):
@@ -144,7 +141,7 @@ def test_a_file_that_differs_is_not_published(
         return tokens, types
 
     monkeypatch.setattr(gguf_tokenizer, "_vocabulary", swapped)
-    with pytest.raises(LuthierError, match="tokens in (transformers|llama.cpp): "):
+    with pytest.raises(LuthierError, match=r"tokens in (transformers|llama\.cpp): "):
         export(run, "gguf", tmp_path / "out.gguf")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["run"]
 

@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from luthier.cli import after, comparing, export, listing, training
+from luthier.cli import after, comparing, doctor, evaluate, export, listing, runs, training
 from luthier.errors import LuthierError
 
 app = typer.Typer(
@@ -17,7 +17,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for group in (comparing, training, after, export, listing):
+for group in (comparing, training, after, evaluate, export, runs, listing, doctor):
     group.add_to(app)
 
 

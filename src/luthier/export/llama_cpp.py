@@ -66,7 +66,6 @@ class LlamaCpp:
         return int(found[0]) if found else -1
 
 
-
 def compare(before: Before, path: Path, limit: float, threads: int) -> list[Check]:
     """Template, tokens and next tokens at some places of every text against the run.
 
