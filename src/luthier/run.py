@@ -224,14 +224,19 @@ def check_folder(folder: Path, recipe: str) -> None:
 
 def load_run(folder: Path, lm: BaseLM | None = None, progress: Progress | None = None) -> LM:
     """The adapted model of a run folder, on its base (loaded unless given). Stays attached to that base."""
+    return load_method(folder, lm, progress)[0]
+
+
+def load_method(folder: Path, lm: BaseLM | None = None, progress: Progress | None = None) -> tuple[LM, Patch | Direct]:
+    """What `load_run` gives, and the method that made it: a patch stands attached."""
     recipe = config.run_recipe(folder)
     target = next(folder / n for n in ("adapter", "model") if (folder / n / "luthier.json").exists())
     lm = lm or load_base(recipe)
     lm.progress = progress
-    method = config.options(recipe)
+    method: Patch | Direct = config.options(recipe)
     if isinstance(method, Direct):
-        return method.load(target, lm)
-    return _load_patch(lm, method, recipe, target)
+        return method.load(target, lm), method
+    return _load_patch(lm, method, recipe, target), method
 
 
 def _load_patch(lm: BaseLM, patch: Patch, recipe: Recipe, target: Path) -> BaseLM:

@@ -64,6 +64,27 @@ def rows_bar(title: str) -> Iterator[Callable[[int, int], None]]:
 
 
 @contextmanager
+def steps_bar(title: str, count: int) -> Iterator[Callable[[str], None]]:
+    """A bar with the time left for a known number of steps, each named when it begins; lines without a terminal."""
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    bar = _bar(console)
+    task = bar.add_task(title, total=count, more="")
+    begun = 0
+
+    def step(name: str) -> None:
+        nonlocal begun
+        bar.update(task, completed=begun, more=name)
+        begun += 1
+        if not console.is_terminal:
+            console.print(f"{title}: {name}", markup=False, highlight=False)
+
+    with bar:
+        yield step
+
+
+@contextmanager
 def training_bar(title: str) -> Iterator[Callable[[Report], None]]:
     """A bar with the time left, loss and tokens a second; plain lines now and then where there is no terminal."""
     import time

@@ -22,6 +22,7 @@ DEFAULTS: dict[Task, str] = {
     "multilabel": "label_f1",
     "regression": "mae_skill",
     "generation": "chrF",
+    "text": "token_probability",
 }
 
 

@@ -44,5 +44,8 @@ class Head(WeightPatch):
     def cut(self, lm: BaseLM) -> int | None:
         return len(lm.blocks)
 
+    def merge(self, lm: BaseLM) -> bool:
+        return lm.label_head is None  # the vocabulary head is the model's own; labels are no part of a causal model
+
 
 METHOD = Head

@@ -1,0 +1,61 @@
+"""Classification by the likelihood of label words, by Luthier: our side of bench/likelihood_vs_lm_eval.py.
+
+ours_likelihood.py prepare WORK     # WORK/prompts.json: every task's worded prompts, for the peer
+ours_likelihood.py TASK WORK        # one measured pass over the task's rows
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import measure
+from luthier.config import Recipe
+from luthier.data.prompts import CLASSIFY, compose
+from luthier.files import read_json, write_json
+from luthier.run import load_base
+
+WARM = 4  # rows answered before the clock starts
+
+
+def prepare(work: Path, job: dict[str, Any]) -> None:
+    """The prompts as both sides read them: the first wording for labels."""
+    out = {}
+    for name, task in job["tasks"].items():
+        out[name] = [compose(CLASSIFY[0], text, task["labels"], ()) for text in task["texts"]]
+    write_json(work / "prompts.json", out)
+    measure.give(prompts={name: len(prompts) for name, prompts in out.items()})
+
+
+def predict(work: Path, job: dict[str, Any], name: str) -> None:
+    """Every row's label, and how long it took from texts to labels."""
+    task = job["tasks"][name]
+    lm = load_base(Recipe(dtype="float32", threads=job["threads"]))
+    lm.predict(task["texts"][:WARM], task["labels"])
+    before = measure.product_rate()
+    watch = measure.Watch()
+    watch.start()
+    found = lm.predict(task["texts"], task["labels"])
+    watch.stop()
+    peak = measure.peak_bytes()
+    measure.give(
+        rows=len(task["texts"]),
+        seconds=watch.seconds,
+        rows_per_second=len(task["texts"]) / watch.seconds,
+        others=watch.others,
+        peak_bytes=peak,
+        chosen=found.argmax(-1).tolist(),
+        margins=[float(a - b) for a, b in found.topk(2).values],
+        product_rate=[before, measure.product_rate()],
+        versions=measure.versions("luthier", "torch", "transformers"),
+    )
+
+
+if __name__ == "__main__":
+    folder = Path(sys.argv[2])
+    settings = read_json(folder / "job.json")
+    if sys.argv[1] == "prepare":
+        prepare(folder, settings)
+    else:
+        predict(folder, settings, sys.argv[1])

@@ -1,0 +1,56 @@
+"""An adapter folder in PEFT's layout, with the tokenizer."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+from pathlib import Path
+from typing import Any
+
+from luthier.export.parity import Before, Check, compare_logits, compare_tokenizer, plain_logits, what_it_says
+from luthier.export.source import Source
+from luthier.files import write_json, write_tensors
+
+ALLOWED = (1e-5, 2e-5)  # of the largest logit: float32, summed in another order
+
+
+def write_adapter(source: Source, before: Before, folder: Path) -> list[Check]:
+    """Write into the existing folder, load it with PEFT (or, where that is missing, ourselves) and compare."""
+    from luthier.models.quiet import quiet
+
+    tensors, config = source.patch.export(source.lm)
+    write_tensors(folder / "adapter_model.safetensors", tensors, {"format": "pt"})
+    write_json(
+        folder / "adapter_config.json",
+        {**config, "base_model_name_or_path": source.base, "inference_mode": True},
+    )
+    with quiet():
+        source.lm.tokenizer.save_pretrained(folder)
+    shutil.copyfile(source.files / "luthier.json", folder / "luthier.json")
+    from transformers import AutoTokenizer
+
+    checks = compare_tokenizer(before, AutoTokenizer.from_pretrained(folder), "transformers")
+    if importlib.util.find_spec("peft") is None:
+        return [*_read_back(source, before, folder), *checks]
+    return [*compare_logits(before, plain_logits(_with_peft(source, folder), before.ids), ALLOWED, "PEFT"), *checks]
+
+
+def _with_peft(source: Source, folder: Path) -> Any:
+    import warnings
+
+    import peft
+
+    from luthier.models.load import load_base
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        return peft.PeftModel.from_pretrained(load_base(source.base)[0], folder).eval()
+
+
+def _read_back(source: Source, before: Before, folder: Path) -> list[Check]:
+    """The file's tensors put into the model again."""
+    from safetensors.torch import load_file
+
+    source.patch.load(source.lm, load_file(folder / "adapter_model.safetensors"))
+    again = what_it_says(source.lm).logits
+    return compare_logits(before, again, ALLOWED, "Luthier (no peft here)")

@@ -1,0 +1,153 @@
+"""Whether an exported model says what the run says: logits, next tokens, rendered conversations and their tokens."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from luthier.errors import LuthierError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from luthier.models.causal import CausalLM
+
+TEXTS = (
+    "My parcel has not arrived yet, and I have been waiting for 12 days.",
+    "Could you tell me, briefly, how a rainbow forms?",
+    "The film was too long, but I'd watch it again!\nWould you?",
+    "我的包裹还没有到,已经等了十二天。",
+    "请简单说明彩虹是怎么形成的?",
+    "这部电影太长了,不过我还想再看一遍!",
+)
+CONVERSATIONS: tuple[list[dict[str, str]], ...] = (
+    [{"role": "user", "content": TEXTS[1]}],
+    [{"role": "user", "content": TEXTS[4]}],
+    [
+        {"role": "user", "content": "Hello"},
+        {"role": "assistant", "content": "你好!"},
+        {"role": "user", "content": TEXTS[2]},
+    ],
+)
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line of the parity table: what was compared, where, what came out, what is allowed."""
+
+    what: str
+    where: str
+    found: str
+    allowed: str
+    ok: bool
+
+
+@dataclass
+class Before:
+    """What the run says. ids: per text, without virtual tokens; logits: per text (tokens, V) float32."""
+
+    ids: list[list[int]]
+    logits: list[Tensor]
+    rendered: list[str]
+    tokens: list[list[int]]
+
+    @property
+    def spread(self) -> float:
+        """The largest logit in size: what differences are measured against."""
+        return max(float(logits.abs().max()) for logits in self.logits)
+
+
+def what_it_says(lm: CausalLM) -> Before:
+    """Logits of the adapted model on every text as the run words it, and the conversations as its template has them."""
+    import torch
+
+    ids, logits = [], []
+    for text in TEXTS:
+        whole = torch.tensor(lm.encode_prompt(text, lm.labels), device=lm.device)
+        with torch.no_grad():
+            hidden = lm.hidden(whole, torch.arange(len(whole), device=lm.device), [len(whole)])
+        own = slice(len(lm.virtual), None)
+        logits.append((hidden[own] @ lm.head.T).detach().float().cpu())
+        ids.append(whole[own].tolist())
+    return Before(ids, logits, _rendered(lm.tokenizer), _tokens(lm.tokenizer))
+
+
+def plain_logits(model: Any, rows: Sequence[list[int]]) -> list[Tensor]:
+    """Logits (tokens, V) that a transformers or PEFT model gives by itself; virtual tokens are left out."""
+    import torch
+
+    with torch.no_grad():
+        return [
+            model(input_ids=torch.tensor([ids], device=model.device)).logits[0, -len(ids) :].float().cpu()
+            for ids in rows
+        ]
+
+
+def compare_logits(before: Before, after: Sequence[Tensor], allowed: tuple[float, float], where: str) -> list[Check]:
+    """allowed: how far logits may differ, and how far another next token may be behind; of the largest logit."""
+    import torch
+
+    limit, behind = (share * before.spread for share in allowed)
+    apart = max(
+        float((a - b).abs().max()) if a.shape == b.shape else math.inf
+        for a, b in zip(before.logits, after, strict=True)
+    )
+    check = Check("logits", where, f"differ by {apart:.2g}", f"{limit:.2g}", apart <= limit)
+    if not math.isfinite(apart):
+        return [check]
+    chosen = torch.cat(list(after)).argmax(-1)
+    return [check, same_choices(torch.cat(before.logits), chosen, behind, where)]
+
+
+def same_choices(before: Tensor, chosen: Tensor, limit: float, where: str) -> Check:
+    """Next tokens `chosen` (N,) against the run's logits (N, V): another one may be at most `limit` behind the best."""
+    best, top = before.max(-1)
+    behind = best - before.gather(1, chosen[:, None])[:, 0]
+    count = int((chosen == top).sum())
+    said = f"{count} of {len(top)} the same"
+    if count < len(top):
+        said += f", others {float(behind.max()):.2g} behind"
+    return Check("next tokens", where, said, f"{limit:.2g} behind", bool((behind <= limit).all()))
+
+
+def compare_tokenizer(before: Before, tokenizer: Any, where: str) -> list[Check]:
+    """The chat template's text, and its tokens."""
+    return compare_text(before, _rendered(tokenizer), _tokens(tokenizer), where)
+
+
+def compare_text(before: Before, rendered: list[str], tokens: list[list[int]], where: str) -> list[Check]:
+    """Rendered conversations and tokens of all texts against the run's."""
+    return [
+        _equal("chat template", where, before.rendered, rendered),
+        _equal("tokens", where, before.tokens, tokens),
+    ]
+
+
+def _equal(what: str, where: str, one: Sequence[Any], two: Sequence[Any]) -> Check:
+    count = sum(a == b for a, b in zip(one, two, strict=True))
+    return Check(
+        what, where, f"{count} of {len(one)} the same" if one else "none on both sides", "all", count == len(one)
+    )
+
+
+def _rendered(tokenizer: Any) -> list[str]:
+    """The conversations in the tokenizer's chat template; none where it has no template."""
+    if not tokenizer.chat_template:
+        return []
+    return [tokenizer.apply_chat_template(c, tokenize=False, add_generation_prompt=True) for c in CONVERSATIONS]
+
+
+def _tokens(tokenizer: Any) -> list[list[int]]:
+    texts = [*_rendered(tokenizer), *TEXTS]
+    return [list(tokenizer(text, add_special_tokens=False)["input_ids"]) for text in texts]
+
+
+def refuse(checks: Sequence[Check], show: Callable[[Sequence[Check]], None]) -> None:
+    """Show the table; raise LuthierError where a line does not hold."""
+    show(checks)
+    bad = [check for check in checks if not check.ok]
+    if bad:
+        lines = "".join(f"\n  {c.what} in {c.where}: {c.found} (allowed: {c.allowed})" for c in bad)
+        raise LuthierError(f"nothing was written, since the exported model differs from the run:{lines}")

@@ -1,0 +1,91 @@
+"""The run that is exported: opened, or refused before anything slow is done."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from luthier.errors import LuthierError
+
+if TYPE_CHECKING:
+    from luthier.config import Recipe
+    from luthier.models.causal import CausalLM
+    from luthier.protocols import Patch
+
+To = Literal["adapter", "merged", "gguf"]
+
+
+@dataclass
+class Source:
+    """A run whose patch stands attached to its base, in float32.
+
+    files: its adapter/ or model/. base: the folder or hub id that the base is loaded from.
+    """
+
+    folder: Path
+    files: Path
+    recipe: Recipe
+    lm: CausalLM
+    patch: Patch
+    base: str
+
+
+def open_run(folder: Path, to: To) -> Source:
+    """Load a run for export. Raises LuthierError with the reason when it cannot be written in that form."""
+    from luthier import config
+    from luthier.protocols import Direct
+
+    recipe, files = _finished(folder)
+    if isinstance(config.options(recipe), Direct):
+        raise LuthierError(
+            f"{folder}: {recipe.method} changes no weights, so there is nothing to export; how it words the question "
+            f"is in {files / 'luthier.json'}, and luthier predict answers with it"
+        )
+    _check_form(folder, recipe, files, to)
+    from luthier.models import load
+    from luthier.models.causal import CausalLM
+    from luthier.protocols import Patch
+    from luthier.run import load_base, load_method
+
+    lm, patch = load_method(folder, load_base(replace(recipe, dtype="float32")))
+    assert isinstance(lm, CausalLM) and isinstance(patch, Patch)
+    return Source(folder, files, recipe, lm, patch, str(load.resolve(recipe.model)))
+
+
+def _finished(folder: Path) -> tuple[Recipe, Path]:
+    from luthier.config import read_recipe
+
+    path = folder / "recipe.yaml"
+    if not path.is_file():
+        hint = (
+            " It holds a comparison: name one of its runs, trials/METHOD/seed-0."
+            if (folder / "trials").is_dir()
+            else ""
+        )
+        raise LuthierError(f"{folder}: not a run folder (it has no recipe.yaml).{hint}")
+    found = [folder / name for name in ("adapter", "model") if (folder / name / "luthier.json").is_file()]
+    if not found:
+        raise LuthierError(f"{folder}: the run is not finished: luthier train {path} --out {folder}")
+    return read_recipe(path), found[0]
+
+
+def _check_form(folder: Path, recipe: Recipe, files: Path, to: To) -> None:
+    if _has_label_head(files):
+        what = "PEFT has no layout for one" if to == "adapter" else "it cannot be merged into a causal language model"
+        raise LuthierError(
+            f"{folder}: {recipe.method} was trained with a label head, and {what}: serve it with luthier predict, or "
+            "train label words instead (objective.name=sft)"
+        )
+    if to == "adapter" and not (files / "adapter_config.json").is_file():
+        raise LuthierError(f"{folder}: PEFT has no layout for {recipe.method}: --to merged writes the whole model")
+
+
+def _has_label_head(files: Path) -> bool:
+    from safetensors import safe_open
+
+    for path in sorted(files.glob("*.safetensors")):
+        with safe_open(path, "pt") as file:
+            if any(name.startswith("label_head.") for name in file.keys()):  # noqa: SIM118
+                return True
+    return False

@@ -1,0 +1,105 @@
+"""`export_run`: one run to an adapter folder, a model folder or a GGUF file, whole or absent, compared before."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from luthier.errors import LuthierError
+from luthier.export.parity import Before, Check, compare_logits, compare_tokenizer, plain_logits, refuse
+from luthier.export.source import Source, To, open_run
+from luthier.files import replacing, sync_folder
+
+Step = Callable[[str], None]
+Show = Callable[[Sequence[Check]], None]
+STEPS = 4
+# Of the largest logit: what rounding every matrix to 11 bits, or to 8 with a scale each 32 numbers, may change.
+ALLOWED = {"f32": (1e-5, 2e-5), "f16": (6e-3, 4e-3), "q8_0": (0.15, 0.1)}
+
+ROUNDING = 4e-3  # llama.cpp keeps keys and values in 16 bits, whatever the file holds
+
+
+def place_of(run: Path, to: To, kind: str) -> Path:
+    """Where an export of the run goes unless told otherwise."""
+    return run / "export" / (f"{run.resolve().name}-{kind}.gguf" if to == "gguf" else to)
+
+
+def export_run(run: Path, to: To, out: Path | None, kind: str, step: Step, show: Show) -> Path:
+    """Write the run in that form and give its place.
+
+    kind: of a GGUF file's numbers. step: is told in words what begins, STEPS times. show: is given the parity table.
+    Raises LuthierError when the run cannot be written so, the place is taken, or what was written differs from the run.
+    """
+    from luthier.export.adapter import write_adapter
+    from luthier.export.merged import write_merged
+    from luthier.export.parity import what_it_says
+
+    target = out or place_of(run, to, kind)
+    if to == "gguf" and target.suffix != ".gguf":
+        target = target / place_of(run, to, kind).name
+    if target.exists() or target.is_symlink():
+        raise LuthierError(f"{target} exists already: name another place with --out, or remove it")
+    step("loading the run")
+    source = open_run(run, to)
+    step("asking it")
+    before = what_it_says(source.lm)
+    step("writing")
+    if to == "gguf":
+        _write_gguf(source, before, target, kind, step, show)
+        return target
+    with _new_folder(target) as folder:
+        write = write_adapter if to == "adapter" else write_merged
+        refuse(write(source, before, folder), show)
+        step("publishing")
+    return target
+
+
+def _write_gguf(source: Source, before: Before, target: Path, kind: Any, step: Step, show: Show) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from luthier.export import llama_cpp
+    from luthier.export.gguf_file import check_architecture, write_gguf
+    from luthier.export.merged import fold
+    from luthier.models.gguf import import_gguf
+    from luthier.models.quiet import quiet
+
+    name = source.folder.resolve().name
+    check_architecture(source.lm.model.config, str(source.folder))
+    fold(source)
+    with replacing(target) as temporary, tempfile.TemporaryDirectory(prefix=".back.", dir=target.parent) as work:
+        write_gguf(source.lm.model, source.lm.tokenizer, temporary, kind, name)
+        step("reading it back")
+        import_gguf(temporary, Path(work) / "model")
+        with quiet():
+            again: Any = AutoModelForCausalLM.from_pretrained(Path(work) / "model", attn_implementation="sdpa")
+            tokenizer = AutoTokenizer.from_pretrained(Path(work) / "model")
+        checks = compare_logits(before, plain_logits(again.eval(), before.ids), ALLOWED[kind], "transformers")
+        checks += compare_tokenizer(before, tokenizer, "transformers")
+        if llama_cpp.is_here():
+            behind = max(ALLOWED[kind][1], ROUNDING) * before.spread
+            checks += llama_cpp.compare(before, temporary, behind, torch.get_num_threads())
+        refuse(checks, show)
+
+
+@contextmanager
+def _new_folder(target: Path) -> Iterator[Path]:
+    """A folder beside `target` that takes its place at the end, or is removed on an error."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    work = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent))
+    try:
+        work.chmod(0o755)
+        yield work
+        for path in work.iterdir():
+            with path.open("rb+") as file:
+                os.fsync(file.fileno())
+        sync_folder(work)
+        work.rename(target)
+        sync_folder(target.parent)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
