@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from luthier.compare.plan import Plan, Request, data_key, make_plan, read_plan, request_from, save_plan, spoken_total
+from luthier.compare.rows import record_rows
 from luthier.errors import LuthierError
 from luthier.files import read_json, write_json
 from luthier.protocols import Split
@@ -48,6 +49,7 @@ def work(folder: Path) -> None:
     write_json(folder / "notes.json", notes)
     if not (folder / "split.json").exists():
         write_json(folder / "split.json", _counts(split))
+    record_rows(folder, split)
     with Show(plan, folder) as show:
         lm.progress = show.rows
         bench = Bench(lm, split, plan, folder, general_loss(lm), show.tell)
