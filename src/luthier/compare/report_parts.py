@@ -62,7 +62,7 @@ def quick_look(board: Facts, details: Facts) -> str:
     if widths:
         points = say("points") if metric == "accuracy" else say("points_of", metric=metric)
         text = say("quick_width", rows=rows, width=f"{max(widths):.1f}", points=points)
-    return f'<p class="quick" role="note">{say("quick").html("strong")} {text.html()}</p>'
+    return f'<p class="quick" role="note">{say("quick").html("strong")}{text.html()}</p>'
 
 
 def _copyable(key: str, text: object, label: str) -> str:
@@ -128,7 +128,7 @@ def verdicts(board: Facts, details: Facts) -> str:
 
 def figure(index: int, chart: Facts) -> str:
     """A chart's place, with its title and the sentences for who does not see it."""
-    summary = " ".join(html(part) for part in chart["summary"])
+    summary = "".join(html(part) for part in chart["summary"])
     return (
         f'<figure><h3 id="chart-{index}-title">{html(chart["title"])}</h3>'
         f'<div class="chart" data-chart="{index}" role="img" aria-labelledby="chart-{index}-title" '
@@ -166,7 +166,7 @@ def measured(board: Facts, details: Facts) -> str:
         *([("measured_groups", [say("measured_groups_text")])] if details.get("evidence") else []),
         ("measured_forgetting", [say("measured_forgetting_text")]),
     ]
-    lines = "".join(f"<li>{say(name).html('b')} {' '.join(map(html, text))}</li>" for name, text in items)
+    lines = "".join(f"<li>{say(name).html('b')}{''.join(map(html, text))}</li>" for name, text in items)
     parts = [f'<ul class="measured">{lines}</ul>']
     if labels := details.get("labels"):
         chips = "".join(f'<li dir="auto">{escape(label)}</li>' for label in labels)

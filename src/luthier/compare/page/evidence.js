@@ -100,9 +100,9 @@
       const said = line.text.trim() ? quoted("span", line.text, "said") : says("span", "sample_empty", "none");
       const methods = make("td", "methods");
       for (const method of line.methods) {
-        methods.append(make("code", method === found.best ? "best" : "", method));
-        if (method === found.best) methods.append(" ", says("small", "best"));
-        methods.append(" ");
+        const best = method === found.best, name = make("span", "", make("code", best ? "best" : "", method));
+        if (best) name.append(" ", says("small", "best"));
+        methods.append(name, " ");
       }
       body.append(make("tr", "", cell("th", "row", said), verdict(line.score), methods));
     }
