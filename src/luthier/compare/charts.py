@@ -118,7 +118,10 @@ def scatter(board: Mapping[str, Any], cost: Cost) -> dict[str, Any]:
                 "hi": high,
                 "best": row["method"] == board.get("best"),
                 "front": row["method"] in front,
-                "says": [_score_words(row, metric), say("says_cost", cost=cost.axis, value=cost.show(float(row[cost.key])))],
+                "says": [
+                    _score_words(row, metric),
+                    say("says_cost", cost=cost.axis, value=cost.show(float(row[cost.key]))),
+                ],
             }
         )
     if not points:

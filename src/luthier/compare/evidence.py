@@ -31,7 +31,9 @@ Z = 1.959964  # of a normal distribution, 95 %
 def evidence(rows: Sequence[TestRow], runs: Runs, best: str | None) -> dict[str, Any] | None:
     """Everything below for the finished methods, best first. None without rows, answers, or where they do not fit."""
     order = sorted(runs, key=lambda m: (m != best, -_mean(runs[m])))
-    fit = [m for m in order if all(len(run.get(k) or ()) == len(rows) for run in runs[m] for k in ("per_row", "answers"))]
+    fit = [
+        m for m in order if all(len(run.get(k) or ()) == len(rows) for run in runs[m] for k in ("per_row", "answers"))
+    ]
     if not rows or not fit:
         return None
     scores = {m: np.asarray([run["per_row"] for run in runs[m]], dtype=float).mean(axis=0) for m in fit}

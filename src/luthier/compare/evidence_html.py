@@ -53,20 +53,23 @@ def _differ(evidence: Facts) -> str:
     head += "".join(_method_head(name, evidence["best"]) for name in names)
     body = ""
     for i, name in enumerate(names):
-        cells = "".join(
-            '<td class="self"><span aria-hidden="true">–</span></td>' if i == j else
-            f"<td><b>{100 * pairs['same'][i][j]:.0f} %</b>{say('differ_ahead', n=pairs['ahead'][i][j]).html('small')}</td>"
-            for j in range(len(names))
-        )  # fmt: skip
+        cells = "".join(_pair(pairs, i, j) for j in range(len(names)))
         body += f'<tr><th scope="row"><code>{escape(name)}</code></th>{cells}</tr>'
     cut = say("differ_cut", n=len(names)).html("p", INTRO) if len(names) < len(evidence["methods"]) else ""
     caption = say("differ_caption" if binary else "differ_caption_score")
     return _section("differ", intro + _table(say("differ"), "pairs", caption, head, body) + cut)
 
 
+def _pair(pairs: Facts, i: int, j: int) -> str:
+    if i == j:
+        return '<td class="self"><span aria-hidden="true">–</span></td>'
+    ahead = say("differ_ahead", n=pairs["ahead"][i][j]).html("small")
+    return f"<td><b>{100 * pairs['same'][i][j]:.0f} %</b>{ahead}</td>"
+
+
 def _score(cell: Sequence[float] | None, factor: float) -> str:
     if cell is None:
-        return f'<td>{say("not_measured").html(more=HIDDEN)}–</td>'
+        return f"<td>{say('not_measured').html(more=HIDDEN)}–</td>"
     value, low, high = (factor * x for x in cell)
     digits = 0 if factor == 100 else 1
     hidden = say("interval_hidden").html(more=HIDDEN)
@@ -103,7 +106,9 @@ def _by_language(evidence: Facts, metric: str) -> str:
         only = say("by_language_one", n=groups[0]["rows"], kind=say(groups[0]["name"]))
         return _section("by_language", intro + only.html("p"))
     caption = say("by_language_caption")
-    return _section("by_language", intro + _grouped(evidence, groups, metric, "column_language", caption, "by_language"))
+    return _section(
+        "by_language", intro + _grouped(evidence, groups, metric, "column_language", caption, "by_language")
+    )
 
 
 def _options(pairs: Sequence[tuple[str, object]]) -> str:
@@ -146,7 +151,9 @@ def _answers(evidence: Facts) -> str:
     languages = [("", say("any_language")), ("han", say("han")), ("no_han", say("no_han"))]
     fields = _select("show-rows", "filter_rows", _options([(value, say(text)) for value, text in kinds]))
     fields += _select("show-label", "filter_label", _options(own)) if labels else ""
-    fields += _select("show-language", "filter_language", _options(languages)) if len(evidence["by_language"]) > 1 else ""
+    fields += (
+        _select("show-language", "filter_language", _options(languages)) if len(evidence["by_language"]) > 1 else ""
+    )
     turn = "".join(
         f'<button type="button" class="button" id="{key}">{say(text).html()}</button>'
         for key, text in (("samples-back", "previous"), ("samples-on", "next"))

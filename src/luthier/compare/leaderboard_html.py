@@ -50,7 +50,9 @@ class Column:
 
 
 def _number(key: str, show: Callable[[Any], str], title: str, hint: str = "", up: bool = True) -> Column:
-    return Column(say(title), lambda row: row.get(key), lambda row: _cell(show(row.get(key))), say(hint) if hint else "", up)
+    return Column(
+        say(title), lambda row: row.get(key), lambda row: _cell(show(row.get(key))), say(hint) if hint else "", up
+    )
 
 
 def _cell(text: object, nothing: str = "not_measured") -> str:

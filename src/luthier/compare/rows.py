@@ -45,7 +45,7 @@ def has_han(text: str) -> bool:
 
 
 def to_row(record: Record) -> TestRow:
-    """A record as the report shows it: the user's words alone where there is one turn, else every turn with its role."""
+    """A record as the report shows it: the user's words alone where they are one turn, else all turns with roles."""
     asked = record.asked
     if not isinstance(asked, str):
         only = asked[0] if len(asked) == 1 else None

@@ -122,4 +122,3 @@ def recognise(sentence: str) -> Phrase | None:
 def metric(name: str) -> object:
     """A metric's name with its unit, as on an axis."""
     return say(f"metric_{name}") if f"metric_{name}" in table()["en"] else name
-
