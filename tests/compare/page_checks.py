@@ -12,7 +12,7 @@ NAMES = """() => {
   const controls = "button, a[href], select, input, textarea, summary, [tabindex]:not([tabindex='-1']), " +
     "[role=region], [role=group], [role=img], nav, fieldset, section, article";
   for (const e of document.querySelectorAll(controls)) {
-    if (!e.closest(".js-plotly-plot .modebar") && !named(e)) wrong.push(`no name: ${e.outerHTML.slice(0, 80)}`);
+    if (!named(e)) wrong.push(`no name: ${e.outerHTML.slice(0, 80)}`);
   }
   for (const name of ["aria-labelledby", "aria-describedby", "for"]) {
     for (const e of document.querySelectorAll(`[${name}]`)) {
@@ -72,7 +72,7 @@ CONTRAST = """() => {
   for (let node = walk.nextNode(); node; node = walk.nextNode()) {
     const e = node.parentElement;
     if (!node.textContent.trim() || ["SCRIPT", "STYLE", "OPTION", "NOSCRIPT"].includes(e.tagName)) continue;
-    if (e.closest("defs, .hidden, .modebar, .hoverlayer") || !e.getClientRects().length) continue;
+    if (e.closest("defs, .hidden, .hoverlayer") || !e.getClientRects().length) continue;
     const style = getComputedStyle(e), svg = e.closest("svg") !== null;
     const text = colour(svg ? style.fill : style.color), back = behind(e);
     const [a, b] = [light(over(text, back)), light(back)].sort((x, y) => y - x);
@@ -87,8 +87,7 @@ CONTRAST = """() => {
 
 # What the Tab key must reach: all that can be used, and regions that scroll.
 REACHABLE = """() => [...document.querySelectorAll(
-  "a[href], button, select, summary, [tabindex='0']")].filter((e) => e.getClientRects().length &&
-  !e.closest(".modebar")).length"""
+  "a[href], button, select, summary, [tabindex='0']")].filter((e) => e.getClientRects().length).length"""
 FOCUSED = """() => {
   const e = document.activeElement, style = getComputedStyle(e);
   if (!e.dataset.number) e.dataset.number = String(document.querySelectorAll("[data-number]").length + 1);

@@ -141,8 +141,7 @@ def test_browser_draws_without_network_or_complaint(opened: tuple[Any, list[str]
     assert page.locator(".grid .annotation-text").count() == 24  # eight names in each of three charts
     assert max(page.evaluate(OVERLAPS)) < 0.1
     with page.expect_download() as download:
-        page.locator(".grid figure").first.hover()
-        page.locator(".modebar-btn").first.click()
+        page.locator(".grid .save").first.press("Enter")
     assert download.value.suggested_filename.endswith(".png")
     assert [text for text in heard if not text.startswith(("request: data:", "request: blob:"))] == []
     assert NASTY[:20] in page.locator("tbody.out").inner_text()

@@ -129,8 +129,12 @@ def verdicts(board: Facts, details: Facts) -> str:
 def figure(index: int, chart: Facts) -> str:
     """A chart's place, with its title and the sentences for who does not see it."""
     summary = "".join(html(part) for part in chart["summary"])
+    title = chart["title"]
+    named = title.html() if isinstance(title, Phrase) else f"<code>{escape(title)}</code>"
+    save = say("save_what", what=title).attribute()
     return (
-        f'<figure><h3 id="chart-{index}-title">{html(chart["title"])}</h3>'
+        f'<figure><h3 id="chart-{index}-title">{named}</h3>'
+        f'<button type="button" class="save" data-save="{index}" {save}>{say("save").html()}</button>'
         f'<div class="chart" data-chart="{index}" role="img" aria-labelledby="chart-{index}-title" '
         f'aria-describedby="chart-{index}-text"></div>'
         f'<figcaption id="chart-{index}-text">{summary}</figcaption></figure>'

@@ -2,10 +2,7 @@
   const data = report;
   const dark = window.matchMedia("(prefers-color-scheme: dark)");
   const font = getComputedStyle(document.body).fontFamily;
-  // On a touch screen the button that saves a chart would cover it for good.
-  const mouse = window.matchMedia("(hover: hover)").matches;
-  const options = { displaylogo: false, displayModeBar: mouse ? "hover" : false, modeBarButtons: [["toImage"]],
-    responsive: false, toImageButtonOptions: { format: "png", scale: 2 } };
+  const options = { displayModeBar: false, responsive: false };
   let printing = false;
   document.documentElement.classList.add("js");
 
@@ -24,8 +21,7 @@
     return Object.assign({ width, height, margin, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
       font: { family: font, color: c.ink, size: 12 }, showlegend: false, dragmode: false, hovermode: "closest",
       hoverlabel: { bgcolor: c.card, bordercolor: c.line, align: "left",
-        font: { family: font, color: c.ink, size: 13 } },
-      modebar: { bgcolor: "rgba(0,0,0,0)", color: c.soft, activecolor: c.accent } }, extra);
+        font: { family: font, color: c.ink, size: 13 } } }, extra);
   }
 
   // ---- placing the names: try places around each point, nearest first, and keep the one that covers least ----
@@ -198,6 +194,13 @@
   }
 
   for (const button of document.querySelectorAll(".copy")) button.addEventListener("click", () => copy(button));
+
+  // A button of our own: the library's bar of buttons cannot be reached or heard by everyone.
+  for (const button of document.querySelectorAll(".save")) {
+    const box = document.querySelector(`[data-chart="${button.dataset.save}"]`);
+    button.addEventListener("click", () => Plotly.downloadImage(box, { format: "png", scale: 2,
+      width: box.drawWidth, height: box.drawHeight, filename: `luthier-${button.dataset.save}` }));
+  }
 
   let waiting = 0, width = window.innerWidth;
   window.addEventListener("resize", () => {
