@@ -102,7 +102,8 @@ SCROLLS = """() => [...document.querySelectorAll("main *")].filter((e) => {
 
 # Words of the page itself that are in no dictionary: text outside of data, code, names and numbers.
 UNSAID = """() => {
-  const own = "[data-say], [data-zh], code, pre, [lang=en], [dir=auto], .chart, script, style, option, .plain, .reason";
+  const own = "[data-say], [data-zh], code, pre, [lang=en], [dir=auto], .chart, script, style, noscript, option, " +
+    ".plain, .reason";
   const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT), found = [];
   for (let node = walk.nextNode(); node; node = walk.nextNode()) {
     const text = node.textContent.trim();

@@ -96,7 +96,7 @@ def _what(best: Facts, board: Facts, details: Facts) -> Iterator[str]:
 
 def _data(details: Facts) -> Iterator[str]:
     languages = details.get("languages") or {}
-    yield f"`{units.plain(details.get('title') or 'data').replace('`', '')}`:"
+    yield f"{text(details.get('title') or 'data')}:"
     yield ""
     yield "| part | rows | with Chinese characters | without |"
     yield "|---|---|---|---|"
