@@ -57,7 +57,7 @@ def test_no_evidence_no_sections() -> None:
 
 
 def test_hostile_rows_are_text_and_nothing_else(english: Opened) -> None:
-    """Seen failing with answers put in as markup, and with `<` left as it is in the page's data."""
+    """Seen failing with answers put in as markup, and with `<` and `>` left as they are in the page's data."""
     page, heard = english
     choose(page, "show-rows", "")
     texts = page.locator("#samples .asked dd:nth-of-type(1)").all_text_contents()
