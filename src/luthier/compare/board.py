@@ -9,9 +9,12 @@ from typing import Any
 
 from luthier import catalog, config
 from luthier.compare import units
+from luthier.compare.card import write_card
+from luthier.compare.evidence import evidence
 from luthier.compare.plan import Plan, Request, read_plan
 from luthier.compare.report import GO_ON, write_report
 from luthier.compare.results import read_outcome, read_runs
+from luthier.compare.rows import read_languages, read_rows
 from luthier.compare.stats import Bootstrap, Interval
 from luthier.errors import LuthierError
 from luthier.files import read_json, read_record, write_json
@@ -165,6 +168,8 @@ def _details(plan: Plan, folder: Path, board: Mapping[str, Any], runs: Runs, ver
         "notes": read_json(folder / "notes.json"),
         "summaries": {m: kinds[m].summary for m in request.methods},
         "tokens_per_second": plan.rate,
+        "evidence": evidence(read_rows(folder), runs, best),
+        "languages": read_languages(folder),
     }
 
 
@@ -205,8 +210,9 @@ def curves(folder: Path, board: Mapping[str, Any]) -> dict[str, list[dict[str, A
 
 
 def publish(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Write leaderboard.json and report.html; gives the board and the report's details."""
+    """Write leaderboard.json, report.html and the winner's MODEL_CARD.md; gives the board and the report's details."""
     board, details = gather(folder)
     write_json(folder / "leaderboard.json", board)
     write_report(board, curves(folder, board), details, folder / "report.html")
+    write_card(board, details, folder)
     return board, details

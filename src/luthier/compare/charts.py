@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from luthier.compare import units
+from luthier.compare import units, words
 from luthier.compare.units import Row
-from luthier.evals.metric import title
+from luthier.compare.words import Phrase, say
 
 CURVE_POINTS = 240  # per seed and line: more than a panel has pixels to show
 
@@ -23,20 +23,28 @@ class Cost:
     """A price of a method that quality is drawn against. Values under `floor` stand at the axis' place for zero."""
 
     key: str
-    title: str
-    axis: str
     show: Callable[[float], str]
     floor: float
     round_values: tuple[float, ...] = ()  # where to put ticks if not at powers of ten
+
+    @property
+    def title(self) -> Phrase:
+        """What the chart is called."""
+        return say(f"cost_{self.key}")
+
+    @property
+    def axis(self) -> Phrase:
+        """What the axis is called."""
+        return say(f"axis_{self.key}")
 
 
 # A clock does not count in tens: 1 m reads better than 1 m 40 s.
 CLOCK = (0.1, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 18_000, 36_000, 86_400, 172_800, 432_000)
 
 COSTS = (
-    Cost("trainable", "Quality for the parameters trained", "trained parameters", units.count, 1),
-    Cost("artifact_bytes", "Quality for the bytes to ship", "size of what is shipped", units.size, 1),
-    Cost("train_seconds", "Quality for the time to train", "training time per seed", units.duration, 0.1, CLOCK),
+    Cost("trainable", units.count, 1),
+    Cost("artifact_bytes", units.size, 1),
+    Cost("train_seconds", units.duration, 0.1, CLOCK),
 )
 
 
@@ -110,11 +118,14 @@ def scatter(board: Mapping[str, Any], cost: Cost) -> dict[str, Any]:
                 "hi": high,
                 "best": row["method"] == board.get("best"),
                 "front": row["method"] in front,
-                "says": [_score_words(row, metric), f"{cost.axis}: {cost.show(float(row[cost.key]))}"],
+                "says": [
+                    _score_words(row, metric),
+                    say("says_cost", cost=cost.axis, value=cost.show(float(row[cost.key]))),
+                ],
             }
         )
     if not points:
-        return {"points": [], "title": cost.title, "summary": "No method has both values to draw."}
+        return {"points": [], "title": cost.title, "summary": [say("nothing_drawn")]}
     axis = _place(points, cost)
     by_name = {point["name"]: point for point in points}
     return {
@@ -122,7 +133,7 @@ def scatter(board: Mapping[str, Any], cost: Cost) -> dict[str, Any]:
         "title": cost.title,
         "points": points,
         "x": axis,
-        "y": {"range": _y_range(points), "title": metric_title(metric)},
+        "y": {"range": _y_range(points), "title": words.metric(metric)},
         "front": [[by_name[name]["x"], by_name[name]["y"]] for name in front],
         "summary": _scatter_summary(by_name, front, cost, missing),
     }
@@ -133,26 +144,25 @@ def known_pair(row: Row, cost: Cost) -> bool:
     return units.known(row.get("score")) and units.known(row.get(cost.key)) and row[cost.key] >= 0
 
 
-def metric_title(metric: str) -> str:
-    """The metric's name with its unit, as on an axis."""
-    return title(metric)
-
-
-def _score_words(row: Row, metric: str) -> str:
-    interval = f" (95 % interval {units.interval_text(row, metric)})" if units.bounds(row, metric) else ""
-    return f"{metric_title(metric)}: {units.score(row['score'], metric)}{interval}"
+def _score_words(row: Row, metric: str) -> Phrase:
+    values: dict[str, object] = {"metric": words.metric(metric), "score": units.score(row["score"], metric)}
+    if not units.bounds(row, metric):
+        return Phrase("says_score", values)
+    return Phrase("says_interval", {**values, "interval": units.interval_text(row, metric)})
 
 
 def _scatter_summary(
     points: Mapping[str, Mapping[str, Any]], front: Sequence[str], cost: Cost, missing: Sequence[str]
-) -> str:
-    steps = [f"{name} ({points[name]['y']:.1f} at {cost.show(points[name]['cost'])})" for name in front]
-    text = f"On the front, cheapest first: {', '.join(steps)}."
+) -> list[Phrase]:
+    steps = [
+        say("step", name=name, score=f"{points[name]['y']:.1f}", cost=cost.show(points[name]["cost"])) for name in front
+    ]
+    found = [say("front", steps=steps)]
     if behind := [name for name in points if name not in front]:
-        text += f" Behind it: {', '.join(behind)}."
+        found.append(say("behind", names=behind))
     if missing:
-        text += f" Not drawn, a value is missing: {', '.join(missing)}."
-    return text
+        found.append(say("not_drawn", names=missing))
+    return found
 
 
 def smooth(values: Sequence[float]) -> list[float]:
@@ -202,8 +212,8 @@ def curve(method: str, records: Sequence[Mapping[str, Any]]) -> dict[str, Any] |
         ends.append(sum(loss for _, loss in pairs[-tenth:]) / tenth)
     last = max(line["x"][-1] for line in lines)
     first, final = sum(starts) / len(starts), sum(ends) / len(ends)
-    word = "seed" if len(lines) == 1 else "seeds"
-    summary = f"Loss {first:.2f} → {final:.2f} in {units.count(last)} tokens, {len(lines)} {word}."
+    values = {"first": f"{first:.2f}", "last": f"{final:.2f}", "tokens": units.count(last), "n": len(lines)}
+    summary = [Phrase("curve_one" if len(lines) == 1 else "curve_many", values)]
     return {"kind": "curve", "title": method, "lines": lines, "last": last, "summary": summary}
 
 

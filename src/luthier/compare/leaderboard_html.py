@@ -5,28 +5,26 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from html import escape as html_escape
 from typing import Any
 
-from luthier.compare import charts, units
+from luthier.compare import units, words
 from luthier.compare.units import Row
+from luthier.compare.words import Phrase, escape, say
 
+_WIDE = ' class="wide"'
 LONG_REASON = 320  # characters: more is a traceback, and is folded away
 
 # How the metrics beside the main one are named and scaled; others are shown as they come.
-_SECONDARY: dict[str, tuple[str, float, int]] = {
-    "macro_f1": ("Macro\u00a0F1", 100, 1), "exact_match": ("Exact", 100, 1), "accuracy": ("Accuracy", 100, 1),
-    "micro_f1": ("Micro\u00a0F1", 100, 1), "all_labels_right": ("All right", 100, 1), "mae": ("MAE", 1, 3),
-    "rmse": ("RMSE", 1, 3), "pearson": ("Pearson", 1, 2), "spearman": ("Spearman", 1, 2),
-    "token_f1": ("Token\u00a0F1", 100, 1), "rouge1": ("ROUGE\u20111", 100, 1), "rouge2": ("ROUGE\u20112", 100, 1),
-    "broken_json": ("Broken JSON", 100, 1), "all_fields_right": ("All right", 100, 1),
-    "bleu": ("BLEU", 1, 1), "chrf": ("chrF", 1, 1), "loss": ("Loss", 1, 2), "heldout_loss": ("Loss", 1, 2),
+_SECONDARY: dict[str, tuple[object, float, int]] = {
+    "macro_f1": (say("column_macro_f1"), 100, 1), "exact_match": (say("column_exact_match"), 100, 1),
+    "accuracy": (say("column_accuracy"), 100, 1), "bleu": ("BLEU", 1, 1), "chrf": ("chrF", 1, 1),
+    "loss": (say("column_loss"), 1, 2), "held_out_loss": (say("column_loss"), 1, 2),
+    "micro_f1": (say("column_micro_f1"), 100, 1), "all_labels_right": (say("column_all_right"), 100, 1),
+    "all_fields_right": (say("column_all_right"), 100, 1), "broken_json": (say("column_broken_json"), 100, 1),
+    "mae": ("MAE", 1, 3), "rmse": ("RMSE", 1, 3), "pearson": ("Pearson", 1, 2), "spearman": ("Spearman", 1, 2),
+    "token_f1": (say("column_token_f1"), 100, 1), "rouge1": ("ROUGE\u20111", 100, 1),
+    "rouge2": ("ROUGE\u20112", 100, 1), "bits_per_byte": (say("column_bits_per_byte"), 1, 3),
 }  # fmt: skip
-
-
-def escape(value: object) -> str:
-    """`value` as HTML text or a quoted attribute; control characters (a terminal's colours, say) are dropped."""
-    return html_escape(units.plain(value), quote=True)
 
 
 def emphasised(text: object, names: Iterable[str], best: object = None) -> str:
@@ -47,38 +45,47 @@ class Column:
     `ends` is the scale of what is drawn in its cells.
     """
 
-    title: str
+    title: object
     value: Callable[[Row], object]
     cell: Callable[[Row], str]
-    hint: str = ""
+    hint: object = ""
     up: bool = True
     kind: str = "number"
     ends: tuple[float, float] | None = None
 
 
-def _number(title: str, key: str, show: Callable[[Any], str], hint: str = "", up: bool = True) -> Column:
-    return Column(title, lambda row: row.get(key), lambda row: _cell(show(row.get(key))), hint, up)
+def _number(key: str, show: Callable[[Any], str], title: str, hint: str = "", up: bool = True) -> Column:
+    return Column(
+        say(title), lambda row: row.get(key), lambda row: _cell(show(row.get(key))), say(hint) if hint else "", up
+    )
 
 
-def _cell(text: str, nothing: str = "not measured") -> str:
+def _cell(text: object, nothing: str = "not_measured") -> str:
     if text == units.DASH:
-        return f'<span class="none" title="{nothing}"><span aria-hidden="true">–</span>{_hidden(nothing)}</span>'
-    return escape(text)
+        why = say(nothing)
+        return f'<span class="none" {why.attribute("title")}><span aria-hidden="true">–</span>{_hidden(why)}</span>'
+    return words.html(text)
 
 
-def _hidden(text: str) -> str:
-    return f'<span class="hidden">{text}</span>'
+def _hidden(text: Phrase) -> str:
+    return text.html(more=' class="hidden"')
+
+
+def about(summary: object) -> str:
+    """A method's summary, in Chinese too where the dictionary has it."""
+    chinese = words.table()["summaries"].get(str(summary))
+    more = f' data-zh="{escape(chinese)}"' if chinese else ' lang="en"'
+    return f'<span class="about"{more}>{escape(summary)}</span>' if summary else ""
 
 
 def _method(row: Row, board: Mapping[str, Any], details: Mapping[str, Any], tied: frozenset[str]) -> str:
     name = str(row["method"])
     mark = ""
     if name == board.get("best"):
-        mark = '<span class="mark best">best</span>'
+        mark = say("best").html(more=' class="mark best"')
     elif name in tied:
-        mark = '<span class="mark tied">not distinguishable from the best</span>'
-    summary = (details.get("summaries") or {}).get(name)
-    return f"<code>{escape(name)}</code>{mark}" + (f'<span class="about">{escape(summary)}</span>' if summary else "")
+        mark = say("tied").html(more=' class="mark tied"')
+    return f"<code>{escape(name)}</code>{mark}" + about((details.get("summaries") or {}).get(name))
 
 
 def _score(row: Row, metric: str, low: float, high: float) -> str:
@@ -94,8 +101,8 @@ def _score(row: Row, metric: str, low: float, high: float) -> str:
         f'<line class="range" x1="{at[0]:.2f}%" x2="{at[1]:.2f}%" y1="50%" y2="50%"/>'
         f'<line class="middle" x1="{middle:.2f}%" x2="{middle:.2f}%" y1="1" y2="15"/></svg>'
     )
-    words = units.interval_text(row, metric)
-    interval = "" if words == units.DASH else f"<small>{_hidden('95 % interval ')}{words}</small>"
+    text = units.interval_text(row, metric)
+    interval = "" if text == units.DASH else f"<small>{_hidden(say('interval_hidden'))}{text}</small>"
     return f'<span class="score"><b>{units.score(row["score"], metric)}</b>{drawing}{interval}</span>'
 
 
@@ -121,8 +128,8 @@ def _trained(row: Row) -> str:
 
 
 def _merges(row: Row) -> str:
-    words = {True: "yes", False: "no"}.get(row.get("mergeable"), units.DASH)  # type: ignore[arg-type]
-    return _cell(words, "does not apply")
+    found = row.get("mergeable")
+    return _cell(say("yes" if found else "no") if isinstance(found, bool) else units.DASH, "no_application")
 
 
 def _secondary(details: Mapping[str, Any]) -> list[Column]:
@@ -148,39 +155,45 @@ def _columns(board: Mapping[str, Any], details: Mapping[str, Any], rows: Sequenc
     low, high = _bar_scale(rows, metric)
     tied = units.tied_with_best(board, details.get("verdicts") or [])
     columns = [
-        Column("Method", lambda row: row["method"], lambda row: _method(row, board, details, tied), kind="text"),
-        Column(
-            charts.metric_title(metric),
-            lambda row: row.get("score"),
-            lambda row: _score(row, metric, low, high),
-            up=False,
-            ends=(low, high),
-        ),
+        Column(say("column_method"), lambda row: row["method"], lambda row: _method(row, board, details, tied),
+               kind="text"),
+        *_models(rows),
+        Column(words.metric(metric), lambda row: row.get("score"), lambda row: _score(row, metric, low, high),
+               up=False, ends=(low, high)),
         *_secondary(details),
-        Column("Trained", lambda row: row.get("trainable"), _trained, "parameters"),
-        _number("Training", "train_seconds", units.duration, "per seed"),
-        _number("To\u00a0ship", "artifact_bytes", units.size),
-        _number("Memory", "peak_memory_bytes", units.size, "peak"),
-        _number("Latency", "latency_ms", units.latency, "one example"),
-        _number("Forgetting", "forgetting", units.signed, "nats a token"),
-        _number("Learning rate", "learning_rate", units.rate),
-        Column("Merges", lambda row: row.get("mergeable"), _merges, "into weights", up=False),
-    ]
+        Column(say("column_trained"), lambda row: row.get("trainable"), _trained, say("hint_parameters")),
+        _number("train_seconds", units.duration, "column_training", "per_seed"),
+        _number("artifact_bytes", units.size, "column_ship"),
+        _number("peak_memory_bytes", units.size, "column_memory", "hint_peak"),
+        _number("latency_ms", units.latency, "column_latency", "one_example"),
+        _number("forgetting", units.signed, "column_forgetting", "hint_nats"),
+        _number("learning_rate", units.rate, "column_rate"),
+        Column(say("column_merges"), lambda row: row.get("mergeable"), _merges, say("hint_weights"), up=False),
+    ]  # fmt: skip
     if len({row.get("seeds") for row in rows}) > 1:
-        columns.append(_number("Seeds", "seeds", units.count, up=False))
+        columns.append(_number("seeds", units.count, "column_seeds", up=False))
     # A column in which nothing was measured says nothing.
     return [column for column in columns if any(column.value(row) is not None for row in rows)]
 
 
-def _head(column: Column, main: str) -> str:
+def _models(rows: Sequence[Row]) -> list[Column]:
+    """A column for the base model where a comparison has several."""
+    if len({row.get("model") for row in rows}) < 2:
+        return []
+    return [
+        Column(say("column_model"), lambda row: row.get("model"), lambda row: escape(row.get("model")), kind="text")
+    ]
+
+
+def _head(column: Column, main: object) -> str:
     sort = ' aria-sort="descending"' if column.title == main else ' aria-sort="none"'
-    hint = f"<small>{escape(column.hint)}</small>" if column.hint else ""
+    hint = f"<small>{words.html(column.hint)}</small>" if column.hint else ""
     if column.ends:
         low, high = column.ends
         hint = f'<small class="ends" aria-hidden="true"><span>{low:.0f}</span><span>{high:.0f}</span></small>'
-    first = "up" if column.up else "down"
-    button = f'<button type="button" data-first="{first}">{escape(column.title)}</button>'
-    return f'<th scope="col"{sort} class="{column.kind}">{button}{hint}</th>'
+    first, wide = "up" if column.up else "down", " wide" if column.ends else ""
+    button = f'<button type="button" data-first="{first}">{words.html(column.title)}</button>'
+    return f'<th scope="col"{sort} class="{column.kind}{wide}">{button}{hint}</th>'
 
 
 def _key(column: Column, row: Row) -> str:
@@ -191,15 +204,16 @@ def _key(column: Column, row: Row) -> str:
 
 
 def _left_out(row: Row, span: int) -> str:
-    reason = str(row.get("reason") or "no reason was recorded")
-    text = escape(reason)
+    reason = str(row.get("reason") or "")
+    text = escape(reason) if reason else say("no_reason").html()
     if len(reason) > LONG_REASON:
         summary = escape(units.first_line(reason, LONG_REASON))
         text = f"<details><summary>{summary}</summary>{text}</details>"
-    status = escape(row["status"])
+    status = str(row["status"])
+    named = words.html(say(status) if status in ("failed", "skipped") else status)
     return (
         f'<tr><th scope="row"><code>{escape(row["method"])}</code></th><td colspan="{span}">'
-        f'<div class="reason"><b class="{status}">{status}</b> {text}</div></td></tr>'
+        f'<div class="reason"><b class="{escape(status)}">{named}</b> {text}</div></td></tr>'
     )
 
 
@@ -210,20 +224,22 @@ def leaderboard(board: Mapping[str, Any], details: Mapping[str, Any]) -> str:
     body = []
     for row in rows:
         first, *others = columns
-        cells = "".join(f"<td{_key(column, row)}>{column.cell(row)}</td>" for column in others)
+        cells = "".join(f"<td{_key(c, row)}{_WIDE if c.ends else ''}>{c.cell(row)}</td>" for c in others)
         winner = ' class="winner"' if row["method"] == board.get("best") else ""
         body.append(f'<tr{winner}><th scope="row"{_key(first, row)}>{first.cell(row)}</th>{cells}</tr>')
-    main = charts.metric_title(str(board["metric"]))
+    main = words.metric(str(board["metric"]))
     heads = "".join(_head(column, main) for column in columns)
     rest = "".join(_left_out(row, max(1, len(columns) - 1)) for row in units.unfinished(board))
     seeds = {row.get("seeds") for row in rows}
-    each = f", {escape(next(iter(seeds)))} seed{'' if seeds == {1} else 's'} each" if len(seeds) == 1 else ""
-    caption = f"{len(rows)} method{'' if len(rows) == 1 else 's'}{each}. Bars beside the score are 95 % intervals."
+    each = say("nothing")
+    if len(seeds) == 1:
+        each = say("each_one") if seeds == {1} else say("each_many", n=next(iter(seeds)))
+    caption = say("board_one" if len(rows) == 1 else "board_many", n=len(rows), each=each)
     if not rows:
-        caption = "No method finished."
+        caption = say("none_finished")
     head = f"<thead><tr>{heads}</tr></thead>" if heads else ""
     return (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="Leaderboard"><table class="board">'
-        f"<caption>{caption}</caption>{head}<tbody>{''.join(body)}</tbody>"
+        f'<div class="scroll" tabindex="0" role="region" {say("leaderboard").attribute()}><table class="board">'
+        f"{caption.html('caption')}{head}<tbody>{''.join(body)}</tbody>"
         f'<tbody class="out">{rest}</tbody></table></div>'
     )

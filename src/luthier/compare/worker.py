@@ -19,6 +19,7 @@ import torch
 
 from luthier.compare.plan import STOPPED, Plan, data_key, make_plan, read_plan, read_request, save_plan, spoken_total
 from luthier.compare.results import finished
+from luthier.compare.rows import record_rows
 from luthier.errors import LuthierError
 from luthier.evals.metric import for_task
 from luthier.files import write_json, write_text
@@ -52,6 +53,7 @@ def work(folder: Path) -> None:
     write_json(folder / "notes.json", notes)
     if not (folder / "split.json").exists():
         write_json(folder / "split.json", _counts(split))
+    record_rows(folder, split)
     with Show(plan, folder) as show:
         lm.progress = show.rows
         bench = Bench(lm, split, plan, folder, general_loss(lm), show.tell)

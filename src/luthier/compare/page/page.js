@@ -1,12 +1,8 @@
-"use strict";
 (() => {
-  const data = JSON.parse(document.getElementById("report-data").textContent);
+  const data = report;
   const dark = window.matchMedia("(prefers-color-scheme: dark)");
   const font = getComputedStyle(document.body).fontFamily;
-  // On a touch screen the button that saves a chart would cover it for good.
-  const mouse = window.matchMedia("(hover: hover)").matches;
-  const options = { displaylogo: false, displayModeBar: mouse ? "hover" : false, modeBarButtons: [["toImage"]],
-    responsive: false, toImageButtonOptions: { format: "png", scale: 2 } };
+  const options = { displayModeBar: false, responsive: false };
   let printing = false;
   document.documentElement.classList.add("js");
 
@@ -25,8 +21,7 @@
     return Object.assign({ width, height, margin, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
       font: { family: font, color: c.ink, size: 12 }, showlegend: false, dragmode: false, hovermode: "closest",
       hoverlabel: { bgcolor: c.card, bordercolor: c.line, align: "left",
-        font: { family: font, color: c.ink, size: 13 } },
-      modebar: { bgcolor: "rgba(0,0,0,0)", color: c.soft, activecolor: c.accent } }, extra);
+        font: { family: font, color: c.ink, size: 13 } } }, extra);
   }
 
   // ---- placing the names: try places around each point, nearest first, and keep the one that covers least ----
@@ -111,7 +106,7 @@
     const dots = (keep, marker) => {
       const p = spec.points.filter(keep);
       return { x: p.map((q) => q.x), y: p.map((q) => q.y), mode: "markers", cliponaxis: false, marker,
-        text: p.map((q) => plain(q.name)), customdata: p.map((q) => q.says.map(plain)),
+        text: p.map((q) => plain(q.name)), customdata: p.map((q) => q.says.map((said) => plain(words.value(said)))),
         hovertemplate: "<b>%{text}</b><br>%{customdata[0]}<br>%{customdata[1]}<extra></extra>",
         error_y: { type: "data", symmetric: false, thickness: 1.2, width: 4, color: marker.line.color,
           array: p.map((q) => (q.hi === null ? null : q.hi - q.y)),
@@ -131,9 +126,9 @@
       annotations: names(spec, c, margin, width, height),
       xaxis: axis(c, { range: spec.x.range, tickvals: ticks.map((t) => t[0]), showline: true, ticks: "outside",
         ticktext: ticks.map((t) => t[1]), showgrid: false, ticklen: 4, tickangle: 0,
-        title: { text: plain(spec.x.title), font: { size: 12, color: c.soft }, standoff: 8 } }),
+        title: { text: plain(words.value(spec.x.title)), font: { size: 12, color: c.soft }, standoff: 8 } }),
       yaxis: axis(c, { range: spec.y.range, nticks: 7,
-        title: { text: plain(spec.y.title), font: { size: 12, color: c.soft }, standoff: 6 } }) }), options);
+        title: { text: plain(words.value(spec.y.title)), font: { size: 12, color: c.soft }, standoff: 6 } }) }), options);
   }
 
   function curve(box, spec) {
@@ -142,10 +137,11 @@
       { x: line.x, y: line.raw, mode: "lines", line: { color: c.point, width: 1 }, opacity: 0.4, hoverinfo: "skip" },
     ]).concat(spec.lines.map((line) => (
       { x: line.x, y: line.smooth, mode: "lines", line: { color: c.accent, width: 1.4 },
-        hovertemplate: `seed ${line.seed}: %{y:.3f} at %{x:.3s} tokens<extra></extra>` })));
+        hovertemplate: `${plain(words.text({ t: "curve_hover",
+          v: { seed: line.seed, loss: "%{y:.3f}", tokens: "%{x:.3s}" } }))}<extra></extra>` })));
     Plotly.react(box, traces, layout(c, box.drawWidth, height, { l: 40, r: 8, t: 6, b: 38 }, {
       xaxis: axis(c, { range: [0, spec.last * 1.02], nticks: 5, tickformat: "~s", showline: true, showgrid: false,
-        title: { text: "tokens", font: { size: 12, color: c.soft }, standoff: 4 } }),
+        title: { text: words.text("tokens"), font: { size: 12, color: c.soft }, standoff: 4 } }),
       yaxis: axis(c, { nticks: 5, rangemode: "tozero" }) }), options);
   }
 
@@ -192,12 +188,19 @@
       getSelection().selectAllChildren(source);
       done = document.execCommand("copy");
     }
-    button.textContent = done ? "Copied" : "Selected";
-    document.getElementById("status").textContent = done ? "Copied" : "Selected: copy with the keyboard";
-    setTimeout(() => { button.textContent = "Copy"; }, 1800);
+    words.put(button.firstChild, done ? "copied" : "selected");
+    words.put(document.getElementById("status"), done ? "copied" : "selected_long");
+    setTimeout(() => words.put(button.firstChild, "copy"), 1800);
   }
 
   for (const button of document.querySelectorAll(".copy")) button.addEventListener("click", () => copy(button));
+
+  // A button of our own: the library's bar of buttons cannot be reached or heard by everyone.
+  for (const button of document.querySelectorAll(".save")) {
+    const box = document.querySelector(`[data-chart="${button.dataset.save}"]`);
+    button.addEventListener("click", () => Plotly.downloadImage(box, { format: "png", scale: 2,
+      width: box.drawWidth, height: box.drawHeight, filename: `luthier-${button.dataset.save}` }));
+  }
 
   let waiting = 0, width = window.innerWidth;
   window.addEventListener("resize", () => {
@@ -209,6 +212,5 @@
   dark.addEventListener("change", draw);
   window.addEventListener("beforeprint", () => { printing = true; draw(); });
   window.addEventListener("afterprint", () => { printing = false; draw(); });
-  draw();
-  document.documentElement.classList.add("drawn");
+  words.changed(draw);
 })();

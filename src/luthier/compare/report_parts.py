@@ -1,0 +1,201 @@
+"""The report's parts in words: the answer at the top, the verdicts, the figures, how it was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from luthier.compare import units, words
+from luthier.compare.leaderboard_html import emphasised
+from luthier.compare.words import Phrase, escape, html, say
+
+Facts = Mapping[str, Any]
+GO_ON = " Go on with: "  # parts the sentence of a recommendation from its command
+
+
+def facts(board: Facts, details: Facts) -> str:
+    """What was compared, on what, at which price."""
+    task = board.get("task")
+    found = [
+        ("fact_model", escape(board.get("model") or "")),
+        ("fact_task", html(say(f"task_{task}") if f"task_{task}" in words.table()["en"] else task or "")),
+        ("fact_budget", html(_budget(board) or "")),
+        ("fact_rows", _row_counts(details)),
+        ("fact_created", html(_date(details.get("created")))),
+    ]
+    return "".join(f"<div>{say(name).html('dt')}<dd>{value}</dd></div>" for name, value in found if value)
+
+
+def _row_counts(details: Facts) -> str:
+    keys = ("rows_train", "rows_validation", "rows_test")
+    return " · ".join(say(key, n=details[key]).html() for key in keys if details.get(key) is not None)
+
+
+def _budget(board: Facts) -> Phrase | None:
+    budget = board.get("budget") or {}
+    tokens, seconds = budget.get("tokens"), budget.get("seconds")
+    if tokens and seconds:
+        return say("budget_both", tokens=units.count(tokens), time=units.duration(seconds))
+    if tokens:
+        return say("budget_tokens", tokens=units.count(tokens))
+    return say("budget_seconds", time=units.duration(seconds)) if seconds else None
+
+
+def _date(created: object) -> object:
+    try:
+        moment = datetime.fromisoformat(str(created))
+    except ValueError:
+        return str(created or "")
+    values = {"day": moment.day, "month": moment.month, "name": f"{moment:%B}", "year": moment.year}
+    return Phrase("date", {**values, "time": f"{moment:%H:%M} {moment:%Z}".strip()})
+
+
+def quick_look(board: Facts, details: Facts) -> str:
+    """What a comparison of one seed cannot tell."""
+    if not details.get("quick_look"):
+        return ""
+    metric = str(board["metric"])
+    widths = [half for row in units.finished(board) if (half := units.half_width(row, metric)) is not None]
+    rows = details.get("rows_test", "?")
+    text = say("quick_rows", rows=rows)
+    if widths:
+        points = say("points_of", metric=metric) if metric == "chrF" else say("points")
+        text = say("quick_width", rows=rows, width=f"{max(widths):.1f}", points=points)
+    return f'<p class="quick" role="note">{say("quick").html("strong")}{text.html()}</p>'
+
+
+def _copyable(key: str, text: object, label: str) -> str:
+    named = say(label)
+    return (
+        f'<div class="copyable"><pre id="{key}" tabindex="0" role="region" {named.attribute()}>'
+        f"<code>{escape(text)}</code></pre>"
+        f'<button type="button" class="copy" data-copy="{key}" {say("copy_what", what=named).attribute()}>'
+        f"{say('copy').html()}</button></div>"
+    )
+
+
+def spoken(text: object, names: Sequence[str], best: object = None, tag: str = "span", more: str = "") -> str:
+    """A sentence of the leaderboard: in both languages where the dictionary knows it, else as it stands."""
+    found = words.recognise(str(text))
+    return found.html(tag, more) if found else f'<{tag}{more} lang="en">{emphasised(text, names, best)}</{tag}>'
+
+
+def recommendation(board: Facts, details: Facts) -> str:
+    """The answer: which method, its figures, and the commands to go on with."""
+    names = [str(row["method"]) for row in board["rows"]]
+    sentence, _, go_on = str(board.get("recommendation") or "No method finished.").partition(GO_ON)
+    # the part before the command ends with its own full stop
+    parts = [spoken(sentence, names, board.get("best"), "p", ' class="lead"')]
+    best = next((row for row in units.finished(board) if row["method"] == board.get("best")), None)
+    if best:
+        parts.append(_tiles(best, str(board["metric"])))
+    if go_on:
+        parts += [say("go_on").html("p", ' class="label"'), _copyable("go-on", go_on, "go_on_command")]
+    if details.get("command"):
+        parts += [say("repeat").html("p", ' class="label"'), _copyable("command", details["command"], "repeat_command")]
+    if best and details.get("recipe"):
+        link = say("recipe_link", method=best["method"]).html("a", ' href="#recipe"')
+        parts.append(f'<p class="more">{link}</p>')
+    return "\n".join(parts)
+
+
+def _tiles(best: Facts, metric: str) -> str:
+    interval = say("interval", interval=units.interval_text(best, metric)) if units.bounds(best, metric) else ""
+    share = best.get("trainable_share")
+    of_model = say("of_model", share=units.share(share)) if units.known(share) else ""
+    figures: list[tuple[object, str, object]] = [
+        (words.metric(metric), units.score(best.get("score"), metric), interval),
+        (say("tile_trained"), units.count(best.get("trainable")), of_model),
+        (say("tile_ship"), units.size(best.get("artifact_bytes")), ""),
+        (say("tile_training"), units.duration(best.get("train_seconds")), say("per_seed")),
+        (say("tile_latency"), units.latency(best.get("latency_ms")), say("one_example")),
+    ]
+    tiles = "".join(
+        f"<div><dt>{html(name)}</dt><dd>{escape(value)}<small>{html(note)}</small></dd></div>"
+        for name, value, note in figures
+        if value != units.DASH
+    )
+    return f'<dl class="tiles" {say("in_figures", method=best["method"]).attribute()}>{tiles}</dl>'
+
+
+def verdicts(board: Facts, details: Facts) -> str:
+    """What the paired tests say, a sentence each."""
+    names = [str(row["method"]) for row in board["rows"]]
+    items = "".join(spoken(text, names, tag="li") for text in details.get("verdicts") or [])
+    return f'<ul class="verdicts">{items}</ul>' if items else say("no_verdict").html("p")
+
+
+def figure(index: int, chart: Facts) -> str:
+    """A chart's place, with its title and the sentences for who does not see it."""
+    summary = "".join(html(part) for part in chart["summary"])
+    title = chart["title"]
+    named = title.html() if isinstance(title, Phrase) else f"<code>{escape(title)}</code>"
+    save = say("save_what", what=title).attribute()
+    return (
+        f'<figure><h3 id="chart-{index}-title">{named}</h3>'
+        f'<button type="button" class="save" data-save="{index}" {save}>{say("save").html()}</button>'
+        f'<div class="chart" data-chart="{index}" role="img" aria-labelledby="chart-{index}-title" '
+        f'aria-describedby="chart-{index}-text"></div>'
+        f'<figcaption id="chart-{index}-text">{summary}</figcaption></figure>'
+    )
+
+
+def curves(first: int, panels: Sequence[Facts]) -> str:
+    """The learning curves, a panel a method."""
+    if not panels:
+        return say("curves_none").html("p")
+    figures = "\n".join(figure(first + index, panel) for index, panel in enumerate(panels))
+    return f'{say("curves_intro").html("p", INTRO)}\n<div class="panels">{figures}</div>'
+
+
+INTRO = ' class="intro"'
+
+
+def measured(board: Facts, details: Facts) -> str:
+    """How it was measured: rows, budget, score, intervals."""
+    counts = {part: details.get(f"rows_{part}") for part in ("train", "validation", "test")}
+    rows = {part: "?" if n is None else n for part, n in counts.items()}
+    metric = str(board.get("metric"))
+    one = all(row.get("seeds") == 1 for row in units.finished(board))
+    meaning = f"words_{metric}" if f"words_{metric}" in words.table()["en"] else "words_other"
+    budget = _budget(board) or say("same_budget")
+    items: list[tuple[str, list[Phrase]]] = [
+        ("measured_rows", [Phrase("measured_rows_text", rows)]),
+        ("measured_test", [say("measured_test_text")]),
+        ("measured_budget", [say("measured_budget_text", budget=budget)]),
+        ("measured_untuned", [say("measured_untuned_text")]),
+        ("measured_score", [say(meaning, metric=metric), say("intervals_one" if one else "intervals_many")]),
+        ("measured_differences", [say("measured_differences_text")]),
+        *([("measured_groups", [say("measured_groups_text")])] if details.get("evidence") else []),
+        ("measured_forgetting", [say("measured_forgetting_text")]),
+    ]
+    lines = "".join(f"<li>{say(name).html('b')}{''.join(map(html, text))}</li>" for name, text in items)
+    parts = [f'<ul class="measured">{lines}</ul>']
+    if labels := details.get("labels"):
+        chips = "".join(f'<li dir="auto">{escape(label)}</li>' for label in labels)
+        parts.append(f'{say("labels_count", n=len(labels)).html("h3")}<ul class="labels">{chips}</ul>')
+    if notes := details.get("notes"):
+        own = "".join(f'<li lang="en">{escape(note)}</li>' for note in notes)
+        parts.append(f"{say('notes').html('h3')}<ul>{own}</ul>")
+    return "\n".join(parts)
+
+
+def recipe(board: Facts, details: Facts) -> str:
+    """The recipe that trains the winner again."""
+    if not details.get("recipe"):
+        return say("recipe_none").html("p")
+    text = say("recipe_text_of", method=board["best"]) if board.get("best") else say("recipe_text")
+    return text.html("p") + _copyable("recipe-text", details["recipe"], "recipe_label")
+
+
+def environment(details: Facts) -> str:
+    """Versions and machine."""
+    rows = "".join(
+        f'<tr><th scope="row">{escape(name)}</th><td>{escape(value)}</td></tr>'
+        for name, value in (details.get("environment") or {}).items()
+    )
+    if not rows:
+        return say("environment_none").html("p")
+    caption = say("environment_caption").html("caption", ' class="hidden"')
+    return f'<table class="plain">{caption}<tbody>{rows}</tbody></table>'

@@ -1,0 +1,93 @@
+"""The page's texts: complete in both languages, used, filled in as text, and what the leaderboard says recognised."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from luthier.compare import board, words
+from luthier.compare.stats import Bootstrap
+
+EN, ZH = words.table()["en"], words.table()["zh"]
+COMPOSED = ("task_", "metric_", "name_", "words_", "cost_", "axis_", "said_")  # keys that code puts together
+
+
+def places(text: str) -> list[str]:
+    return sorted(re.findall(r"\{(\w+)\}", text))
+
+
+def test_both_languages_say_everything() -> None:
+    assert list(EN) == list(ZH)
+    for key in EN:
+        # a date's month is a word in one language and a number in the other
+        assert key == "date" or places(EN[key]) == places(ZH[key]), key
+        assert EN[key].count("`") == ZH[key].count("`") and EN[key].count("`") % 2 == 0, key
+        assert bool(EN[key]) == bool(ZH[key]), key
+
+
+def test_every_text_is_used() -> None:
+    folder = Path(words.__file__).parent
+    source = "".join(p.read_text("utf-8") for p in [*folder.glob("*.py"), *folder.glob("page/*.js")])
+    source += (folder / "page" / "template.html").read_text("utf-8")
+    for key in EN:
+        known = re.search(rf"""["']{key}["']|\$[ta]_{key}\b""", source)
+        assert known or key.startswith(COMPOSED), f"{key} is said nowhere"
+
+
+def test_values_are_text_whatever_they_hold() -> None:
+    """Seen failing with places filled before the text was parted at its backticks."""
+    evil = "`{method}` <b>{other}</b>"
+    phrase = words.say("said_tied", method=evil)
+    assert phrase.text() == f"{evil}: not distinguishable from the best."
+    inside = phrase.html()
+    assert "<code>`{method}` &lt;b&gt;{other}&lt;/b&gt;</code>:" in inside and "<b>" not in inside
+    assert words.say("front", steps=["a", words.say("best")]).text("zh") == "前沿上从最省到最贵：a、最佳。"
+
+
+@pytest.fixture
+def bootstrap() -> Bootstrap:
+    rng = np.random.default_rng(0)
+    luck = rng.random(300)  # the same rows are hard for all
+    rates = {"zero_shot": 0.4, "lora": 0.9, "full": 0.895, "head": 0.405, "worse": 0.1}
+    return Bootstrap({name: [(luck < rate).astype(float)] for name, rate in rates.items()})
+
+
+def rows_of(bootstrap: Bootstrap, **seconds: float) -> list[dict[str, Any]]:
+    rows = []
+    for name in bootstrap.scores:
+        found = bootstrap.score(name)
+        rows.append({"method": name, "status": "ok", "score": found.value, "ci95": [found.low, found.high],
+                     "train_seconds": seconds.get(name, 5.0)})  # fmt: skip
+    return sorted(rows, key=lambda row: -float(str(row["score"])))
+
+
+def test_every_sentence_of_the_leaderboard_is_recognised(bootstrap: Bootstrap) -> None:
+    """What the board says in English is said in Chinese too: a sentence that changes there fails here."""
+    said = board.verdicts(rows_of(bootstrap), bootstrap, "accuracy")
+    found = [words.recognise(sentence) for sentence in said]
+    assert {phrase.key for phrase in found if phrase} == {
+        "said_beats", "said_worse", "said_same", "said_behind", "said_tied",
+    }  # fmt: skip
+    assert [phrase and phrase.text() for phrase in found] == said
+    assert all(re.search("[\u4e00-\u9fff]", phrase.text("zh")) for phrase in found if phrase)
+
+
+@pytest.mark.parametrize("seconds", [{}, {"lora": 200.0, "full": 200.0, "head": 1.0}])
+def test_the_recommendation_is_recognised(bootstrap: Bootstrap, seconds: dict[str, float]) -> None:
+    rows = rows_of(bootstrap, **seconds)
+    if seconds:
+        rows[1]["train_seconds"] = 20.0
+    sentence, _, command = board.recommendation(rows, bootstrap, "accuracy", Path("x"), "").partition(board.GO_ON)
+    phrase = words.recognise(sentence)
+    assert phrase and phrase.text() == sentence and command.startswith("luthier predict")
+    assert phrase.key == ("said_use_cheaper" if seconds else "said_use")
+    assert "准确率" in phrase.text("zh") and rows[0]["method"] in phrase.text("zh")
+
+
+def test_other_sentences_stay_as_they_are() -> None:
+    assert words.recognise("lora is nice.") is None
+    assert words.recognise("No method finished.") == words.Phrase("said_none", {})
