@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import yaml
 
@@ -33,6 +33,7 @@ class DataConfig:
     limit: int | None = None
     limit_test: int | None = None
     split_seed: int = 0
+    train_rows: int | None = None  # learn from the first so many rows of the training part
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,32 @@ class TrainingConfig:
 
 
 @dataclass(frozen=True)
+class EndpointConfig:
+    """What may be asked of a model behind a URL. None: no limit.
+
+    max_calls: requests sent, retries included. max_cost: in the currency of the prices, which are for 1,000 tokens.
+    timeout: seconds for one answer. retries: after 429, a server's error or silence. parallel: requests at a time.
+    context: the longest prompt with its answer, in tokens. classify: "answer" asks for the label and reads the answer;
+    "logprobs" compares the labels' log-probabilities, where the endpoint gives them.
+    """
+
+    max_calls: int | None = None
+    max_cost: float | None = None
+    price_in: float = 0.0
+    price_out: float = 0.0
+    timeout: float = 60.0
+    retries: int = 5
+    parallel: int = 4
+    context: int = 4096
+    classify: Literal["answer", "logprobs"] = "answer"
+
+
+@dataclass(frozen=True)
 class Recipe:
-    """One run. patch, direct, objective: the method's own options, checked against its class."""
+    """One run. patch, direct, objective: the method's own options, checked against its class.
+
+    endpoint: for a model behind a URL. track: trackers that are told of the run besides metrics.jsonl.
+    """
 
     method: str = "lora"
     model: str = "embedded"
@@ -63,6 +88,8 @@ class Recipe:
     seed: int = 0
     dtype: str = "auto"
     threads: int | None = None
+    endpoint: EndpointConfig = field(default_factory=EndpointConfig)
+    track: tuple[str, ...] = ()
 
 
 def build(cls: type[T], values: Mapping[str, Any], where: str) -> T:
@@ -87,7 +114,7 @@ def build(cls: type[T], values: Mapping[str, Any], where: str) -> T:
 def recipe_from(values: Mapping[str, Any]) -> Recipe:
     """A checked recipe from nested plain values; the method's and objective's options are checked too."""
     values = dict(values)
-    for key, cls in (("data", DataConfig), ("training", TrainingConfig)):
+    for key, cls in (("data", DataConfig), ("training", TrainingConfig), ("endpoint", EndpointConfig)):
         if key in values:
             values[key] = build(cls, values[key] or {}, key)
     recipe = build(Recipe, values, "")

@@ -222,6 +222,8 @@ class Direct:
 
     tasks: ClassVar[tuple[Task, ...]] = ("classification", "generation")
     seeded: ClassVar[bool] = True  # False: every seed gives the same, so one run is enough
+    remote: ClassVar[bool] = False  # True: works on a model that only answers, such as an endpoint
+    learns: ClassVar[bool] = True  # False: the training rows make no difference
 
     def adapt(self, lm: CausalLM, data: Split, run: Run) -> LM:
         """An adapted model; `data.test` is empty here."""

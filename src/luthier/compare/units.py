@@ -142,6 +142,20 @@ def score_pm(row: Row, metric: str) -> str:
     return score(row.get("score"), metric) + (f" ± {half:.1f}" if half is not None else "")
 
 
+def name(row: Row) -> str:
+    """What a row is called: its method, and with several models "METHOD on MODEL"."""
+    return str(row.get("name") or row["method"])
+
+
+def named(board: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The board as it is shown: with several models each row goes by its name, and so does the best."""
+    if not any("name" in row for row in board["rows"]):
+        return board
+    best = [r for r in board["rows"] if (r["method"], r["model"]) == (board["best"], board["best_model"])]
+    rows = [{**row, "method": name(row)} for row in board["rows"]]
+    return {**board, "rows": rows, "best": name(best[0]) if best else None}
+
+
 def finished(board: Mapping[str, Any]) -> list[Row]:
     """The rows that have a result, best score first; a row without a score comes last."""
     rows = [row for row in board["rows"] if row.get("status") == "ok"]

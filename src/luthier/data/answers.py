@@ -32,7 +32,8 @@ def answer_file(
     if model.labels:
         shares = model.probabilities(inputs.prompts)
         best = [max(row.items(), key=lambda kv: kv[1]) for row in shares]
-        added: list[dict[str, Any]] = [{"prediction": k, "probability": round(v, 4)} for k, v in best]
+        # no share at all: a model behind an address named no label
+        added: list[dict[str, Any]] = [{"prediction": k if v else "", "probability": round(v, 4)} for k, v in best]
     else:
         added = [{"prediction": text} for text in model.generate(inputs.prompts)]
     rows = [{**row, **more} for row, more in zip(inputs.rows, added, strict=True)]

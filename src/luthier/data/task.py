@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from luthier.config import DataConfig
@@ -19,7 +20,16 @@ def load_split(config: DataConfig, rejected: Path | None = None) -> tuple[Split,
     if table is None:
         raise LuthierError("data.path: name a file, or tickets for the embedded data")
     split, notes = make_split(table, held_out, seed=config.split_seed, limit=config.limit, limit_test=config.limit_test)
+    if config.train_rows is not None:
+        split = first_rows(split, config.train_rows)
     return split, notes
+
+
+def first_rows(split: Split, rows: int) -> Split:
+    """The same split with the first `rows` of its training part, whose order is random but fixed: subsets nest."""
+    if not 1 <= rows <= len(split.train):
+        raise LuthierError(f"data.train_rows {rows}: the training part has {len(split.train)} rows")
+    return replace(split, train=split.train[:rows])
 
 
 def _table(config: DataConfig, path: str | None, rejected: Path | None) -> Table | None:

@@ -10,6 +10,8 @@ from luthier.protocols import LM, Labelled, Record, Sampling, Split, Task
 
 METRIC: dict[Task, str] = {"classification": "accuracy", "generation": "chrF"}
 
+NO_LABEL = ""
+
 
 @dataclass
 class Scores:
@@ -36,9 +38,12 @@ def classification(lm: LM, rows: Sequence[Record], labels: Sequence[str]) -> Sco
     from sklearn.metrics import f1_score
 
     labelled = [r for r in rows if isinstance(r, Labelled)]
-    chosen = [labels[int(i)] for i in lm.predict([r.text for r in labelled], labels).argmax(-1)]
+    found = lm.predict([r.text for r in labelled], labels)
+    # a model that was asked for the label may have named none: that row has no label, and is wrong
+    chosen = [labels[int(row.argmax())] if bool(row.isfinite().any()) else NO_LABEL for row in found]
     wanted = [r.label for r in labelled]
-    f1 = float(f1_score(wanted, chosen, average="macro", zero_division=0))
+    names = sorted({*wanted, *chosen} - {NO_LABEL})
+    f1 = float(f1_score(wanted, chosen, labels=names, average="macro", zero_division=0))
     per_row = [float(a == b) for a, b in zip(wanted, chosen, strict=True)]
     return Scores("accuracy", per_row, chosen, {"macro_f1": f1})
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from luthier.data.prompts import CLASSIFY, GENERATE, Template, compose
+from luthier.data.prompts import CLASSIFY, GENERATE, Template, compose, templates
 from luthier.errors import LuthierError
 from luthier.files import write_json
 from luthier.models.attention import Layout, Packed, register
@@ -154,6 +154,14 @@ class CausalLM:
         answers = generate(self, encoded, sampling, line=not template.chat)
         texts = [str(self.tokenizer.decode(a, skip_special_tokens=True)).strip() for a in answers]
         return texts if template.chat else [t.split("\n", 1)[0].strip() for t in texts]
+
+    def wordings(self, labels: Sequence[str]) -> Sequence[Template]:
+        """The wordings that a method may choose among."""
+        return templates(labels)
+
+    def length(self, prompt: Prompt, labels: Sequence[str] = ()) -> int:
+        """Tokens of the worded prompt."""
+        return len(self.encode_prompt(prompt, labels))
 
     def worded(self, template: Template, labels: Sequence[str], shots: Sequence[Record] = ()) -> CausalLM:
         """The same weights behind another wording, for these labels (none: it writes text)."""
