@@ -15,7 +15,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from luthier.compare import charts, units
+from luthier.compare import charts, rows_chart, units
 from luthier.compare.leaderboard_html import emphasised, escape, leaderboard
 from luthier.files import write_text
 
@@ -65,7 +65,9 @@ def render(board: Facts, curves: Mapping[str, list[dict[str, Any]]], details: Fa
     order = [name for name in dict.fromkeys([*ranked, *curves]) if name in curves]
     panels = charts.learning_curves({name: curves[name] for name in order})
     library, script = _script(get_plotlyjs()), _script((PAGE / "page.js").read_text("utf-8"))
-    data = {"charts": [*scatters, *panels], "palette": PALETTE}
+    by_rows = [drawn] if (drawn := rows_chart.chart(board)) else []
+    last = len(scatters) + len(panels)
+    data = {"charts": [*scatters, *panels, *by_rows], "palette": PALETTE}
     fields = {
         "policy": _policy(library, script),
         "style": _colours() + (PAGE / "style.css").read_text("utf-8"),
@@ -78,6 +80,7 @@ def render(board: Facts, curves: Mapping[str, list[dict[str, Any]]], details: Fa
         "verdicts": _verdicts(board, details),
         "scatters": "\n".join(_figure(index, chart) for index, chart in enumerate(scatters)),
         "curves": _curves(len(scatters), panels),
+        "by_rows": rows_chart.section(board, lambda: "".join(_figure(last, chart) for chart in by_rows)),
         "measured": _measured(board, details),
         "recipe": _recipe(board, details),
         "environment": _environment(details),
