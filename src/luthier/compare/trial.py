@@ -43,7 +43,7 @@ Tell = Callable[[str, Report | None], None]
 
 
 def _with_rows(tell: Tell, rows: int, title: str, report: Report | None) -> None:
-    tell(f"{title}, {rows} rows", report)
+    tell(f"{rows} training rows, {title}", report)
 
 
 @dataclass
@@ -127,6 +127,7 @@ class Bench:
             self.tell(title, report)
             tracking.log(report)
 
+        self.tell(title, None)
         reset_peak_memory()
         start = time.monotonic()
         with adapted(self.lm, recipe, self.data, place, cache_dir(), say) as outcome:
