@@ -90,7 +90,8 @@ class Plan:
     def recipe(self, method: str, seed: int, tokens: int, learning_rate: float | None) -> Recipe:
         """The recipe of one trial."""
         request = self.request
-        training = TrainingConfig(tokens=tokens, batch=request.batch, learning_rate=learning_rate)
+        # a model behind an address trains nothing and has no tokens to spend
+        training = TrainingConfig(tokens=max(tokens, 1), batch=request.batch, learning_rate=learning_rate)
         return Recipe(
             method=method, model=request.model, data=request.data, training=training, seed=seed,
             dtype=self.dtype, threads=self.threads, endpoint=request.endpoint, track=request.track,

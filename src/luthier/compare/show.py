@@ -76,5 +76,6 @@ class Show:
             text = f"{name}: {runs[0]['metric']} {score:.3f}, {sum(r['train_seconds'] for r in runs):.0f} s"
         else:
             text = f"{name}: {outcome['status']}: {outcome['reason']}"
-        self.console.print(text, markup=False, highlight=False)
+        if not (cell.rows and outcome["status"] == "skipped"):  # a point that only repeats another is no news
+            self.console.print(text, markup=False, highlight=False)
         self.progress.advance(self.overall)

@@ -122,20 +122,20 @@ class Client:
         try:
             kept = read_json(file)
         except (OSError, ValueError):
-            begin = time.monotonic()
-            answer = self._send(path, body)
-            kept = {"seconds": time.monotonic() - begin, "answer": answer}
+            kept = self._send(path, body)
             write_json(file, kept)
         with self._lock:
             self.spent += kept["seconds"]
         return dict(kept["answer"])
 
     def _send(self, path: str, body: Answer) -> Answer:
+        """The answer with the seconds that it took, the tries before it left out."""
         pause, words = PAUSE, ""
         for attempt in range(self.config.retries + 1):
             if attempt:
                 self.sleep(pause)
             self._reserve()
+            begin = time.monotonic()
             try:
                 answer = self._once(path, body)
             except _Passing as error:
@@ -143,8 +143,9 @@ class Client:
                 # jitter: clients that failed together do not come back together
                 pause = min(LONGEST_PAUSE, max(error.after, PAUSE * 2**attempt * random.uniform(0.5, 1.0)))
                 continue
+            seconds = time.monotonic() - begin
             self._pay(answer, body)
-            return answer
+            return {"seconds": seconds, "answer": answer}
         raise LuthierError(f"{self.url}: {words}, {self.config.retries + 1} times in a row")
 
     def _reserve(self) -> None:
