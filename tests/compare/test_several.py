@@ -49,14 +49,16 @@ def data(tmp_path: Path) -> Path:
     return path
 
 
-def answering() -> AbstractContextManager[Any]:
-    """A server that knows the words of the rows."""
+WORDS = {"parcel": "delivery", "box": "delivery", "courier": "delivery", "log in": "account access",
+         "password": "account access"}  # fmt: skip
+
+
+def answering(unknown: str = "") -> AbstractContextManager[Any]:
+    """A server that knows the words of the rows, but for one."""
 
     def decide(path: str, body: dict[str, Any], _: int) -> Reply:
         text = body["messages"][-1]["content"] if "messages" in body else body["prompt"].rpartition("Text:")[2]
-        words = {"parcel": "delivery", "box": "delivery", "courier": "delivery", "log in": "account access",
-                 "password": "account access"}  # fmt: skip
-        label = next((label for word, label in words.items() if word in text), "refund")
+        label = next((label for word, label in WORDS.items() if word in text and word != unknown), "refund")
         return said(label) if "messages" in body else completed(label)
 
     return serving(decide)
@@ -171,7 +173,7 @@ def check_files(out: Path, board: dict[str, Any]) -> None:
 def test_differences_across_models_are_paired(data: Path, tmp_path: Path, tiny_folder: Callable[[str], Path]) -> None:
     """Against the bootstrap over what the runs left. Planted bug that it caught: a bootstrap for each model alone."""
     out = tmp_path / "out"
-    with answering() as server:
+    with answering(unknown="parcel") as server:
         models = [str(tiny_folder("llama_tied")), server.url + "#fake"]
         board = compare(data, out, models, methods=["zero_shot"])
     _, details = gather(out)
@@ -183,7 +185,8 @@ def test_differences_across_models_are_paired(data: Path, tmp_path: Path, tiny_f
     low, best = sorted(scores, key=lambda n: sum(scores[n]))
     lead = Bootstrap({n: [s] for n, s in scores.items()}).difference(best, low)
     (said_,) = [v for v in details["verdicts"] if v.startswith(low)]
-    assert f"is behind {best} by {100 * lead.value:.1f} points" in said_
+    value, *ends = (f"{100 * x:.1f}" for x in (lead.value, lead.low, lead.high))
+    assert said_ == f"{low} is behind {best} by {value} points (95 % interval {ends[0]} to {ends[1]})."
 
 
 def test_a_kill_anywhere_changes_nothing(

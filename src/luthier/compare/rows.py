@@ -59,8 +59,13 @@ def table(request: Request, found: Sequence[Line], metric: str, best: str | None
     per_row = {f"{line.name}@{n}": [r["per_row"] for r in runs] for line in found for n, runs in line.runs.items()}
     bootstrap = Bootstrap(per_row)
     entries = [_entry(line, bootstrap, metric, several) for line in found]
-    main = next((e for e in entries if (e.get("name") or e["method"]) == best and len(e["points"]) > 1), None)
-    main = main or next((e for e in entries if len(e["points"]) > 1), None)
+    several_sizes = [e for e in entries if len(e["points"]) > 1]
+    # the best method's answer; where it has no curve (a wording has none), that of the best method that has one
+    main = max(
+        several_sizes,
+        key=lambda e: ((e.get("name") or e["method"]) == best, e["points"][-1]["score"]),
+        default=None,
+    )
     return {
         "sizes": sorted({n for line in found for n in line.runs}),
         "rule": RULE,
