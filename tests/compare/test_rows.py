@@ -54,7 +54,7 @@ def test_intervals_are_paired() -> None:
     draws = rng.integers(0, N, (4000, N))
     low, high = np.percentile((a - b)[draws].mean(1), [2.5, 97.5])
     said = table["methods"][0]["sentence"]
-    found = [float(x) for x in said.split("95 % interval ")[1].split(" behind")[0].split(" to ")]
+    found = [float(x) for x in said.split("95 % interval ")[1].split(")")[0].split(" to ")]
     assert found == pytest.approx([100 * low, 100 * high], abs=0.6)
     assert "needs all 64 rows" in said and "More rows still help" in said
 

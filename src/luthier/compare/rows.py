@@ -120,8 +120,8 @@ def sentence(name: str, behind: Mapping[int, Interval], last: int, metric: str) 
         text = f"{name} needs all {last} rows: with {before} it is {_apart(behind[before], metric)} behind."
     else:
         text = (
-            f"{name} needs about {need} rows: with them it is not distinguishable from {last} rows "
-            f"({_apart(behind[need], metric)})."
+            f"{name} needs about {need} rows: with them it is not distinguishable from {last} rows, "
+            f"{_apart(behind[need], metric)} behind."
         )
     if behind[before].low > 0:
         return text + f" More rows still help: the step from {before} to {last} gained."
@@ -131,4 +131,4 @@ def sentence(name: str, behind: Mapping[int, Interval], last: int, metric: str) 
 def _apart(interval: Interval, metric: str) -> str:
     factor = 100 if metric == "accuracy" else 1
     value, low, high = (x * factor for x in (interval.value, interval.low, interval.high))
-    return f"{value:.1f} points, 95 % interval {low:.1f} to {high:.1f}"
+    return f"{value:.1f} points (95 % interval {low:.1f} to {high:.1f})"

@@ -55,8 +55,8 @@ def section(board: Mapping[str, Any], figure: Callable[[], str]) -> str:
     drawn, table = figure(), _table(curve, str(board["metric"]))
     return (
         '<section aria-labelledby="by-rows">\n<h2 id="by-rows">How many rows do I need?</h2>\n'
-        f'<p class="lead">{escape(curve["sentence"])}</p>\n<div class="grid">{drawn}</div>\n{table}\n'
-        f'<p class="intro">{escape(curve["rule"])}</p>\n</section>'
+        f'<p class="lead">{escape(curve["sentence"])}</p>\n<div class="grid">\n{drawn}\n<div class="key">'
+        f"<h3>In figures</h3>\n{table}\n<p>{escape(curve['rule'])}</p></div>\n</div>\n</section>"
     )
 
 
