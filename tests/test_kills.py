@@ -24,8 +24,10 @@ METHODS = "zero_shot,few_shot,head,lora,soft_prompt"
 
 def command(out: Path, model: str) -> list[str]:
     """The same request every time; small enough for a test, long enough to be hit in the middle of trials."""
+    models = [part for name in model.split(",") for part in ("--model", name)]
+    curve = ["--curve", "12,24"] if "," in model else []
     return [
-        sys.executable, "-m", "luthier", "compare", "--limit", "60", "--budget", "900-tokens", "--model", model,
+        sys.executable, "-m", "luthier", "compare", "--limit", "60", "--budget", "900-tokens", *models, *curve,
         "--methods", METHODS, "--out", str(out),
     ]  # fmt: skip
 
@@ -46,8 +48,9 @@ def run(out: Path, model: str, kill_after: float | None = None) -> bool:
 def scores(out: Path) -> dict[str, object]:
     """Everything of a finished comparison that is not a measured time or size."""
     kept = ("status", "score", "ci95", "trainable", "forgetting", "learning_rate")
-    board = {row["method"]: {k: row[k] for k in kept} for row in read_json(out / "leaderboard.json")["rows"]}
-    answers = {p.parent.parent.name: read_json(p)["answers"] for p in out.glob("trials/*/seed-*/eval.json")}
+    rows = read_json(out / "leaderboard.json")["rows"]
+    board = {(row["method"], row["model"]): {k: row[k] for k in kept} for row in rows}
+    answers = {str(p.relative_to(out)): read_json(p)["answers"] for p in out.glob("trials/**/seed-*/eval.json")}
     return {"board": board, "answers": answers}
 
 
@@ -75,6 +78,12 @@ def survives(tmp_path: Path, model: str, kills: int, seed: int = 0) -> list[floa
 
 def test_two_kills_on_a_tiny_model(tmp_path: Path, tiny_folder: Callable[[str], Path]) -> None:
     assert len(survives(tmp_path, str(tiny_folder("llama_tied")), 2)) == 2
+
+
+@pytest.mark.slow
+def test_kills_with_two_models_and_a_curve(tmp_path: Path, tiny_folder: Callable[[str], Path]) -> None:
+    models = ",".join(str(tiny_folder(kind)) for kind in ("llama_tied", "llama_untied"))
+    assert len(survives(tmp_path, models, 4)) == 4
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ luthier.compare("mine.jsonl", budget="3m")["recommendation"]
 luthier.load("RUN").predict(["a text", "another"])
 """
 
+import luthier.compare  # noqa: F401  first: imported later it would take the place of the function of that name
 from luthier.api import Model, compare, load, train
 from luthier.errors import LuthierError
 

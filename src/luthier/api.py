@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from luthier.config import DataConfig, Recipe
+from luthier.config import Recipe
 
 if TYPE_CHECKING:
     from luthier.loop import Report
@@ -15,24 +15,26 @@ if TYPE_CHECKING:
 
 
 def compare(
-    data: str | Path = "tickets", *, test: str | Path | None = None, model: str = "embedded",
-    methods: Sequence[str] = (), budget: str = "1m", seeds: int = 1, out: str | Path | None = None,
-    threads: int | None = None, **options: Any,
+    data: str | Path = "tickets", *, test: str | Path | None = None,
+    model: str | Sequence[str] = "embedded", methods: Sequence[str] = (), budget: str = "1m", seeds: int = 1,
+    out: str | Path | None = None, threads: int | None = None, curve: Sequence[int] = (),
+    endpoint: Mapping[str, Any] | None = None, track: Sequence[str] = (), **options: Any,
 ) -> dict[str, Any]:  # fmt: skip
     """Try the methods on the data under an equal budget; gives the content of leaderboard.json.
 
-    options: of the data (`map`, `labels`, `instruction`, `metric`, `docs`, `skip_bad`,
-    `limit`, `limit_test`). Raises LuthierError.
+    model: one, or several. curve: numbers of training rows to try besides all. endpoint: limits for a model behind a
+    URL (see `luthier.config.EndpointConfig`). track: names of trackers. options: of the data (`map`, `labels`,
+    `instruction`, `metric`, `docs`, `skip_bad`, `limit`, `limit_test`). Raises LuthierError.
     """
     from luthier.compare.board import publish
-    from luthier.compare.plan import Request, check_methods, parse_budget
+    from luthier.compare.plan import make_request
     from luthier.compare.supervise import run
-    from luthier.config import build
 
-    parse_budget(budget)
-    section = build(DataConfig, {"path": str(data), "test": str(test) if test else None, **options}, "data")
-    asked = {"data": section, "model": model, "methods": check_methods(methods), "budget": budget, "seeds": seeds}
-    request = build(Request, {**asked, "threads": threads}, "")
+    request = make_request(
+        {"path": str(data), "test": str(test) if test else None, **options},
+        models=[model] if isinstance(model, str) else list(model), methods=methods, budget=budget, seeds=seeds,
+        threads=threads, curve=curve, endpoint=endpoint, track=track,
+    )  # fmt: skip
     folder = Path(out) if out else request.folder
     run(request, folder)
     board, _ = publish(folder)
@@ -49,8 +51,10 @@ def train(recipe: Recipe, out: Path | None = None, say: Callable[[Report], None]
     from luthier.evals.task import evaluate
     from luthier.files import forget, write_json, write_text
     from luthier.machine import environment, pick_dtype
+    from luthier.trackers import Tracking, check
 
     config.options(recipe)  # a wrong option is said before anything is loaded or written
+    check(recipe.track)
     recipe = replace(recipe, dtype=pick_dtype(recipe.dtype))
     text = config.to_yaml(recipe)
     key = hashlib.sha256(text.encode()).hexdigest()[:8]
@@ -63,7 +67,14 @@ def train(recipe: Recipe, out: Path | None = None, say: Callable[[Report], None]
         lm = run.load_base(recipe)
         write_text(folder / "recipe.yaml", text)
         write_json(folder / "environment.json", environment())
-        with run.adapted(lm, recipe, split, folder, say=say) as outcome:
+        tracking = Tracking(recipe.track, folder.name, config.plain(recipe), folder)
+
+        def told(report: Report) -> None:
+            tracking.log(report)
+            if say:
+                say(report)
+
+        with run.adapted(lm, recipe, split, folder, say=told) as outcome:
             run.save_adapted(outcome, folder)
             scores = evaluate(outcome.lm, split, split.test)
     except LuthierError:
@@ -72,6 +83,7 @@ def train(recipe: Recipe, out: Path | None = None, say: Callable[[Report], None]
         raise
     result = {"metric": scores.metric, "score": scores.score, "secondary": scores.secondary}
     result |= {"per_row": scores.per_row, "answers": scores.answers, "trainable": outcome.trainable}
+    tracking.finish(result)
     write_json(folder / "eval.json", result)
     return folder
 
@@ -88,13 +100,14 @@ class Model:
         return str(getattr(self.lm, "output", "labels" if self.labels else "text"))
 
     def predict(self, texts: Sequence[str]) -> list[str]:
-        """The most likely label of each text."""
+        """The most likely label of each text; "" where a model behind an address named none."""
         from luthier.errors import LuthierError
 
         if self.output != "labels":
             use = {"tags": "gives several labels: use tags()", "scalar": "gives numbers: use values()"}
             raise LuthierError(f"this run {use.get(self.output, 'writes text: use generate()')}")
-        return [self.labels[int(i)] for i in self.lm.predict(list(texts), self.labels).argmax(-1)] if texts else []
+        rows: Any = self.lm.predict(list(texts), self.labels) if texts else []
+        return [self.labels[int(row.argmax())] if bool(row.isfinite().any()) else "" for row in rows]
 
     def tags(self, texts: Sequence[str]) -> list[tuple[str, ...]]:
         """The labels of each text that are likelier than not."""

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from annotated_types import Ge, Gt, Le, Lt
@@ -43,6 +43,7 @@ class DataConfig:
     limit: int | None = None
     limit_test: int | None = None
     split_seed: int = 0
+    train_rows: int | None = None  # learn from the first so many rows of the training part
 
 
 @dataclass(frozen=True)
@@ -66,8 +67,32 @@ class TrainingConfig:
 
 
 @dataclass(frozen=True)
+class EndpointConfig:
+    """What may be asked of a model behind a URL. None: no limit.
+
+    max_calls: requests sent, retries included. max_cost: in the currency of the prices, which are for 1,000 tokens.
+    timeout: seconds for one answer. retries: after 429, a server's error or silence. parallel: requests at a time.
+    context: the longest prompt with its answer, in tokens. classify: "answer" asks for the label and reads the answer;
+    "logprobs" compares the labels' log-probabilities, where the endpoint gives them.
+    """
+
+    max_calls: Annotated[int, Ge(0)] | None = None
+    max_cost: Annotated[float, Ge(0), Lt(inf)] | None = None
+    price_in: Annotated[float, Ge(0), Lt(inf)] = 0.0
+    price_out: Annotated[float, Ge(0), Lt(inf)] = 0.0
+    timeout: Annotated[float, Gt(0), Lt(inf)] = 60.0
+    retries: Annotated[int, Ge(0)] = 5
+    parallel: Annotated[int, Ge(1)] = 4
+    context: Annotated[int, Ge(1)] = 4096
+    classify: Literal["answer", "logprobs"] = "answer"
+
+
+@dataclass(frozen=True)
 class Recipe:
-    """One run. patch, direct, objective: the method's own options, checked against its class."""
+    """One run. patch, direct, objective: the method's own options, checked against its class.
+
+    endpoint: for a model behind a URL. track: trackers that are told of the run besides metrics.jsonl.
+    """
 
     method: str = "lora"
     model: str = "embedded"
@@ -79,6 +104,8 @@ class Recipe:
     seed: Annotated[int, Ge(0), Lt(2**63)] = 0
     dtype: str = "auto"
     threads: Threads | None = None
+    endpoint: EndpointConfig = field(default_factory=EndpointConfig)
+    track: tuple[str, ...] = ()
 
 
 def build(cls: type[T], values: Mapping[str, Any], where: str) -> T:
@@ -104,9 +131,9 @@ def build(cls: type[T], values: Mapping[str, Any], where: str) -> T:
 
 def recipe_from(values: Mapping[str, Any]) -> Recipe:
     """A checked recipe from nested plain values; the method's and objective's options are checked too."""
-    tables = ("data", "patch", "direct", "objective", "training")
+    tables = ("data", "patch", "direct", "objective", "training", "endpoint")
     values = {k: {} if v is None and k in tables else v for k, v in values.items()}  # `patch:` with nothing under it
-    for key, cls in (("data", DataConfig), ("training", TrainingConfig)):
+    for key, cls in (("data", DataConfig), ("training", TrainingConfig), ("endpoint", EndpointConfig)):
         if key in values:
             values[key] = build(cls, values[key], key)
     recipe = build(Recipe, values, "")

@@ -1,5 +1,9 @@
-"""The one exception that is meant for the person at the keyboard."""
+"""The exception that is meant for the person at the keyboard."""
 
 
 class LuthierError(Exception):
     """Says what is wrong, where (file, line, key), and what to do; the command line prints it without a traceback."""
+
+
+class Refused(LuthierError):  # noqa: N818
+    """The method does not suit this model or task; the message is the reason, a fact."""

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -22,6 +22,7 @@ from luthier.config import Recipe
 from luthier.data.prompts import templates
 from luthier.early import ROWS, EarlyStop, Watch
 from luthier.errors import LuthierError
+from luthier.errors import Refused as Refused
 from luthier.files import read_record, read_tensors, sync_folder, write_json, write_tensors
 from luthier.loop import Loop, Report, Trained, Training
 from luthier.models.base import BaseLM, Progress
@@ -41,10 +42,6 @@ GIVES: dict[Task, str] = {
 }
 
 
-class Refused(LuthierError):  # noqa: N818
-    """The method does not suit this model or task; the message is the reason, a fact."""
-
-
 @dataclass
 class Outcome:
     """What a method gave. trainable: numbers that were trained. loop: None for direct methods."""
@@ -61,9 +58,12 @@ class Outcome:
 def load_base(recipe: Recipe) -> BaseLM:
     """The base model of a recipe, on the device and in the number format that suit this machine."""
     from luthier.machine import device, pick_dtype, threads
-    from luthier.models import kinds, load
+    from luthier.models import endpoint, kinds, load
 
     threads(recipe.threads)
+    if endpoint.is_endpoint(recipe.model):
+        # It answers the questions that direct methods ask; what needs its weights is refused before it asks.
+        return cast(BaseLM, endpoint.load(recipe.model, recipe.endpoint))
     loaded: Any
     loaded, tokenizer = load.load_base(recipe.model, dtype=pick_dtype(recipe.dtype))
     key = load.fingerprint(load.resolve(recipe.model))
@@ -81,6 +81,7 @@ def adapted(
     """
     data = replace(data, test=())
     method = config.options(recipe)
+    refuse_remote(lm, method)
     if isinstance(method, Direct):
         if data.task not in method.tasks:
             raise Refused(unfit(recipe.method, method.tasks, data.task))
@@ -92,6 +93,12 @@ def adapted(
     objective = objective_of(recipe, method, data, lm)
     with attached(lm, method, objective, data.labels, recipe.seed) as (work, groups, chosen):
         yield _train(work, method, chosen, groups, recipe, data, folder, say)
+
+
+def refuse_remote(lm: LM, method: Patch | Direct) -> None:
+    """Raise Refused where the model is only reached over a network and the method needs more than its answers."""
+    if getattr(lm, "remote", False) and not (isinstance(method, Direct) and method.remote):
+        raise Refused("the model is an endpoint: its weights are not here")
 
 
 def objective_of(recipe: Recipe, patch: Patch, data: Split, lm: BaseLM) -> Objective:

@@ -20,11 +20,11 @@ finally:
 """
 INTERRUPTED = """
 import sys
-import luthier.compare.supervise
+from luthier.compare import supervise
 from luthier.cli import main
 def run(*_):
     raise KeyboardInterrupt
-luthier.compare.supervise.run = run
+supervise.run = run
 sys.argv = ["luthier", "compare", "--methods", "lora"]
 main()
 """

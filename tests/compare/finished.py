@@ -31,7 +31,9 @@ def comparison(folder: Path, trials: Mapping[str, Any], labels: Sequence[str] = 
     begin(request, folder)
     save_plan(Plan(request, 3000, 180.0, 16.5, "float32", 1, "key", "data"), folder)
     sizes = {"train": 60, "validation": 20, "test": 4}
-    write_json(folder / "split.json", {"created": "2026-01-01T00:00:00+0000", **sizes, "labels": list(labels)})
+    task = {"task": "classification", "metric": "accuracy"} if labels else {"task": "generation", "metric": "chrF"}
+    created = {"created": "2026-01-01T00:00:00+0000"}
+    write_json(folder / "split.json", {**task, **created, **sizes, "labels": list(labels)})
     write_json(folder / "notes.json", ["1 row is a duplicate."])
     for method, left in trials.items():
         place = folder / "trials" / method

@@ -17,7 +17,7 @@ from luthier.errors import LuthierError
 from luthier.files import read_json
 
 BOARD = ["task", "metric", "model", "budget", "rows", "best", "recommendation"]
-ROW = ["method", "status", "reason", "score", "ci95", "seeds", "trainable", "trainable_share", "train_seconds",
+ROW = ["method", "model", "status", "reason", "score", "ci95", "seeds", "trainable", "trainable_share", "train_seconds",
        "peak_memory_bytes", "artifact_bytes", "latency_ms", "forgetting", "mergeable", "learning_rate"]  # fmt: skip
 GOOD, POOR = [1.0] * 38 + [0.0] * 2, [1.0] * 10 + [0.0] * 30
 ZERO = {"train_seconds": 0.0, "trainable": 0, "learning_rate": None, "mergeable": None, "forgetting": 0.0}
@@ -51,7 +51,7 @@ def test_rows(tmp_path: Path) -> None:
     assert (zero_shot["seeds"], zero_shot["train_seconds"]) == (1, 0.0)
     assert (full["status"], full["reason"], full["seeds"]) == ("failed", REASON, 0)
     assert (layers["status"], layers["reason"]) == ("skipped", "the model has 1 block, fewer than n = 2")
-    assert {full[key] for key in ROW if key not in ("method", "status", "reason", "seeds", "ci95")} == {None}
+    assert {full[key] for key in ROW if key not in ("method", "model", "status", "reason", "seeds", "ci95")} == {None}
     assert board["best"] == "lora"
     assert details["notes"] == ["1 row is a duplicate."] and details["labels"][0] == "退款"
     assert details["secondary"]["lora"] == {"macro_f1": 0.475}

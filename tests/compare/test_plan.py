@@ -84,7 +84,7 @@ def test_a_search_never_costs_more_than_a_final_run(tokens: int) -> None:
 
 
 def test_what_is_spoken_is_the_most_that_is_spent() -> None:
-    text = spoken_total(replace(PLAN, tokens=1000))
+    text = spoken_total(replace(PLAN, tokens=1000), 60)
     assert "2 methods, 2 seeds: 1,000 tokens" in text and "at most 3,000 tokens in all" in text
     assert "about 3 minutes at the measured 16 tokens/s" in text
 

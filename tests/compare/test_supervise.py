@@ -22,6 +22,7 @@ import tiny
 from luthier import catalog
 from luthier.compare import supervise, worker
 from luthier.compare.board import publish
+from luthier.compare.cells import Cell, cells
 from luthier.compare.plan import LOCK, STOPPED, Plan, Request, begin, data_key
 from luthier.compare.supervise import run, unfinished
 from luthier.compare.trial import Bench
@@ -95,7 +96,7 @@ def test_no_training_and_no_search_sees_a_test_row(
     monkeypatch.setattr(Sft, "encode", spy)
     asked = Request(DataConfig(), lm.name, ("lora",), "900-tokens")
     plan = Plan(asked, 900, None, None, "float32", 1, lm.key, data_key(tiny.LABELLED))
-    Bench(lm, tiny.LABELLED, plan, tmp_path, 0.0, lambda *_: None).run_method("lora")
+    Bench(lm, tiny.LABELLED, plan, tmp_path, 0.0, lambda *_: None).run(cells(asked)[0])
     assert len(given) > 20
     assert {r for r in given if r != ()} == {*tiny.LABELLED.train, *tiny.LABELLED.validation}
     assert len(read_json(tmp_path / "trials/lora/seed-0/eval.json")["per_row"]) == len(tiny.LABELLED.test)
@@ -126,7 +127,7 @@ def test_a_worker_whose_parent_is_gone_ends(
 ) -> None:
     begin(request(data, tiny_folder("llama_tied"), "sleeper"), tmp_path / "out")
     with subprocess.Popen(
-        [*PLANTED, str(tmp_path / "out")], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
+        [*PLANTED, str(tmp_path / "out"), "0"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
     ) as process:
         until = time.monotonic() + 100
         while not (tmp_path / "out/trials/current.json").exists() and time.monotonic() < until:
@@ -151,15 +152,16 @@ def test_a_worker_that_dies_before_any_trial_blames_no_method(
     assert not (out / "trials" / "zero_shot").exists()
 
 
+LORA = Cell("embedded", "lora", None, "lora")
 FULL = OSError(errno.ENOSPC, "No space left on device", "x/eval.json")
 FULL_IN_WORDS = RuntimeError("Error while serializing: I/O error: No space left on device (os error 28)")
 
 
 @pytest.mark.parametrize("error", [FULL, FULL_IN_WORDS])
 def test_a_full_disk_is_no_fault_of_the_method(error: Exception, tmp_path: Path) -> None:
-    bench: Any = SimpleNamespace(folder=tmp_path, run_method=lambda _: (_ for _ in ()).throw(error))
+    bench: Any = SimpleNamespace(folder=tmp_path, run=lambda _: (_ for _ in ()).throw(error))
     with pytest.raises(type(error)):
-        worker._attempt(bench, "lora")
+        worker._attempt(bench, LORA)
     assert not (tmp_path / "trials").exists()
     assert "the disk is full or read-only; make room and give the same command" in worker._last_words(tmp_path, error)
 
@@ -174,8 +176,8 @@ def test_a_full_disk_is_no_fault_of_the_method(error: Exception, tmp_path: Path)
     ],
 )
 def test_what_becomes_of_an_error(error: Exception, status: str, reason: str, tmp_path: Path) -> None:
-    bench: Any = SimpleNamespace(folder=tmp_path, run_method=lambda _: (_ for _ in ()).throw(error))
-    worker._attempt(bench, "lora")
+    bench: Any = SimpleNamespace(folder=tmp_path, run=lambda _: (_ for _ in ()).throw(error))
+    worker._attempt(bench, LORA)
     assert read_json(tmp_path / "trials/lora/outcome.json") == {"status": status, "reason": reason}
 
 

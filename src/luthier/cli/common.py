@@ -39,6 +39,19 @@ def pairs(text: str | None, option: str) -> dict[str, str]:
     return out
 
 
+def parts(text: str | None) -> list[str]:
+    """["a", "b"] of "a, b"."""
+    return [part.strip() for part in (text or "").split(",") if part.strip()]
+
+
+def numbers(text: str | None, option: str) -> list[int]:
+    """[32, 64] of "32,64"."""
+    try:
+        return [int(part) for part in parts(text)]
+    except ValueError:
+        raise LuthierError(f"{option} {text}: write whole numbers by comma, such as 32,64,128,256") from None
+
+
 def _bar(console: Console) -> Progress:
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 

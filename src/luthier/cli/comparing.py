@@ -7,14 +7,20 @@ from typing import Annotated, Any
 
 import typer
 
-from luthier.cli.common import pairs, resumable
+from luthier.cli.common import numbers, pairs, parts, resumable
 
+MODEL = "folder, .gguf file, hub id, or http://HOST:PORT/v1#name of a server; may be given several times"
+ENDPOINT = "limits for a server by comma: max_calls=500,max_cost=2,price_in=0.1,price_out=0.4 (per 1,000 tokens)"
 EXAMPLE = """Try many ways of adapting a model on your data and see which is worth it.
 
 Without DATA it runs on embedded customer messages with the embedded model. Killed, it goes on where it was when the
 same command is given again.
 
 Example: luthier compare mine.jsonl --budget 3m --methods zero_shot,features,lora --seeds 3
+
+Several bases: luthier compare mine.jsonl --model embedded --model http://127.0.0.1:8080/v1#name
+
+How many rows do I need: luthier compare mine.jsonl --curve 32,64,128,256
 """
 
 
@@ -26,7 +32,7 @@ def add_to(app: typer.Typer) -> None:
 def compare(
     data: Annotated[str, typer.Argument(help="file, data set or embedded name (luthier data sets)")] = "tickets",
     test: Annotated[Path | None, typer.Option(help="held-out file; without it 20 % of the rows are held out")] = None,
-    model: Annotated[str, typer.Option(help="folder, .gguf file or hub id of a causal model")] = "embedded",
+    model: Annotated[list[str] | None, typer.Option(help=MODEL)] = None,
     methods: Annotated[str, typer.Option(help="names by comma (see luthier methods); all without it")] = "",
     budget: Annotated[str, typer.Option(help="training per method and seed: 90s, 3m, 20k-tokens")] = "1m",
     seeds: Annotated[int, typer.Option(min=1, help="final runs of each method")] = 1,
@@ -38,19 +44,20 @@ def compare(
     docs: Annotated[Path | None, typer.Option(help="folder of .txt and .md files the questions are about")] = None,
     metric: Annotated[str, typer.Option(help="score that decides, such as token_f1; the task's own without it")] = "",
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="leave broken rows out and list them")] = False,
+    curve: Annotated[str | None, typer.Option(help="also with this many training rows: 32,64,128,256")] = None,
+    endpoint: Annotated[str | None, typer.Option(help=ENDPOINT)] = None,
+    track: Annotated[str | None, typer.Option(help="tell these by comma: tensorboard, trackio, mlflow, wandb")] = None,
     out: Annotated[Path | None, typer.Option(help="folder of the results")] = None,
 ) -> None:
     """Parse the options and run."""
     from rich.console import Console
 
     from luthier.compare.board import publish
-    from luthier.compare.plan import Request, check_methods, parse_budget
+    from luthier.compare.plan import make_request
     from luthier.compare.supervise import run
     from luthier.compare.terminal import print_leaderboard
-    from luthier.config import DataConfig, build
     from luthier.evals.metric import find
 
-    parse_budget(budget)
     if metric:
         find(metric)
     options: dict[str, Any] = {
@@ -58,8 +65,10 @@ def compare(
         "labels": pairs(labels, "--labels"), "instruction": instruction, "skip_bad": skip_bad, "limit": limit,
         "limit_test": limit_test, "metric": metric, "docs": str(docs) if docs else None,
     }  # fmt: skip
-    names = check_methods([n.strip() for n in methods.split(",") if n.strip()])
-    request = Request(build(DataConfig, options, "data"), model, names, budget, seeds)
+    request = make_request(
+        options, models=model or [], methods=parts(methods), budget=budget, seeds=seeds,
+        curve=numbers(curve, "--curve"), endpoint=pairs(endpoint, "--endpoint"), track=parts(track),
+    )  # fmt: skip
     folder = out or request.folder
     with resumable():
         run(request, folder)

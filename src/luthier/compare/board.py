@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from luthier import catalog, config
-from luthier.compare import units
+from luthier.compare import curve, units
 from luthier.compare.card import write_card
+from luthier.compare.cells import Cell, cells, name_of, short_names
 from luthier.compare.evidence import evidence
-from luthier.compare.plan import Plan, Request, read_plan
+from luthier.compare.plan import Plan, Request, read_plans, read_request
 from luthier.compare.report import GO_ON, write_report
 from luthier.compare.results import read_outcome, read_runs
 from luthier.compare.rows import read_languages, read_rows
 from luthier.compare.stats import Bootstrap, Interval
+from luthier.config import EndpointConfig
 from luthier.errors import LuthierError
 from luthier.files import read_json, read_record, write_json
 from luthier.metrics import read_metrics
@@ -27,28 +29,60 @@ WORTH_SAVING = 10.0  # seconds of training below which a cheaper method is not w
 
 def gather(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """The leaderboard and the details of the report, from the files of a finished comparison."""
-    plan = read_plan(folder)
-    if plan is None:
+    if not (folder / "request.json").exists():
         raise LuthierError(f"{folder}: no comparison was begun here")
-    outcomes = {m: read_outcome(folder, m) for m in plan.request.methods}
-    runs = {m: read_runs(folder, m, o["seeds"]) for m, o in outcomes.items() if o["status"] == "ok"}
-    bootstrap = Bootstrap({m: [r["per_row"] for r in found] for m, found in runs.items()})
-    counts = read_record(folder / "split.json", "task", "metric")
+    request = read_request(folder)
+    plans = read_plans(request, folder)
+    trials = {name_of(request, c): c for c in cells(request) if c.rows is None}
+    outcomes = {name: read_outcome(folder, c.place) for name, c in trials.items()}
+    runs = {n: read_runs(folder, trials[n].place, o["seeds"]) for n, o in outcomes.items() if o["status"] == "ok"}
+    bootstrap = Bootstrap({n: [r["per_row"] for r in found] for n, found in runs.items()})
+    counts = read_record(folder / "split.json", "task", "metric", "train")
     task, metric = counts["task"], counts["metric"]
-    rows = [_row(m, runs[m], bootstrap, plan) if m in runs else _left_out(m, outcomes[m]) for m in plan.request.methods]
+    several = len(request.models) > 1
+    rows = [
+        _identity(c, several, n) | (_row(n, runs[n], bootstrap) if n in runs else _left_out(outcomes[n]))
+        for n, c in trials.items()
+    ]
     rows.sort(key=lambda row: -row["score"] if row["score"] is not None else 1e9)
-    best = next((row["method"] for row in rows if row["status"] == "ok"), None)
+    best = next((row for row in rows if row["status"] == "ok"), None)
+    place = trials[units.name(best)].folder(folder) / "seed-0" if best else folder
     board = {
         "task": task,
         "metric": metric,
-        "model": plan.request.model,
-        "budget": {"tokens": plan.tokens, "seconds": plan.seconds},
+        "model": ", ".join(request.models),
+        "budget": _budget(plans),
         "rows": rows,
-        "best": best,
-        "recommendation": recommendation(rows, bootstrap, metric, folder, task) if best else "No method finished.",
+        "best": best["method"] if best else None,
+        "recommendation": recommendation(rows, bootstrap, metric, place, task) if best else "No method finished.",
     }
+    if several:
+        board |= {"best_model": best["model"] if best else None, "models": _models(request, plans)}
+    if request.curve:
+        found = curve.lines(request, folder, runs, int(counts["train"]))
+        board["curve"] = curve.table(found, metric, units.name(best) if best else None, several)
     verdict = verdicts(rows, bootstrap, metric) if best else []
-    return board, _details(plan, folder, board, runs, verdict)
+    return board, _details(request, plans, folder, trials, board, runs, verdict)
+
+
+def _identity(cell: Cell, several: bool, name: str) -> dict[str, Any]:
+    """Which trial a row is: with several models a name besides, such as "lora on SmolLM2"."""
+    return {"method": cell.method, "model": cell.model} | ({"name": name} if several else {})
+
+
+def _budget(plans: Mapping[str, Plan]) -> dict[str, Any]:
+    """Of the first model that is trained: one behind an address spends no tokens."""
+    plan = next((p for p in plans.values() if p.tokens), next(iter(plans.values())))
+    return {"tokens": plan.tokens, "seconds": plan.seconds}
+
+
+def _models(request: Request, plans: Mapping[str, Plan]) -> list[dict[str, Any]]:
+    """Each model with its own count of the same budget: its tokenizer's tokens, at its own speed."""
+    short = short_names(request.models)
+    return [
+        {"model": m, "name": short[m], "tokens": p.tokens, "tokens_per_second": p.rate, "dtype": p.dtype}
+        for m, p in plans.items()
+    ]
 
 
 def _mean(runs: list[dict[str, Any]], key: str) -> float | None:
@@ -57,10 +91,9 @@ def _mean(runs: list[dict[str, Any]], key: str) -> float | None:
     return None if None in values else float(sum(values) / len(values))
 
 
-def _row(method: str, runs: list[dict[str, Any]], bootstrap: Bootstrap, plan: Plan) -> dict[str, Any]:
-    interval, first = bootstrap.score(method), runs[0]
+def _row(name: str, runs: list[dict[str, Any]], bootstrap: Bootstrap) -> dict[str, Any]:
+    interval, first = bootstrap.score(name), runs[0]
     return {
-        "method": method,
         "status": "ok",
         "reason": None,
         "score": interval.value,
@@ -78,12 +111,12 @@ def _row(method: str, runs: list[dict[str, Any]], bootstrap: Bootstrap, plan: Pl
     }
 
 
-def _left_out(method: str, outcome: Mapping[str, Any]) -> dict[str, Any]:
+def _left_out(outcome: Mapping[str, Any]) -> dict[str, Any]:
     empty = dict.fromkeys(
         ("score", "ci95", "trainable", "trainable_share", "train_seconds", "peak_memory_bytes", "artifact_bytes",
          "latency_ms", "forgetting", "mergeable", "learning_rate")
     )  # fmt: skip
-    return {"method": method, "status": outcome["status"], "reason": outcome["reason"], "seeds": 0, **empty}
+    return {"status": outcome["status"], "reason": outcome["reason"], "seeds": 0, **empty}
 
 
 def points(value: float, metric: str) -> str:
@@ -99,59 +132,67 @@ def _between(interval: Interval, metric: str, sign: int = 1) -> str:
 
 def verdicts(rows: list[dict[str, Any]], bootstrap: Bootstrap, metric: str) -> list[str]:
     """For each method in words: against the untuned model, and against the best."""
-    ok = [row["method"] for row in rows if row["status"] == "ok"]
+    ok = [row for row in rows if row["status"] == "ok"]
+    untuned = {row.get("model"): units.name(row) for row in ok if row["method"] == BASELINE}
     out = []
-    for method in ok:
-        if BASELINE in ok and method != BASELINE:
-            out.append(_against_baseline(method, bootstrap.difference(method, BASELINE), metric))
-    for method in ok[1:]:
-        lead = bootstrap.difference(ok[0], method)
+    for row in ok:  # each against the untuned model that it was made from
+        if row["method"] != BASELINE and (base := untuned.get(row.get("model"))):
+            name = units.name(row)
+            out.append(_against_baseline(name, base, bootstrap.difference(name, base), metric))
+    best, *others = map(units.name, ok)
+    for name in others:
+        lead = bootstrap.difference(best, name)
         if lead.excludes_zero:
-            out.append(f"{method} is behind {ok[0]} by {_between(lead, metric)}.")
+            out.append(f"{name} is behind {best} by {_between(lead, metric)}.")
         else:
-            out.append(f"{method}: not distinguishable from the best.")
+            out.append(f"{name}: not distinguishable from the best.")
     return out
 
 
-def _against_baseline(method: str, interval: Interval, metric: str) -> str:
+def _against_baseline(name: str, base: str, interval: Interval, metric: str) -> str:
     if interval.low > 0:
-        return f"{method} beats {BASELINE} by {_between(interval, metric)}."
+        return f"{name} beats {base} by {_between(interval, metric)}."
     if interval.high < 0:
-        return f"{method} is worse than {BASELINE} by {_between(interval, metric, -1)}."
-    return f"{method}: not distinguishable from {BASELINE}, {_between(interval, metric)}."
+        return f"{name} is worse than {base} by {_between(interval, metric, -1)}."
+    return f"{name}: not distinguishable from {base}, {_between(interval, metric)}."
 
 
-def recommendation(rows: list[dict[str, Any]], bootstrap: Bootstrap, metric: str, folder: Path, task: str) -> str:
-    """One sentence with its reason and the command to go on with."""
+def recommendation(rows: list[dict[str, Any]], bootstrap: Bootstrap, metric: str, run: Path, task: str) -> str:
+    """One sentence with its reason and the command to go on with. run: the best method's first run."""
     ok = [row for row in rows if row["status"] == "ok"]
     best = ok[0]
     low, high = (points(x, metric) for x in best["ci95"])
     reason = f"the best score measured, {points(best['score'], metric)} {metric} (95 % interval {low} to {high})"
-    tied = [row for row in ok[1:] if not bootstrap.difference(best["method"], row["method"]).excludes_zero]
+    name = units.name(best)
+    tied = [row for row in ok[1:] if not bootstrap.difference(name, units.name(row)).excludes_zero]
     cheaper = [
         row for row in tied if row["train_seconds"] < 0.5 * best["train_seconds"] < best["train_seconds"] - WORTH_SAVING
     ]
     if cheaper:
         other = min(cheaper, key=lambda row: row["train_seconds"])
         reason += (
-            f"; {other['method']} cannot be told from it on these rows and takes "
+            f"; {units.name(other)} cannot be told from it on these rows and takes "
             f"{other['train_seconds']:.0f} s instead of {best['train_seconds']:.0f} s to make"
         )
-    run = folder / "trials" / best["method"] / "seed-0"
     command = f"luthier predict {shlex.quote(str(run))} new.csv --out labelled.csv"
-    return f"Use {best['method']}: {reason}.{GO_ON}{command}"
+    return f"Use {name}: {reason}.{GO_ON}{command}"
 
 
-def _details(plan: Plan, folder: Path, board: Mapping[str, Any], runs: Runs, verdict: list[str]) -> dict[str, Any]:
+def _details(
+    request: Request, plans: Mapping[str, Plan], folder: Path, trials: Mapping[str, Cell], board: Mapping[str, Any],
+    runs: Runs, verdict: list[str],
+) -> dict[str, Any]:  # fmt: skip
     counts = read_record(folder / "split.json", "created", "train", "validation", "test", "labels")
-    request = plan.request
     kinds = catalog.methods()
-    best = board["best"]
-    recipe = ""
+    row = units.best(board)
+    best = units.name(row) if row else None
+    plan = plans[row["model"] if row else request.model]
+    recipe, place = "", ""
     environment: dict[str, str] = {}
-    if best:
-        recipe = config.to_yaml(plan.recipe(best, 0, plan.tokens, runs[best][0]["learning_rate"]), complete=False)
-        environment = read_record(folder / "trials" / best / "seed-0" / "environment.json")
+    if row and best:
+        chosen = plan.recipe(row["method"], 0, plan.tokens, runs[best][0]["learning_rate"])
+        recipe, place = config.to_yaml(chosen, complete=False), f"trials/{trials[best].place}/seed-0"
+        environment = read_record(folder / place / "environment.json")
     return {
         "title": Path(request.data.path).stem,
         "created": counts["created"],
@@ -161,12 +202,13 @@ def _details(plan: Plan, folder: Path, board: Mapping[str, Any], runs: Runs, ver
         "rows_validation": counts["validation"],
         "rows_test": counts["test"],
         "labels": counts["labels"],
-        "secondary": {m: _secondary(found) for m, found in runs.items()},
+        "secondary": {name: _secondary(found) for name, found in runs.items()},
         "command": command_of(request),
         "recipe": recipe,
+        "place": place,
         "environment": environment | {"threads": str(plan.threads), "dtype": plan.dtype},
         "notes": read_json(folder / "notes.json"),
-        "summaries": {m: kinds[m].summary for m in request.methods},
+        "summaries": {name: kinds[cell.method].summary for name, cell in trials.items()},
         "tokens_per_second": plan.rate,
         "evidence": evidence(read_rows(folder), runs, best),
         "languages": read_languages(folder),
@@ -190,29 +232,34 @@ def command_of(request: Request) -> str:
     parts += ["--skip-bad"] if data.skip_bad else []
     parts += ["--limit", str(data.limit)] if data.limit else []
     parts += ["--limit-test", str(data.limit_test)] if data.limit_test else []
-    parts += ["--model", request.model] if request.model != "embedded" else []
+    if request.models != ("embedded",):
+        parts += [part for model in request.models for part in ("--model", model)]
     if set(request.methods) != set(catalog.methods()):
         parts += ["--methods", ",".join(request.methods)]
     parts += ["--budget", request.budget, "--seeds", str(request.seeds)]
+    parts += ["--curve", ",".join(map(str, request.curve))] if request.curve else []
+    limits = [f"{k}={v}" for k, v in vars(request.endpoint).items() if v != getattr(EndpointConfig(), k)]
+    parts += ["--endpoint", ",".join(limits)] if limits else []
     return shlex.join(parts)
 
 
 def curves(folder: Path, board: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
     """Training loss by tokens of every trained method."""
+    places = {name_of(request, c): c for request in [read_request(folder)] for c in cells(request) if c.rows is None}
     out: dict[str, list[dict[str, Any]]] = {}
     for row in board["rows"]:
         for seed in range(row["seeds"]):
-            path = folder / "trials" / row["method"] / f"seed-{seed}" / "metrics.jsonl"
-            out.setdefault(row["method"], []).extend(
+            path = places[units.name(row)].folder(folder) / f"seed-{seed}" / "metrics.jsonl"
+            out.setdefault(units.name(row), []).extend(
                 {"seed": seed, "tokens": m["tokens"], "loss": m["loss"]} for m in read_metrics(path)
             )
-    return {m: points for m, points in out.items() if points}
+    return {name: points for name, points in out.items() if points}
 
 
 def publish(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """Write leaderboard.json, report.html and the winner's MODEL_CARD.md; gives the board and the report's details."""
     board, details = gather(folder)
     write_json(folder / "leaderboard.json", board)
-    write_report(board, curves(folder, board), details, folder / "report.html")
+    write_report(units.named(board), curves(folder, board), details, folder / "report.html")
     write_card(board, details, folder)
     return board, details

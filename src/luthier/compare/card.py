@@ -34,8 +34,9 @@ def write_card(board: Facts, details: Facts, folder: Path) -> None:
 
 def render_card(board: Facts, details: Facts, folder: Path) -> str:
     """The card as Markdown; `folder` is where the comparison lies."""
-    best = next(row for row in units.finished(board) if row["method"] == board["best"])
-    run = folder / "trials" / str(best["method"]) / "seed-0"
+    best = units.best(board)
+    assert best
+    run = folder / str(details.get("place") or f"trials/{best['method']}/seed-0")
     parts = [
         _front(board),
         f"# {text(details.get('title') or 'data')}: {text(best['method'])} on {text(_model(best, board))}",
@@ -48,7 +49,7 @@ def render_card(board: Facts, details: Facts, folder: Path) -> str:
         _groups("By language", "Input", best, board, details, "by_language"),
         _section("Limits", _limits(best, board, details)),
         _section("How to load it", _load(run, best, board)),
-        _section("Licence", _licence(board)),
+        _section("Licence", _licence(best, board)),
         _section("How it was made", _made(details)),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -84,7 +85,7 @@ def _front(board: Facts) -> str:
 
 
 def _what(best: Facts, board: Facts, details: Facts) -> Iterator[str]:
-    summary = (details.get("summaries") or {}).get(best["method"])
+    summary = (details.get("summaries") or {}).get(units.name(best))
     share = f" ({units.share(best['trainable_share'])} of the model)" if best.get("trainable") else ""
     yield f"- **Base model:** {text(_model(best, board))}"
     yield f"- **Method:** `{units.plain(best['method'])}`" + (f" – {text(summary)}" if summary else "")
@@ -123,10 +124,10 @@ def _scores(best: Facts, board: Facts, details: Facts) -> Iterator[str]:
     yield "| method | score | 95 % interval |"
     yield "|---|---|---|"
     for row in units.finished(board):
-        name = f"`{units.plain(row['method'])}`" + (" (this model)" if row is best else "")
+        name = f"`{units.plain(units.name(row))}`" + (" (this model)" if row is best else "")
         yield f"| {name} | {units.score(row['score'], metric)} | {units.interval_text(row, metric)} |"
     yield f"\nScores are {text(title)}."
-    for name, value in ((details.get("secondary") or {}).get(best["method"]) or {}).items():
+    for name, value in ((details.get("secondary") or {}).get(units.name(best)) or {}).items():
         yield f"- {text(name.replace('_', ' '))}: {value:.3f}"
     if units.known(best.get("forgetting")):
         yield (
@@ -134,20 +135,20 @@ def _scores(best: Facts, board: Facts, details: Facts) -> Iterator[str]:
             "(0 is no harm done)."
         )
     for verdict in details.get("verdicts") or []:
-        if re.search(rf"(?<![\w-]){re.escape(str(best['method']))}(?![\w-])", verdict):
+        if re.search(rf"(?<![\w-]){re.escape(units.name(best))}(?![\w-])", verdict):
             yield f"- {text(verdict)}"
 
 
 def _groups(title: str, column: str, best: Facts, board: Facts, details: Facts, key: str) -> str:
     evidence = details.get("evidence") or {}
-    groups = [g for g in evidence.get(key) or [] if best["method"] in g["cells"]]
+    groups = [g for g in evidence.get(key) or [] if units.name(best) in g["cells"]]
     if not groups:
         return ""
     factor = 100.0 if evidence["binary"] else units.scale(str(board["metric"]))
     unit = "right, %" if evidence["binary"] else str(board["metric"])
     lines = [f"| {column} | test rows | {unit} | 95 % interval |", "|---|---|---|---|"]
     for group in groups:
-        value, low, high = (factor * x for x in group["cells"][best["method"]])
+        value, low, high = (factor * x for x in group["cells"][units.name(best)])
         name = str(say(group["name"])) if key == "by_language" else text(group["name"])
         lines.append(f"| {name} | {group['rows']} | {value:.1f} | {low:.1f} – {high:.1f} |")
     return _section(title, iter(lines))
@@ -189,8 +190,8 @@ def _load(run: Path, best: Facts, board: Facts) -> Iterator[str]:
         yield f"\n`{target.name}/` is a whole model in Hugging Face's layout."
 
 
-def _licence(board: Facts) -> Iterator[str]:
-    if board.get("model") == "embedded":
+def _licence(best: Facts, board: Facts) -> Iterator[str]:
+    if _model(best, board) == EMBEDDED:
         yield "- Base model: Apache-2.0 (SmolLM2-135M-Instruct)."
     else:
         yield f"- Base model: {OPEN} (Luthier does not read licences)."

@@ -67,7 +67,8 @@ def ticks(low: float, high: float, round_values: Sequence[float] = ()) -> list[f
     return [value for value in values if low <= value * 1.0001 and value <= high * 1.0001]
 
 
-def _y_range(points: Sequence[Mapping[str, Any]]) -> list[float]:
+def y_range(points: Sequence[Mapping[str, Any]]) -> list[float]:
+    """The ends of a vertical axis around all points and their intervals (keys y, lo, hi)."""
     low = min(point["y"] if point["lo"] is None else point["lo"] for point in points)
     high = max(point["y"] if point["hi"] is None else point["hi"] for point in points)
     # Never fewer than ten points from edge to edge: a closer view would make noise look like a difference.
@@ -133,7 +134,7 @@ def scatter(board: Mapping[str, Any], cost: Cost) -> dict[str, Any]:
         "title": cost.title,
         "points": points,
         "x": axis,
-        "y": {"range": _y_range(points), "title": words.metric(metric)},
+        "y": {"range": y_range(points), "title": words.metric(metric)},
         "front": [[by_name[name]["x"], by_name[name]["y"]] for name in front],
         "summary": _scatter_summary(by_name, front, cost, missing),
     }

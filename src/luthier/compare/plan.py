@@ -7,17 +7,19 @@ import hashlib
 import json
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from annotated_types import Ge
 
 from luthier import catalog
-from luthier.config import DataConfig, Recipe, Threads, TrainingConfig, build
+from luthier.compare.cells import begun, plan_folder, scaled
+from luthier.config import DataConfig, EndpointConfig, Recipe, Threads, TrainingConfig, build
 from luthier.errors import LuthierError
 from luthier.files import read_json, write_json
+from luthier.models.endpoint import is_remote
 from luthier.protocols import Split
 
 if TYPE_CHECKING:
@@ -32,7 +34,11 @@ SEARCH_SHARE = 1.0  # of one final run's budget, over all learning rates togethe
 
 @dataclass(frozen=True)
 class Request:
-    """What the user asked for. budget: "3m" of training per method and seed, or "20k-tokens"."""
+    """What the user asked for. budget: "3m" of training per method and seed, or "20k-tokens".
+
+    others: further base models that every method is tried on. curve: numbers of training rows to try besides all.
+    track: who is told of the final runs; it changes no result, so it does not make another comparison.
+    """
 
     data: DataConfig = field(default_factory=DataConfig)
     model: str = "embedded"
@@ -41,11 +47,29 @@ class Request:
     seeds: Annotated[int, Ge(1)] = 1
     batch: Annotated[int, Ge(1)] = 8
     threads: Threads | None = None
+    others: tuple[str, ...] = ()
+    curve: tuple[int, ...] = ()
+    endpoint: EndpointConfig = field(default_factory=EndpointConfig)
+    track: tuple[str, ...] = field(default=(), compare=False)
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Every base model."""
+        return (self.model, *self.others)
+
+    def on(self, model: str) -> Request:
+        """The same request for one of its base models."""
+        return replace(self, model=model, others=())
 
     @property
     def key(self) -> str:
         """A short hash: the same request gives the same folder."""
-        text = json.dumps(dataclasses.asdict(self), sort_keys=True, ensure_ascii=False)
+        values = dataclasses.asdict(self)
+        del values["track"], values["data"]["train_rows"]
+        for name in ("others", "curve", "endpoint"):  # a request without them keeps the folder it always had
+            if getattr(self, name) == getattr(Request(), name):
+                del values[name]
+        text = json.dumps(values, sort_keys=True, ensure_ascii=False)
         return hashlib.sha256(text.encode()).hexdigest()[:8]
 
     @property
@@ -70,11 +94,18 @@ class Plan:
 
     def recipe(self, method: str, seed: int, tokens: int, learning_rate: float | None) -> Recipe:
         """The recipe of one trial."""
-        training = TrainingConfig(tokens=tokens, batch=self.request.batch, learning_rate=learning_rate)
+        request = self.request
+        # a model behind an address trains nothing and has no tokens to spend
+        training = TrainingConfig(tokens=max(tokens, 1), batch=request.batch, learning_rate=learning_rate)
         return Recipe(
-            method=method, model=self.request.model, data=self.request.data, training=training, seed=seed,
-            dtype=self.dtype, threads=self.threads,
+            method=method, model=request.model, data=request.data, training=training, seed=seed,
+            dtype=self.dtype, threads=self.threads, endpoint=request.endpoint, track=request.track,
         )  # fmt: skip
+
+    def on_rows(self, rows: int, all_rows: int) -> Plan:
+        """The plan of a point of the curve: the first `rows` training rows and the budget that goes with them."""
+        data = replace(self.request.data, train_rows=rows)
+        return replace(self, request=replace(self.request, data=data), tokens=scaled(self.tokens, rows, all_rows))
 
     @property
     def search_tokens(self) -> int:
@@ -88,6 +119,34 @@ def check_methods(names: Sequence[str]) -> tuple[str, ...]:
     for name in names:
         catalog.find(name, "direct", "patches")
     return tuple(dict.fromkeys(names)) or tuple(known)
+
+
+def check_curve(sizes: Sequence[int]) -> tuple[int, ...]:
+    """The sizes of a curve in rising order, each once; none may be under 2."""
+    if wrong := [n for n in sizes if n < 2]:
+        raise LuthierError(f"--curve {wrong[0]}: numbers of training rows of at least 2, such as 32,64,128,256")
+    return tuple(sorted(set(sizes)))
+
+
+def check_models(names: Sequence[str]) -> tuple[str, ...]:
+    """The named base models, each once; none means the embedded one."""
+    return tuple(dict.fromkeys(names)) or ("embedded",)
+
+
+def make_request(
+    data: Mapping[str, Any], *, models: Sequence[str] = (), methods: Sequence[str] = (), budget: str = "1m",
+    seeds: int = 1, threads: int | None = None, curve: Sequence[int] = (), endpoint: Mapping[str, Any] | None = None,
+    track: Sequence[str] = (),
+) -> Request:  # fmt: skip
+    """A checked request from what a command or a call gives. Raises LuthierError."""
+    from luthier import trackers
+
+    parse_budget(budget)
+    first, *others = check_models(models)
+    section, limits = build(DataConfig, data, "data"), build(EndpointConfig, endpoint or {}, "endpoint")
+    asked = {"data": section, "model": first, "methods": check_methods(methods), "budget": budget, "seeds": seeds}
+    asked |= {"threads": threads, "others": tuple(others), "curve": check_curve(curve), "endpoint": limits}
+    return build(Request, {**asked, "track": trackers.check(track)}, "")
 
 
 def parse_budget(text: str) -> tuple[str, float]:
@@ -145,6 +204,8 @@ def measure_rate(lm: BaseLM, data: Split, batch: int, seconds: float = 4.0) -> f
 def make_plan(request: Request, lm: BaseLM, split: Split, dtype: str, threads: int) -> Plan:
     """Turn a request into a plan: seconds become tokens by the measured rate, once."""
     kind, value = parse_budget(request.budget)
+    if is_remote(lm):
+        return Plan(request, 0, None, None, dtype, threads, lm.key, data_key(split))
     rate = measure_rate(lm, replace(split, test=()), request.batch) if kind == "seconds" else None
     tokens = max(int(value * rate) if rate is not None else int(value), 1)
     seconds = value if kind == "seconds" else None
@@ -170,7 +231,7 @@ def check_folder(request: Request, folder: Path) -> None:
         same = read_request(folder) == request
     except LuthierError:
         same = False
-    if not same and (folder / "plan.json").exists():
+    if not same and begun(folder):
         raise LuthierError(f"{folder} holds another comparison: give its own command again, or another --out")
 
 
@@ -183,6 +244,14 @@ def begin(request: Request, folder: Path) -> None:
 def save_plan(plan: Plan, folder: Path) -> None:
     """Write plan.json."""
     write_json(folder / "plan.json", dataclasses.asdict(plan))
+
+
+def read_plans(request: Request, folder: Path) -> dict[str, Plan]:
+    """The plan for every base; an error where one is missing."""
+    found = {model: read_plan(plan_folder(folder, request, model)) for model in request.models}
+    if not all(found.values()):
+        raise LuthierError(f"{folder}: no comparison was begun here")
+    return {model: plan for model, plan in found.items() if plan}
 
 
 def read_plan(folder: Path) -> Plan | None:
@@ -199,15 +268,18 @@ def read_plan(folder: Path) -> Plan | None:
     return plan
 
 
-def spoken_total(plan: Plan) -> str:
-    """What will be spent at most, in a sentence."""
+def spoken_total(plan: Plan, rows: int) -> str:
+    """What will be spent at most, in a sentence. rows: of the training part."""
     kinds = catalog.methods()
     trained = sum(kinds[m].kind == "patches" for m in plan.request.methods)
-    tokens = trained * (plan.tokens * plan.request.seeds + plan.search_tokens)
+    points = [plan, *(plan.on_rows(n, rows) for n in plan.request.curve if n < rows)]
+    tokens = trained * sum(p.tokens * plan.request.seeds + p.search_tokens for p in points)
+    if not plan.tokens:
+        return f"{plan.request.model}: an endpoint, nothing is trained; answers come from it and from the cache"
     text = (
         f"{len(plan.request.methods)} methods, {plan.request.seeds} seed{'s' if plan.request.seeds > 1 else ''}: "
         f"{plan.tokens:,} tokens of training for each method and seed, as many again to search learning rates, "
-        f"at most {tokens:,} tokens in all"
+        f"at most {tokens:,} tokens in all{', the curve included' if len(points) > 1 else ''}"
     )
     if plan.rate:
         text += f" (about {tokens / plan.rate / 60:.0f} minutes at the measured {plan.rate:.0f} tokens/s)"

@@ -15,7 +15,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from luthier.compare import charts, report_parts, units, words
+from luthier.compare import charts, curve_chart, report_parts, units, words
 from luthier.compare.evidence_html import evidence_sections
 from luthier.compare.leaderboard_html import leaderboard
 from luthier.compare.report_parts import GO_ON as GO_ON
@@ -61,12 +61,14 @@ def render(board: Facts, curves: Mapping[str, list[dict[str, Any]]], details: Fa
     ranked = [str(row["method"]) for row in units.finished(board)]
     order = [name for name in dict.fromkeys([*ranked, *curves]) if name in curves]
     panels = charts.learning_curves({name: curves[name] for name in order})
+    by_rows = [drawn] if (drawn := curve_chart.chart(board)) else []
     evidence = details.get("evidence")
     library, script = _script(get_plotlyjs()), _script("\n".join(_read(name) for name in SCRIPTS))
     texts = {language: words.table()[language] for language in ("en", "zh")}
     title = details.get("title") or "Comparison"
     data = {
-        "charts": [*scatters, *panels], "palette": PALETTE, "words": texts, "evidence": evidence, "title": title
+        "charts": [*scatters, *panels, *by_rows], "palette": PALETTE, "words": texts, "evidence": evidence,
+        "title": title,
     }  # fmt: skip
     fields = {
         **{f"t_{key}": say(key).html() for key, text in texts["en"].items() if "{" not in text},
@@ -83,6 +85,7 @@ def render(board: Facts, curves: Mapping[str, list[dict[str, Any]]], details: Fa
         "scatters": "\n".join(report_parts.figure(index, chart) for index, chart in enumerate(scatters)),
         "evidence": evidence_sections(evidence, str(board["metric"])),
         "curves": report_parts.curves(len(scatters), panels),
+        "by_rows": curve_chart.section(board, len(scatters) + len(panels), by_rows),
         "measured": report_parts.measured(board, details),
         "recipe": report_parts.recipe(board, details),
         "environment": report_parts.environment(details),
@@ -103,7 +106,7 @@ def _contents(fields: Facts) -> str:
     keys = ["leaderboard", "verdicts", *(["costs"] if not fields["no_charts"] else [])]
     keys += [key for key in ("differ", "by_label", "by_language", "confusion", "answers")
              if f'id="{key}"' in fields["evidence"]]  # fmt: skip
-    keys += ["curves", "measured", "recipe", "environment"]
+    keys += [*(["by_rows"] if fields["by_rows"] else []), "curves", "measured", "recipe", "environment"]
     return "".join(f'<li><a href="#{key}">{say(key).html()}</a></li>' for key in keys)
 
 

@@ -9,7 +9,8 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from luthier.compare.plan import Plan
+from luthier.compare.cells import Cell, cells, name_of
+from luthier.compare.plan import Request
 from luthier.compare.results import read_outcome, read_runs
 from luthier.loop import Report
 
@@ -19,15 +20,15 @@ EVERY = 20.0  # seconds between lines where there is no terminal
 class Show:
     """Progress on a terminal, or plain lines in a log."""
 
-    def __init__(self, plan: Plan, folder: Path) -> None:
-        self.plan, self.folder = plan, folder
+    def __init__(self, request: Request, model: str, folder: Path) -> None:
+        self.request, self.folder = request, folder
         self.console = Console()
         self.progress = Progress(
             TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"),
             TimeRemainingColumn(), TextColumn("{task.fields[more]}"), console=self.console, transient=True,
             disable=not self.console.is_terminal,
         )  # fmt: skip
-        self.overall = self.progress.add_task("methods", total=len(plan.request.methods), more="")
+        self.overall = self.progress.add_task("methods", total=len(cells(request, model)), more="")
         self.current = self.progress.add_task("", total=1.0, more="")
         self.title, self.said = "", time.monotonic()
 
@@ -64,14 +65,16 @@ class Show:
             self.said = time.monotonic()
             self.console.print(text, markup=False, highlight=False)
 
-    def finished(self, method: str) -> None:
+    def finished(self, cell: Cell) -> None:
         """A line with what came out."""
-        outcome = read_outcome(self.folder, method)
+        name = name_of(self.request, cell) + (f", {cell.rows} rows" if cell.rows else "")
+        outcome = read_outcome(self.folder, cell.place)
         if outcome["status"] == "ok":
-            runs = read_runs(self.folder, method, outcome["seeds"])
+            runs = read_runs(self.folder, cell.place, outcome["seeds"])
             score = sum(r["score"] for r in runs) / len(runs)
-            text = f"{method}: {runs[0]['metric']} {score:.3f}, {sum(r['train_seconds'] for r in runs):.0f} s"
+            text = f"{name}: {runs[0]['metric']} {score:.3f}, {sum(r['train_seconds'] for r in runs):.0f} s"
         else:
-            text = f"{method}: {outcome['status']}: {outcome['reason']}"
-        self.console.print(text, markup=False, highlight=False)
+            text = f"{name}: {outcome['status']}: {outcome['reason']}"
+        if not (cell.rows and outcome["status"] == "skipped"):  # a point that only repeats another is no news
+            self.console.print(text, markup=False, highlight=False)
         self.progress.advance(self.overall)

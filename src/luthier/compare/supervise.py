@@ -10,11 +10,13 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from rich.console import Console
 
+from luthier.compare.cells import begun, cells
 from luthier.compare.plan import LOCK, STOPPED, Request, begin, check_folder
 from luthier.compare.results import finished
 from luthier.data.task import load_split
 from luthier.errors import LuthierError
 from luthier.files import forget, read_record, write_json
+from luthier.models import endpoint, load
 
 WORKER = (sys.executable, "-m", "luthier.compare.worker")
 ATTEMPTS = 2  # a trial may take the worker down this often before it is given up
@@ -31,28 +33,48 @@ def run(request: Request, folder: Path) -> None:
             try:
                 _run(request, folder)
             except LuthierError:
-                if not (folder / "plan.json").exists():
+                if not begun(folder):
                     forget(folder, "request.json", "rejected.jsonl", "rejected-test.jsonl", "worker.log", LOCK)
                 raise
     except Timeout:
         raise LuthierError(f"{folder}: another comparison is running there") from None
 
 
-def unfinished(request: Request, folder: Path) -> list[str]:
-    """Methods without an outcome; all where what is said about the whole is not there."""
+def unfinished(request: Request, folder: Path, model: str | None = None) -> list[str]:
+    """Trials (of one base, if given) without an outcome, by their place below trials/.
+
+    All of them where what is said about the whole is not there.
+    """
     whole = all((folder / name).exists() for name in ("split.json", "notes.json"))
-    return [m for m in request.methods if not (whole and finished(folder, m))]
+    return [c.place for c in cells(request, model) if not (whole and finished(folder, c.place))]
 
 
 def _run(request: Request, folder: Path) -> None:
+    """One worker for each base in turn: each holds one model."""
+    waiting = [model for model in request.models if unfinished(request, folder, model)]
+    for model in waiting:
+        check_model(model, request)  # a wrong name is said before the first model's hours
+    for model in waiting:
+        _run_model(request, folder, model)
+
+
+def check_model(model: str, request: Request) -> None:
+    """Raise LuthierError for a model that cannot be there, as far as that is known without loading it."""
+    if endpoint.is_endpoint(model):
+        endpoint.load(model, request.endpoint)
+    elif model != load.EMBEDDED and len(request.models) > 1:
+        load.resolve(model)
+
+
+def _run_model(request: Request, folder: Path, model: str) -> None:
     deaths: Counter[str] = Counter()
-    while unfinished(request, folder):
+    while unfinished(request, folder, model):
         current = folder / "trials" / "current.json"
         current.unlink(missing_ok=True)
-        code = _worker(folder)
+        code = _worker(folder, request.models.index(model))
         if code == 2:
             raise LuthierError(_reason(folder))
-        if code == 0 or not unfinished(request, folder):
+        if code == 0 or not unfinished(request, folder, model):
             continue
         method = str(read_record(current, "method")["method"]) if current.exists() else ""
         deaths[method] += 1
@@ -65,9 +87,9 @@ def _run(request: Request, folder: Path) -> None:
             write_json(folder / "trials" / method / "outcome.json", {"status": "failed", "reason": reason})
 
 
-def _worker(folder: Path) -> int:
-    """Run a worker to its end; its standard input stays open as long as this process lives."""
-    with subprocess.Popen([*WORKER, str(folder)], stdin=subprocess.PIPE) as process:
+def _worker(folder: Path, number: int) -> int:
+    """Run a worker for one of the bases to its end; its standard input stays open as long as this process lives."""
+    with subprocess.Popen([*WORKER, str(folder), str(number)], stdin=subprocess.PIPE) as process:
         try:
             return process.wait()
         except BaseException:

@@ -100,6 +100,7 @@ def print_leaderboard(board: Mapping[str, Any], console: Console, verdicts: Sequ
     `verdicts` are the report's sentences: they are printed, and name the methods not distinguishable from the best.
     Columns that do not fit the console's width are dropped, the least important first.
     """
+    board = units.named(board)
     rows = units.finished(board)
     if rows:
         console.print(_leaderboard(board, rows, units.tied_with_best(board, verdicts), console.width))
@@ -110,6 +111,9 @@ def print_leaderboard(board: Mapping[str, Any], console: Console, verdicts: Sequ
     for sentence in verdicts:
         console.print(Padding(Text(units.plain(sentence)), (0, 0, 0, 2)))
     if verdicts:
+        console.print()
+    if board.get("curve"):
+        console.print(Text(units.plain(board["curve"]["sentence"])))
         console.print()
     if board.get("recommendation"):
         console.print(Text(units.plain(board["recommendation"]), style="bold"))

@@ -4,6 +4,8 @@ Every finished piece is a file, so that a killed comparison goes on where it was
     trials/METHOD/search/LR/result.json
     trials/METHOD/seed-K/                a run folder; eval.json last
     trials/METHOD/outcome.json
+
+(`compare.cells` says where a trial on one of several models, or on fewer rows, lies.)
 """
 
 from __future__ import annotations
@@ -13,13 +15,15 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 from luthier import catalog, config
+from luthier.compare.cells import Cell
 from luthier.compare.plan import Plan
 from luthier.data.prompts import prompt_of
+from luthier.data.task import first_rows
 from luthier.evals.forgetting import general_loss
 from luthier.evals.task import answer_one, evaluate
 from luthier.files import read_record, write_json, write_text
@@ -27,14 +31,20 @@ from luthier.loop import Report
 from luthier.machine import environment, peak_memory, reset_peak_memory
 from luthier.models.base import BaseLM
 from luthier.models.embedded import cache_dir
+from luthier.models.endpoint import answering, is_remote
 from luthier.protocols import LM, Patch, Split
-from luthier.run import Outcome, Refused, adapted, objective_of, refusal, save_adapted
+from luthier.run import Outcome, Refused, adapted, objective_of, refusal, refuse_remote, save_adapted
+from luthier.trackers import Tracking
 
 SEARCH_ROWS = 64  # validation rows that judge a learning rate
 LATENCY_ROWS = 5
 LATENCY_TOKENS = 32  # of a written answer
 
 Tell = Callable[[str, Report | None], None]
+
+
+def _with_rows(tell: Tell, rows: int, title: str, report: Report | None) -> None:
+    tell(f"{rows} training rows, {title}", report)
 
 
 @dataclass
@@ -50,42 +60,54 @@ class Bench:
 
     @cached_property
     def parameters(self) -> int:
-        """Numbers of the untouched base; a tied head counts once."""
-        return sum(p.numel() for p in self.lm.model.parameters())
+        """Numbers of the untouched base; a tied head counts once. 0 where its weights are not here."""
+        return 0 if is_remote(self.lm) else sum(p.numel() for p in self.lm.model.parameters())
 
-    def run_method(self, method: str) -> None:
-        """Everything that is left to do for a method; what it cannot do becomes its outcome."""
-        place = self.folder / "trials" / method
-        seeds = self._seeds(method)
-        rate = self._search(method)
+    def run(self, cell: Cell) -> None:
+        """Everything that is left to do for a trial; raises Refused where it cannot be."""
+        if cell.rows:
+            self._on_rows(cell).run(replace(cell, rows=None))
+            return
+        place = cell.folder(self.folder)
+        cls = catalog.load(catalog.find(cell.method, "direct", "patches"))
+        seeds = self.plan.request.seeds if getattr(cls, "seeded", True) else 1
+        rate = self._search(cell)
         for seed in range(seeds):
             if not (place / f"seed-{seed}" / "eval.json").exists():
-                self._final(method, seed, rate)
+                self._final(cell, seed, rate)
         write_json(place / "outcome.json", {"status": "ok", "seeds": seeds})
 
-    def _seeds(self, method: str) -> int:
-        cls = catalog.load(catalog.find(method, "direct", "patches"))
-        return self.plan.request.seeds if getattr(cls, "seeded", True) else 1
+    def _on_rows(self, cell: Cell) -> Bench:
+        """The same bench with the first training rows only; refuses what would only repeat another trial."""
+        assert cell.rows
+        if not getattr(catalog.load(catalog.find(cell.method, "direct", "patches")), "learns", True):
+            raise Refused("the training rows make no difference to it")
+        if cell.rows >= len(self.data.train):
+            raise Refused(f"the training part has {len(self.data.train)} rows: the run on all of them stands for it")
+        plan = self.plan.on_rows(cell.rows, len(self.data.train))
+        say = partial(_with_rows, self.tell, cell.rows)
+        return replace(self, data=first_rows(self.data, cell.rows), plan=plan, tell=say)
 
-    def _search(self, method: str) -> float | None:
+    def _search(self, cell: Cell) -> float | None:
         """The learning rate of the method's range with the lowest validation loss after a short run of its own."""
-        if catalog.find(method, "direct", "patches").kind == "direct":
+        recipe = self.plan.recipe(cell.method, 0, 1, None)
+        method = config.options(recipe)
+        refuse_remote(self.lm, method)
+        if not isinstance(method, Patch):
             return None
-        patch: Patch = config.options(self.plan.recipe(method, 0, 1, None))
-        chosen = objective_of(self.plan.recipe(method, 0, 1, None), patch, self.data, self.lm)
-        if reason := refusal(self.lm, patch, chosen):
+        if reason := refusal(self.lm, method, objective_of(recipe, method, self.data, self.lm)):
             raise Refused(reason)
-        rates = patch.learning_rates
-        losses = {r: self._search_one(method, r, self.plan.search_tokens // len(rates)) for r in rates}
+        rates = method.learning_rates
+        losses = {r: self._search_one(cell, r, self.plan.search_tokens // len(rates)) for r in rates}
         return min(rates, key=lambda r: losses[r])
 
-    def _search_one(self, method: str, rate: float, tokens: int) -> float:
-        place = self.folder / "trials" / method / "search" / f"{rate:g}"
+    def _search_one(self, cell: Cell, rate: float, tokens: int) -> float:
+        place = cell.folder(self.folder) / "search" / f"{rate:g}"
         if (place / "result.json").exists():
             return float(read_record(place / "result.json", "validation_loss")["validation_loss"])
-        recipe = self.plan.recipe(method, 0, tokens, rate)
+        recipe = self.plan.recipe(cell.method, 0, tokens, rate)
         data = replace(self.data, test=())
-        title = f"{method}: learning rate {rate:g}"
+        title = f"{cell.method}: learning rate {rate:g}"
         with adapted(self.lm, recipe, data, place, cache_dir(), lambda r: self.tell(title, r)) as outcome:
             loop, lm = outcome.loop, outcome.lm
             assert loop is not None and isinstance(lm, BaseLM)
@@ -94,29 +116,37 @@ class Bench:
         write_json(place / "result.json", {"learning_rate": rate, "tokens": tokens, "validation_loss": loss})
         return loss
 
-    def _final(self, method: str, seed: int, rate: float | None) -> None:
-        place = self.folder / "trials" / method / f"seed-{seed}"
-        recipe = self.plan.recipe(method, seed, self.plan.tokens, rate)
-        title = f"{method}: seed {seed}"
+    def _final(self, cell: Cell, seed: int, rate: float | None) -> None:
+        place = cell.folder(self.folder) / f"seed-{seed}"
+        recipe = self.plan.recipe(cell.method, seed, self.plan.tokens, rate)
+        title = f"{cell.method}: seed {seed}"
+        tracking = Tracking(recipe.track, f"{cell.place}/seed-{seed}", config.plain(recipe), self.folder)
+
+        def say(report: Report) -> None:
+            self.tell(title, report)
+            tracking.log(report)
+
+        self.tell(title, None)
         reset_peak_memory()
         start = time.monotonic()
-        with adapted(self.lm, recipe, self.data, place, cache_dir(), lambda r: self.tell(title, r)) as outcome:
+        with adapted(self.lm, recipe, self.data, place, cache_dir(), say) as outcome:
             spent = outcome.trained.seconds if outcome.trained else time.monotonic() - start
             peak = peak_memory()
             write_text(place / "recipe.yaml", config.to_yaml(recipe))
             write_json(place / "environment.json", environment())
             size = save_adapted(outcome, place)
-            self.tell(f"{method}: seed {seed}, test rows", None)
+            self.tell(f"{cell.method}: seed {seed}, test rows", None)
             result = self._measure(outcome)
         shutil.rmtree(place / "checkpoint", ignore_errors=True)
         result |= {
             "train_seconds": spent, "peak_memory_bytes": peak, "artifact_bytes": size,
             "trainable": outcome.trainable,
-            "trainable_share": outcome.trainable / self.parameters,
+            "trainable_share": outcome.trainable / self.parameters if self.parameters else 0.0,
             "mergeable": outcome.mergeable,
             "learning_rate": outcome.learning_rate,
             "tokens": outcome.trained.tokens if outcome.trained else 0,
         }  # fmt: skip
+        tracking.finish(result)
         write_json(place / "eval.json", result)
 
     def _measure(self, outcome: Outcome) -> dict[str, Any]:
@@ -145,10 +175,12 @@ class Bench:
         quiet = self.lm.progress
         self.lm.progress = None
         for record in (self.data.validation or self.data.train)[:LATENCY_ROWS]:
-            start = time.perf_counter()
+            start, before = time.perf_counter(), answering(lm)
             asked = prompt_of(record)
             # a text not seen before, so that no cache of features answers
             answer_one(lm, self.data, f"{asked} " if isinstance(asked, str) else asked, LATENCY_TOKENS)
-            times.append(1000 * (time.perf_counter() - start))
+            # an answer that an endpoint gave earlier and the cache kept took as long as it took then
+            spent = answering(lm) - before if is_remote(lm) else time.perf_counter() - start
+            times.append(1000 * spent)
         self.lm.progress = quiet
         return statistics.median(times)

@@ -144,6 +144,26 @@ def score_pm(row: Row, metric: str) -> str:
     return score(row.get("score"), metric) + (f" ± {half:.1f}" if half is not None else "")
 
 
+def name(row: Row) -> str:
+    """What a row is called: its method, and with several models "METHOD on MODEL"."""
+    return str(row.get("name") or row["method"])
+
+
+def best(board: Mapping[str, Any]) -> Row | None:
+    """The best method's row; with several models, the one on the best model."""
+    rows = (r for r in finished(board) if r["method"] == board.get("best"))
+    return next((r for r in rows if board.get("best_model") in (None, r.get("model"))), None)
+
+
+def named(board: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The board as it is shown: with several models each row goes by its name, and so does the best."""
+    if not any("name" in row for row in board["rows"]):
+        return board
+    found = best(board)
+    rows = [{**row, "method": name(row)} for row in board["rows"]]
+    return {**board, "rows": rows, "best": name(found) if found else None}
+
+
 def finished(board: Mapping[str, Any]) -> list[Row]:
     """The rows that have a result, best score first; a row without a score comes last."""
     rows = [row for row in board["rows"] if row.get("status") == "ok"]

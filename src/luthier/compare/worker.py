@@ -1,6 +1,7 @@
-"""The process that holds the base model for all trials: `python -m luthier.compare.worker DIR`, started by `supervise`.
+"""The process that holds a base model for all its trials: `python -m luthier.compare.worker DIR N`, for the Nth model.
 
-It ends when its parent does (its standard input closes), so that a killed comparison leaves nothing running.
+`supervise` starts it. It ends when its parent does (its standard input closes), so that a killed comparison leaves
+nothing running.
 """
 
 from __future__ import annotations
@@ -12,24 +13,26 @@ import sys
 import threading
 import time
 import traceback
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
+from luthier.compare.cells import Cell, cells, plan_folder
 from luthier.compare.plan import STOPPED, Plan, data_key, make_plan, read_plan, read_request, save_plan, spoken_total
 from luthier.compare.results import finished
 from luthier.compare.rows import record_rows
 from luthier.errors import LuthierError
 from luthier.evals.metric import for_task
 from luthier.files import write_json, write_text
+from luthier.models.endpoint import is_remote
 from luthier.protocols import Split
 from luthier.run import Refused
 
 if TYPE_CHECKING:
     from luthier.compare.plan import Request
     from luthier.compare.trial import Bench
-    from luthier.models.base import BaseLM
 
 
 def _follow_parent() -> None:
@@ -40,28 +43,31 @@ def _follow_parent() -> None:
     threading.Thread(target=wait, daemon=True).start()
 
 
-def work(folder: Path) -> None:
-    """Run every method that is not finished; a method that fails gets its reason and the others go on."""
+def work(folder: Path, number: int) -> None:
+    """Run every trial on this base that is not finished; one that fails gets its reason and the others go on."""
     from luthier.compare.show import Show
     from luthier.compare.trial import Bench
     from luthier.data.task import load_split
     from luthier.evals.forgetting import general_loss
 
     request = read_request(folder)
+    model = request.models[number]
     split, notes = load_split(request.data, folder / "rejected.jsonl")
-    plan, lm = _plan(folder, request, split)
+    plan, lm = _plan(folder, request.on(model), split, plan_folder(folder, request, model))
+    if is_remote(lm):
+        lm.client.keep_count(folder / "endpoint.json")
     write_json(folder / "notes.json", notes)
     if not (folder / "split.json").exists():
         write_json(folder / "split.json", _counts(split))
     record_rows(folder, split)
-    with Show(plan, folder) as show:
+    with Show(request, model, folder) as show:
         lm.progress = show.rows
-        bench = Bench(lm, split, plan, folder, general_loss(lm), show.tell)
-        for method in request.methods:
-            if not finished(folder, method):
-                write_json(folder / "trials" / "current.json", {"method": method})
-                _attempt(bench, method)
-            show.finished(method)
+        bench = Bench(lm, split, plan, folder, None if is_remote(lm) else general_loss(lm), show.tell)
+        for cell in cells(request, model):
+            if not finished(folder, cell.place):
+                write_json(folder / "trials" / "current.json", {"method": cell.place})
+                _attempt(bench, cell)
+            show.finished(cell)
 
 
 def _counts(split: Split) -> dict[str, Any]:
@@ -76,30 +82,31 @@ def _counts(split: Split) -> dict[str, Any]:
     }
 
 
-def _plan(folder: Path, request: Request, split: Split) -> tuple[Plan, BaseLM]:
+def _plan(folder: Path, request: Request, split: Split, place: Path) -> tuple[Plan, Any]:
     """The plan, made now or read from the run that was interrupted, and the base it is for."""
     from luthier.config import Recipe
     from luthier.machine import pick_dtype
     from luthier.run import load_base
 
-    plan = read_plan(folder)
+    plan = read_plan(place)
     dtype = plan.dtype if plan else pick_dtype()
-    lm = load_base(Recipe(model=request.model, dtype=dtype, threads=plan.threads if plan else request.threads))
+    threads = plan.threads if plan else request.threads
+    lm = load_base(Recipe(model=request.model, dtype=dtype, threads=threads, endpoint=request.endpoint))
     if plan is None:
         plan = make_plan(request, lm, split, dtype, torch.get_num_threads())
-        save_plan(plan, folder)
+        save_plan(plan, place)
     if data_key(split) != plan.data_key:
         raise LuthierError(f"{folder}: the data is not what this comparison began with; choose another --out")
     if lm.key != plan.model_key:
         raise LuthierError(f"{folder}: the model is not what this comparison began with; choose another --out")
-    print(spoken_total(plan), flush=True)
-    return plan, lm
+    print(spoken_total(plan, len(split.train)), flush=True)
+    return replace(plan, request=request), lm
 
 
-def _attempt(bench: Bench, method: str) -> None:
-    place = bench.folder / "trials" / method
+def _attempt(bench: Bench, cell: Cell) -> None:
+    place = cell.folder(bench.folder)
     try:
-        bench.run_method(method)
+        bench.run(cell)
     except Refused as reason:
         write_json(place / "outcome.json", {"status": "skipped", "reason": str(reason)})
     except LuthierError as error:
@@ -136,11 +143,11 @@ def _last_words(folder: Path, error: Exception) -> str:
 
 def main() -> int:
     """Exit status 0 when every method has an outcome, 2 when the comparison cannot go on."""
-    folder = Path(sys.argv[1])
+    folder, number = Path(sys.argv[1]), int(sys.argv[2])
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends this process
     _follow_parent()
     try:
-        work(folder)
+        work(folder, number)
     except Exception as error:
         words = _last_words(folder, error)
         try:

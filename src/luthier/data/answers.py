@@ -56,7 +56,8 @@ def _check_out(out: Path, data: Path, rejected: Path | None) -> None:
 
 def _labels(model: Model, prompts: Sequence[str]) -> list[dict[str, Any]]:
     best = [max(row.items(), key=lambda kv: kv[1]) for row in model.probabilities(prompts)]
-    return [{"prediction": k, "probability": round(v, 4)} for k, v in best]
+    # no share at all: a model behind an address named no label
+    return [{"prediction": k if v else "", "probability": round(v, 4)} for k, v in best]
 
 
 ADDED: Mapping[str, Callable[[Model, Sequence[str]], list[dict[str, Any]]]] = {

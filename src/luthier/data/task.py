@@ -28,8 +28,17 @@ def load_split(config: DataConfig, rejected: Path | None = None) -> tuple[Split,
         split = replace(split, metric=found.metric, documents=found.texts())
     if config.metric:
         for_task(split.task, config.metric)  # a score that does not fit is said before anything long begins
+    if config.train_rows is not None:
+        split = first_rows(split, config.train_rows)
     documents = read_documents(Path(config.docs)) if config.docs else split.documents
     return replace(split, metric=config.metric or split.metric, documents=documents), notes + more
+
+
+def first_rows(split: Split, rows: int) -> Split:
+    """The same split with the first `rows` of its training part, whose order is random but fixed: subsets nest."""
+    if not 1 <= rows <= len(split.train):
+        raise LuthierError(f"data.train_rows {rows}: the training part has {len(split.train)} rows")
+    return replace(split, train=split.train[:rows])
 
 
 def read_table(config: DataConfig, path: str) -> Table:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from luthier.data.prompts import answer_of, prompt_of, templates
+from luthier.data.prompts import answer_of, prompt_of
 from luthier.errors import LuthierError
 from luthier.evals.wording import best_wording, load_wording
 from luthier.protocols import Direct, Record, Run, Split
@@ -31,15 +31,16 @@ class FewShot(Direct):
     validation: int = 64
 
     seeded: ClassVar[bool] = True
+    remote: ClassVar[bool] = True
 
     def refuses(self, lm: BaseLM, data: Split) -> str | None:
-        return lm.lacks("logprobs" if data.labels else "generate")
+        return lm.mute(data.labels)
 
     def adapt(self, lm: BaseLM, data: Split, run: Run) -> BaseLM:
         if self.k < 1:
             raise LuthierError(f"direct.k: must be at least 1, not {self.k}")
         shots = choose(data, self.k, run.seed)
-        choices = [fitting(lm.worded(t, data.labels, shots), data) for t in templates(data.labels)]
+        choices = [fitting(lm.worded(t, data.labels, shots), data) for t in lm.wordings(data.labels)]
         return best_wording(choices, data, self.validation)
 
     def load(self, folder: Path, lm: BaseLM) -> BaseLM:
@@ -61,7 +62,7 @@ def choose(data: Split, k: int, seed: int) -> list[Record]:
 def fitting(lm: BaseLM, data: Split) -> BaseLM:
     """Leave out worked examples from the end until the longest known question fits the context with its answer."""
     asked = max(data.validation or data.train, key=lambda r: len(str(prompt_of(r))))
-    while lm.shots and len(lm.encode_prompt(prompt_of(asked), data.labels)) > lm.context - 256:
+    while lm.shots and lm.length(prompt_of(asked), data.labels) > lm.context - 256:
         assert lm.template is not None
         lm = lm.worded(lm.template, data.labels, lm.shots[:-1])
     return lm

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from luthier.data.prompts import templates
 from luthier.evals.wording import best_wording, load_wording
 from luthier.protocols import Direct, Run, Split
 
@@ -27,12 +26,14 @@ class ZeroShot(Direct):
     validation: int = 64
 
     seeded: ClassVar[bool] = False
+    remote: ClassVar[bool] = True
+    learns: ClassVar[bool] = False
 
     def refuses(self, lm: BaseLM, data: Split) -> str | None:
-        return lm.lacks("logprobs" if data.labels else "generate")
+        return lm.mute(data.labels)
 
     def adapt(self, lm: BaseLM, data: Split, run: Run) -> BaseLM:
-        choices = [lm.worded(t, data.labels) for t in templates(data.labels)]
+        choices = [lm.worded(t, data.labels) for t in lm.wordings(data.labels)]
         return best_wording(choices, data, self.validation)
 
     def load(self, folder: Path, lm: BaseLM) -> BaseLM:

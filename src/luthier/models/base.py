@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from luthier.data.pack import Example
-from luthier.data.prompts import Template
+from luthier.data.prompts import Template, templates
 from luthier.errors import LuthierError
 from luthier.files import write_json
 from luthier.models.blocks import find_blocks, input_of, outputs_of, upper_only
@@ -137,6 +137,10 @@ class BaseLM:
         """The fact why it cannot do that (one of `LM.can`), or None when it can."""
         return None if ability in self.can else self.cannot
 
+    def mute(self, labels: Sequence[str]) -> str | None:
+        """The fact why a wording alone gets no answer (one of the labels, or text) from it, or None."""
+        return self.lacks("logprobs" if labels else "generate")
+
     # -- forward passes ------------------------------------------------------------------------------------------
 
     def hidden(self, ids: Tensor, positions: Tensor, segments: Sequence[int]) -> Tensor:
@@ -186,6 +190,10 @@ class BaseLM:
         """Token ids of the worded prompt, virtual tokens first."""
         raise NotImplementedError
 
+    def length(self, prompt: Prompt, labels: Sequence[str] = ()) -> int:
+        """Tokens of the worded prompt."""
+        return len(self.encode_prompt(prompt, labels))
+
     def encode_answer(self, answer: str, labels: Sequence[str] = ()) -> list[int]:
         """Token ids of an answer that follows such a prompt."""
         raise LuthierError(f"{self.name}: {self.cannot}")
@@ -226,6 +234,10 @@ class BaseLM:
         raise LuthierError(f"{self.name}: {self.cannot}")
 
     # -- wording -------------------------------------------------------------------------------------------------
+
+    def wordings(self, labels: Sequence[str]) -> Sequence[Template]:
+        """The wordings that a method may choose among."""
+        return templates(labels)
 
     def worded(self, template: Template, labels: Sequence[str], shots: Sequence[Record] = ()) -> Self:
         """The same weights behind another wording, for these labels (none: it writes text)."""

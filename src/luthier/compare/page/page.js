@@ -86,7 +86,7 @@
       font: { size: 12, weight: p.front ? 600 : 400, color: p.best ? c.accent : c.ink } }));
   }
 
-  // ---- the two kinds of chart ----
+  // ---- the three kinds of chart ----
 
   // Every tick's text if there is room for all, else every second, every third...; the place of zero keeps its own.
   function legible(axis, px) {
@@ -145,6 +145,23 @@
       yaxis: axis(c, { nticks: 5, rangemode: "tozero" }) }), options);
   }
 
+  // Score by number of training rows: a line a method, whiskers at the sizes tried, the axis in doublings.
+  function rows(box, spec) {
+    const c = colours(), shades = [c.accent, c.ink, c.point, c.warn, c.bad, c.soft];
+    const dashes = ["solid", "dash", "dot", "dashdot", "longdash"], marks = ["circle", "square", "diamond", "cross", "x"];
+    const traces = spec.lines.map((line, i) => ({ x: line.x, y: line.y, mode: "lines+markers", name: plain(line.name),
+      line: { color: shades[i % shades.length], width: 2, dash: dashes[i % dashes.length] },
+      marker: { size: 8, symbol: marks[i % marks.length], color: shades[i % shades.length] }, cliponaxis: false,
+      error_y: { type: "data", symmetric: false, thickness: 1, width: 3, array: line.hi, arrayminus: line.lo },
+      text: line.says.map((said) => plain(words.value(said))), hovertemplate: "<b>%{fullData.name}</b><br>%{text}<extra></extra>" }));
+    Plotly.react(box, traces, layout(c, box.drawWidth, box.drawHeight, { l: 46, r: 14, t: 8, b: 84 }, {
+      showlegend: true, legend: { orientation: "h", y: -0.22, yanchor: "top", x: 0 },
+      xaxis: axis(c, { type: "log", tickvals: spec.x.ticks, ticktext: spec.x.ticks.map(String), showline: true,
+        range: spec.x.range, title: { text: plain(words.value(spec.x.title)), font: { size: 12, color: c.soft }, standoff: 6 } }),
+      yaxis: axis(c, { range: spec.y.range, nticks: 7,
+        title: { text: plain(words.value(spec.y.title)), font: { size: 12, color: c.soft }, standoff: 6 } }) }), options);
+  }
+
   function draw() {
     for (const box of document.querySelectorAll(".chart")) {
       const spec = data.charts[Number(box.dataset.chart)];
@@ -152,6 +169,7 @@
       box.drawHeight = printing ? (spec.kind === "curve" ? 180 : 300) : box.clientHeight;
       if (spec.kind === "scatter") scatter(box, spec);
       else if (spec.kind === "curve") curve(box, spec);
+      else if (spec.kind === "rows") rows(box, spec);
       else box.style.height = "auto";
     }
   }

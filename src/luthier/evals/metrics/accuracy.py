@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from luthier.evals.metric import Metric, Scores
 from luthier.protocols import LM, Labelled, Record, Split
 
+NO_LABEL = ""
+
 
 class Accuracy(Metric):
     """1 or 0 a row; macro-F1 beside it."""
@@ -20,10 +22,12 @@ class Accuracy(Metric):
         from sklearn.metrics import f1_score
 
         labelled = [r for r in rows if isinstance(r, Labelled)]
-        found = lm.predict([r.text for r in labelled], data.labels).argmax(-1)
-        chosen = [data.labels[int(i)] for i in found]
+        found = lm.predict([r.text for r in labelled], data.labels)
+        # a model that was asked for the label may have named none: that row has no label, and is wrong
+        chosen = [data.labels[int(row.argmax())] if bool(row.isfinite().any()) else NO_LABEL for row in found]
         wanted = [r.label for r in labelled]
-        f1 = float(f1_score(wanted, chosen, average="macro", zero_division=0))
+        names = sorted({*wanted, *chosen} - {NO_LABEL})
+        f1 = float(f1_score(wanted, chosen, labels=names, average="macro", zero_division=0))
         return Scores(self.name, [float(a == b) for a, b in zip(wanted, chosen, strict=True)], chosen, {"macro_f1": f1})
 
 

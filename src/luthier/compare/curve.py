@@ -1,0 +1,130 @@
+"""How many rows do I need? Quality by number of training rows: the table, and the sentence that answers it.
+
+Every size is scored on the same test rows, so sizes are compared in pairs like methods. Enough is the smallest size
+from which on no size can be told from the largest; whether more rows still help is read from the last two sizes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from luthier.compare import units
+from luthier.compare.cells import cells, name_of
+from luthier.compare.plan import Request
+from luthier.compare.results import read_outcome, read_runs
+from luthier.compare.stats import Bootstrap, Interval
+
+RULE = (
+    "A run on n of N training rows gets the square root of n/N of the budget: with a quarter of the rows half the "
+    "steps and twice the passes. The first n rows of one random order are taken, so every set holds the smaller ones."
+)
+
+
+@dataclass(frozen=True)
+class Line:
+    """A method's runs by number of training rows, smallest first. left_out: sizes that gave no score, with reasons."""
+
+    name: str
+    method: str
+    model: str
+    runs: dict[int, list[dict[str, Any]]]
+    left_out: dict[int, str]
+
+
+def lines(request: Request, folder: Path, full: Mapping[str, list[dict[str, Any]]], rows: int) -> list[Line]:
+    """What the curve's trials left on disk; the runs on all `rows` training rows are each line's last point."""
+    out = []
+    for cell in (c for c in cells(request) if c.rows is None and name_of(request, c) in full):
+        runs, left_out = {}, {}
+        for point in (c for c in cells(request, cell.model) if c.method == cell.method and c.rows):
+            assert point.rows
+            outcome = read_outcome(folder, point.place)
+            if outcome["status"] == "ok":
+                runs[point.rows] = read_runs(folder, point.place, outcome["seeds"])
+            elif point.rows < rows:
+                left_out[point.rows] = outcome["reason"]
+        name = name_of(request, cell)
+        out.append(Line(name, cell.method, cell.model, runs | {rows: full[name]}, left_out))
+    return out
+
+
+def table(found: Sequence[Line], metric: str, best: str | None, several: bool) -> dict[str, Any]:
+    """The content of leaderboard.json under "curve". Scores as in the rows of the leaderboard."""
+    per_row = {f"{line.name}@{n}": [r["per_row"] for r in runs] for line in found for n, runs in line.runs.items()}
+    bootstrap = Bootstrap(per_row)
+    entries = [_entry(line, bootstrap, metric, several) for line in found]
+    several_sizes = [e for e in entries if len(e["points"]) > 1]
+    # the best method's answer; where it has no curve (a wording has none), that of the best method that has one
+    main = max(
+        several_sizes,
+        key=lambda e: ((e.get("name") or e["method"]) == best, e["points"][-1]["score"]),
+        default=None,
+    )
+    return {
+        "sizes": sorted({n for line in found for n in line.runs}),
+        "rule": RULE,
+        "methods": entries,
+        "sentence": main["sentence"] if main else "No method was trained on several numbers of rows.",
+    }
+
+
+def _entry(line: Line, bootstrap: Bootstrap, metric: str, several: bool) -> dict[str, Any]:
+    sizes = sorted(line.runs)
+    points = []
+    for n in sizes:
+        interval, runs = bootstrap.score(f"{line.name}@{n}"), line.runs[n]
+        points.append(
+            {"rows": n, "score": interval.value, "ci95": [interval.low, interval.high], "seeds": len(runs),
+             "tokens": runs[0]["tokens"], "train_seconds": sum(r["train_seconds"] for r in runs) / len(runs)}
+        )  # fmt: skip
+    behind = {n: bootstrap.difference(f"{line.name}@{sizes[-1]}", f"{line.name}@{n}") for n in sizes[:-1]}
+    return {
+        "method": line.method,
+        "model": line.model,
+        **({"name": line.name} if several else {}),
+        "points": points,
+        "left_out": [{"rows": n, "reason": reason} for n, reason in sorted(line.left_out.items())],
+        "enough": enough(behind, sizes[-1]),
+        "more_helps": more_helps(behind),
+        "sentence": sentence(line.name, behind, sizes[-1], metric),
+    }
+
+
+def enough(behind: Mapping[int, Interval], last: int) -> int:
+    """The smallest size from which on none is clearly worse than the largest. behind: how far each is below it."""
+    found = last
+    for n in sorted(behind, reverse=True):
+        if behind[n].low > 0:
+            break
+        found = n
+    return found
+
+
+def more_helps(behind: Mapping[int, Interval]) -> bool | None:
+    """Whether the last step up gained for sure; None where there was no step."""
+    return behind[max(behind)].low > 0 if behind else None
+
+
+def sentence(name: str, behind: Mapping[int, Interval], last: int, metric: str) -> str:
+    """The answer in words, with the intervals it rests on."""
+    if not behind:
+        return f"{name}: the number of training rows makes no difference to it, or no smaller one was tried."
+    need, before = enough(behind, last), max(behind)
+    if need == last:
+        text = f"{name} needs all {last} rows: with {before} it is {_apart(behind[before], metric)} behind."
+    else:
+        text = (
+            f"{name} needs about {need} rows: with them it is not distinguishable from {last} rows, "
+            f"{_apart(behind[need], metric)} behind."
+        )
+    if behind[before].low > 0:
+        return text + f" More rows still help: the step from {before} to {last} gained."
+    return text + f" No gain can be seen from {before} to {last} rows: {_apart(behind[before], metric)}."
+
+
+def _apart(interval: Interval, metric: str) -> str:
+    value, low, high = (x * units.scale(metric) for x in (interval.value, interval.low, interval.high))
+    return f"{value:.1f} points (95 % interval {low:.1f} to {high:.1f})"

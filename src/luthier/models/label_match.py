@@ -1,0 +1,34 @@
+"""Which label an answer names: for models that are asked for a label and write a text."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+
+
+def named(answer: str, labels: Sequence[str]) -> int | None:
+    """Which label an answer names: all of it or its first line, else the only one that stands in it as a whole."""
+    whole, first, wanted = _plain(answer), _plain(answer.strip().split("\n", 1)[0]), [_plain(label) for label in labels]
+    for text, names in ((answer.strip(), list(labels)), (whole, wanted), (first, wanted)):
+        if text in names:
+            return names.index(text)
+    # a label inside a longer one that stands there too ("access" in "account access") is not meant
+    places = {i: _places(label, whole) for i, label in enumerate(wanted) if label}
+    meant = [
+        i for i, own in places.items()
+        if any(not any(a <= x and y <= b and b - a > y - x for o in places.values() for a, b in o) for x, y in own)
+    ]  # fmt: skip
+    return meant[0] if len(meant) == 1 else None
+
+
+def _places(label: str, text: str) -> list[tuple[int, int]]:
+    # Chinese is written without spaces, so its labels have no edges to look for
+    edges = ("", "") if re.search(r"[\u2e80-\u9fff\uac00-\ud7af]", label) else (r"(?<!\w)", r"(?!\w)")
+    return [m.span() for m in re.finditer(edges[0] + re.escape(label) + edges[1], text)]
+
+
+def _plain(text: str) -> str:
+    """Without case, width, quotes and full stops around it; _ and - are spaces."""
+    text = re.sub(r"[\s_-]+", " ", unicodedata.normalize("NFKC", text).casefold())
+    return text.strip(" \"'`*.,:;!?()[]{}<>«»“”‘’「」『』【】。，：；！？、")

@@ -1,0 +1,265 @@
+"""Several models, a curve and an endpoint in one comparison: files, statistics, words, kills, resumption.
+
+The worker runs in this process here (starting one takes longer than its work); `test_kills.py` kills real ones.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fake_server import Reply, completed, said, serving
+from rich.console import Console
+
+import luthier
+import tiny
+from luthier.compare import cells, supervise, terminal, trial, units, worker
+from luthier.compare.board import command_of, gather, publish
+from luthier.compare.plan import Request, make_request, read_plans, read_request
+from luthier.compare.stats import Bootstrap
+from luthier.config import EndpointConfig
+from luthier.errors import LuthierError
+from luthier.files import read_json
+
+FIELDS = {
+    "method", "status", "reason", "score", "ci95", "seeds", "trainable", "trainable_share", "train_seconds",
+    "peak_memory_bytes", "artifact_bytes", "latency_ms", "forgetting", "mergeable", "learning_rate",
+}  # fmt: skip
+BOARD = {"task", "metric", "model", "budget", "rows", "best", "recommendation"}
+
+
+@pytest.fixture(autouse=True)
+def in_this_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LUTHIER_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(supervise, "_worker", lambda folder, number: worker.work(folder, number) or 0)
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    rows = [{"text": f"{r.text} ({i})", "label": r.label} for i in range(5) for r in tiny.LABELLED.train]
+    path = tmp_path / "mine.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+WORDS = {"parcel": "delivery", "box": "delivery", "courier": "delivery", "log in": "account access",
+         "password": "account access"}  # fmt: skip
+
+
+def answering(unknown: str = "") -> AbstractContextManager[Any]:
+    """A server that knows the words of the rows, but for one."""
+
+    def decide(path: str, body: dict[str, Any], _: int) -> Reply:
+        text = body["messages"][-1]["content"] if "messages" in body else body["prompt"].rpartition("Text:")[2]
+        label = next((label for word, label in WORDS.items() if word in text and word != unknown), "refund")
+        return said(label) if "messages" in body else completed(label)
+
+    return serving(decide)
+
+
+def compare(data: Path, out: Path, models: list[str], **more: Any) -> dict[str, Any]:
+    asked = {"methods": ["zero_shot", "few_shot", "head"], "budget": "3000-tokens", "threads": 1} | more
+    return luthier.compare(data, model=models, out=out, **asked)
+
+
+def kept(board: dict[str, Any]) -> Any:
+    """What of a board is no measured time or size."""
+    same = ("method", "model", "status", "reason", "score", "ci95", "trainable", "forgetting", "learning_rate")
+    rows = [{k: row[k] for k in same} for row in board["rows"]]
+    points = [
+        (e["method"], e["model"], p["rows"], p["score"], p["ci95"], p["tokens"])
+        for e in board.get("curve", {}).get("methods", []) for p in e["points"]
+    ]  # fmt: skip
+    return rows, points
+
+
+def test_one_model_keeps_its_layout_and_fields(
+    data: Path, tmp_path: Path, tiny_folder: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, out = str(tiny_folder("llama_tied")), tmp_path / "out"
+    board = compare(data, out, [model], methods=["zero_shot", "head"])
+    assert set(board) == BOARD and board["model"] == model
+    assert all(set(row) == FIELDS | {"model"} and row["model"] == model for row in board["rows"])
+    assert (out / "plan.json").exists() and (out / "trials" / "head" / "seed-0" / "eval.json").exists()
+    assert sorted(p.name for p in (out / "trials").iterdir()) == ["current.json", "head", "zero_shot"]
+    assert f"luthier predict {out / 'trials'}/" in board["recommendation"]
+    assert f"--model {model}" in command_of(read_request(out))
+
+
+def test_requests_without_the_new_parts_keep_their_folder() -> None:
+    """The hash is over what a request held before there were several models, curves and endpoints."""
+    values = dataclasses.asdict(Request())
+    before = {k: values[k] for k in ("data", "model", "methods", "budget", "seeds", "batch", "threads")}
+    del before["data"]["train_rows"]
+    text = json.dumps(before, sort_keys=True, ensure_ascii=False)
+    assert Request().key == hashlib.sha256(text.encode()).hexdigest()[:8]
+    limited = Request(endpoint=EndpointConfig(max_calls=1))
+    assert len({r.key for r in (Request(), Request(others=("x",)), Request(curve=(8,)), limited)}) == 4
+    assert Request(track=("wandb",)).key == Request().key and Request(track=("wandb",)) == Request()
+
+
+def test_three_models_with_a_curve(data: Path, tmp_path: Path, tiny_folder: Callable[[str], Path]) -> None:
+    tied, untied, out = str(tiny_folder("llama_tied")), str(tiny_folder("llama_untied")), tmp_path / "out"
+    with answering() as server:
+        there = server.url + "#fake"
+        board = compare(data, out, [tied, untied, there], curve=[8, 16, 4000])
+        asked = len(server.asked)
+        assert compare(data, out, [tied, untied, there], curve=[4000, 16, 8, 8]) == board, "read, not run again"
+        assert len(server.asked) == asked
+    check_rows(board, tied, untied, there)
+    check_curve(board, there)
+    check_files(out, board)
+
+
+def check_rows(board: dict[str, Any], tied: str, untied: str, there: str) -> None:
+    assert set(board) == BOARD | {"best_model", "models", "curve"}
+    assert board["model"] == f"{tied}, {untied}, {there}"
+    rows = {(row["method"], row["model"]): row for row in board["rows"]}
+    assert len(rows) == 9 and all(set(row) == FIELDS | {"model", "name"} for row in board["rows"])
+    refused = rows["head", there]
+    assert refused["status"] == "skipped"
+    assert refused["reason"] == "the model is an endpoint: its weights are not here"
+    assert rows["zero_shot", there]["score"] == 1.0 and rows["zero_shot", there]["forgetting"] == 0.0
+    assert rows["zero_shot", there]["latency_ms"] > 0
+    assert rows[board["best"], board["best_model"]]["score"] == max(r["score"] or 0 for r in board["rows"])
+    assert board["budget"]["tokens"] == 3000
+    assert [m["tokens"] for m in board["models"]] == [3000, 3000, 0]
+
+
+def check_curve(board: dict[str, Any], there: str) -> None:
+    curve = {(e["method"], e["model"]): e for e in board["curve"]["methods"]}
+    sizes = board["curve"]["sizes"]
+    assert sizes[:2] == [8, 16] and len(sizes) == 3, "a size above the training part is the training part"
+    head = next(e for (method, _), e in curve.items() if method == "head")
+    assert [p["rows"] for p in head["points"]] == sizes
+    for p in head["points"]:
+        assert p["tokens"] <= cells.scaled(3000, p["rows"], sizes[-1])
+    assert [p["rows"] for p in curve["zero_shot", there]["points"]] == sizes[-1:]
+    assert [p["rows"] for p in curve["few_shot", there]["points"]] == sizes
+    assert ("head", there) not in curve and board["curve"]["sentence"]
+
+
+def check_files(out: Path, board: dict[str, Any]) -> None:
+    request = read_request(out)
+    places = {c.place for c in cells.cells(request)}
+    assert len(places) == 3 * 3 * 4 and all((out / "trials" / p / "outcome.json").exists() for p in places)
+    for cell in cells.cells(request):
+        for recipe in cell.folder(out).glob("seed-*/recipe.yaml"):
+            text = recipe.read_text()
+            assert f"train_rows: {cell.rows or 'null'}" in text and cell.model in text
+    again, details = publish(out)
+    assert again == board
+    names = [units.name(row) for row in board["rows"] if row["status"] == "ok"]
+    assert all(" on " in name for name in names) and set(details["secondary"]) == set(names)
+    best, verdicts = units.named(board)["best"], details["verdicts"]
+    for name in names:
+        assert name == best or any(v.startswith(name) and ("behind" in v or "from the best" in v) for v in verdicts)
+    heads = [v for v in verdicts if v.startswith("head on") and "zero_shot" in v and "behind" not in v]
+    assert all(v.count(v.split(" on ")[1].split()[0].rstrip(":")) >= 2 for v in heads), "against its own model's"
+    file = StringIO()
+    terminal.print_leaderboard(board, Console(file=file, width=150), verdicts)
+    assert str(best) in file.getvalue() and board["curve"]["sentence"][:30] in file.getvalue().replace("\n", " ")
+    page = (out / "report.html").read_text()
+    assert str(best) in page and "How many rows do I need?" in page
+
+
+def test_differences_across_models_are_paired(data: Path, tmp_path: Path, tiny_folder: Callable[[str], Path]) -> None:
+    """Against the bootstrap over what the runs left. Planted bug that it caught: a bootstrap for each model alone."""
+    out = tmp_path / "out"
+    with answering(unknown="parcel") as server:
+        models = [str(tiny_folder("llama_tied")), server.url + "#fake"]
+        board = compare(data, out, models, methods=["zero_shot"])
+    _, details = gather(out)
+    request = read_request(out)
+    places = {cells.name_of(request, c): c.folder(out) for c in cells.cells(request)}
+    scores = {name: read_json(place / "seed-0" / "eval.json")["per_row"] for name, place in places.items()}
+    assert {row["name"] for row in board["rows"]} == set(scores)
+    assert len({len(s) for s in scores.values()}) == 1, "the same test rows"
+    low, best = sorted(scores, key=lambda n: sum(scores[n]))
+    lead = Bootstrap({n: [s] for n, s in scores.items()}).difference(best, low)
+    (said_,) = [v for v in details["verdicts"] if v.startswith(low)]
+    value, *ends = (f"{100 * x:.1f}" for x in (lead.value, lead.low, lead.high))
+    assert said_ == f"{low} is behind {best} by {value} points (95 % interval {ends[0]} to {ends[1]})."
+
+
+def test_a_kill_anywhere_changes_nothing(
+    data: Path, tmp_path: Path, tiny_folder: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Interrupted before and after every final run in turn, it ends with the scores of an unbroken one.
+
+    Planted bug that it caught: points of the curve took the whole training part when they were resumed.
+    """
+    models = [str(tiny_folder("llama_tied")), str(tiny_folder("llama_untied"))]
+    asked: Any = {"methods": ["few_shot", "head"], "curve": [12], "budget": "3000-tokens"}
+    expected = kept(compare(data, tmp_path / "whole", models, **asked))
+    real, count = trial.Bench._final, [0]
+
+    def dying(bench: trial.Bench, *arguments: Any) -> None:
+        count[0] += 1
+        if count[0] % 2:
+            raise KeyboardInterrupt
+        real(bench, *arguments)
+
+    monkeypatch.setattr(trial.Bench, "_final", dying)
+    for _ in range(20):
+        try:
+            board = compare(data, tmp_path / "broken", models, **asked)
+            break
+        except KeyboardInterrupt:
+            continue
+    assert count[0] == 16, "eight final runs, each interrupted once"
+    assert kept(board) == expected
+
+
+def test_a_spent_budget_is_a_row_with_its_reason(data: Path, tmp_path: Path) -> None:
+    with answering() as server:
+        board = compare(data, tmp_path / "out", [server.url + "#fake"], endpoint={"max_calls": "4"})
+        assert len(server.asked) == 4
+        (row,) = [r for r in board["rows"] if r["method"] == "zero_shot"]
+        assert row["status"] == "failed" and "endpoint.max_calls: 4 calls are made" in row["reason"]
+        assert board["recommendation"] == "No method finished."
+        board = compare(data, tmp_path / "more", [server.url + "#fake"], endpoint={"max_calls": 500})
+        assert board["best"] and len({json.dumps(b) for b in server.posted()}) == len(server.asked)
+
+
+def test_what_needs_log_probabilities_says_so(data: Path, tmp_path: Path) -> None:
+    with answering() as server:
+        board = compare(data, tmp_path / "out", [server.url + "#fake"], endpoint={"classify": "logprobs"})
+    rows = {r["method"]: r for r in board["rows"]}
+    for method in ("zero_shot", "few_shot"):
+        assert rows[method]["status"] == "skipped"
+        assert rows[method]["reason"].startswith("the endpoint gives no log-probabilities of a given text")
+
+
+def test_what_is_wrong_is_said_before_anything_runs(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(LuthierError, match=r"--curve 1: numbers"):
+        make_request({"path": str(data)}, curve=[1, 8])
+    with pytest.raises(LuthierError, match=r"endpoint.max_call: unknown key, did you mean max_calls"):
+        make_request({"path": str(data)}, endpoint={"max_call": 3})
+    with pytest.raises(LuthierError, match=r"there is no tracker"):
+        make_request({"path": str(data)}, track=["paper"])
+    models = [str(tmp_path / "nothing"), "http://127.0.0.1:9/v1#m"]
+    with pytest.raises(LuthierError, match="there is no such folder"):
+        compare(data, tmp_path / "out", models)
+    assert not (tmp_path / "out").exists()
+    with pytest.raises(LuthierError, match="no comparison was begun here"):
+        read_plans(make_request({"path": str(data)}, models=models), tmp_path / "out")
+    with pytest.raises(LuthierError, match="no comparison was begun here"):
+        gather(tmp_path / "out")
+
+
+def test_names_and_keys() -> None:
+    models = ("/a/base", "/b/base", "owner/other", "http://h:1/v1#other", "http://h:1/v1#模型/七")
+    short = cells.short_names(models)
+    assert short["/a/base"] == "/a/base" and short["http://h:1/v1#模型/七"] == "模型/七"
+    request = Request(model=models[0], others=models[1:])
+    keys = [cells.model_key(request, m) for m in models]
+    assert len(set(keys)) == len(models) and all("/" not in k and ":" not in k and "#" not in k for k in keys)
+    assert cells.model_key(Request(), "embedded") == ""
