@@ -27,6 +27,7 @@ from transformers import (
 
 from luthier import run
 from luthier.config import Recipe, TrainingConfig
+from luthier.data.prompts import Template
 from luthier.models.base import BaseLM
 from luthier.protocols import Chat, Labelled, Message, Split
 
@@ -147,6 +148,9 @@ def recipe(folder: Path, method: str = "lora", **changes: Any) -> Recipe:
     """A recipe on a tiny model: float32, one thread, three epochs, and whatever else is given."""
     training = TrainingConfig(**{"tokens": 10**9, "epochs": 3, **changes.pop("training", {})})
     return Recipe(method=method, model=str(folder), training=training, dtype="float32", threads=1, **changes)
+
+
+PLAIN = Template("plain", "{input}", chat=False)
 
 
 def labelled(*rows: tuple[str, str]) -> tuple[Labelled, ...]:
