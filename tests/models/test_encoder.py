@@ -85,8 +85,8 @@ def batch_of(lm: EncoderLM) -> Any:
 @pytest.mark.parametrize("kind", CONFIGS)
 @torch.no_grad()
 def test_a_batch_gives_what_each_text_gives_alone(base: Base, kind: str) -> None:
-    """Seen failing with `<=` for `<` in the window of `Bidirectional`, and with positions that start at 0 in RoBERTa
-    (then the check at loading turns to padding, and `packed` is what fails)."""
+    """Seen failing with `<=` for `<` in the window of `Bidirectional`, and with positions from 0 in RoBERTa (which the
+    check at loading answers by padding: `packed` is what fails)."""
     lm = base(kind)
     assert lm.packed == (kind in PACKED)
     assert lm.offset == (PADDING + 1 if kind == "roberta" else 0)
@@ -99,7 +99,7 @@ def test_a_batch_gives_what_each_text_gives_alone(base: Base, kind: str) -> None
 
 @pytest.mark.parametrize("kind", CONFIGS)
 def test_features_are_transformers_hidden_states(base: Base, kind: str, tmp_path: Path) -> None:
-    """Seen failing with the depths counted from 0."""
+    """Seen failing with each block's successor in its place."""
     lm = base(kind)
     found = features(lm, TEXTS, tmp_path)
     assert set(found) == {f"{d}.{p}" for d in (1, 2, 3) for p in ("mean", "first")}

@@ -11,6 +11,7 @@ from transformers.pytorch_utils import Conv1D
 
 import tiny
 from luthier import config, run
+from luthier.files import read_json
 from luthier.loop import Loop, Training
 from luthier.models.causal import CausalLM
 from luthier.models.lowrank import LoraLinear
@@ -49,7 +50,7 @@ def test_generation_is_transformers(lm: CausalLM) -> None:
 
 
 def test_lora_gradients_on_a_transposed_weight() -> None:
-    """Against autograd through the formula. Seen failing with the update added as (in, out)."""
+    """Against autograd through the formula. Seen failing with the scale left out of the backward pass."""
     torch.manual_seed(0)
     base = Conv1D(5, 7)
     torch.nn.init.normal_(base.weight)
@@ -97,7 +98,7 @@ def test_layers_caches_what_lies_below(lm: CausalLM) -> None:
 
 @gpt2
 def test_what_is_longer_than_the_table_of_positions(lm: CausalLM) -> None:
-    """Training, scoring, generation and a label head cut it. Seen failing for each of them with an IndexError."""
+    """Training, scoring, generation and a label head cut it. Seen failing where the first, second or last did not."""
     assert lm.context == 512
     long = "where is my parcel " * 300
     split = tiny.Split("classification", tiny.labelled((long, "a"), ("no", "b")), (), (), ("a", "b"))
@@ -110,12 +111,15 @@ def test_what_is_longer_than_the_table_of_positions(lm: CausalLM) -> None:
         assert outcome.lm.predict([long], ("a", "b")).shape == (1, 2)
 
 
-@pytest.mark.parametrize(("lm", "kind"), [("gpt2", "CAUSAL_LM"), ("t5", "SEQ_2_SEQ_LM"), ("bert", "FEATURE_EXTRACTION")],
-                         indirect=["lm"])  # fmt: skip
+@pytest.mark.parametrize(
+    ("lm", "kind"),
+    [("gpt2", "CAUSAL_LM"), ("t5", "SEQ_2_SEQ_LM"), ("bert", "FEATURE_EXTRACTION")],
+    indirect=["lm"],
+)
 def test_peft_loads_lora(lm: Any, kind: str, tmp_path: Path) -> None:
     """The saved adapter in `peft` on transformers' own model gives the same states and logits.
 
-    Seen failing with fan_in_fan_out left out (peft mends that with a warning), and with A and B exchanged.
+    Seen failing with an alpha that lacks the rank, and with a fan_in_fan_out that is false (which peft mends itself).
     """
     peft = pytest.importorskip("peft")
     recipe = tiny.recipe(Path(lm.name), "lora", training={"learning_rate": 0.02})
@@ -137,8 +141,8 @@ def test_peft_loads_lora(lm: Any, kind: str, tmp_path: Path) -> None:
         base = model(**given)[0][0]
         loaded = peft.PeftModel.from_pretrained(model.eval(), tmp_path / "adapter")
         want = loaded(**given)[0][0]
-    assert loaded.peft_config["default"].task_type == kind
-    assert loaded.peft_config["default"].fan_in_fan_out == (kind == "CAUSAL_LM")
+    saved = read_json(tmp_path / "adapter" / "adapter_config.json")
+    assert saved["task_type"] == kind and saved["fan_in_fan_out"] == (kind == "CAUSAL_LM")
     torch.testing.assert_close(got, want, rtol=1e-4, atol=1e-4)
     assert not torch.allclose(want, base, atol=1e-2)
 
