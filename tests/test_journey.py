@@ -58,6 +58,11 @@ def test_the_whole_way(data: Path, tiny_folder: Callable[[str], Path], tmp_path:
     assert {row["status"] for row in board["rows"]} == {"ok"}
     assert len((out / "rejected.jsonl").read_text().splitlines()) == 5
     assert "Go on with: luthier predict" in board["recommendation"]
+    held = (out / "test_rows.jsonl").read_text("utf-8").splitlines()
+    evaluation = read_json(out / "trials" / "lora" / "seed-0" / "eval.json")
+    assert len(held) == len(evaluation["answers"]) and json.loads(held[0]).keys() == {"asked", "wanted", "labels"}
+    assert 'id="answers"' in (out / "report.html").read_text("utf-8")
+    assert f"`{board['best']}` (this model)" in (out / "MODEL_CARD.md").read_text("utf-8")
 
     again = compare(data, tiny_folder("llama_tied"), out, "--skip-bad")
     assert again.returncode == 0

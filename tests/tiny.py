@@ -27,6 +27,7 @@ from transformers import (
 
 from luthier import run
 from luthier.config import Recipe, TrainingConfig
+from luthier.data.prompts import Template
 from luthier.models.base import BaseLM
 from luthier.protocols import Chat, Labelled, Message, Rated, Split, Tagged, Text
 
@@ -100,22 +101,32 @@ def auto_class(kind: str) -> Any:
     return {"bert": AutoModel, "t5": AutoModelForSeq2SeqLM}.get(kind, AutoModelForCausalLM)
 
 
+def tokenizer(ends: bool = False) -> PreTrainedTokenizerFast:
+    """The tokenizer of all tiny models; `ends` puts a token before and one after every text, as encoders' do."""
+    texts = [r.text + " " + r.label for r in LABELLED.train] + [m.content for r in CHATS.train for m in r.messages]
+    made = byte_tokenizer(texts, SPECIAL, 320, eos_token="<|im_end|>", pad_token="<|endoftext|>")
+    made.chat_template = CHATML
+    if ends:
+        special = [(token, made.convert_tokens_to_ids(token)) for token in SPECIAL[1:]]
+        single = f"{SPECIAL[1]} $A {SPECIAL[2]}"
+        made.backend_tokenizer.post_processor = processors.TemplateProcessing(single=single, special_tokens=special)
+    return made
+
+
+def save(config: PreTrainedConfig, folder: Path, auto: Any = AutoModelForCausalLM, seed: int = 0) -> Path:
+    """Write a random model with the tokenizer; gives the folder."""
+    model: Any = auto.from_config(config)
+    scramble(model, seed)
+    model.save_pretrained(folder)
+    tokenizer(ends=auto is AutoModel).save_pretrained(folder)
+    return folder
+
+
 def save_model(kind: str, folder: Path) -> Path:
     """Write a random model of that kind with its tokenizer; gives the folder."""
-    texts = [r.text + " " + r.label for r in LABELLED.train] + [m.content for r in CHATS.train for m in r.messages]
-    tokenizer = byte_tokenizer(texts, SPECIAL, 320, eos_token="<|im_end|>", pad_token="<|endoftext|>")
-    tokenizer.chat_template = CHATML
-    end = tokenizer.eos_token_id
-    config = _config(kind, vocab_size=len(tokenizer), eos_token_id=end, pad_token_id=0, bos_token_id=None)
-    if kind == "bert":
-        ends = [(end, tokenizer.convert_tokens_to_ids(end)) for end in SPECIAL[1:]]
-        pair = processors.TemplateProcessing(single=f"{SPECIAL[1]} $A {SPECIAL[2]}", special_tokens=ends)
-        tokenizer.backend_tokenizer.post_processor = pair
-    model: Any = auto_class(kind).from_config(config)
-    scramble(model, KINDS.index(kind))
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
+    made = tokenizer()
+    config = _config(kind, vocab_size=len(made), eos_token_id=made.eos_token_id, pad_token_id=0, bos_token_id=None)
+    return save(config, folder, auto_class(kind), KINDS.index(kind))
 
 
 @cache
@@ -137,6 +148,9 @@ def recipe(folder: Path, method: str = "lora", **changes: Any) -> Recipe:
     """A recipe on a tiny model: float32, one thread, three epochs, and whatever else is given."""
     training = TrainingConfig(**{"tokens": 10**9, "epochs": 3, **changes.pop("training", {})})
     return Recipe(method=method, model=str(folder), training=training, dtype="float32", threads=1, **changes)
+
+
+PLAIN = Template("plain", "{input}", chat=False)
 
 
 def labelled(*rows: tuple[str, str]) -> tuple[Labelled, ...]:

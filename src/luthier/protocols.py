@@ -270,6 +270,10 @@ class LM(Protocol):
 
     can: frozenset[str]  # of "generate", "logprobs", "predict"
 
+    @property
+    def output(self) -> str:
+        """What it answers with: labels, tags, scalar or text."""
+
     def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> list[str]:
         """One answer a prompt."""
         ...

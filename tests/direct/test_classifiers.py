@@ -51,6 +51,8 @@ def test_learns_and_is_exact_after_loading(name: str, task: str, tmp_path: Path)
     assert not [f for f in tmp_path.iterdir() if f.suffix not in (".safetensors", ".ubj")]
     again = found.load(tmp_path)
     assert np.array_equal(again.outputs(x), fitted.outputs(x))
+    for key, value in vars(fitted).items():
+        assert not isinstance(value, np.ndarray) or np.array_equal(value, vars(again)[key]), key
     again.save(tmp_path / "again")
     for file in tmp_path.glob("*.*"):
         assert file.read_bytes() == (tmp_path / "again" / file.name).read_bytes()

@@ -11,10 +11,12 @@ import torch
 from huggingface_hub import errors
 from safetensors.torch import load_file, save_file
 from tiny_gguf import tiny
+from transformers import BartConfig, BertConfig, GPT2Config, LlamaConfig, ModernBertConfig, PreTrainedConfig, T5Config
 
 from luthier.errors import LuthierError
 from luthier.models import load
 from luthier.models.gguf import import_gguf
+from luthier.models.kinds import kind_of
 from luthier.models.load import fingerprint, load_base, resolve
 
 
@@ -102,10 +104,36 @@ def test_incomplete_folders(folder: Path) -> None:
         load_base(folder)
 
 
-def test_not_a_causal_model(folder: Path) -> None:
-    (folder / "config.json").write_text(json.dumps({"model_type": "t5", "d_model": 8}))
-    with pytest.raises(LuthierError, match="not a causal language model"):
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("vit", "a vit model is no language model that can be adapted here"),
+        ("whisper", "a whisper model is no language model"),
+        ("t5", "weights are missing, .* or no encoder-decoder"),
+        ("bert", "weights are missing, .* or no encoder"),
+    ],
+)
+def test_another_kind_of_model(kind: str, message: str, folder: Path) -> None:
+    (folder / "config.json").write_text(json.dumps({"model_type": kind, "d_model": 8, "num_layers": 1}))
+    with pytest.raises(LuthierError, match=message):
         load_base(folder)
+
+
+@pytest.mark.parametrize(
+    ("config", "kind"),
+    [
+        (BertConfig(), "encoder"),
+        (BertConfig(is_decoder=True), "causal"),
+        (ModernBertConfig(), "encoder"),
+        (GPT2Config(), "causal"),
+        (LlamaConfig(), "causal"),
+        (T5Config(), "seq2seq"),
+        (BartConfig(), "seq2seq"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else type(value).__name__,
+)
+def test_kinds(config: PreTrainedConfig, kind: str) -> None:
+    assert kind_of(config, "name") == kind
 
 
 @pytest.mark.parametrize("name", ["./nothing", "/no/such/folder", "~/nothing-here", "a/b/c", "missing.gguf"])

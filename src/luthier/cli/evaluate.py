@@ -28,7 +28,7 @@ def evaluate(
     labels: Annotated[str | None, typer.Option(help="raw=name by comma, such as 0=negative,1=positive")] = None,
     instruction: Annotated[str | None, typer.Option(help="what to do, said before every input")] = None,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="leave broken rows out and list them")] = False,
-    limit: Annotated[int | None, typer.Option(min=1, help="use the first rows only")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="use this many random rows")] = None,
     name: Annotated[str | None, typer.Option(help="of the result; the file's name without it")] = None,
 ) -> None:
     """Read, score, write."""

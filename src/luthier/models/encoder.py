@@ -112,8 +112,12 @@ class EncoderLM(BaseLM):
         size = cast(nn.Embedding, self.model.get_input_embeddings()).num_embeddings
         usable = [i for i in range(size) if i != self.model.config.pad_token_id]
         ids = torch.tensor(usable[-sum(PROBE) :], device=self.device)
-        with _Positions(self.model) as seen:
-            want = torch.cat([self.decoder(input_ids=p[None]).last_hidden_state[0] for p in ids.split(PROBE)])
+        kind = type(self.model).__name__
+        try:
+            with _Positions(self.model) as seen:
+                want = torch.cat([self.decoder(input_ids=p[None]).last_hidden_state[0] for p in ids.split(PROBE)])
+        except Exception as error:  # a model that also wants boxes, entities, an image...
+            raise LuthierError(f"{self.name}: a {kind} does not run on a text's tokens alone ({error})") from error
         positions = torch.cat([torch.arange(n, device=self.device) for n in PROBE])
         own = self.model.config._attn_implementation
         if getattr(type(self.model), "_supports_attention_backend", False):
@@ -125,8 +129,8 @@ class EncoderLM(BaseLM):
         self.packed = False
         if not self._agrees(want, ids, positions):
             raise LuthierError(
-                f"{self.name}: what a {type(self.model).__name__} gives for a text depends on the texts beside it, so "
-                "it cannot be run in batches: name another model"
+                f"{self.name}: what a {kind} gives for a text depends on the texts beside it, so it cannot be run in "
+                "batches: name another model"
             )
 
     def _agrees(self, want: Tensor, ids: Tensor, positions: Tensor) -> bool:

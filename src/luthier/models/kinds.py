@@ -23,11 +23,12 @@ def kind_of(config: Any, name: str) -> Kind:
     from transformers.models.auto import modeling_auto as auto
 
     known = config.model_type
-    if getattr(config, "is_encoder_decoder", False) and known in auto.MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES:
-        return "seq2seq"
-    if known in auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES and not getattr(config, "is_decoder", False):
+    if getattr(config, "is_encoder_decoder", False):
+        if known in auto.MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES:
+            return "seq2seq"
+    elif known in auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES and not getattr(config, "is_decoder", False):
         return "encoder"
-    if known in auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
+    elif known in auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
         return "causal"
     raise LuthierError(
         f"{name}: a {known} model is no language model that can be adapted here: name a causal one (one that continues "

@@ -56,14 +56,14 @@ def resolve(model: str | Path | None) -> Path | str:
 
 
 def load_base(
-    model: str | Path | None, dtype: str = "float32", attention: str = "sdpa"
+    model: str | Path | None, dtype: str = "float32", attention: str | None = None
 ) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":
     """Load a language model (causal, encoder or encoder-decoder) in evaluation mode, and its tokenizer.
 
     Args:
         model: what `resolve` takes.
         dtype: of the weights: float32, bfloat16 or float16.
-        attention: the name of an attention implementation known to transformers.
+        attention: the name of an attention implementation known to transformers, which chooses one if none is named.
 
     Raises:
         LuthierError: the model is not there, is no such language model, lacks weights, has none in safetensors, or
@@ -107,7 +107,7 @@ def fingerprint(model: str | Path | None) -> str:
 
 
 def _load(
-    place: Path | str, name: str, dtype: str, attention: str
+    place: Path | str, name: str, dtype: str, attention: str | None
 ) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":
     """Load from a folder or hub id, and let the model and its tokenizer say that they are from `name`."""
     import torch

@@ -1,0 +1,163 @@
+"""A finished run scored on another labelled file."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import re
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from luthier.errors import LuthierError
+from luthier.files import read_json, write_json
+from luthier.protocols import Labelled, Record, Split, Task
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from luthier.config import DataConfig
+    from luthier.data.read import Table
+    from luthier.evals.task import Scores
+    from luthier.models.causal import Progress
+
+RESAMPLES = 2000
+OUTPUTS: Mapping[Task, tuple[str, ...]] = {
+    "classification": ("labels",),
+    "multilabel": ("tags",),
+    "regression": ("scalar",),
+    "generation": ("text",),
+    "text": ("text",),
+}
+
+
+def evaluate_run(run: Path, config: DataConfig, name: str | None, say: Progress | None = None) -> dict[str, Any]:
+    """Score the run on all rows of `config.path` into RUN/evaluations/NAME.json, and give what was written.
+
+    Raises LuthierError when the run is not finished, the file is for another task, or the name is taken by other data.
+    """
+    from luthier.config import read_recipe
+    from luthier.evals.task import evaluate
+    from luthier.run import load_run, run_labels
+
+    target = run / "evaluations" / f"{_checked(name or Path(config.path).stem)}.json"
+    recipe = read_recipe(run / "recipe.yaml") if (run / "recipe.yaml").is_file() else None
+    if recipe is None:
+        raise LuthierError(f"{run}: not a run folder (it has no recipe.yaml)")
+    table = _table(config, target.with_suffix(".rejected.jsonl"))
+    key = _key(table)
+    if target.exists() and read_json(target).get("data_key") != key:
+        raise LuthierError(f"{target} holds scores on other data: give these another name with --name")
+    labels = run_labels(run)
+    rows = _some(table.records, config.limit)
+    lm = load_run(run, progress=say)
+    if (gives := lm.output) not in OUTPUTS[table.task]:
+        raise LuthierError(f"{config.path}: is for {table.task}, but the run {run} was trained to answer with {gives}")
+    data = Split(table.task, _training_rows(recipe.data) or tuple(rows), (), (), labels)
+    scores = evaluate(lm, data, rows)
+    result = _result(scores, rows, labels) | {
+        "data": Path(config.path).name,
+        "data_key": key,
+        "date": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "left_out": len(table.bad),
+        "per_row": scores.per_row,
+        "answers": scores.answers,
+    }
+    write_json(target, result)
+    return result | {"path": str(target)}
+
+
+def _some(records: Sequence[Record], limit: int | None) -> Sequence[Record]:
+    """At most `limit` random records, the same each time, in the file's order."""
+    if limit is None or limit >= len(records):
+        return records
+    return [records[i] for i in sorted(random.Random(0).sample(range(len(records)), limit))]
+
+
+def _checked(name: str) -> str:
+    if not re.fullmatch(r"[^/\\.\0][^/\\\0]*", name):
+        raise LuthierError(f"--name {name!r}: a file's name without folders and without a dot in front")
+    return name
+
+
+def _table(config: DataConfig, rejected: Path) -> Table:
+    from luthier.data.read import report_bad
+    from luthier.data.task import read_table, supervised
+
+    table = read_table(config, config.path)
+    report_bad(table, config.skip_bad, rejected)
+    return supervised(table)[0]
+
+
+def _key(table: Table) -> str:
+    """A fingerprint of the rows."""
+    digest = hashlib.sha256()
+    for record in table.records:
+        digest.update(repr(record).encode("utf-8", "surrogatepass"))
+    return digest.hexdigest()[:16]
+
+
+def _training_rows(config: DataConfig) -> tuple[Record, ...]:
+    """The rows the run learned from, which bound how long an answer may be; none where they are gone."""
+    from luthier.data.task import load_split
+
+    try:
+        return load_split(replace(config, skip_bad=True))[0].train
+    except (LuthierError, OSError):
+        return ()
+
+
+def _result(scores: Scores, rows: Sequence[Record], labels: Sequence[str]) -> dict[str, Any]:
+    """Every metric with its 95 % interval over rows, where it is a mean over rows or a count of labels."""
+    from luthier.compare.stats import Bootstrap
+
+    interval = Bootstrap({"run": [scores.per_row]}).score("run")
+    secondary: dict[str, Any] = {k: {"value": v, "ci95": None} for k, v in scores.secondary.items()}
+    wanted = [r.wanted for r in rows]
+    if "macro_f1" in secondary:
+        secondary["macro_f1"]["ci95"] = macro_f1_interval(wanted, scores.answers)
+    if "exact_match" in secondary:
+        same = [float(a.strip() == w.strip()) for a, w in zip(scores.answers, wanted, strict=True)]
+        exact = Bootstrap({"run": [same]}).score("run")
+        secondary["exact_match"]["ci95"] = [exact.low, exact.high]
+    unknown = sorted({r.label for r in rows if isinstance(r, Labelled)} - set(labels))
+    return {
+        "metric": scores.metric,
+        "score": interval.value,
+        "ci95": [interval.low, interval.high],
+        "rows": len(rows),
+        "secondary": secondary,
+        "unknown_labels": {u: wanted.count(u) for u in unknown},
+    }
+
+
+def macro_f1_interval(wanted: Sequence[str], chosen: Sequence[str], seed: int = 0) -> list[float]:
+    """95 % interval of macro-F1 by the bootstrap over rows; a label that a resample lacks does not count there."""
+    import numpy as np
+
+    n = len(wanted)
+    times = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=RESAMPLES)
+    a, b = np.array(wanted), np.array(chosen)
+    each: list[np.ndarray[Any, Any]] = []
+    for label in sorted({*wanted, *chosen}):
+        right, said, there = (times @ m.astype(int) for m in ((a == label) & (b == label), b == label, a == label))
+        with np.errstate(invalid="ignore"):
+            each.append(2 * right / (said + there))
+    low, high = np.percentile(np.nanmean(np.stack(each), axis=0), [2.5, 97.5])
+    return [float(low), float(high)]
+
+
+def spoken(result: Mapping[str, Any]) -> list[str]:
+    """The result in lines."""
+    low, high = result["ci95"]
+    lines = [f"{result['metric']} {result['score']:.3f} (95 % {low:.3f} to {high:.3f}) on {result['rows']} rows"]
+    for name, found in result["secondary"].items():
+        interval = f" (95 % {found['ci95'][0]:.3f} to {found['ci95'][1]:.3f})" if found["ci95"] else ""
+        lines.append(f"  {name} {found['value']:.3f}{interval}")
+    if result["unknown_labels"]:
+        named = ", ".join(f'"{label}"' for label in list(result["unknown_labels"])[:10])
+        count = sum(result["unknown_labels"].values())
+        lines.append(f"  {count} rows have labels that the run never learned ({named}): it cannot get them right")
+    return lines
