@@ -185,7 +185,7 @@ def run_recipe(folder: Path) -> Recipe:
     if not path.exists():
         if not folder.exists():
             raise LuthierError(f"{folder} does not exist: name a run folder, such as runs/demo/trials/lora/seed-0")
-        places = ("seed-*", "*/seed-*", "trials/*/seed-*")
+        places = ("seed-*", "*/seed-*", "trials/*/seed-*", "trials/*/*/seed-*")
         runs = [p.parent for place in places for p in sorted(folder.glob(f"{place}/recipe.yaml"))]
         hint = f": name one of the runs in it, such as {runs[0]}" if runs else " (it has no recipe.yaml)"
         raise LuthierError(f"{folder} is not a run folder{hint}")

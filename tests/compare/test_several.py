@@ -24,9 +24,10 @@ from luthier.compare import cells, supervise, terminal, trial, units, worker
 from luthier.compare.board import command_of, gather, publish
 from luthier.compare.plan import Request, make_request, read_plans, read_request
 from luthier.compare.stats import Bootstrap
-from luthier.config import EndpointConfig
+from luthier.config import EndpointConfig, run_recipe
 from luthier.errors import LuthierError
 from luthier.files import read_json
+from luthier.runs.folders import entry, facts
 
 FIELDS = {
     "method", "status", "reason", "score", "ci95", "seeds", "trainable", "trainable_share", "train_seconds",
@@ -263,3 +264,21 @@ def test_names_and_keys() -> None:
     keys = [cells.model_key(request, m) for m in models]
     assert len(set(keys)) == len(models) and all("/" not in k and ":" not in k and "#" not in k for k in keys)
     assert cells.model_key(Request(), "embedded") == ""
+
+
+def test_the_list_of_runs_names_the_best_with_its_model(
+    data: Path, tmp_path: Path, tiny_folder: Callable[[str], Path]
+) -> None:
+    out = tmp_path / "out"
+    board = compare(data, out, [str(tiny_folder(k)) for k in ("llama_tied", "llama_untied")], methods=["zero_shot"])
+    found = entry(out)
+    assert found.method == f"1 methods, best {units.named(board)['best']}" and found.model == board["model"]
+    assert found.score == max(row["score"] for row in board["rows"]) and found.state == "complete"
+    assert set(facts(out)["scores"]) == {row["name"] for row in board["rows"]}
+    card = (out / "MODEL_CARD.md").read_text()
+    assert next(p for p in out.glob("trials/*/zero_shot/seed-0") if str(p) in card).is_dir()
+    (out / "leaderboard.json").unlink()
+    next(out.glob("trials/*/zero_shot/outcome.json")).unlink()
+    assert entry(out).state == "resumable (1 of 2 trials)"
+    with pytest.raises(LuthierError, match="name one of the runs in it, such as "):
+        run_recipe(out)

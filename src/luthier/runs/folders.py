@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from luthier.compare import units
 from luthier.errors import LuthierError
 from luthier.files import read_json
 
@@ -93,17 +94,19 @@ def _run(folder: Path) -> dict[str, Any]:
 
 def _comparison(folder: Path) -> dict[str, Any]:
     request, board = _object(folder / "request.json"), _object(folder / "leaderboard.json")
-    methods = request.get("methods") or []
-    done = sum((folder / "trials" / m / "outcome.json").is_file() for m in methods)
-    best: dict[str, Any] = next((row for row in board.get("rows", []) if row.get("method") == board.get("best")), {})
-    named = f", best {best['method']}" if best else ""
+    methods, models = request.get("methods") or [], [request.get("model", ""), *(request.get("others") or [])]
+    trials, asked = folder / "trials", len(methods) * len(models)
+    outcomes = [*trials.glob("*/outcome.json"), *trials.glob("*/*/outcome.json")]  # on one base, on one of several
+    done = sum(p.parent.name in methods for p in outcomes)
+    best = (units.best(board) if board else None) or {}
+    named = f", best {units.name(best)}" if best else ""
     return {
         "method": f"{len(methods)} methods{named}",
         "data": str(request["data"].get("path", "")),
-        "model": str(request.get("model", "")),
+        "model": ", ".join(map(str, models)),
         "metric": str(board.get("metric", "")),
         "score": best.get("score"),
-        "state": "complete" if board else f"resumable ({done} of {len(methods)} methods)",
+        "state": "complete" if board else f"resumable ({done} of {asked} {'trials' if models[1:] else 'methods'})",
     }
 
 
@@ -135,7 +138,7 @@ def facts(folder: Path) -> dict[str, Mapping[str, Any]]:
     """All that is known of a run or comparison, by part: settings, scores, evaluations, environment; dotted keys."""
     if entry(folder).kind == "comparison":
         board = _object(folder / "leaderboard.json")
-        scores = {row["method"]: row["score"] for row in board.get("rows", [])}
+        scores = {units.name(row): row["score"] for row in board.get("rows", [])}
         return {"settings": flat(_object(folder / "request.json")), "scores": scores}
     scores = _object(folder / "eval.json")
     parts: dict[str, Mapping[str, Any]] = {
