@@ -151,7 +151,7 @@ def name(row: Row) -> str:
 
 def best(board: Mapping[str, Any]) -> Row | None:
     """The best method's row; with several models, the one on the best model."""
-    rows = (r for r in finished(board) if r["method"] == board.get("best"))
+    rows = (r for r in board.get("rows", ()) if r.get("method") == board.get("best"))
     return next((r for r in rows if board.get("best_model") in (None, r.get("model"))), None)
 
 
