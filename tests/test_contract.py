@@ -112,6 +112,8 @@ def _heads_on_one_model(request: pytest.FixtureRequest) -> None:
 def suits(lm: BaseLM, pair: Pair) -> None:
     """A refusal skips the test (that it is a fact about the model is a test of its own)."""
     patch, objective = made(pair.patch, Path(lm.name)), made(pair.objective, Path(lm.name))
+    if pair.split.task not in patch.objectives:
+        pytest.skip(f"{pair.patch} is not for {pair.split.task}")
     if reason := run.refusal(lm, patch, objective):
         pytest.skip(f"{pair} on {Path(lm.name).name}: {reason}")
 

@@ -38,7 +38,7 @@ def ours_and_theirs(lm: CausalLM, folder: Path, data: Split, method: str, **chan
 
 
 @every_model
-@pytest.mark.parametrize("patch", [{}, {"rank": 3, "alpha": 7.5, "targets": "q_proj|down_proj"}], ids=str)
+@pytest.mark.parametrize("patch", [{}, {"rank": 3, "alpha": 7.5, "targets": "q_proj|down_proj|c_attn"}], ids=str)
 def test_lora(lm: CausalLM, patch: dict[str, Any], tmp_path: Path) -> None:
     """Seen failing with alpha saved unscaled, with the rows of A alone in reverse, and with targets left out."""
     ours, theirs, model = ours_and_theirs(lm, tmp_path, tiny.CHATS, "lora", patch=patch)

@@ -64,6 +64,7 @@ class Labels:
     """An adapted model that keeps what it was asked."""
 
     labels = ("退款", "refund")
+    output = "labels"
 
     def __init__(self) -> None:
         self.asked: list[str] = []

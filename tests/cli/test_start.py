@@ -8,7 +8,9 @@ import sys
 import pytest
 
 HEAVY = ("torch", "transformers", "numpy", "sklearn", "rich.progress", "plotly")
-COMMANDS = ("compare", "train", "predict", "chat", "methods", "fetch")
+COMMANDS = (
+    "compare", "train", "predict", "chat", "eval", "export", "methods", "fetch", "doctor", "runs", "data",
+)  # fmt: skip
 STARTED = """
 import sys
 try:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _HUB = re.compile(r"([\w.-]+/[\w.-]+)(?:/([\w.-]+))?(?::([\w.-]+))?")
 _SAVED = ("dataset_dict.json", "dataset_info.json")  # what `save_to_disk` writes
 _FILES = ("*.parquet", "*.arrow", "*.jsonl", "*.json", "*.csv")
+_WITHIN = (".", "data", "train", "test", "validation")  # where a folder of files keeps them
 ROWS_AT_ONCE = 1000
 
 
@@ -43,7 +44,7 @@ def find(path: Path) -> Place | None:
     for place, name in ((Path(path), ""), (Path(folder or "."), part if folder else "")):
         if place.is_dir() and (not name or re.fullmatch(r"[\w.-]+", name)) and (name or place == path):
             saved = any((place / file).exists() for file in _SAVED)
-            if saved or any(next(place.rglob(pattern), None) for pattern in _FILES):
+            if saved or any(next(place.glob(f"{inside}/{p}"), None) for inside in _WITHIN for p in _FILES):
                 return Place(path, str(place), True, "", name)
     found = _HUB.fullmatch(str(path))
     if path.exists() or found is None:
@@ -63,7 +64,8 @@ def read_parquet(path: Path, mapped: tuple[str, ...]) -> Source:
     try:
         with parquet.ParquetFile(path) as file:
             names = _class_names(_features(file.schema_arrow.metadata))
-            rows = tuple(_rows(file.iter_batches(ROWS_AT_ONCE), names))
+            rows = tuple(_rows(file.iter_batches(_WITHIN = (".", "data", "train", "test", "validation")  # where a folder of files keeps them
+ROWS_AT_ONCE), names))
     except (pa.ArrowException, OSError, ValueError, OverflowError, MemoryError) as error:
         raise LuthierError(f"{path}: not a parquet file that can be read: {_first_line(error)}") from None
     return objects(path, rows, mapped, unit="row")
@@ -78,7 +80,8 @@ def read_dataset(place: Place, mapped: tuple[str, ...]) -> Source:
     try:
         found = _load(datasets, place)
         names = _class_names(found.features.to_dict())
-        tables = found.with_format("arrow").iter(ROWS_AT_ONCE)
+        tables = found.with_format("arrow").iter(_WITHIN = (".", "data", "train", "test", "validation")  # where a folder of files keeps them
+ROWS_AT_ONCE)
         rows = tuple(_rows((batch for table in tables for batch in table.to_batches()), names))
     except LuthierError:
         raise
