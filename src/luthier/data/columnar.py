@@ -64,8 +64,7 @@ def read_parquet(path: Path, mapped: tuple[str, ...]) -> Source:
     try:
         with parquet.ParquetFile(path) as file:
             names = _class_names(_features(file.schema_arrow.metadata))
-            rows = tuple(_rows(file.iter_batches(_WITHIN = (".", "data", "train", "test", "validation")  # where a folder of files keeps them
-ROWS_AT_ONCE), names))
+            rows = tuple(_rows(file.iter_batches(ROWS_AT_ONCE), names))
     except (pa.ArrowException, OSError, ValueError, OverflowError, MemoryError) as error:
         raise LuthierError(f"{path}: not a parquet file that can be read: {_first_line(error)}") from None
     return objects(path, rows, mapped, unit="row")
@@ -80,8 +79,7 @@ def read_dataset(place: Place, mapped: tuple[str, ...]) -> Source:
     try:
         found = _load(datasets, place)
         names = _class_names(found.features.to_dict())
-        tables = found.with_format("arrow").iter(_WITHIN = (".", "data", "train", "test", "validation")  # where a folder of files keeps them
-ROWS_AT_ONCE)
+        tables = found.with_format("arrow").iter(ROWS_AT_ONCE)
         rows = tuple(_rows((batch for table in tables for batch in table.to_batches()), names))
     except LuthierError:
         raise
