@@ -18,7 +18,7 @@ from luthier.config import Recipe, options, recipe_from
 from luthier.data.pack import Example
 from luthier.files import read_json, write_json, write_tensors
 from luthier.loop import Report
-from luthier.models.causal import CausalLM
+from luthier.models.base import BaseLM
 from luthier.objectives.sft import renumbered
 from luthier.protocols import Chat, Message, Rng, Split
 
@@ -48,9 +48,9 @@ def recipe_of(job: dict[str, Any]) -> Recipe:
     )
 
 
-def encoded(lm: CausalLM, recipe: Recipe, data: Split) -> list[Example]:
+def encoded(lm: BaseLM, recipe: Recipe, data: Split) -> list[Example]:
     """The token sequences in the order in which the loop takes them in its first epoch."""
-    objective = run.objective_of(recipe, options(recipe), data)
+    objective = run.objective_of(recipe, options(recipe), data, lm)
     examples = renumbered(objective.encode(lm, data, data.train))
     return [examples[i] for i in Rng(recipe.seed).permutation(len(examples))]
 
@@ -67,7 +67,7 @@ def prepare(work: Path, job: dict[str, Any]) -> None:
         rows.append({"input_ids": list(e.ids), "labels": labels})
     write_json(work / "rows.json", rows)
     patch = options(recipe)
-    with run.attached(lm, patch, run.objective_of(recipe, patch, data), (), recipe.seed) as (adapted, _, _):
+    with run.attached(lm, patch, run.objective_of(recipe, patch, data, lm), (), recipe.seed) as (adapted, _, _):
         write_tensors(work / "lora.safetensors", patch.export(adapted)[0])
     measure.give(tokens=sum(len(r["input_ids"]) for r in rows), longest=max(len(r["input_ids"]) for r in rows))
 

@@ -17,13 +17,12 @@ from typing import Any
 
 import peer
 
-ROWS, ROUNDS, THREADS = 48, 3, 2
+ROWS, ROUNDS, THREADS = 32, 2, 2
 SETTINGS: dict[str, Any] = {
     "batch": 8, "lr": 2e-4, "rank": 8, "alpha": 16.0, "max_length": 512, "clip": 1.0, "seed": 0, "threads": THREADS,
 }  # fmt: skip
 TRIED: dict[str, dict[str, Any]] = {
     "sorted by length": {"train_sampling_strategy": "group_by_length"},
-    "packing, batch 8": {"packing": True},
     "packing, batch 4": {"packing": True, "per_device_train_batch_size": 4},
     "packing, batch 2": {"packing": True, "per_device_train_batch_size": 2},
 }

@@ -23,21 +23,25 @@ HERE = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Entry:
-    """A method as the list shows it. needs: packages of an extra that it imports."""
+    """A method as the list shows it. needs: packages of an extra that it imports.
+
+    data: settings of the data (`docs`) without which it is tried only when it is named.
+    """
 
     name: str
     kind: Kind
     summary: str
     needs: tuple[str, ...]
+    data: tuple[str, ...] = ()
 
 
 def _entry(path: Path, kind: Kind) -> Entry:
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    needs: tuple[str, ...] = ()
+    said: dict[str, tuple[str, ...]] = {"extras": (), "data": ()}
     for node in tree.body:
-        if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == "extras" for t in node.targets):
-            needs = tuple(ast.literal_eval(node.value))
-    return Entry(path.stem, kind, (ast.get_docstring(tree) or "").split("\n")[0], needs)
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id in said:
+            said[node.targets[0].id] = tuple(ast.literal_eval(node.value))
+    return Entry(path.stem, kind, (ast.get_docstring(tree) or "").split("\n")[0], said["extras"], said["data"])
 
 
 def entries(*kinds: Kind) -> dict[str, Entry]:

@@ -276,11 +276,9 @@ class LM(Protocol):
 
     def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> list[str]:
         """One answer a prompt."""
-        ...
 
     def logprobs(self, pairs: Sequence[tuple[Prompt, str]]) -> list[Tensor]:
         """Log-probability of each answer token, in nats; (tokens,) float32 a pair."""
-        ...
 
     def predict(self, texts: Sequence[str], labels: Sequence[str]) -> Tensor:
         """(N, K) log-probabilities of the labels, normalised over them.
@@ -288,11 +286,9 @@ class LM(Protocol):
         Adapted to several labels a text: the log-probability of each label by itself. Adapted to a number: (N, 1), the
         number, whatever `labels` are.
         """
-        ...
 
     def save(self, folder: Path) -> None:
         """Write all that is needed besides the base model into an existing folder."""
-        ...
 
 
 def resolve(model: nn.Module, groups: Sequence[ParamGroup]) -> list[tuple[ParamGroup, list[torch.nn.Parameter]]]:

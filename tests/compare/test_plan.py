@@ -69,10 +69,13 @@ def test_nonsense(text: str) -> None:
 
 
 def test_methods_are_checked_and_named_once() -> None:
-    assert check_methods([]) == tuple(catalog.methods())
-    assert check_methods(["lora", "full", "lora"]) == ("lora", "full")
+    usual = tuple(name for name in catalog.methods() if name != "lora_docs")
+    assert check_methods([], DataConfig()) == usual
+    for known in (DataConfig("mine.jsonl", docs="folder"), DataConfig("handbook")):
+        assert check_methods([], known) == tuple(catalog.methods())
+    assert check_methods(["lora", "lora_docs", "lora"], DataConfig()) == ("lora", "lora_docs")
     with pytest.raises(LuthierError, match="did you mean lora"):
-        check_methods(["full", "lorra"])
+        check_methods(["full", "lorra"], DataConfig())
 
 
 @given(st.integers(1, 10**9))

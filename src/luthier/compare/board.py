@@ -12,7 +12,7 @@ from luthier.compare import curve, units
 from luthier.compare.card import write_card
 from luthier.compare.cells import Cell, cells, name_of, short_names
 from luthier.compare.evidence import evidence
-from luthier.compare.plan import Plan, Request, read_plans, read_request
+from luthier.compare.plan import Plan, Request, check_methods, read_plans, read_request
 from luthier.compare.report import GO_ON, write_report
 from luthier.compare.results import read_outcome, read_runs
 from luthier.compare.rows import read_languages, read_rows
@@ -234,7 +234,7 @@ def command_of(request: Request) -> str:
     parts += ["--limit-test", str(data.limit_test)] if data.limit_test else []
     if request.models != ("embedded",):
         parts += [part for model in request.models for part in ("--model", model)]
-    if set(request.methods) != set(catalog.methods()):
+    if set(request.methods) != set(check_methods((), request.data)):
         parts += ["--methods", ",".join(request.methods)]
     parts += ["--budget", request.budget, "--seeds", str(request.seeds)]
     parts += ["--curve", ",".join(map(str, request.curve))] if request.curve else []

@@ -17,6 +17,7 @@ from annotated_types import Ge
 from luthier import catalog
 from luthier.compare.cells import begun, plan_folder, scaled
 from luthier.config import DataConfig, EndpointConfig, Recipe, Threads, TrainingConfig, build
+from luthier.data import embedded
 from luthier.errors import LuthierError
 from luthier.files import read_json, write_json
 from luthier.models.endpoint import is_remote
@@ -113,12 +114,14 @@ class Plan:
         return int(self.tokens * SEARCH_SHARE)
 
 
-def check_methods(names: Sequence[str]) -> tuple[str, ...]:
-    """The named methods, or all; unknown names are errors that suggest the right one."""
-    known = catalog.methods()
+def check_methods(names: Sequence[str], data: DataConfig) -> tuple[str, ...]:
+    """The named methods, or all that the data has what they need for; an unknown name suggests the right one."""
     for name in names:
         catalog.find(name, "direct", "patches")
-    return tuple(dict.fromkeys(names)) or tuple(known)
+    found = embedded.find(data.path)
+    has = {"docs": bool(data.docs or (found and found.documents))}
+    usual = (name for name, entry in catalog.methods().items() if all(has[key] for key in entry.data))
+    return tuple(dict.fromkeys(names)) or tuple(usual)
 
 
 def check_curve(sizes: Sequence[int]) -> tuple[int, ...]:
@@ -144,7 +147,13 @@ def make_request(
     parse_budget(budget)
     first, *others = check_models(models)
     section, limits = build(DataConfig, data, "data"), build(EndpointConfig, endpoint or {}, "endpoint")
-    asked = {"data": section, "model": first, "methods": check_methods(methods), "budget": budget, "seeds": seeds}
+    asked = {
+        "data": section,
+        "model": first,
+        "methods": check_methods(methods, section),
+        "budget": budget,
+        "seeds": seeds,
+    }
     asked |= {"threads": threads, "others": tuple(others), "curve": check_curve(curve), "endpoint": limits}
     return build(Request, {**asked, "track": trackers.check(track)}, "")
 

@@ -14,6 +14,7 @@ from typing import ClassVar
 from luthier.patches.lora import Lora
 
 extras = ()
+data = ("docs",)  # without documents it is tried only when it is named
 
 
 @dataclass(frozen=True)
