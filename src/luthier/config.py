@@ -60,7 +60,7 @@ class TrainingConfig:
     learning_rate: Annotated[float, Ge(0), Lt(inf)] | None = None
     warmup: Annotated[float, Ge(0), Le(1)] = 0.05
     clip: Annotated[float, Ge(0), Lt(inf)] = 1.0
-    micro_tokens: Annotated[int, Ge(1)] = 4096
+    micro_tokens: Annotated[int, Ge(1)] = 1024
     checkpoint_seconds: Annotated[float, Ge(0)] = 60.0
     early_stop: Annotated[int, Ge(1)] | None = None
     evaluate_every: Annotated[float, Gt(0), Lt(inf)] | None = None

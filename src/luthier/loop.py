@@ -41,7 +41,7 @@ class Training:
     learning_rate: float = 3e-4
     warmup: float = 0.05
     clip: float = 1.0
-    micro_tokens: int = 4096
+    micro_tokens: int = 1024
     checkpoint_seconds: float = 60.0
     early_stop: int | None = None  # these two: `luthier.early`
     evaluate_every: float | None = None
