@@ -37,6 +37,14 @@ def problem(task: str, rows: int = 240, labels: int = 3) -> tuple[Any, Any, Targ
     return x, signs.argmax(1), Target("classification", labels)
 
 
+@pytest.fixture(autouse=True)
+def _installed(request: pytest.FixtureRequest) -> None:
+    """A classifier of an extra that is not installed is skipped; that this is said is a test of its own."""
+    name = request.node.callspec.params.get("name") if hasattr(request.node, "callspec") else None
+    if name == "xgboost":
+        pytest.importorskip(name)
+
+
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("name", classifiers.names())
 def test_learns_and_is_exact_after_loading(name: str, task: str, tmp_path: Path) -> None:
