@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import runs
-from luthier.runs.evaluate import macro_f1_interval
 from sklearn.metrics import f1_score
 from test_runs import said
 
@@ -17,6 +16,7 @@ import tiny
 from luthier.api import load
 from luthier.errors import LuthierError
 from luthier.files import read_json
+from luthier.runs.evaluate import macro_f1_interval
 
 ROWS = [("where is the box", "delivery"), ("退款在哪里", "refund"), ("lost password", "account access"),
         ("pay me", "refund"), ("it is raining", "weather")]  # fmt: skip

@@ -6,13 +6,13 @@ import os
 from pathlib import Path
 
 import pytest
-from luthier.runs import folders
 from typer.testing import CliRunner
 
 from luthier import config
 from luthier.cli import app
 from luthier.errors import LuthierError
 from luthier.files import write_json, write_text
+from luthier.runs import folders
 
 
 def said(*arguments: str | Path, answer: str = "", code: int = 0) -> str:
