@@ -92,3 +92,16 @@ def micro_batches(examples: Sequence[Example], limit: int) -> list[list[Example]
         out[-1].append(e)
         size += e.tokens
     return out
+
+
+def grouped(sizes: Sequence[int], order: Sequence[int], limit: int) -> list[list[int]]:
+    """Row numbers in runs of at most `limit` tokens (one larger row stands alone), by rising `order`."""
+    out: list[list[int]] = []
+    total = 0
+    for i in sorted(range(len(sizes)), key=lambda i: order[i]):
+        if not out or total + sizes[i] > limit:
+            out.append([])
+            total = 0
+        out[-1].append(i)
+        total += sizes[i]
+    return out

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from luthier.data.pack import Example, pack, shortened
+from luthier.data.pack import Example, grouped, pack, shortened
 from luthier.models.attention import KeysValues, Packed
 from luthier.models.head import token_logprobs
 
@@ -48,19 +48,10 @@ def run_prefix(lm: CausalLM, ids: Sequence[int]) -> KeysValues | None:
     return record
 
 
-def _groups(rows: Sequence[Row], shared: int) -> Iterator[list[int]]:
+def _groups(rows: Sequence[Row], shared: int) -> list[list[int]]:
     """Row numbers that fit one forward pass, rows of like length together."""
     sizes = [len(p) - shared + sum(len(a) - 1 for a in answers) for p, answers in rows]
-    group: list[int] = []
-    total = 0
-    for i in sorted(range(len(rows)), key=lambda i: sizes[i]):
-        if group and total + sizes[i] > TOKENS:
-            yield group
-            group, total = [], 0
-        group.append(i)
-        total += sizes[i]
-    if group:
-        yield group
+    return grouped(sizes, sizes, TOKENS)
 
 
 def _fitting(lm: CausalLM, prompt: list[int], answers: list[list[int]]) -> Row:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
+from luthier.data.pack import grouped
 from luthier.models.base import Row
 from luthier.models.head import token_logprobs
 from luthier.models.padded import Padded, like_lengths
@@ -34,19 +35,10 @@ def continuations(lm: Seq2SeqLM, rows: Sequence[Row]) -> list[list[Tensor]]:
     return found
 
 
-def _groups(rows: Sequence[Row]) -> Iterator[list[int]]:
+def _groups(rows: Sequence[Row]) -> list[list[int]]:
     """Row numbers that fit one pass, rows of like length together."""
     sizes = [len(prompt) * len(answers) + sum(map(len, answers)) for prompt, answers in rows]
-    group: list[int] = []
-    total = 0
-    for i in sorted(range(len(rows)), key=lambda i: len(rows[i][0])):
-        if group and total + sizes[i] > TOKENS:
-            yield group
-            group, total = [], 0
-        group.append(i)
-        total += sizes[i]
-    if group:
-        yield group
+    return grouped(sizes, [len(prompt) for prompt, _ in rows], TOKENS)
 
 
 def _score(lm: Seq2SeqLM, rows: Sequence[Row]) -> list[list[Tensor]]:
