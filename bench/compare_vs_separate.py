@@ -24,9 +24,10 @@ from typing import Any
 
 import measure
 import peer
+from peer import THREADS
 
 METHODS = ("zero_shot", "few_shot", "features", "full", "layers", "head", "lora", "soft_prompt")
-GOAL, THREADS = 1.5, 2
+GOAL = 1.5
 SAME = ("method", "status", "score", "ci95", "seeds", "trainable", "learning_rate", "forgetting")
 
 
@@ -62,7 +63,7 @@ def timed(commands: list[list[str]], env: dict[str, str]) -> peer.Figures:
     watch.stop()
     after = os.times()
     used = after.children_user + after.children_system - children.children_user - children.children_system
-    others = max(0.0, watch.others - used / (watch.seconds * (os.cpu_count() or 1)))
+    others = max(0.0, watch.others - used / (watch.seconds * len(measure.cores())))
     return {"seconds": watch.seconds, "cpu_seconds": used, "others": others}
 
 
@@ -79,7 +80,11 @@ def one_round(given: argparse.Namespace, work: Path) -> tuple[peer.Figures, peer
     sides = [[command(given, given.methods, whole)], [command(given, m, out) for m, out in parts.items()]]
     for number, commands in enumerate(sides):
         cache = work / f"cache-{number}"
-        env = os.environ | {"LUTHIER_CACHE": str(cache), "OMP_NUM_THREADS": str(THREADS), "HF_HUB_OFFLINE": "1"}
+        env = os.environ | {
+            "LUTHIER_CACHE": str(cache),
+            "OMP_NUM_THREADS": str(THREADS),
+            "HF_HUB_OFFLINE": "1",
+        }
         _imported_model(cache)
         found.append(timed(commands, env))
     together, separate = rows_of(whole), {m: rows_of(out)[m] for m, out in parts.items()}

@@ -22,8 +22,9 @@ from pathlib import Path
 from typing import Any
 
 import peer
+from peer import THREADS
 
-ROUNDS, THREADS, TRIED_ROWS = 3, 2, 24
+ROUNDS, TRIED_ROWS = 3, 24
 BATCHES = ("auto", "1", "8", "16", "32", "64")
 GOALS = {"tickets": 4.0, "sst2": 1.4}
 TIE = 1e-4  # nats a byte: labels that are closer may change places with the order of a sum

@@ -33,10 +33,19 @@ def peak_bytes() -> int:
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))
 
 
+def cores() -> set[int]:
+    """The cores that this process may use: `taskset` gives a measurement some of them, for others the rest."""
+    return os.sched_getaffinity(0)
+
+
 def _busy() -> float:
-    """CPU seconds that all cores spent working since the machine started, what a host took away included."""
-    fields = [int(x) for x in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
-    return (sum(fields) - fields[3] - fields[4]) / os.sysconf("SC_CLK_TCK")  # without idle and waiting for a disk
+    """CPU seconds that our cores spent working since the machine started, what a host took away included."""
+    ours, total = {f"cpu{i}" for i in cores()}, 0
+    for name, *fields in map(str.split, Path("/proc/stat").read_text().splitlines()):
+        if name in ours:
+            spent = [int(x) for x in fields[:8]]
+            total += sum(spent) - spent[3] - spent[4]  # without idle and waiting for a disk
+    return total / os.sysconf("SC_CLK_TCK")
 
 
 class Watch:
@@ -55,7 +64,7 @@ class Watch:
         wall, own, busy = self._at
         self.seconds = time.perf_counter() - wall
         foreign = (_busy() - busy) - (time.process_time() - own)
-        self.others = max(0.0, foreign / (self.seconds * (os.cpu_count() or 1)))
+        self.others = max(0.0, foreign / (self.seconds * len(cores())))
 
 
 def versions(*names: str) -> dict[str, str]:

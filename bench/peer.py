@@ -14,7 +14,10 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import measure
+
 HERE = Path(__file__).parent
+THREADS = min(2, len(measure.cores()))
 Figures = dict[str, Any]
 QUIET = 0.10  # share of the cores that others may take during a measurement; beyond it the run is done again
 
@@ -85,6 +88,7 @@ def save(name: str, result: Figures) -> None:
         "machine": {
             "processor": cpu[0] if cpu else platform.processor(),
             "cores": os.cpu_count(),
+            "cores of the measurement": len(measure.cores()),
             "bf16 instructions": any(f in flags for f in ("avx512_bf16", "amx_bf16")),
             "python": platform.python_version(),
         },

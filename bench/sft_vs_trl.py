@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import peer
+from peer import THREADS
 
-ROWS, ROUNDS, THREADS = 32, 2, 2
+ROWS, ROUNDS = 32, 2
 SETTINGS: dict[str, Any] = {
     "batch": 8, "lr": 2e-4, "rank": 8, "alpha": 16.0, "max_length": 512, "clip": 1.0, "seed": 0, "threads": THREADS,
 }  # fmt: skip
