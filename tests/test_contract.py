@@ -1,7 +1,9 @@
 """What every method promises. Methods are collected from the catalog: a new file is covered without touching this one.
 
 Patches run with every objective on every tiny model (tied and untied heads, grouped-query attention, biases, a sliding
-window) and every kind of row that the objective takes; direct methods on every model and every task they name.
+window) and every kind of row that the objective takes: `test_only_declared_parameters_move`. The other promises are
+kept by every pair on one model, and on the others by each patch with its own objectives. Direct methods run on every
+model and every task they name.
 """
 
 from __future__ import annotations
@@ -92,11 +94,18 @@ DIRECT = [
     if split.task in catalog.load(e).tasks
 ]
 every_model = pytest.mark.parametrize("lm", tiny.KINDS, indirect=True)
-# what takes long: causal models of one kind stand for the others
-one_of_each = pytest.mark.parametrize("lm", ("llama_tied", "gpt2", "bert", "t5"), indirect=True)
-a_few = pytest.mark.parametrize("lm", ("llama_tied", "bert", "t5"), indirect=True)
-two = pytest.mark.parametrize("lm", ("qwen2_sliding", "t5"), indirect=True)
 every_pair = pytest.mark.parametrize("pair", PAIRS, ids=str)
+
+
+def spread(*kinds: str) -> Any:
+    """Every pair on the first kind of model; on the others each patch with the objectives it takes by itself."""
+    own = {
+        pair for pair in PAIRS if pair.objective == catalog.load(ENTRIES[pair.patch]).objectives.get(pair.split.task)
+    }
+    cases = [(kind, pair) for kind in kinds for pair in PAIRS if kind == kinds[0] or pair in own]
+    return pytest.mark.parametrize(("lm", "pair"), cases, indirect=["lm"], ids=str)
+
+
 every_direct = pytest.mark.parametrize(("name", "rows"), DIRECT)
 
 
@@ -218,8 +227,7 @@ def test_refusals_are_facts_about_the_model(name: str, objective: str, tiny_fold
         assert "the model" in reason, f"not a fact about the model: {reason}"
 
 
-@every_model
-@every_pair
+@spread(*tiny.KINDS)
 def test_identity_at_step_0(lm: BaseLM, pair: Pair) -> None:
     before = raw(lm, pair.split)
     with attached(lm, pair) as (work, patch, _, _):
@@ -244,8 +252,7 @@ def test_only_declared_parameters_move(lm: BaseLM, pair: Pair) -> None:
         assert all(any(after[name] in group for name in moved) for group in grouped), "a group stands still"
 
 
-@a_few
-@every_pair
+@spread("llama_tied", "bert", "t5")
 def test_loss_falls(lm: BaseLM, pair: Pair) -> None:
     losses: list[float] = []
     with training(lm, pair, boost=10, epochs=30) as loop:
@@ -256,8 +263,7 @@ def test_loss_falls(lm: BaseLM, pair: Pair) -> None:
     assert losses[-1] < enough * losses[0]
 
 
-@one_of_each
-@every_pair
+@spread("llama_tied", "gpt2", "bert", "t5")
 def test_saved_and_loaded(lm: BaseLM, pair: Pair, tmp_path: Path) -> None:
     """The loaded model gives the same bits; what it saves again does, too."""
     suits(lm, pair)
@@ -277,8 +283,7 @@ def test_saved_and_loaded(lm: BaseLM, pair: Pair, tmp_path: Path) -> None:
     assert equal(want, answers(run.load_run(tmp_path / "two"), pair.split))
 
 
-@one_of_each
-@every_pair
+@spread("llama_tied", "gpt2", "bert", "t5")
 def test_merged_equals_unmerged(lm: BaseLM, pair: Pair) -> None:
     before = tiny.tree(lm.model)
     with training(lm, pair, boost=3) as loop:
@@ -291,8 +296,7 @@ def test_merged_equals_unmerged(lm: BaseLM, pair: Pair) -> None:
     assert tiny.tree(lm.model) == before
 
 
-@a_few
-@every_pair
+@spread("llama_tied", "bert", "t5")
 def test_detach_leaves_the_base_as_it_was(lm: BaseLM, pair: Pair) -> None:
     weights, tree, modes = tiny.bits(lm.model), tiny.tree(lm.model), [m.training for m in lm.model.modules()]
     fields = {f.name: getattr(lm, f.name) for f in dataclasses.fields(lm)}
@@ -312,8 +316,7 @@ def _trained_bits(folder: str, pair: Pair, **settings: Any) -> dict[str, Tensor]
         return tiny.bits(loop.lm.model)
 
 
-@every_model
-@every_pair
+@spread(*tiny.KINDS)
 def test_off_is_the_base(lm: BaseLM, pair: Pair) -> None:
     base = raw(lm, pair.split)
     with training(lm, pair, boost=10) as loop:
@@ -326,8 +329,7 @@ def test_off_is_the_base(lm: BaseLM, pair: Pair) -> None:
             assert not equal(base, adapted)
 
 
-@two
-@every_pair
+@spread("qwen2_sliding", "t5")
 def test_seeded(lm: BaseLM, pair: Pair) -> None:
     """Five steps with the same seed give the same bits; another seed draws other rows and other first values."""
     settings: dict[str, Any] = {"boost": 3, "batch": 4, "epochs": 2.5}
@@ -336,8 +338,7 @@ def test_seeded(lm: BaseLM, pair: Pair) -> None:
     assert not tiny.same(one, other)
 
 
-@every_model
-@every_pair
+@spread(*tiny.KINDS)
 def test_eight_rows_at_once_are_eight_times_one(lm: BaseLM, pair: Pair) -> None:
     found = []
     for limit in (10**6, 1):
@@ -352,8 +353,7 @@ def test_eight_rows_at_once_are_eight_times_one(lm: BaseLM, pair: Pair) -> None:
         torch.testing.assert_close(gradient, parts[name], rtol=0, atol=1e-6 * scale, msg=lambda m, n=name: f"{n}: {m}")
 
 
-@every_model
-@every_pair
+@spread(*tiny.KINDS)
 def test_cached_trunk_gives_the_same_gradients(lm: BaseLM, pair: Pair) -> None:
     """What lies below the cut is run once and cached: the step is the one of the uncached way."""
     found = []
@@ -371,8 +371,7 @@ def test_cached_trunk_gives_the_same_gradients(lm: BaseLM, pair: Pair) -> None:
         torch.testing.assert_close(gradient, found[1][name], rtol=1e-5, atol=1e-6)
 
 
-@two
-@every_pair
+@spread("qwen2_sliding", "t5")
 def test_killed_and_resumed(lm: BaseLM, pair: Pair, tmp_path: Path) -> None:
     settings: dict[str, Any] = {"boost": 3, "batch": 3}
     unbroken = _trained_bits(lm.name, pair, **settings)
