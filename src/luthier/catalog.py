@@ -19,6 +19,7 @@ from luthier.errors import LuthierError
 
 Kind = Literal["patches", "direct", "objectives"]
 HERE = Path(__file__).parent
+FAMILIES: dict[str, Kind] = {"direct": "direct", "peft": "patches"}  # names that stand for all methods of a room
 
 
 @dataclass(frozen=True)

@@ -74,6 +74,9 @@ def test_methods_are_checked_and_named_once() -> None:
     for known in (DataConfig("mine.jsonl", docs="folder"), DataConfig("handbook")):
         assert check_methods([], known) == tuple(catalog.methods())
     assert check_methods(["lora", "lora_docs", "lora"], DataConfig()) == ("lora", "lora_docs")
+    patches = tuple(name for name in usual if name in catalog.entries("patches"))
+    assert check_methods(["features", "peft", "lora"], DataConfig()) == ("features", *patches)
+    assert check_methods(["direct"], DataConfig()) == tuple(name for name in usual if name not in patches)
     with pytest.raises(LuthierError, match="did you mean lora"):
         check_methods(["full", "lorra"], DataConfig())
 

@@ -20,6 +20,8 @@ Example: luthier compare mine.jsonl --budget 3m --methods zero_shot,features,lor
 
 Several bases: luthier compare mine.jsonl --model embedded --model http://127.0.0.1:8080/v1#name
 
+Everything that trains a share of the weights: luthier compare mine.jsonl --family peft
+
 How many rows do I need: luthier compare mine.jsonl --curve 32,64,128,256
 """
 
@@ -34,6 +36,7 @@ def compare(
     test: Annotated[Path | None, typer.Option(help="held-out file; without it 20 % of the rows are held out")] = None,
     model: Annotated[list[str] | None, typer.Option(help=MODEL)] = None,
     methods: Annotated[str, typer.Option(help="names by comma (see luthier methods); all without it")] = "",
+    family: Annotated[str, typer.Option(help="peft: all that train, direct: all that do not; beside --methods")] = "",
     budget: Annotated[str, typer.Option(help="training per method and seed: 90s, 3m, 20k-tokens")] = "1m",
     seeds: Annotated[int, typer.Option(min=1, help="final runs of each method")] = 1,
     limit: Annotated[int | None, typer.Option(min=1, help="use this many rows of DATA")] = None,
@@ -66,7 +69,7 @@ def compare(
         "limit_test": limit_test, "metric": metric, "docs": str(docs) if docs else None,
     }  # fmt: skip
     request = make_request(
-        options, models=model or [], methods=parts(methods), budget=budget, seeds=seeds,
+        options, models=model or [], methods=[*parts(methods), *parts(family)], budget=budget, seeds=seeds,
         curve=numbers(curve, "--curve"), endpoint=pairs(endpoint, "--endpoint"), track=parts(track),
     )  # fmt: skip
     folder = out or request.folder

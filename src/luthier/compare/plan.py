@@ -115,13 +115,15 @@ class Plan:
 
 
 def check_methods(names: Sequence[str], data: DataConfig) -> tuple[str, ...]:
-    """The named methods, or all that the data has what they need for; an unknown name suggests the right one."""
-    for name in names:
-        catalog.find(name, "direct", "patches")
+    """The named methods and families, or all that the data has what they need for; an unknown name suggests another."""
     found = embedded.find(data.path)
     has = {"docs": bool(data.docs or (found and found.documents))}
-    usual = (name for name, entry in catalog.methods().items() if all(has[key] for key in entry.data))
-    return tuple(dict.fromkeys(names)) or tuple(usual)
+    usual = [entry for entry in catalog.methods().values() if all(has[key] for key in entry.data)]
+    chosen: list[str] = []
+    for name in names or catalog.FAMILIES:
+        family = catalog.FAMILIES.get(name)
+        chosen += [e.name for e in usual if e.kind == family] or [catalog.find(name, "direct", "patches").name]
+    return tuple(dict.fromkeys(chosen))
 
 
 def check_curve(sizes: Sequence[int]) -> tuple[int, ...]:
