@@ -30,3 +30,17 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
             return json.loads(file.metadata()["luthier"]), {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise LuthierError(f"{path}: the checkpoint is damaged ({error}): remove it, and the run begins anew") from None
+
+
+def parted(prefix: str, state: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """The JSON values of a state, and its tensors under names that begin with the prefix."""
+    from torch import Tensor
+
+    tensors = {f"{prefix}.{key}": value for key, value in state.items() if isinstance(value, Tensor)}
+    return {key: value for key, value in state.items() if not isinstance(value, Tensor)}, tensors
+
+
+def joined(prefix: str, values: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+    """The inverse of `parted`, from all tensors of a checkpoint."""
+    own = {k.removeprefix(f"{prefix}."): t for k, t in tensors.items() if k.startswith(f"{prefix}.")}
+    return {**values, **own}

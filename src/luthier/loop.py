@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from luthier.checkpoint import CHECKPOINT, read_checkpoint, write_checkpoint
+from luthier.checkpoint import CHECKPOINT, joined, parted, read_checkpoint, write_checkpoint
 from luthier.data.pack import Example, micro_batches, pack
 from luthier.early import Watch
 from luthier.errors import LuthierError
@@ -167,9 +167,7 @@ class Loop:
 
     def hidden(self, batch: Batch) -> Tensor:
         """Hidden states (N, d) where the objective reads them."""
-        if self.trunk:
-            return self.trunk.hidden(batch)
-        return self.lm.read(batch)
+        return self.trunk.hidden(batch) if self.trunk else self.lm.read(batch)
 
     def backward(self, rows: Sequence[int]) -> float:
         """Gradients of one step over these rows, micro-batch by micro-batch; gives the loss."""
@@ -209,6 +207,7 @@ class Loop:
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self._publish()
+        self.patch.after_step(self.lm)
         self.done.steps += 1
         self.done.tokens += sum(self.examples[i].tokens for i in rows)
         self.done.loss = loss
@@ -259,11 +258,12 @@ class Loop:
         for name, p in self.masters.items():
             for key, value in self.optimizer.state.get(p, {}).items():
                 tensors[f"adam.{key}.{name}"] = value
-        tensors |= {"random": torch.get_rng_state(), **self.watch.tensors()}
+        patch, own = parted("patch", self.patch.state(self.lm))
+        tensors |= {"random": torch.get_rng_state(), **self.watch.tensors(), **own}
         state = {
             "done": self.done.__dict__,
             "rng": [self.rng.seed, self.rng.epoch, self.rng.at],
-            "patch": self.patch.state(),
+            "patch": patch,
             "limit": self.limit,
             "watch": self.watch.state(),
         }
@@ -287,7 +287,7 @@ class Loop:
         self.watch.load(self, state.get("watch", {}), tensors.__getitem__)
         self.done = Trained(**state["done"])
         self.rng = Rng(*state["rng"])
-        self.patch.load_state(state["patch"])
+        self.patch.load_state(self.lm, joined("patch", state["patch"], tensors))
 
     @torch.no_grad()
     def evaluate(self, examples: Sequence[Example]) -> float:

@@ -14,44 +14,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
-from luthier.records import (
-    Chat as Chat,
-)
-from luthier.records import (
-    Judged as Judged,
-)
-from luthier.records import (
-    Labelled as Labelled,
-)
-from luthier.records import (
-    Message as Message,
-)
-from luthier.records import (
-    Preference as Preference,
-)
-from luthier.records import (
-    Prompt as Prompt,
-)
-from luthier.records import (
-    Rated as Rated,
-)
-from luthier.records import (
-    Record as Record,
-)
-from luthier.records import (
-    Sampling as Sampling,
-)
-from luthier.records import (
-    Split as Split,
-)
-from luthier.records import (
-    Tagged as Tagged,
-)
-from luthier.records import (
-    Task as Task,
-)
-from luthier.records import (
-    Text as Text,
+from luthier.records import (  # noqa: F401 - batches and protocols are imported together with records
+    Chat,
+    Judged,
+    Labelled,
+    Message,
+    Preference,
+    Prompt,
+    Rated,
+    Record,
+    Sampling,
+    Split,
+    Tagged,
+    Task,
+    Text,
 )
 
 if TYPE_CHECKING:
@@ -154,6 +130,9 @@ class Patch:
     def before_step(self, lm: BaseLM, progress: float) -> None:
         """Called when gradients exist, with the share of the budget that is spent."""
 
+    def after_step(self, lm: BaseLM) -> None:
+        """Called when the optimiser has moved the parameters."""
+
     def merge(self, lm: BaseLM) -> bool:
         """Fold the change into the base weights; False when it cannot be folded."""
         return False
@@ -172,11 +151,11 @@ class Patch:
         for name, tensor in tensors.items():
             params[name].data.copy_(tensor)
 
-    def state(self) -> dict[str, Any]:
-        """What exact resume needs besides the trained parameters (JSON values)."""
+    def state(self, lm: BaseLM) -> dict[str, Any]:
+        """What exact resume needs besides the trained parameters: JSON values and tensors."""
         return {}
 
-    def load_state(self, state: Mapping[str, Any]) -> None:
+    def load_state(self, lm: BaseLM, state: Mapping[str, Any]) -> None:
         """The inverse of `state`."""
 
 

@@ -7,13 +7,13 @@ gradients of A and B. Saved in PEFT's layout. Source: Hu et al. 2021, "LoRA".
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from luthier.models.replaced import ReplacingPatch
 from luthier.models.surgery import linear_paths, matrix_of, replace_module, transposed
-from luthier.protocols import Objective, ParamGroup, Patch
+from luthier.protocols import Objective, ParamGroup
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -24,7 +24,7 @@ extras = ()
 
 
 @dataclass(frozen=True)
-class Lora(Patch):
+class Lora(ReplacingPatch):
     """rank: r. alpha: 2r unless given. targets: "all" linear layers of the blocks, or a regular expression on names."""
 
     rank: int = 8
@@ -47,25 +47,8 @@ class Lora(Patch):
 
         names = []
         for path in linear_paths(lm.model, lm.stacks, self.targets):
-            base = lm.model.get_submodule(path)
-            replace_module(lm.model, path, LoraLinear(base, self.rank, self.scale))
-            self._kept[path] = base
-            names += [f"{path}.a", f"{path}.b"]
+            names += self.wrap(lm, path, LoraLinear(lm.model.get_submodule(path), self.rank, self.scale))
         return [ParamGroup(names)]
-
-    def detach(self, lm: BaseLM) -> None:
-        for path, base in self._kept.items():
-            replace_module(lm.model, path, base)
-        self._kept.clear()
-
-    @contextmanager
-    def off(self, lm: BaseLM) -> Iterator[None]:
-        held = {path: replace_module(lm.model, path, base) for path, base in self._kept.items()}
-        try:
-            yield
-        finally:
-            for path, module in held.items():
-                replace_module(lm.model, path, module)
 
     def merge(self, lm: BaseLM) -> bool:
         for path, base in self._kept.items():
