@@ -9,7 +9,9 @@ import typer
 
 from luthier.cli.common import numbers, pairs, parts, resumable
 
-MODEL = "folder, .gguf file, hub id, or http://HOST:PORT/v1#name of a server; may be given several times"
+MODEL = (
+    "embedded, embedded-encoder, folder, .gguf file, hub id, or http://HOST:PORT/v1#name; may be given several times"
+)
 ENDPOINT = "limits for a server by comma: max_calls=500,max_cost=2,price_in=0.1,price_out=0.4 (per 1,000 tokens)"
 EXAMPLE = """Try many ways of adapting a model on your data and see which is worth it.
 

@@ -50,8 +50,12 @@ def embedded_model() -> Path:
     return import_once(_model_file, NAME, SHA256)
 
 
-def import_once(find: Callable[[], Path], name: str, sha256: str) -> Path:
-    """The folder in the cache with the model imported from the GGUF file that `find()` gives and `sha256` names.
+def import_once(
+    find: Callable[[], Path], name: str, sha256: str, convert: Callable[[Path, Path], None] | None = None
+) -> Path:
+    """The folder in the cache with the model imported from the file that `find()` gives and `sha256` names.
+
+    convert(file, folder) writes it; without it the file is GGUF.
 
     Processes that want the same model wait for the one that imports it.
     """
@@ -71,7 +75,7 @@ def import_once(find: Callable[[], Path], name: str, sha256: str) -> Path:
                 for abandoned in models.glob(f".{glob.escape(folder.name)}.*.tmp"):  # an import that was killed
                     shutil.rmtree(abandoned, ignore_errors=True)
                 print(f"importing {name} into the cache, once (about 10 s)", file=sys.stderr, flush=True)
-                import_gguf(source, folder)
+                (convert or import_gguf)(source, folder)
     except Timeout as error:
         raise LuthierError(
             f"another process has been importing {name} into {models} for over {_LOCK_SECONDS} s: end it and try again"

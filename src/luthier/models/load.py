@@ -20,7 +20,7 @@ from luthier.models.quiet import quiet
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-EMBEDDED = "embedded"
+EMBEDDED, ENCODER = "embedded", "embedded-encoder"
 DTYPES = ("float32", "bfloat16", "float16")
 _CONFIG, _INDEX = "config.json", "model.safetensors.index.json"
 _FINGERPRINT_BYTES = 1 << 20
@@ -33,13 +33,18 @@ def resolve(model: str | Path | None) -> Path | str:
     """Where the model is: a folder on this machine, or a hub id.
 
     Args:
-        model: None or "embedded", a *.gguf file (imported once into the cache), a folder, or a hub id.
+        model: None or "embedded", "embedded-encoder", a *.gguf file (both are imported once into the cache), a folder,
+            or a hub id.
 
     Raises:
         LuthierError: there is no such file or folder, or it holds no model that can be loaded.
     """
     if model is None or model == EMBEDDED:
         return embedded_model()
+    if model == ENCODER:
+        from luthier.models.e5 import embedded_encoder
+
+        return embedded_encoder()
     path = Path(model).expanduser()
     if path.suffix.lower() == ".gguf":
         if not path.is_file():
