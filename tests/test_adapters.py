@@ -16,10 +16,11 @@ from luthier.models.base import BaseLM
 from luthier.patches.adalora import AdaLora
 from luthier.patches.lora import Lora
 
-every_kind = pytest.mark.parametrize("lm", tiny.KINDS, indirect=True)
+FEW = ("llama_tied", "gpt2", "bert", "t5")  # of causal models with one kind of linear layer one is enough
+every_kind = pytest.mark.parametrize("lm", FEW, indirect=True)
 TARGETS = {
-    "llama_tied": ["q_proj", "down_proj"], "llama_untied": ["q_proj", "down_proj"], "gpt2": ["c_attn", "mlp.c_proj"],
-    "qwen2_sliding": ["q_proj", "o_proj"], "bert": ["query", "output.dense"], "t5": ["q", "o", "wi"],
+    "llama_tied": ["q_proj", "down_proj"], "gpt2": ["c_attn", "mlp.c_proj"],
+    "bert": ["query", "output.dense"], "t5": ["q", "o", "wi"],
 }  # fmt: skip
 FORMS: dict[str, dict[str, Any]] = {
     "plain": {},
@@ -30,6 +31,7 @@ FORMS: dict[str, dict[str, Any]] = {
 }
 
 
+READ = [*((kind, "dora") for kind in FEW), *(("llama_tied", form) for form in FORMS if form != "dora")]
 OURS: dict[str, tuple[str, dict[str, Any]]] = {
     "lora": ("lora", {}),
     "some_targets": ("lora", {"rank": 3, "alpha": 7.5, "targets": "q_proj|down_proj|c_attn|query|wi"}),
@@ -42,12 +44,15 @@ OURS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
+ON = [(kind, "lora") for kind in tiny.KINDS] + [(kind, form) for kind in FEW for form in ("dora", "adalora")]
+ON += [("t5", "one_block"), *(("llama_tied", form) for form in OURS if form not in ("lora", "dora", "adalora"))]
+
+
 def kind_of(lm: BaseLM) -> str:
     return next(k for k in tiny.KINDS if Path(lm.name).name.startswith(k))
 
 
-@every_kind
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(("lm", "form"), READ, indirect=["lm"])
 def test_lora_that_peft_wrote(lm: BaseLM, form: str, tmp_path: Path) -> None:
     """Seen failing with alpha / r for rsLoRA, and with the magnitudes left as they begin."""
     config = peft.LoraConfig(
@@ -66,7 +71,7 @@ def test_lora_that_peft_wrote(lm: BaseLM, form: str, tmp_path: Path) -> None:
 @every_kind
 @pytest.mark.parametrize("pruned", [False, True])
 def test_adalora_that_peft_wrote(lm: BaseLM, pruned: bool, tmp_path: Path) -> None:
-    """Seen failing with alpha over the final rank, and with what is pruned taken in by position."""
+    """Seen failing with alpha over the final rank, and with pruned triplets left among the kept ones."""
     config = peft.AdaLoraConfig(
         init_r=6, target_r=3, lora_alpha=9, total_step=10, target_modules=TARGETS[kind_of(lm)], task_type=lm.peft_task
     )
@@ -91,8 +96,7 @@ def test_adalora_that_peft_wrote(lm: BaseLM, pruned: bool, tmp_path: Path) -> No
     assert torch.equal(oracle.ours(lm), base)
 
 
-@every_kind
-@pytest.mark.parametrize("form", OURS)
+@pytest.mark.parametrize(("lm", "form"), ON, indirect=["lm"])
 def test_peft_and_we_read_what_we_wrote(lm: BaseLM, form: str, tmp_path: Path) -> None:
     """A trained adapter, beside a label head where the model does not write.
 
@@ -101,7 +105,7 @@ def test_peft_and_we_read_what_we_wrote(lm: BaseLM, form: str, tmp_path: Path) -
     """
     method, options = OURS[form]
     recipe = tiny.recipe(
-        Path(lm.name), method, patch=options, training={"learning_rate": 0.03, "epochs": 10, "batch": 4}
+        Path(lm.name), method, patch=options, training={"learning_rate": 0.03, "epochs": 5, "batch": 4}
     )
     base = oracle.ours(lm)
     with run.adapted(lm, recipe, tiny.LABELLED) as outcome:
