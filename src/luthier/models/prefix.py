@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor, nn
@@ -28,6 +28,11 @@ class LearnedPrefix(nn.Module):
         layers, heads, size = self.shape
         parts = self.maker().to(self.dtype).view(self.n, layers, 2, heads, size).permute(1, 2, 3, 0, 4)
         return {i: (keys[None], values[None]) for i, (keys, values) in enumerate(parts)}
+
+    @torch.no_grad()
+    def numbers(self) -> Tensor:
+        """All of them as they are now, (n, layers · 2 · heads · head_dim)."""
+        return cast(Tensor, self.maker()).detach()
 
 
 def flat(record: KeysValues) -> Tensor:

@@ -12,6 +12,8 @@ from typing import Literal, cast
 import torch
 from torch import Tensor, nn
 
+from luthier.errors import LuthierError
+
 
 class VirtualEmbedding(nn.Module):
     """The frozen embedding (V, d) with a prompt (n, d) behind it; ids (…) below V + n -> (…, d).
@@ -101,6 +103,15 @@ def _mlp(size: int, width: int) -> nn.Sequential:
 
 Kind = Literal["lstm", "mlp"]
 ENCODERS: Mapping[Kind, Callable[[int, int], nn.Sequential]] = {"lstm": _lstm, "mlp": _mlp}
+
+
+def table_from(tensors: Mapping[str, Tensor], like: Tensor) -> Table:
+    """The prompt of an adapter file, of the size and on the device of `like`; rows beyond it belong to other parts."""
+    found = tensors.get("prompt_embeddings")
+    if found is None or found.ndim != 2 or len(found) < len(like) or found.shape[1] != like.shape[1]:
+        got = "missing" if found is None else f"{tuple(found.shape)}"
+        raise LuthierError(f"prompt_embeddings is {got}, and the model takes {tuple(like.shape)}")
+    return Table(found[: len(like)].to(like.device, torch.float32))
 
 
 def rms(vectors: Tensor) -> Tensor:

@@ -13,6 +13,8 @@ from luthier.models.virtual import Kind
 from luthier.patches.soft_prompt import SoftPrompt
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from torch import Tensor, nn
 
     from luthier.models.base import BaseLM
@@ -28,6 +30,13 @@ class PTuning(SoftPrompt):
     width: int = 128
 
     learning_rates: ClassVar[tuple[float, ...]] = (1e-3, 3e-3, 1e-2)
+    peft_type: ClassVar[str] = "P_TUNING"
+
+    @classmethod
+    def from_peft(cls, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> PTuning:
+        kind: Kind = "lstm" if config.get("encoder_reparameterization_type") == "LSTM" else "mlp"
+        width = config.get("encoder_hidden_size") or cls.width
+        return cls(n=config["num_virtual_tokens"], encoder=kind, width=width)
 
     def _maker(self, start: Tensor) -> tuple[nn.Module, float]:
         from luthier.models.virtual import ENCODERS, Encoder, rms
@@ -39,7 +48,6 @@ class PTuning(SoftPrompt):
         tensors, config = super().export(lm)
         del config["prompt_tuning_init"]
         config |= {
-            "peft_type": "P_TUNING",
             "encoder_reparameterization_type": self.encoder.upper(),
             "encoder_hidden_size": self.width,
         }

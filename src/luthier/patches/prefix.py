@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from luthier.errors import Refused
+from luthier.models.peft_files import only
 from luthier.patches.soft_prompt import start_ids
 from luthier.protocols import Objective, ParamGroup, Patch
 
@@ -38,6 +39,12 @@ class Prefix(Patch):
 
     learning_rates: ClassVar[tuple[float, ...]] = (1e-3, 3e-3, 1e-2)
     identity: ClassVar[bool] = False
+    peft_type: ClassVar[str] = "PREFIX_TUNING"
+
+    @classmethod
+    def from_peft(cls, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Prefix:
+        only(config, num_transformer_submodules=(1,))
+        return cls(n=config["num_virtual_tokens"], width=config.get("encoder_hidden_size") or cls.width)
 
     def refuses(self, model: nn.Module, objective: Objective) -> str | None:
         from luthier.models.attention import NAME
@@ -75,12 +82,10 @@ class Prefix(Patch):
             lm.model.learned_prefix = held
 
     def export(self, lm: BaseLM) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        import torch
-
         made = _made(lm)
         layers, heads, size = made.shape
         config = {
-            "peft_type": "PREFIX_TUNING",
+            "peft_type": self.peft_type,
             "task_type": lm.peft_task,
             "num_virtual_tokens": self.n,
             "num_layers": layers,
@@ -90,13 +95,13 @@ class Prefix(Patch):
             "encoder_hidden_size": self.width,
             "prefix_projection": False,
         }
-        with torch.no_grad():
-            return {"prompt_embeddings": made.maker().detach()}, config
+        return {"prompt_embeddings": made.numbers()}, config
 
     def load(self, lm: BaseLM, tensors: Mapping[str, Tensor]) -> None:
-        from luthier.models.virtual import Table
+        from luthier.models.virtual import table_from
 
-        _made(lm).maker = Table(tensors["prompt_embeddings"].to(lm.device))
+        made = _made(lm)
+        made.maker = table_from(tensors, made.numbers())
 
 
 def _made(lm: BaseLM) -> LearnedPrefix:

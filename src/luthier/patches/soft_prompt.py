@@ -35,6 +35,11 @@ class SoftPrompt(Patch):
 
     learning_rates: ClassVar[tuple[float, ...]] = (3e-2, 1e-1, 3e-1)
     identity: ClassVar[bool] = False
+    peft_type: ClassVar[str] = "PROMPT_TUNING"
+
+    @classmethod
+    def from_peft(cls, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> SoftPrompt:
+        return cls(n=config["num_virtual_tokens"])
 
     def refuses(self, model: nn.Module, objective: Objective) -> str | None:
         return None if self.n > 0 else f"n must be at least 1, not {self.n}"
@@ -81,7 +86,7 @@ class SoftPrompt(Patch):
 
     def export(self, lm: BaseLM) -> tuple[dict[str, Tensor], dict[str, Any]]:
         config = {
-            "peft_type": "PROMPT_TUNING",
+            "peft_type": self.peft_type,
             "task_type": lm.peft_task,
             "num_virtual_tokens": self.n,
             "token_dim": self._prompt(lm).shape[1],
@@ -91,9 +96,9 @@ class SoftPrompt(Patch):
         return {"prompt_embeddings": self._prompt(lm)}, config
 
     def load(self, lm: BaseLM, tensors: Mapping[str, Tensor]) -> None:
-        from luthier.models.virtual import Table
+        from luthier.models.virtual import table_from
 
-        lm.reader.get_input_embeddings().maker = Table(tensors["prompt_embeddings"].to(lm.device))
+        lm.reader.get_input_embeddings().maker = table_from(tensors, self._prompt(lm))
 
 
 def start_ids(lm: BaseLM, text: str, n: int) -> list[int]:
