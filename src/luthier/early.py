@@ -93,7 +93,7 @@ class EarlyStop(Watch):
         if self.looked < loop.done.steps:
             self._look(loop)
         for name, value in self.weights.items():
-            loop.masters[name].detach().copy_(value)  # `data` would hide the change from those who look for one
+            loop.masters[name].data.copy_(value)
 
     def tensors(self) -> dict[str, Tensor]:
         """The best weights, for the checkpoint."""

@@ -278,7 +278,7 @@ class Loop:
         if state["limit"] != self.limit or shapes != {n: t.shape for n, t in tensors.items() if n.startswith("param.")}:
             raise LuthierError(f"{path} belongs to another recipe: give this run another folder, or remove it")
         for name, p in self.masters.items():
-            p.detach().copy_(tensors[f"param.{name}"])
+            p.data.copy_(tensors[f"param.{name}"])
         self._publish()
         for key in [k for k in tensors if k.startswith("adam.")]:
             _, slot, name = key.split(".", 2)

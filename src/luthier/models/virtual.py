@@ -52,7 +52,6 @@ class Encoder(nn.Module):
     """Vectors start + scale · layers(table), which are `start` (n, d) at first: the last layer begins at zero.
 
     The network's inputs and outputs are of size 1 whatever the model's vectors are: one learning rate suits all.
-    What it gives is kept until a parameter changes, and made anew where gradients are wanted.
     """
 
     start: Tensor
@@ -67,17 +66,8 @@ class Encoder(nn.Module):
         self.register_buffer("scale", scale)
         self.table = nn.Parameter(table)
         self.layers = layers.to(start.device)
-        self._made: tuple[list[tuple[int, int]], Tensor] | None = None
 
     def forward(self) -> Tensor:
-        if torch.is_grad_enabled():
-            return self._make()
-        now = [(p._version, p.data_ptr()) for p in self.parameters()]
-        if self._made is None or self._made[0] != now:
-            self._made = now, self._make()
-        return self._made[1]
-
-    def _make(self) -> Tensor:
         return self.start + self.scale * cast(Tensor, self.layers(self.table))
 
 

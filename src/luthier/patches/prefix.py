@@ -81,6 +81,9 @@ class Prefix(Patch):
         finally:
             lm.model.learned_prefix = held
 
+    def fold(self, lm: BaseLM) -> None:
+        self.load(lm, self.export(lm)[0])
+
     def export(self, lm: BaseLM) -> tuple[dict[str, Tensor], dict[str, Any]]:
         made = _made(lm)
         layers, heads, size = made.shape

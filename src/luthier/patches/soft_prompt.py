@@ -84,6 +84,9 @@ class SoftPrompt(Patch):
             lm.reader.set_input_embeddings(held)
             lm.virtual = virtual
 
+    def fold(self, lm: BaseLM) -> None:
+        self.load(lm, self.export(lm)[0])
+
     def export(self, lm: BaseLM) -> tuple[dict[str, Tensor], dict[str, Any]]:
         config = {
             "peft_type": self.peft_type,
