@@ -30,7 +30,7 @@ def theirs(model: Any) -> Tensor:
     if model.config.is_encoder_decoder:
         return model(input_ids=row, decoder_input_ids=torch.tensor([[0, *IDS[:6]]])).logits[0]  # type: ignore[no-any-return]
     out = model(input_ids=row)
-    return out.logits[0][-len(IDS) :] if hasattr(out, "logits") else out.last_hidden_state[0]  # type: ignore[no-any-return]
+    return out.logits[0][-len(IDS) :] if hasattr(out, "logits") else out.last_hidden_state[0][-len(IDS) :]  # type: ignore[no-any-return]
 
 
 @torch.no_grad()

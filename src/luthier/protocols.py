@@ -142,6 +142,9 @@ class Patch:
     def after_step(self, lm: BaseLM) -> None:
         """Called when the optimiser has moved the parameters."""
 
+    def fold(self, lm: BaseLM) -> None:
+        """Called once when training is over: what only training needed gives way to what it made."""
+
     def merge(self, lm: BaseLM) -> bool:
         """Fold the change into the base weights; False when it cannot be folded."""
         return False

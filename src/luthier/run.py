@@ -165,10 +165,11 @@ def _train(
     watch = _watch(lm, objective, recipe, data)
     loop = Loop(lm, patch, objective, groups, examples, Training(**values), recipe.seed, folder, say, watch)
     trained = loop.run()
-    names = [n for group in groups for n in group.names]
+    names = {n for group in groups for n in group.names}
+    count = sum(p.numel() for n, p in lm.model.named_parameters() if n in names)
+    patch.fold(lm)
     lm.save_extra = lambda target: _save_patch(lm, patch, target)
     mergeable = patch.mergeable(lm) and lm.label_head is None
-    count = sum(p.numel() for n, p in lm.model.named_parameters() if n in set(names))
     return Outcome(lm, count, trained, mergeable, values["learning_rate"], loop, patch.save_as)
 
 

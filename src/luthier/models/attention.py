@@ -2,22 +2,28 @@
 
 A forward pass carries a *layout* (keyword `layout=`, handed down to every attention module), which knows which keys a
 query may see. `Packed` serves training and scoring: segments without padding and without a mask tensor, optionally
-behind a prefix whose keys and values were computed once. `Bidirectional` serves encoders: segments, each token of which
-sees its whole segment. `Decode` serves generation: one new token a row against buffers of keys and values. All keep
-grouped-query heads grouped.
+behind a prefix whose keys and values were computed once, or are learned. `Bidirectional` serves encoders: segments,
+each token of which sees its whole segment. `Decode` serves generation: one new token a row against buffers of keys and
+values. All keep grouped-query heads grouped.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+NAME = "luthier"  # of the implementation, as transformers knows it
 KeysValues = dict[int, tuple[Tensor, Tensor]]  # layer -> keys and values, (1, kv_heads, tokens, head_dim)
+
+
+def joined(first: KeysValues, then: KeysValues) -> KeysValues:
+    """Keys and values of one stretch of tokens, and behind them those of another."""
+    return {i: (torch.cat([first[i][0], k], 2), torch.cat([first[i][1], v], 2)) for i, (k, v) in then.items()}
 
 
 class Layout(Protocol):
@@ -29,11 +35,10 @@ class Layout(Protocol):
 
 
 @dataclass
-class Packed:
-    """Segments of one row of T tokens; each sees the shared `prefix`, and itself causally unless `masks` says else.
+class _Segments:
+    """Segments of one row of T tokens, each of which sees the shared `prefix` and what `_mask` lets it see of itself.
 
-    masks: per segment None (causal) or (n, n) bool, True where the key is seen. record: filled with every layer's
-    keys and values when it is a dictionary.
+    record: filled with every layer's own keys and values when it is a dictionary.
     """
 
     segments: Sequence[int]
@@ -41,6 +46,41 @@ class Packed:
     prefix: KeysValues | None = None
     record: KeysValues | None = None
     _ready: dict[tuple[int, int | None], Tensor | None] = field(default_factory=dict)
+
+    causal: ClassVar[bool]  # what no mask means
+
+    def _mask(self, index: int, n: int, past: int, window: int | None, device: torch.device) -> Tensor | None:
+        """(n, past + n) bool, True where a key is seen, of segment `index`; None where nothing needs to be hidden."""
+        raise NotImplementedError
+
+    def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor, scale: float | None, window: int | None) -> Tensor:
+        if self.record is not None:
+            self.record[layer] = (k, v)
+        lengths, out = list(self.segments), []
+        for i, (a, b, c) in enumerate(zip(q.split(lengths, 2), k.split(lengths, 2), v.split(lengths, 2), strict=True)):
+            past = 0
+            if self.prefix is not None:
+                pk, pv = self.prefix[layer]
+                past = pk.shape[2]
+                b, c = torch.cat([pk, b], 2), torch.cat([pv, c], 2)
+            mask = self._mask(i, a.shape[2], past, window, q.device)
+            causal = mask is None and self.causal
+            out.append(
+                F.scaled_dot_product_attention(
+                    a, b, c, attn_mask=mask, is_causal=causal, scale=scale, enable_gqa=a.shape[1] != b.shape[1]
+                )
+            )
+        return out[0] if len(out) == 1 else torch.cat(out, 2)
+
+
+@dataclass
+class Packed(_Segments):
+    """Segments that see themselves causally unless `masks` says else.
+
+    masks: per segment None (causal) or (n, n) bool, True where the key is seen. A window counts the prefix, too.
+    """
+
+    causal = True
 
     def _mask(self, index: int, n: int, past: int, window: int | None, device: torch.device) -> Tensor | None:
         own = self.masks[index] if self.masks is not None else None
@@ -58,50 +98,21 @@ class Packed:
             self._ready[key] = mask
         return self._ready[key]
 
-    def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor, scale: float | None, window: int | None) -> Tensor:
-        if self.record is not None:
-            self.record[layer] = (k, v)
-        lengths, out = list(self.segments), []
-        for i, (a, b, c) in enumerate(zip(q.split(lengths, 2), k.split(lengths, 2), v.split(lengths, 2), strict=True)):
-            past = 0
-            if self.prefix is not None:
-                pk, pv = self.prefix[layer]
-                past = pk.shape[2]
-                b, c = torch.cat([pk, b], 2), torch.cat([pv, c], 2)
-            mask = self._mask(i, a.shape[2], past, window, q.device)
-            out.append(
-                F.scaled_dot_product_attention(
-                    a, b, c, attn_mask=mask, is_causal=mask is None, scale=scale, enable_gqa=a.shape[1] != b.shape[1]
-                )
-            )
-        return out[0] if len(out) == 1 else torch.cat(out, 2)
-
 
 @dataclass
-class Bidirectional:
-    """Segments of one row of T tokens; each token sees its whole segment, or `window` - 1 tokens to either side."""
+class Bidirectional(_Segments):
+    """Segments each token of which sees the whole, or `window` - 1 tokens to either side, and all of the prefix."""
 
-    segments: Sequence[int]
-    _ready: dict[tuple[int, int], Tensor] = field(default_factory=dict)
+    causal = False
 
-    def _mask(self, n: int, window: int | None, device: torch.device) -> Tensor | None:
+    def _mask(self, index: int, n: int, past: int, window: int | None, device: torch.device) -> Tensor | None:
         if window is None or n <= window:
             return None
         if (n, window) not in self._ready:  # the same for every layer
             at = torch.arange(n, device=device)
-            self._ready[n, window] = (at[:, None] - at[None, :]).abs() < window
+            near = (at[:, None] - at[None, :]).abs() < window
+            self._ready[n, window] = torch.cat([near.new_ones(n, past), near], 1)
         return self._ready[n, window]
-
-    def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor, scale: float | None, window: int | None) -> Tensor:
-        lengths, out = list(self.segments), []
-        for a, b, c in zip(q.split(lengths, 2), k.split(lengths, 2), v.split(lengths, 2), strict=True):
-            mask = self._mask(a.shape[2], window, q.device)
-            out.append(
-                F.scaled_dot_product_attention(
-                    a, b, c, attn_mask=mask, scale=scale, enable_gqa=a.shape[1] != b.shape[1]
-                )
-            )
-        return out[0] if len(out) == 1 else torch.cat(out, 2)
 
 
 @dataclass
@@ -150,5 +161,5 @@ def register() -> str:
     """Make the implementation known to transformers; gives its name. No mask function: no mask is ever built."""
     from transformers import AttentionInterface
 
-    AttentionInterface.register("luthier", _attention)
-    return "luthier"
+    AttentionInterface.register(NAME, _attention)
+    return NAME

@@ -19,8 +19,10 @@ from luthier.data.pack import Example
 from luthier.data.prompts import Template, templates
 from luthier.errors import LuthierError
 from luthier.files import write_json
+from luthier.models.attention import KeysValues
 from luthier.models.blocks import find_blocks, input_of, outputs_of, upper_only
 from luthier.models.labelling import LabelHead
+from luthier.models.prefix import LearnedPrefix
 from luthier.protocols import Batch, Labelled, Message, Prompt, Record, Sampling
 
 Progress = Callable[[int, int], None]  # done, of how many
@@ -117,6 +119,16 @@ class BaseLM:
         return getattr(self.model, "label_head", None)
 
     @property
+    def learned_prefix(self) -> LearnedPrefix | None:
+        """Keys and values that every layer sees before its own, when a patch put them there."""
+        return getattr(self.model, "learned_prefix", None)
+
+    @property
+    def ahead(self) -> int:
+        """The position of a text's first token: how many learned keys stand before it."""
+        return self.learned_prefix.n if self.learned_prefix is not None else 0
+
+    @property
     def output(self) -> str:
         """What `predict` gives: labels, tags (each label by itself) or scalar (a number); text, when it only writes."""
         if self.label_head is not None:
@@ -131,7 +143,7 @@ class BaseLM:
     @property
     def context(self) -> int:
         """The longest sequence, in tokens."""
-        return int(getattr(self.model.config, "max_position_embeddings", 2048))
+        return int(getattr(self.model.config, "max_position_embeddings", 2048)) - self.ahead
 
     def lacks(self, ability: str) -> str | None:
         """The fact why it cannot do that (one of `LM.can`), or None when it can."""
@@ -178,6 +190,10 @@ class BaseLM:
         with outputs_of(self.feature_blocks, depths) as found:
             self.hidden(ids, positions, segments)
         return {depth: states[0] for depth, states in found.items()}
+
+    def keys_values(self, ids: Sequence[int]) -> KeysValues:
+        """Every layer's keys and values of a text's tokens."""
+        raise LuthierError(f"{self.name}: the keys and values of a {type(self.model).__name__} are not known")
 
     # -- texts and tokens ----------------------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from luthier.data.pack import Example, next_token, shortened
 from luthier.data.prompts import CLASSIFY, GENERATE, compose
 from luthier.errors import LuthierError
-from luthier.models.attention import Layout, Packed, register
+from luthier.models.attention import KeysValues, Layout, Packed, register
 from luthier.models.base import BaseLM, Row
 from luthier.models.base import Progress as Progress
 from luthier.protocols import Batch, Message, Prompt, Sampling
@@ -41,9 +41,15 @@ class CausalLM(BaseLM):
         return lm
 
     def forward(self, ids: Tensor, positions: Tensor, layout: Layout, embeds: Tensor | None = None) -> Tensor:
-        """Last hidden states after the final norm. ids, positions: (B, T) -> (B, T, d); embeds replaces ids."""
+        """Last hidden states after the final norm. ids, positions: (B, T) -> (B, T, d); embeds replaces ids.
+
+        positions count a text's tokens from 0. What a layout has of keys and values computed before includes a learned
+        prefix; a layout that has none of them gets it here.
+        """
         given = {"input_ids": ids} if embeds is None else {"inputs_embeds": embeds}
-        out = self.decoder(**given, position_ids=positions, use_cache=False, layout=layout)
+        if self.learned_prefix is not None and isinstance(layout, Packed) and layout.prefix is None:
+            layout.prefix = self.learned_prefix()
+        out = self.decoder(**given, position_ids=positions + self.ahead, use_cache=False, layout=layout)
         return cast(Tensor, out.last_hidden_state)
 
     def hidden(self, ids: Tensor, positions: Tensor, segments: Sequence[int]) -> Tensor:
@@ -52,6 +58,11 @@ class CausalLM(BaseLM):
     def _upper(self, batch: Batch, states: Tensor) -> Tensor:
         # states in place of embeddings: what is ignored anyway need not be looked up
         return self.forward(batch.ids[None], batch.positions[None], Packed(batch.segments), embeds=states[None])[0]
+
+    def keys_values(self, ids: Sequence[int]) -> KeysValues:
+        from luthier.models.score import run_prefix
+
+        return run_prefix(self, ids) or {}
 
     def encode_prompt(self, prompt: Prompt, labels: Sequence[str] = ()) -> list[int]:
         from luthier.data.chat import encode_prompt

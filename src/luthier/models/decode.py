@@ -55,14 +55,18 @@ def _line_tokens(tokenizer: Any) -> set[int]:
 def _prefill(
     lm: CausalLM, prompts: Sequence[list[int]], shared: int, prefix: KeysValues | None, room: int
 ) -> tuple[list[Tensor], list[Tensor], Tensor]:
-    """Buffers of keys and values, (B, kv_heads, capacity, head_dim) a layer, and the last hidden states (B, d)."""
+    """Buffers of keys and values, (B, kv_heads, capacity, head_dim) a layer, and the last hidden states (B, d).
+
+    They begin with `prefix`, which is the learned one, if any, and `shared` tokens.
+    """
     own = [p[shared:] for p in prompts]
     sizes = [len(p) for p in own]
     record: KeysValues = {}
     ids = torch.tensor([[t for p in own for t in p]], device=lm.device)
     positions = torch.tensor([[shared + i for n in sizes for i in range(n)]], device=lm.device)
     hidden = lm.forward(ids, positions, Packed(sizes, prefix=prefix, record=record))[0]
-    capacity = shared + max(sizes) + room
+    past = shared + lm.ahead
+    capacity = past + max(sizes) + room
     keys: list[Tensor] = []
     values: list[Tensor] = []
     for layer in sorted(record):
@@ -70,9 +74,9 @@ def _prefill(
             packed = record[layer][which]
             buffer = packed.new_zeros(len(own), packed.shape[1], capacity, packed.shape[3])
             if prefix is not None:
-                buffer[:, :, :shared] = prefix[layer][which]
+                buffer[:, :, :past] = prefix[layer][which]
             for row, part in enumerate(packed[0].split(sizes, 1)):
-                buffer[row, :, shared : shared + part.shape[1]] = part
+                buffer[row, :, past : past + part.shape[1]] = part
             out.append(buffer)
     return keys, values, hidden[torch.tensor(sizes, device=lm.device).cumsum(0) - 1]
 
@@ -100,7 +104,7 @@ def _generate_rows(
             chosen = torch.tensor(keep, device=lm.device)
             keys, values = [k[chosen] for k in keys], [v[chosen] for v in values]
             lengths, tokens, alive = lengths[chosen], tokens[chosen], [alive[i] for i in keep]
-        hidden = lm.forward(tokens[:, None], lengths[:, None], Decode(keys, values, lengths))[:, 0]
+        hidden = lm.forward(tokens[:, None], lengths[:, None], Decode(keys, values, lengths + lm.ahead))[:, 0]
         lengths = lengths + 1
     return answers
 

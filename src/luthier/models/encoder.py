@@ -17,7 +17,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from luthier.data.pack import shortened
 from luthier.errors import LuthierError
-from luthier.models.attention import Bidirectional, register
+from luthier.models.attention import Bidirectional, KeysValues, register
 from luthier.models.base import BaseLM
 from luthier.models.blocks import outputs_of
 from luthier.models.padded import by_groups
@@ -68,17 +68,27 @@ class EncoderLM(BaseLM):
     def context(self) -> int:
         table = _position_table(self.model)
         size = table.num_embeddings if table else getattr(self.model.config, "max_position_embeddings", 0) or 512
-        return int(size) - self.offset
+        return int(size) - self.offset - self.ahead
 
     # -- forward passes ------------------------------------------------------------------------------------------
 
     def hidden(self, ids: Tensor, positions: Tensor, segments: Sequence[int]) -> Tensor:
         if self.packed:
-            out = self.decoder(
-                input_ids=ids[None], position_ids=positions[None] + self.offset, layout=Bidirectional(segments)
-            )
-            return cast(Tensor, out.last_hidden_state[0])
+            prefix = self.learned_prefix() if self.learned_prefix is not None else None
+            return self._packed(ids, positions, Bidirectional(segments, prefix=prefix))
         return by_groups(ids, segments, self._fill, self._padded)
+
+    def _packed(self, ids: Tensor, positions: Tensor, layout: Bidirectional) -> Tensor:
+        places = positions[None] + self.offset + self.ahead
+        out = self.decoder(input_ids=ids[None], position_ids=places, layout=layout)
+        return cast(Tensor, out.last_hidden_state[0])
+
+    @torch.no_grad()
+    def keys_values(self, ids: Sequence[int]) -> KeysValues:
+        record: KeysValues = {}
+        positions = torch.arange(len(ids), device=self.device)
+        self._packed(torch.tensor(ids, device=self.device), positions, Bidirectional([len(ids)], record=record))
+        return record
 
     def _padded(self, ids: Tensor, mask: Tensor) -> Tensor:
         return cast(Tensor, self.decoder(input_ids=ids, attention_mask=mask.long()).last_hidden_state)

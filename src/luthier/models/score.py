@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from luthier.data.pack import Example, grouped, pack, shortened
-from luthier.models.attention import KeysValues, Packed
+from luthier.models.attention import KeysValues, Packed, joined
 from luthier.models.head import token_logprobs
 
 if TYPE_CHECKING:
@@ -38,14 +38,15 @@ def common_prefix(prompts: Sequence[Sequence[int]]) -> int:
 
 @torch.no_grad()
 def run_prefix(lm: CausalLM, ids: Sequence[int]) -> KeysValues | None:
-    """Keys and values of a prefix at every layer; None for an empty one."""
+    """Keys and values of a prefix at every layer, behind learned ones if there are any; None where there is neither."""
+    learned = lm.learned_prefix() if lm.learned_prefix is not None else None
     if not ids:
-        return None
+        return learned
     record: KeysValues = {}
     tokens = torch.tensor([list(ids)], device=lm.device)
     positions = torch.arange(len(ids), device=lm.device)[None]
-    lm.forward(tokens, positions, Packed([len(ids)], record=record))
-    return record
+    lm.forward(tokens, positions, Packed([len(ids)], prefix=learned, record=record))
+    return record if learned is None else joined(learned, record)
 
 
 def _groups(rows: Sequence[Row], shared: int) -> list[list[int]]:

@@ -1,17 +1,29 @@
-"""An embedding that also knows virtual tokens: ids at or above the vocabulary are rows of a trained table."""
+"""Virtual tokens: what makes their vectors during training, and an embedding that knows them.
+
+ids at or above the vocabulary are rows of a prompt (n, d). It trains by itself (`Table`) or is made by a small network
+(`Encoder`), which is folded away after training: what ships is its output.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
 
+from luthier.errors import LuthierError
+
 
 class VirtualEmbedding(nn.Module):
-    """The frozen embedding (V, d) with a prompt (n, d) behind it; ids (…) below V + n -> (…, d)."""
+    """The frozen embedding (V, d) with a prompt (n, d) behind it; ids (…) below V + n -> (…, d).
 
-    def __init__(self, base: nn.Embedding, prompt: Tensor) -> None:
+    maker: a module without inputs that gives the prompt.
+    """
+
+    def __init__(self, base: nn.Embedding, maker: nn.Module) -> None:
         super().__init__()
-        self.base, self.prompt = base, nn.Parameter(prompt)
+        self.base, self.maker = base, maker
 
     @property
     def weight(self) -> Tensor:
@@ -22,4 +34,76 @@ class VirtualEmbedding(nn.Module):
         size = self.base.num_embeddings
         virtual = (ids - size).clamp(min=0)
         own = self.base(ids.clamp(max=size - 1))
-        return torch.where((ids >= size)[..., None], self.prompt[virtual].to(own.dtype), own)
+        return torch.where((ids >= size)[..., None], self.maker()[virtual].to(own.dtype), own)
+
+
+class Table(nn.Module):
+    """Vectors (n, d) that train themselves."""
+
+    def __init__(self, start: Tensor) -> None:
+        super().__init__()
+        self.prompt = nn.Parameter(start)
+
+    def forward(self) -> Tensor:
+        return self.prompt
+
+
+class Encoder(nn.Module):
+    """Vectors start + scale · layers(table), which are `start` (n, d) at first: the last layer begins at zero.
+
+    The network's inputs and outputs are of size 1 whatever the model's vectors are: one learning rate suits all.
+    """
+
+    start: Tensor
+    scale: Tensor
+
+    def __init__(self, start: Tensor, scale: Tensor, table: Tensor, layers: nn.Sequential) -> None:
+        super().__init__()
+        last = cast(nn.Linear, layers[-1])
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+        self.register_buffer("start", start)
+        self.register_buffer("scale", scale)
+        self.table = nn.Parameter(table)
+        self.layers = layers.to(start.device)
+
+    def forward(self) -> Tensor:
+        return self.start + self.scale * cast(Tensor, self.layers(self.table))
+
+
+class _BiLstm(nn.LSTM):
+    """A bidirectional LSTM of two layers that gives its states alone."""
+
+    def __init__(self, size: int, width: int) -> None:
+        super().__init__(size, width, num_layers=2, bidirectional=True)
+
+    def forward(self, vectors: Tensor) -> Tensor:  # type: ignore[override]
+        return super().forward(vectors)[0]
+
+
+def _lstm(size: int, width: int) -> nn.Sequential:
+    return nn.Sequential(_BiLstm(size, width), nn.Linear(2 * width, 2 * width), nn.ReLU(), nn.Linear(2 * width, size))
+
+
+def _mlp(size: int, width: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Linear(size, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, size)
+    )  # fmt: skip
+
+
+Kind = Literal["lstm", "mlp"]
+ENCODERS: Mapping[Kind, Callable[[int, int], nn.Sequential]] = {"lstm": _lstm, "mlp": _mlp}
+
+
+def table_from(tensors: Mapping[str, Tensor], like: Tensor) -> Table:
+    """The prompt of an adapter file, of the size and on the device of `like`; rows beyond it belong to other parts."""
+    found = tensors.get("prompt_embeddings")
+    if found is None or found.ndim != 2 or len(found) < len(like) or found.shape[1] != like.shape[1]:
+        got = "missing" if found is None else f"{tuple(found.shape)}"
+        raise LuthierError(f"prompt_embeddings is {got}, and the model takes {tuple(like.shape)}")
+    return Table(found[: len(like)].to(like.device, torch.float32))
+
+
+def rms(vectors: Tensor) -> Tensor:
+    """Root mean square of all numbers, ()."""
+    return vectors.square().mean().sqrt()

@@ -24,14 +24,22 @@ extras = ()
 
 @dataclass(frozen=True)
 class SoftPrompt(Patch):
-    """n: virtual tokens. start: a text whose tokens' embeddings are the first values, repeated as needed."""
+    """n: virtual tokens. start: a text whose tokens' embeddings are the first values, repeated as needed.
+
+    Learning rates are in units of the start's root mean square, which differs a hundredfold from model to model.
+    """
 
     n: int = 20
     start: str = "Read the text carefully, think about what it is about, and give the right answer."
     _kept: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
-    learning_rates: ClassVar[tuple[float, ...]] = (3e-3, 1e-2, 3e-2)
+    learning_rates: ClassVar[tuple[float, ...]] = (3e-2, 1e-1, 3e-1)
     identity: ClassVar[bool] = False
+    peft_type: ClassVar[str] = "PROMPT_TUNING"
+
+    @classmethod
+    def from_peft(cls, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> SoftPrompt:
+        return cls(n=config["num_virtual_tokens"])
 
     def refuses(self, model: nn.Module, objective: Objective) -> str | None:
         return None if self.n > 0 else f"n must be at least 1, not {self.n}"
@@ -40,15 +48,25 @@ class SoftPrompt(Patch):
         from luthier.models.virtual import VirtualEmbedding
 
         base = cast("nn.Embedding", lm.reader.get_input_embeddings())
-        ids = lm.tokenizer(self.start, add_special_tokens=False)["input_ids"] or [0]
-        rows = [ids[i % len(ids)] for i in range(self.n)]
-        lm.reader.set_input_embeddings(VirtualEmbedding(base, base.weight.detach()[rows].float()))
+        maker, scale = self._maker(base.weight.detach()[start_ids(lm, self.start, self.n)].float())
+        lm.reader.set_input_embeddings(VirtualEmbedding(base, maker))
         self._kept["base"] = base
         lm.virtual = tuple(range(base.num_embeddings, base.num_embeddings + self.n))
-        return [ParamGroup([n for n, p in lm.model.named_parameters() if p is self._prompt(lm)])]
+        own = {id(p) for p in maker.parameters()}
+        return [ParamGroup([n for n, p in lm.model.named_parameters() if id(p) in own], lr_scale=scale)]
+
+    def _maker(self, start: Tensor) -> tuple[nn.Module, float]:
+        """What gives the prompt (n, d), beginning with these embeddings, and the scale of its learning rate."""
+        from luthier.models.virtual import Table, rms
+
+        return Table(start), float(rms(start))
 
     def _prompt(self, lm: BaseLM) -> Tensor:
-        return cast("Tensor", lm.reader.get_input_embeddings().prompt)
+        """The prompt as it is now, (n, d)."""
+        import torch
+
+        with torch.no_grad():
+            return cast("Tensor", lm.reader.get_input_embeddings().maker()).detach()
 
     def detach(self, lm: BaseLM) -> None:
         lm.reader.set_input_embeddings(self._kept["base"])
@@ -66,19 +84,30 @@ class SoftPrompt(Patch):
             lm.reader.set_input_embeddings(held)
             lm.virtual = virtual
 
+    def fold(self, lm: BaseLM) -> None:
+        self.load(lm, self.export(lm)[0])
+
     def export(self, lm: BaseLM) -> tuple[dict[str, Tensor], dict[str, Any]]:
         config = {
-            "peft_type": "PROMPT_TUNING",
+            "peft_type": self.peft_type,
             "task_type": lm.peft_task,
             "num_virtual_tokens": self.n,
             "token_dim": self._prompt(lm).shape[1],
             "num_transformer_submodules": 1,
             "prompt_tuning_init": "RANDOM",
         }
-        return {"prompt_embeddings": self._prompt(lm).detach()}, config
+        return {"prompt_embeddings": self._prompt(lm)}, config
 
     def load(self, lm: BaseLM, tensors: Mapping[str, Tensor]) -> None:
-        self._prompt(lm).data.copy_(tensors["prompt_embeddings"])
+        from luthier.models.virtual import table_from
+
+        lm.reader.get_input_embeddings().maker = table_from(tensors, self._prompt(lm))
+
+
+def start_ids(lm: BaseLM, text: str, n: int) -> list[int]:
+    """n token ids of a text that is repeated as needed."""
+    ids = lm.tokenizer(text, add_special_tokens=False)["input_ids"] or [0]
+    return [ids[i % len(ids)] for i in range(n)]
 
 
 METHOD = SoftPrompt

@@ -1,0 +1,50 @@
+"""Learned keys and values that stand before every layer's own, as if n tokens had been read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+import torch
+from torch import Tensor, nn
+
+from luthier.models.virtual import Encoder
+
+if TYPE_CHECKING:
+    from luthier.models.attention import KeysValues
+
+
+class LearnedPrefix(nn.Module):
+    """n keys and values a layer, made by `maker`: a module without inputs, giving (n, layers · 2 · heads · head_dim).
+
+    The order of the numbers is PEFT's: layer, keys then values, head. shape: layers, key-value heads, head_dim.
+    dtype: the model's.
+    """
+
+    def __init__(self, maker: nn.Module, n: int, shape: tuple[int, int, int], dtype: torch.dtype) -> None:
+        super().__init__()
+        self.maker, self.n, self.shape, self.dtype = maker, n, shape, dtype
+
+    def forward(self) -> KeysValues:
+        layers, heads, size = self.shape
+        parts = self.maker().to(self.dtype).view(self.n, layers, 2, heads, size).permute(1, 2, 3, 0, 4)
+        return {i: (keys[None], values[None]) for i, (keys, values) in enumerate(parts)}
+
+    @torch.no_grad()
+    def numbers(self) -> Tensor:
+        """All of them as they are now, (n, layers · 2 · heads · head_dim)."""
+        return cast(Tensor, self.maker()).detach()
+
+
+def flat(record: KeysValues) -> Tensor:
+    """Keys and values (1, heads, n, head_dim) of every layer as (n, layers · 2 · heads · head_dim)."""
+    parts = torch.stack([torch.cat(record[i]) for i in range(len(record))])
+    return parts.permute(3, 0, 1, 2, 4).flatten(1).float()
+
+
+def mlp(record: KeysValues, width: int) -> Encoder:
+    """A table (n, width) sent through one hidden layer (tanh) to keys and values that are `record` at first."""
+    start = flat(record)
+    size = start.shape[1] // (2 * len(record))
+    scale = start.view(len(start), -1, size).square().mean((0, 2)).sqrt().repeat_interleave(size)
+    layers = nn.Sequential(nn.Linear(width, width), nn.Tanh(), nn.Linear(width, start.shape[1]))
+    return Encoder(start, scale, torch.randn(len(start), width).to(start.device), layers)

@@ -1,0 +1,115 @@
+"""Learned keys and values before every layer's own; the MLP that makes them is folded away after training.
+
+They begin as the model's own of a real text, so that the adapted model starts as the base that has read it. A text's
+positions follow theirs, and where a layer sees a window only, they leave it like any token (as in PEFT, whose layout
+the saved file has); in an encoder's windows they stay. Source: Li & Liang 2021, "Prefix-Tuning".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from luthier.errors import Refused
+from luthier.models.peft_files import only
+from luthier.patches.soft_prompt import start_ids
+from luthier.protocols import Objective, ParamGroup, Patch
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from luthier.models.base import BaseLM
+    from luthier.models.prefix import LearnedPrefix
+
+extras = ()
+
+
+@dataclass(frozen=True)
+class Prefix(Patch):
+    """n: keys and values a layer. width: of the MLP and of the table it reads.
+
+    start: a text whose keys and values are the first ones, repeated as needed.
+    """
+
+    n: int = 10
+    width: int = 512
+    start: str = "Read the text carefully, think about what it is about, and give the right answer."
+
+    learning_rates: ClassVar[tuple[float, ...]] = (1e-3, 3e-3, 1e-2)
+    identity: ClassVar[bool] = False
+    peft_type: ClassVar[str] = "PREFIX_TUNING"
+
+    @classmethod
+    def from_peft(cls, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Prefix:
+        only(config, num_transformer_submodules=(1,))
+        return cls(n=config["num_virtual_tokens"], width=config.get("encoder_hidden_size") or cls.width)
+
+    def refuses(self, model: nn.Module, objective: Objective) -> str | None:
+        from luthier.models.attention import NAME
+
+        if self.n < 1 or self.width < 1:
+            return f"n and width must be at least 1, not {self.n} and {self.width}"
+        if getattr(model.config, "_attn_implementation", None) != NAME:
+            return f"the model's attention ({type(model).__name__}) cannot be given keys and values from outside"
+        return None
+
+    def attach(self, lm: BaseLM) -> list[ParamGroup]:
+        from luthier.models import prefix
+
+        record = lm.keys_values(start_ids(lm, self.start, self.n))
+        shapes = {part.shape for pair in record.values() for part in pair}
+        if sorted(record) != list(range(len(lm.blocks))) or len(shapes) > 1:
+            raise Refused("the model's layers do not all have keys and values of one size")
+        _, heads, _, size = shapes.pop()
+        maker, shape = prefix.mlp(record, self.width), (len(record), heads, size)
+        made = prefix.LearnedPrefix(maker, self.n, shape, lm.model.dtype)
+        lm.model.learned_prefix = made
+        return [ParamGroup([f"learned_prefix.{name}" for name, _ in made.named_parameters()])]
+
+    def detach(self, lm: BaseLM) -> None:
+        if lm.learned_prefix is not None:
+            del lm.model.learned_prefix
+
+    @contextmanager
+    def off(self, lm: BaseLM) -> Iterator[None]:
+        held = _made(lm)
+        del lm.model.learned_prefix
+        try:
+            yield
+        finally:
+            lm.model.learned_prefix = held
+
+    def fold(self, lm: BaseLM) -> None:
+        self.load(lm, self.export(lm)[0])
+
+    def export(self, lm: BaseLM) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        made = _made(lm)
+        layers, heads, size = made.shape
+        config = {
+            "peft_type": self.peft_type,
+            "task_type": lm.peft_task,
+            "num_virtual_tokens": self.n,
+            "num_layers": layers,
+            "num_attention_heads": heads,
+            "token_dim": heads * size,
+            "num_transformer_submodules": 1,
+            "encoder_hidden_size": self.width,
+            "prefix_projection": False,
+        }
+        return {"prompt_embeddings": made.numbers()}, config
+
+    def load(self, lm: BaseLM, tensors: Mapping[str, Tensor]) -> None:
+        from luthier.models.virtual import table_from
+
+        made = _made(lm)
+        made.maker = table_from(tensors, made.numbers())
+
+
+def _made(lm: BaseLM) -> LearnedPrefix:
+    assert lm.learned_prefix is not None
+    return lm.learned_prefix
+
+
+METHOD = Prefix
