@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +11,9 @@ import torch
 
 import peft_oracle as oracle
 import tiny
-from luthier import adapters, run
-from luthier.errors import LuthierError
+from luthier import adapters
 from luthier.models.base import BaseLM
+from luthier.patches.adalora import AdaLora
 from luthier.patches.lora import Lora
 
 every_kind = pytest.mark.parametrize("lm", tiny.KINDS, indirect=True)
@@ -50,3 +49,30 @@ def test_lora_that_peft_wrote(lm: BaseLM, form: str, tmp_path: Path) -> None:
     torch.testing.assert_close(oracle.ours(work), want, rtol=0, atol=1e-4)
     patch.detach(work)
     assert tiny.tree(lm.model) == tree and torch.equal(oracle.ours(lm), base)
+
+
+@every_kind
+@pytest.mark.parametrize("pruned", [False, True])
+def test_adalora_that_peft_wrote(lm: BaseLM, pruned: bool, tmp_path: Path) -> None:
+    """Seen failing with alpha over the final rank, and with what is pruned taken in by position."""
+    config = peft.AdaLoraConfig(
+        init_r=6, target_r=3, lora_alpha=9, total_step=10, target_modules=TARGETS[kind_of(lm)], task_type=lm.peft_task
+    )
+    model = peft.get_peft_model(oracle.reference(Path(lm.name)), config).eval()
+    oracle.scramble(model)
+    if pruned:
+        masks = {n: torch.rand(6) < 0.5 for n, _ in model.base_model.model.named_parameters() if "lora_E" in n}
+        model.base_model.rankallocator.mask_using_rank_pattern(
+            model, {f"base_model.model.{n}": m.tolist() for n, m in masks.items()}
+        )
+        model.peft_config["default"].rank_pattern = {n: m.tolist() for n, m in masks.items()}
+    want = oracle.theirs(model)
+    model.save_pretrained(tmp_path)
+    base = oracle.ours(lm)
+    work, patch = adapters.load_adapter(lm, tmp_path)
+    assert isinstance(patch, AdaLora) and (want - base).abs().max() > 1e-2
+    torch.testing.assert_close(oracle.ours(work), want, rtol=0, atol=1e-4)
+    if pruned:
+        assert list(patch.ranks(work).values()) == [int(m.sum()) for m in masks.values()]
+    patch.detach(work)
+    assert torch.equal(oracle.ours(lm), base)

@@ -66,20 +66,26 @@ class LoraLinear(nn.Module):
         """The frozen W (out, in), in the type that products are taken in."""
         return matrix_of(self.base).detach()
 
+    def factors(self, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        """A and B as products take them."""
+        return self.a.to(dtype), self.b.to(dtype)
+
     @torch.no_grad()
     def folded(self) -> Tensor:
         """W + s B A, in the base's dtype."""
         w = self.matrix()
-        return torch.addmm(w, self.b.to(w.dtype), self.a.to(w.dtype), alpha=self.scale)
+        a, b = self.factors(w.dtype)
+        return torch.addmm(w, b, a, alpha=self.scale)
 
     def product(self, x: Tensor) -> Tensor:
         """x (W + s B A)ᵀ, without the bias."""
         w = self.matrix()
-        a, b = self.a.to(w.dtype), self.b.to(w.dtype)
+        a, b = self.factors(w.dtype)
         if torch.is_grad_enabled():
             return cast(Tensor, _Folded.apply(x, w, a, b, self.scale))
         # a few tokens at a time: folding would cost more than it saves
-        y = torch.addmm(F.linear(x, w).view(-1, w.shape[0]), (x @ a.T).view(-1, a.shape[0]), b.T, alpha=self.scale)
+        flat = x.reshape(-1, x.shape[-1])
+        y = torch.addmm(F.linear(flat, w), flat @ a.T, b.T, alpha=self.scale)
         return y.view(*x.shape[:-1], w.shape[0])
 
     def forward(self, x: Tensor) -> Tensor:
@@ -97,8 +103,8 @@ class DroppedLora(LoraLinear):
         if not torch.is_grad_enabled():
             return super().product(x)
         w = self.matrix()
-        seen = F.dropout(x, self.dropout)
-        return F.linear(x, w) + self.scale * (seen @ self.a.to(w.dtype).T) @ self.b.to(w.dtype).T
+        a, b = self.factors(w.dtype)
+        return F.linear(x, w) + self.scale * (F.dropout(x, self.dropout) @ a.T) @ b.T
 
 
 class DoraLinear(LoraLinear):
