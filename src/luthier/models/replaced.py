@@ -41,7 +41,7 @@ class ReplacingPatch(Patch):
             for path, module in held.items():
                 replace_module(lm.model, path, module)
 
-    def fold(self, lm: BaseLM) -> bool:
+    def into_bases(self, lm: BaseLM) -> bool:
         """Each base back in its place, with the weight (out, in) that its replacement's `folded()` gives."""
         for path, base in self._kept.items():
             wrapped: Any = replace_module(lm.model, path, base)

@@ -122,7 +122,7 @@ class AdaLora(ReplacingPatch):
         return {path: int(layer.kept.sum()) for path, layer in zip(self._kept, self._layers(lm), strict=True)}
 
     def merge(self, lm: BaseLM) -> bool:
-        return self.fold(lm)
+        return self.into_bases(lm)
 
     def state(self, lm: BaseLM) -> dict[str, Any]:
         return dict(self._remembered(lm))

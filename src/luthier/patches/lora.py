@@ -101,7 +101,7 @@ class Lora(ReplacingPatch):
         return [ParamGroup(names)]
 
     def merge(self, lm: BaseLM) -> bool:
-        return self.fold(lm)
+        return self.into_bases(lm)
 
     def _parts(self, lm: BaseLM) -> dict[str, Tensor]:
         """Our parameters by PEFT's names."""
