@@ -52,12 +52,8 @@ class Nf4Linear(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         from luthier.models.lowrank import frozen_product
 
-        y = frozen_product(x, self)
+        y = frozen_product(x, lambda: self.weight)
         return y if self.bias is None else y + self.bias
-
-    def matrix(self) -> Tensor:
-        """The rounded weight (out, in)."""
-        return self.weight
 
 
 @cache
