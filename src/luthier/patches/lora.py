@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from luthier.models.peft_files import as_targets, module_paths, only, take, target_modules
 from luthier.models.replaced import ReplacingPatch
 from luthier.models.surgery import linear_paths, matrix_of, replace_module, transposed
 from luthier.protocols import Objective, ParamGroup
@@ -23,6 +24,18 @@ if TYPE_CHECKING:
     from luthier.models.lowrank import LoraLinear
 
 extras = ()
+# forms of PEFT's that change more than A and B, or the base
+UNREAD: Mapping[str, tuple[Any, ...]] = {
+    "init_lora_weights": (True, False, "gaussian", "orthogonal", "eva"),
+    "layer_replication": (),
+    "target_parameters": (),
+    "alora_invocation_tokens": (),
+    "use_qalora": (False,),
+    "use_bdlora": (),
+    "arrow_config": (),
+    "kasa_config": (),
+    "monteclora_config": (),
+}
 Start = Literal["gauss_zero", "gauss_gauss", "zero_zero", "zero_gauss"]
 PARTS = {"lora_A.weight": "a", "lora_B.weight": "b", "lora_magnitude_vector": "m"}  # PEFT's names of our parameters
 
@@ -46,6 +59,19 @@ class Lora(ReplacingPatch):
     _kept: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     learning_rates: ClassVar[tuple[float, ...]] = (5e-4, 1e-3, 3e-3)
+    peft_type: ClassVar[str] = "LORA"
+
+    @classmethod
+    def from_peft(cls, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Lora:
+        only(config, bias=("none",), lora_bias=(False,), rank_pattern=(), alpha_pattern=(), **UNREAD)
+        return cls(
+            rank=config["r"],
+            alpha=config["lora_alpha"],
+            targets=as_targets(module_paths(tensors, "lora_A.weight"), config),
+            dropout=config.get("lora_dropout") or 0.0,
+            rank_stabilised=bool(config.get("use_rslora")),
+            dora=bool(config.get("use_dora")),
+        )
 
     @property
     def scale(self) -> float:
@@ -94,7 +120,7 @@ class Lora(ReplacingPatch):
 
     def export(self, lm: BaseLM) -> tuple[dict[str, Tensor], dict[str, Any]]:
         config = {
-            "peft_type": "LORA",
+            "peft_type": Lora.peft_type,
             "task_type": lm.peft_task,
             "r": self.rank,
             "lora_alpha": 2 * self.rank if self.alpha is None else self.alpha,
@@ -103,13 +129,12 @@ class Lora(ReplacingPatch):
             "use_dora": self.dora,
             "fan_in_fan_out": any(transposed(base) for base in self._kept.values()),
             "bias": "none",
-            "target_modules": sorted({path.rsplit(".", 1)[1] for path in self._kept}),
+            "target_modules": target_modules(lm.model, self._kept),
         }
         return self._parts(lm), config
 
     def load(self, lm: BaseLM, tensors: Mapping[str, Tensor]) -> None:
-        for name, p in self._parts(lm).items():
-            p.copy_(tensors[name])
+        take(self._parts(lm), tensors)
 
 
 METHOD = Lora
