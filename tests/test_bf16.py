@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from luthier import catalog, config, run
 from luthier.loop import Loop, Training
 from luthier.objectives.sft import Sft, renumbered
 
-PATCHES = list(catalog.entries("patches"))
+PATCHES = [e.name for e in catalog.entries("patches").values() if all(map(importlib.util.find_spec, e.needs))]
 RATE = 2e-4  # far below what bfloat16 can add to weights of size 0.2
 
 

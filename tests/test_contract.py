@@ -7,6 +7,7 @@ window) and every kind of row that the objective takes; direct methods on every 
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,7 +31,8 @@ from luthier.models.causal import CausalLM
 from luthier.objectives.sft import renumbered
 from luthier.protocols import LM, Chat, Direct, Labelled, Objective, Patch, Rated, Sampling, Split, Tagged, Text
 
-ENTRIES = catalog.entries("direct", "patches", "objectives")
+FOUND = catalog.entries("direct", "patches", "objectives")
+ENTRIES = {name: e for name, e in FOUND.items() if all(map(importlib.util.find_spec, e.needs))}  # the rest needs extras
 SPLITS = {
     "labelled": tiny.LABELLED,
     "chats": tiny.CHATS,

@@ -150,6 +150,10 @@ class Patch:
         """Whether `merge` would fold the change, without doing it."""
         return type(self).merge is not Patch.merge
 
+    def base_bytes(self, lm: BaseLM) -> tuple[int, int] | None:
+        """Bytes of the base's linear weights as they are held, and in bf16; None where the patch leaves them alone."""
+        return None
+
     def export(self, lm: BaseLM) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Tensors and configuration of the adapter file, in PEFT's layout where PEFT has the method."""
         raise NotImplementedError

@@ -20,6 +20,8 @@ from luthier.models.surgery import matrix_of, transposed
 class Nf4Linear(nn.Module):
     """Stands for a linear layer (or GPT-2's Conv1D): the same product with its rounded weight, its bias shared."""
 
+    packed: Tensor
+
     def __init__(self, layer: nn.Module) -> None:
         super().__init__()
         with quiet():
@@ -37,7 +39,7 @@ class Nf4Linear(nn.Module):
         """The rounded weight (out, in), written out anew at every call."""
         from bitsandbytes.functional import dequantize_4bit
 
-        return dequantize_4bit(self.packed, self.state)  # type: ignore[no-any-return]
+        return dequantize_4bit(self.packed, self.state)
 
     def folded(self) -> Tensor:
         """What stands in a full-precision layer's weight to give the same product: (out, in)."""
@@ -46,8 +48,7 @@ class Nf4Linear(nn.Module):
     def held(self) -> Iterator[Tensor]:
         """Every tensor that the weight is made of."""
         state: Any = self.state
-        packed: Tensor = self.packed  # type: ignore[assignment]
-        yield from (packed, state.absmax, state.offset, state.code, state.state2.absmax, state.state2.code)
+        yield from (self.packed, state.absmax, state.offset, state.code, state.state2.absmax, state.state2.code)
 
     def forward(self, x: Tensor) -> Tensor:
         from luthier.models.lowrank import frozen_product
@@ -64,7 +65,7 @@ def _table(values: tuple[float, ...], device: torch.device) -> Tensor:
 def linear_bytes(stacks: Iterable[nn.ModuleList]) -> tuple[int, int]:
     """Bytes that the weights of the blocks' linear layers take as they are held, and would take in bf16.
 
-    Measured: the tensors that are there, each memory once. Layers that train are left out.
+    Measured: the tensors that are there, each memory once.
     """
     held: dict[int, int] = {}
     numbers = 0

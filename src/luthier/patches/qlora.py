@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from luthier.models.peft_files import module_paths, target_modules
 from luthier.models.surgery import linear_paths
 from luthier.patches.lora import Lora
 from luthier.protocols import ParamGroup, Patch
@@ -72,8 +73,7 @@ class Qlora(Lora):
 
     def export(self, lm: BaseLM) -> tuple[dict[str, Tensor], dict[str, Any]]:
         tensors, config = super().export(lm)
-        names = {name.removeprefix("base_model.model.").rsplit(".lora_", 1)[0].rsplit(".", 1)[1] for name in tensors}
-        return tensors, config | {"target_modules": sorted(names)}
+        return tensors, config | {"target_modules": target_modules(lm.model, module_paths(tensors, "lora_A.weight"))}
 
     def base_bytes(self, lm: BaseLM) -> tuple[int, int]:
         from luthier.models.nf4 import linear_bytes
