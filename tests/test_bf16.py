@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from luthier import catalog, config, run
 from luthier.loop import Loop, Training
 from luthier.objectives.sft import Sft, renumbered
 
-PATCHES = [e.name for e in catalog.entries("patches").values() if all(map(importlib.util.find_spec, e.needs))]
+PATCHES = [e.name for e in catalog.entries("patches").values() if not catalog.lacking(e)]
 RATE = 2e-4  # far below what bfloat16 can add to weights of size 0.2
 
 

@@ -7,7 +7,6 @@ window) and every kind of row that the objective takes; direct methods on every 
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,7 +31,7 @@ from luthier.objectives.sft import renumbered
 from luthier.protocols import LM, Chat, Direct, Labelled, Objective, Patch, Rated, Sampling, Split, Tagged, Text
 
 FOUND = catalog.entries("direct", "patches", "objectives")
-ENTRIES = {name: e for name, e in FOUND.items() if all(map(importlib.util.find_spec, e.needs))}  # the rest needs extras
+ENTRIES = {name: e for name, e in FOUND.items() if not catalog.lacking(e)}  # the rest needs extras
 SPLITS = {
     "labelled": tiny.LABELLED,
     "chats": tiny.CHATS,

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from luthier.models.peft_files import module_paths, target_modules
-from luthier.models.surgery import linear_paths
+from luthier.models.surgery import linear_paths, matrix_of
 from luthier.patches.lora import Lora
 from luthier.protocols import ParamGroup, Patch
 
@@ -80,17 +80,14 @@ class Qlora(Lora):
 
         return linear_bytes(lm.stacks)
 
-    def round(self, model: nn.Module, stacks: Any) -> None:
-        """Write into a full-precision model what this patch holds in 4 bits: the base that its adapter was made for."""
+    def prepare(self, model: nn.Module) -> None:
         from luthier.models.nf4 import Nf4Linear
-        from luthier.models.surgery import matrix_of
 
-        for path in linear_paths(model, stacks, "all"):
+        for path in self._kept:
             layer = model.get_submodule(path)
             matrix_of(layer).data.copy_(Nf4Linear(layer).weight)
 
     def unrounded(self) -> Patch:
-        """The same adapter on the base as it came."""
         return Lora(**{f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.init})
 
 
