@@ -1,4 +1,4 @@
-"""What `peft` makes of an adapter on the plain transformers model, beside what we make of it: for every kind of model."""
+"""What `peft` makes of an adapter on the plain transformers model, and what we make of it, for every kind of model."""
 
 from __future__ import annotations
 
@@ -52,15 +52,20 @@ def with_peft(folder: Path, adapter: Path) -> Any:
         return peft.PeftModel.from_pretrained(reference(folder), adapter).eval()
 
 
+@torch.no_grad()
+def scramble(model: Any) -> None:
+    """Random values in what trains of a peft model."""
+    random = torch.Generator().manual_seed(3)
+    for p in model.parameters():
+        if p.requires_grad:
+            p.add_(0.2 * torch.randn(p.shape, generator=random))
+
+
 def write_with_peft(folder: Path, adapter: Path, config: peft.PeftConfig) -> Tensor:
     """Save an adapter of random tensors as `peft` does; gives what the adapted model says."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         model = peft.get_peft_model(reference(folder), config).eval()  # type: ignore[arg-type]
-    random = torch.Generator().manual_seed(3)
-    with torch.no_grad():
-        for p in model.parameters():
-            if p.requires_grad:
-                p.add_(0.05 * torch.randn(p.shape, generator=random))
+    scramble(model)
     model.save_pretrained(adapter)
     return theirs(model)

@@ -87,20 +87,26 @@ class LoraLinear(nn.Module):
         """The frozen W (out, in), in the type that products are taken in."""
         return matrix_of(self.base).detach()
 
+    def factors(self, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        """A and B as products take them."""
+        return self.a.to(dtype), self.b.to(dtype)
+
     @torch.no_grad()
     def folded(self) -> Tensor:
         """W + s B A, in the base's dtype."""
         w = self.matrix()
-        return torch.addmm(w, self.b.to(w.dtype), self.a.to(w.dtype), alpha=self.scale)
+        a, b = self.factors(w.dtype)
+        return torch.addmm(w, b, a, alpha=self.scale)
 
     def product(self, x: Tensor) -> Tensor:
         """x (W + s B A)ᵀ, without the bias."""
+        a, b = self.factors(x.dtype)
         if torch.is_grad_enabled():
-            return cast(Tensor, _Folded.apply(x, self.matrix, self.a.to(x.dtype), self.b.to(x.dtype), self.scale))
+            return cast(Tensor, _Folded.apply(x, self.matrix, a, b, self.scale))
         w = self.matrix()
-        a, b = self.a.to(w.dtype), self.b.to(w.dtype)
         # a few tokens at a time: folding would cost more than it saves
-        y = torch.addmm(F.linear(x, w).view(-1, w.shape[0]), (x @ a.T).view(-1, a.shape[0]), b.T, alpha=self.scale)
+        flat = x.reshape(-1, x.shape[-1])
+        y = torch.addmm(F.linear(flat, w), flat @ a.T, b.T, alpha=self.scale)
         return y.view(*x.shape[:-1], w.shape[0])
 
     def forward(self, x: Tensor) -> Tensor:
@@ -117,9 +123,8 @@ class DroppedLora(LoraLinear):
     def product(self, x: Tensor) -> Tensor:
         if not torch.is_grad_enabled():
             return super().product(x)
-        seen = F.dropout(x, self.dropout)
-        update = (seen @ self.a.to(x.dtype).T) @ self.b.to(x.dtype).T
-        return frozen_product(x, self.matrix) + self.scale * update
+        a, b = self.factors(x.dtype)
+        return frozen_product(x, self.matrix) + self.scale * (F.dropout(x, self.dropout) @ a.T) @ b.T
 
 
 class DoraLinear(LoraLinear):
@@ -130,7 +135,7 @@ class DoraLinear(LoraLinear):
 
     def __init__(self, base: nn.Module, rank: int, scale: float, start: str = "gauss_zero") -> None:
         super().__init__(base, rank, scale, start)
-        self.m = nn.Parameter(self.matrix().float().norm(dim=1))
+        self.m = nn.Parameter(self.matrix().float().contiguous().norm(dim=1))  # laid out as `folded` is: the same sums
 
     def scaling(self) -> Tensor:
         """m over the length of each row, (out,)."""

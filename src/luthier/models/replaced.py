@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from luthier.models.surgery import replace_module
+from luthier.models.surgery import matrix_of, replace_module
 from luthier.protocols import Patch
 
 if TYPE_CHECKING:
@@ -40,6 +40,14 @@ class ReplacingPatch(Patch):
         finally:
             for path, module in held.items():
                 replace_module(lm.model, path, module)
+
+    def fold(self, lm: BaseLM) -> bool:
+        """Each base back in its place, with the weight (out, in) that its replacement's `folded()` gives."""
+        for path, base in self._kept.items():
+            wrapped: Any = replace_module(lm.model, path, base)
+            matrix_of(base).data.copy_(wrapped.folded())
+        self._kept.clear()
+        return True
 
     def own(self, lm: BaseLM) -> dict[str, Tensor]:
         """The new parameters by their full names."""

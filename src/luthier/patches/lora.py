@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from luthier.models.peft_files import as_targets, module_paths, only, take, target_modules
 from luthier.models.replaced import ReplacingPatch
-from luthier.models.surgery import linear_paths, matrix_of, replace_module, transposed
+from luthier.models.surgery import linear_paths, transposed
 from luthier.protocols import Objective, ParamGroup
 
 if TYPE_CHECKING:
@@ -101,12 +101,7 @@ class Lora(ReplacingPatch):
         return [ParamGroup(names)]
 
     def merge(self, lm: BaseLM) -> bool:
-        for path, base in self._kept.items():
-            wrapped: Any = lm.model.get_submodule(path)
-            matrix_of(base).data.copy_(wrapped.folded())
-            replace_module(lm.model, path, base)
-        self._kept.clear()
-        return True
+        return self.fold(lm)
 
     def _parts(self, lm: BaseLM) -> dict[str, Tensor]:
         """Our parameters by PEFT's names."""
