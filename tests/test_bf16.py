@@ -13,7 +13,7 @@ from luthier import catalog, config, run
 from luthier.loop import Loop, Training
 from luthier.objectives.sft import Sft, renumbered
 
-PATCHES = list(catalog.entries("patches"))
+PATCHES = [e.name for e in catalog.entries("patches").values() if not catalog.lacking(e)]
 RATE = 2e-4  # far below what bfloat16 can add to weights of size 0.2
 
 

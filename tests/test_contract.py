@@ -32,7 +32,8 @@ from luthier.models.causal import CausalLM
 from luthier.objectives.sft import renumbered
 from luthier.protocols import LM, Chat, Direct, Labelled, Objective, Patch, Rated, Sampling, Split, Tagged, Text
 
-ENTRIES = catalog.entries("direct", "patches", "objectives")
+FOUND = catalog.entries("direct", "patches", "objectives")
+ENTRIES = {name: e for name, e in FOUND.items() if not catalog.lacking(e)}  # the rest needs extras
 SPLITS = {
     "labelled": tiny.LABELLED,
     "chats": tiny.CHATS,

@@ -51,6 +51,7 @@ def train(recipe: Recipe, out: Path | None = None, say: Callable[[Report], None]
     from luthier.evals.task import evaluate
     from luthier.files import forget, write_json, write_text
     from luthier.machine import environment, pick_dtype
+    from luthier.run import base_facts
     from luthier.trackers import Tracking, check
 
     config.options(recipe)  # a wrong option is said before anything is loaded or written
@@ -83,6 +84,7 @@ def train(recipe: Recipe, out: Path | None = None, say: Callable[[Report], None]
         raise
     result = {"metric": scores.metric, "score": scores.score, "secondary": scores.secondary}
     result |= {"per_row": scores.per_row, "answers": scores.answers, "trainable": outcome.trainable}
+    result |= base_facts(outcome)
     tracking.finish(result)
     write_json(folder / "eval.json", result)
     return folder

@@ -153,6 +153,17 @@ class Patch:
         """Whether `merge` would fold the change, without doing it."""
         return type(self).merge is not Patch.merge
 
+    def prepare(self, model: nn.Module) -> None:
+        """Change another copy of the base to what this patch's adapter stands on, such as one with rounded weights."""
+
+    def unrounded(self) -> Patch | None:
+        """The patch that puts the same adapter onto the base as it came; None where it stands there already."""
+        return None
+
+    def base_bytes(self, lm: BaseLM) -> tuple[int, int] | None:
+        """Bytes of the base's linear weights as they are held, and in bf16; None where the patch leaves them alone."""
+        return None
+
     def export(self, lm: BaseLM) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Tensors and configuration of the adapter file, in PEFT's layout where PEFT has the method."""
         raise NotImplementedError

@@ -28,6 +28,7 @@ from luthier.loop import Loop, Report, Trained, Training
 from luthier.models.base import BaseLM, Progress
 from luthier.models.embedded import cache_dir
 from luthier.models.labelling import HEADS
+from luthier.models.nf4 import linear_bytes
 from luthier.models.quiet import quiet
 from luthier.objectives.sft import renumbered
 from luthier.protocols import LM, Direct, Objective, ParamGroup, Patch, Run, Split, Task, Text
@@ -44,7 +45,11 @@ GIVES: dict[Task, str] = {
 
 @dataclass
 class Outcome:
-    """What a method gave. trainable: numbers that were trained. loop: None for direct methods."""
+    """What a method gave. trainable: numbers that were trained. loop: None for direct methods.
+
+    base_bytes: of the linear weights of the base in memory, and what they would take in bf16; None where they are not
+    here.
+    """
 
     lm: LM
     trainable: int = 0
@@ -53,6 +58,7 @@ class Outcome:
     learning_rate: float | None = None
     loop: Loop | None = None
     save_as: str = "adapter"
+    base_bytes: tuple[int, int] | None = None
 
 
 def load_base(recipe: Recipe) -> BaseLM:
@@ -82,17 +88,20 @@ def adapted(
     data = replace(data, test=())
     method = config.options(recipe)
     refuse_remote(lm, method)
+    plain = None if getattr(lm, "remote", False) else linear_bytes(lm.stacks)
     if isinstance(method, Direct):
         if data.task not in method.tasks:
             raise Refused(unfit(recipe.method, method.tasks, data.task))
         if reason := method.refuses(lm, data):
             raise Refused(reason)
         torch.manual_seed(recipe.seed)
-        yield Outcome(method.adapt(lm, data, Run(recipe.seed, cache or cache_dir())))
+        yield Outcome(method.adapt(lm, data, Run(recipe.seed, cache or cache_dir())), base_bytes=plain)
         return
     objective = objective_of(recipe, method, data, lm)
     with attached(lm, method, objective, data.labels, recipe.seed) as (work, groups, chosen):
-        yield _train(work, method, chosen, groups, recipe, data, folder, say)
+        outcome = _train(work, method, chosen, groups, recipe, data, folder, say)
+        outcome.base_bytes = method.base_bytes(work) or plain
+        yield outcome
 
 
 def refuse_remote(lm: LM, method: Patch | Direct) -> None:
@@ -211,6 +220,11 @@ def save_adapted(outcome: Outcome, folder: Path) -> int:
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return sum(f.stat().st_size for f in target.rglob("*") if f.is_file())
+
+
+def base_facts(outcome: Outcome) -> dict[str, int]:
+    """Bytes of the base's linear weights for eval.json: as they stood in memory, and in bf16."""
+    return dict(zip(("base_bytes", "base_bytes_bf16"), outcome.base_bytes or (), strict=False))
 
 
 def begun(folder: Path) -> bool:

@@ -32,6 +32,7 @@ from luthier.runs.folders import entry, facts
 FIELDS = {
     "method", "status", "reason", "score", "ci95", "seeds", "trainable", "trainable_share", "train_seconds",
     "peak_memory_bytes", "artifact_bytes", "latency_ms", "forgetting", "mergeable", "learning_rate",
+    "base_bytes",
 }  # fmt: skip
 BOARD = {"task", "metric", "model", "budget", "rows", "best", "recommendation"}
 

@@ -16,6 +16,9 @@ HELP = """Write a finished run as files that other programs load.
 adapter: PEFT's layout, for the base model it was trained on. merged: a complete model folder for transformers and what
 builds on it. gguf: one file for llama.cpp, with f16 or q8_0 numbers.
 
+A qlora run was trained on rounded weights: merged folds its adapter into those, written in full precision, and says
+what the run says. --original folds it into the weights as they came instead; how far that is from the run is shown.
+
 What was written is loaded again and compared with the run before it appears: logits, next tokens, chat template.
 
 Example: luthier export RUN --to gguf --type q8_0
@@ -31,6 +34,7 @@ def export(
     run: Annotated[Path, typer.Argument(help="run folder, such as a comparison's trials/lora/seed-0")],
     to: Annotated[Literal["adapter", "merged", "gguf"], typer.Option(help="what to write")] = "merged",
     out: Annotated[Path | None, typer.Option(help="new folder, or .gguf file; RUN/export/… without it")] = None,
+    original: Annotated[bool, typer.Option("--original", help="merge into the weights as they came (qlora)")] = False,
     type: Annotated[Literal["f32", "f16", "q8_0"], typer.Option(help="numbers in a GGUF file")] = "f16",
 ) -> None:
     """Load, write, compare, publish."""
@@ -40,7 +44,7 @@ def export(
     tables: list[Sequence[Check]] = []
     try:
         with steps_bar("export", STEPS) as step:
-            place = export_run(run, to, out, type, step, tables.append)
+            place = export_run(run, to, out, type, step, tables.append, original)
     finally:
         for checks in tables:
             print_parity(checks)
@@ -57,8 +61,14 @@ def print_parity(checks: Sequence[Check]) -> None:
 
     table = Table("compared", "in", "found", "allowed", "", box=None, pad_edge=False)
     for check in checks:
-        table.add_row(check.what, check.where, check.found, check.allowed, "same" if check.ok else "DIFFERS")
+        table.add_row(check.what, check.where, check.found, check.allowed, _verdict(check))
     Console().print(table)
+
+
+def _verdict(check: Check) -> str:
+    if check.allowed == "anything":
+        return "told"
+    return "same" if check.ok else "DIFFERS"
 
 
 def _wording(run: Path) -> str:

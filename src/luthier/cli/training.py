@@ -41,4 +41,7 @@ def train(
         folder = run(recipe, out, say)
     result = read_json(folder / "eval.json")
     print(f"{recipe.method}: {result['metric']} {result['score']:.3f} on {len(result['per_row'])} held-out rows")
+    if held := result.get("base_bytes"):
+        share = held / result["base_bytes_bf16"]
+        print(f"Linear weights of the base: {held / 1e6:.1f} MB in memory, {share:.2f} of their size in bf16")
     print(f"Run folder: {folder}")

@@ -108,13 +108,14 @@ def _row(name: str, runs: list[dict[str, Any]], bootstrap: Bootstrap) -> dict[st
         "forgetting": _mean(runs, "forgetting"),
         "mergeable": first["mergeable"],
         "learning_rate": first["learning_rate"],
+        "base_bytes": first.get("base_bytes"),  # of the base's linear weights; earlier versions did not measure it
     }
 
 
 def _left_out(outcome: Mapping[str, Any]) -> dict[str, Any]:
     empty = dict.fromkeys(
         ("score", "ci95", "trainable", "trainable_share", "train_seconds", "peak_memory_bytes", "artifact_bytes",
-         "latency_ms", "forgetting", "mergeable", "learning_rate")
+         "latency_ms", "forgetting", "mergeable", "learning_rate", "base_bytes")
     )  # fmt: skip
     return {"status": outcome["status"], "reason": outcome["reason"], "seeds": 0, **empty}
 

@@ -170,6 +170,8 @@ def _columns(board: Mapping[str, Any], details: Mapping[str, Any], rows: Sequenc
         _number("learning_rate", units.rate, "column_rate"),
         Column(say("column_merges"), lambda row: row.get("mergeable"), _merges, say("hint_weights"), up=False),
     ]  # fmt: skip
+    if len({row.get("base_bytes") for row in rows} - {None}) > 1:
+        columns.append(_number("base_bytes", units.size, "column_base", "hint_base"))
     if len({row.get("seeds") for row in rows}) > 1:
         columns.append(_number("seeds", units.count, "column_seeds", up=False))
     # A column in which nothing was measured says nothing.

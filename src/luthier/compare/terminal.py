@@ -35,6 +35,12 @@ def _merges(row: Row) -> str:
     return {True: "yes", False: "no"}.get(row["mergeable"], units.DASH) if "mergeable" in row else units.DASH
 
 
+def _base(rows: Sequence[Row]) -> list[str]:
+    """Size of the base's linear weights, where methods differ in it."""
+    held = {row.get("base_bytes") for row in rows} - {None}
+    return [units.size(row.get("base_bytes")) if len(held) > 1 else units.DASH for row in rows]
+
+
 def _columns(board: Mapping[str, Any], rows: Sequence[Row], tied: frozenset[str]) -> list[_Column]:
     metric = str(board["metric"])
     heading = title(metric)
@@ -51,6 +57,7 @@ def _columns(board: Mapping[str, Any], rows: Sequence[Row], tied: frozenset[str]
         _Column("Training", 1, [units.duration(row.get("train_seconds")) for row in rows]),
         _Column("To ship", 2, [units.size(row.get("artifact_bytes")) for row in rows]),
         _Column("Memory", 7, [units.size(row.get("peak_memory_bytes")) for row in rows]),
+        _Column("Base", 6, _base(rows)),
         _Column("Latency", 5, [units.latency(row.get("latency_ms")) for row in rows]),
         _Column("Forgets", 6, [units.signed(row.get("forgetting")) for row in rows]),
         _Column("Merges", 10, [_merges(row) for row in rows]),

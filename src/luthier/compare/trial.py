@@ -34,7 +34,7 @@ from luthier.models.base import BaseLM
 from luthier.models.embedded import cache_dir
 from luthier.models.endpoint import answering, is_remote
 from luthier.protocols import LM, Patch, Split
-from luthier.run import Outcome, Refused, adapted, objective_of, refusal, refuse_remote, save_adapted
+from luthier.run import Outcome, Refused, adapted, base_facts, objective_of, refusal, refuse_remote, save_adapted
 from luthier.trackers import Tracking
 
 SEARCH_ROWS = 64  # validation rows that judge a learning rate
@@ -146,6 +146,7 @@ class Bench:
             "mergeable": outcome.mergeable,
             "learning_rate": outcome.learning_rate,
             "tokens": outcome.trained.tokens if outcome.trained else 0,
+            **base_facts(outcome),
         }  # fmt: skip
         tracking.finish(result)
         write_json(place / "eval.json", result)

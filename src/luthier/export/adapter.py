@@ -44,7 +44,9 @@ def _with_peft(source: Source, folder: Path) -> Any:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
-        return peft.PeftModel.from_pretrained(load_base(source.base)[0], folder).eval()
+        base = load_base(source.base)[0]
+        source.patch.prepare(base)
+        return peft.PeftModel.from_pretrained(base, folder).eval()
 
 
 def _read_back(source: Source, before: Before, folder: Path) -> list[Check]:

@@ -112,6 +112,13 @@ def same_choices(before: Tensor, chosen: Tensor, limit: float, where: str) -> Ch
     return Check("next tokens", where, said, f"{limit:.2g} behind", bool((behind <= limit).all()))
 
 
+def how_far(trained: Before, exported: Before) -> Check:
+    """What it costs to leave the rounded base: told, not judged."""
+    apart = max(float((a - b).abs().max()) for a, b in zip(trained.logits, exported.logits, strict=True))
+    said = f"differ by {apart:.2g}, largest {trained.spread:.2g}"
+    return Check("logits", "the run on its rounded base", said, "anything", True)
+
+
 def compare_tokenizer(before: Before, tokenizer: Any, where: str) -> list[Check]:
     """The chat template's text, and its tokens."""
     return compare_text(before, _rendered(tokenizer), _tokens(tokenizer), where)

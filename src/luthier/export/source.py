@@ -10,6 +10,7 @@ from luthier.errors import LuthierError
 
 if TYPE_CHECKING:
     from luthier.config import Recipe
+    from luthier.export.parity import Before
     from luthier.models.causal import CausalLM
     from luthier.protocols import Patch
 
@@ -21,6 +22,7 @@ class Source:
     """A run whose patch stands attached to its base, in float32.
 
     files: its adapter/ or model/. base: the folder or hub id that the base is loaded from.
+    trained: what the run says, where what is exported stands on another base than it was trained on.
     """
 
     folder: Path
@@ -29,10 +31,14 @@ class Source:
     lm: CausalLM
     patch: Patch
     base: str
+    trained: Before | None = None
 
 
-def open_run(folder: Path, to: To) -> Source:
-    """Load a run for export. Raises LuthierError with the reason when it cannot be written in that form."""
+def open_run(folder: Path, to: To, original: bool = False) -> Source:
+    """Load a run for export. Raises LuthierError with the reason when it cannot be written in that form.
+
+    original: put an adapter that was trained on rounded weights onto the weights as they came.
+    """
     from luthier import config
     from luthier.protocols import Direct
 
@@ -50,7 +56,23 @@ def open_run(folder: Path, to: To) -> Source:
 
     lm, patch = load_method(folder, load_base(replace(recipe, dtype="float32")))
     assert isinstance(lm, CausalLM) and isinstance(patch, Patch)
-    return Source(folder, files, recipe, lm, patch, str(load.resolve(recipe.model)))
+    source = Source(folder, files, recipe, lm, patch, str(load.resolve(recipe.model)))
+    return _on_original(source, to) if original else source
+
+
+def _on_original(source: Source, to: To) -> Source:
+    from luthier.export.parity import what_it_says
+
+    lm, patch, other = source.lm, source.patch, source.patch.unrounded()
+    if other is None or to == "adapter":
+        why = "an adapter file holds no base" if to == "adapter" else "the run was trained on the weights as they came"
+        raise LuthierError(f"{source.folder}: --original makes no difference: {why}")
+    trained = what_it_says(lm)
+    tensors = {name: tensor.clone() for name, tensor in patch.export(lm)[0].items()}
+    patch.detach(lm)
+    other.attach(lm)
+    other.load(lm, tensors)
+    return replace(source, patch=other, trained=trained)
 
 
 def _finished(folder: Path) -> tuple[Recipe, Path]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from luthier.errors import LuthierError
-from luthier.export.parity import Before, Check, compare_logits, compare_tokenizer, plain_logits, refuse
+from luthier.export.parity import Before, Check, compare_logits, compare_tokenizer, how_far, plain_logits, refuse
 from luthier.export.source import Source, To, open_run
 from luthier.files import replacing, sync_folder
 
@@ -29,10 +29,13 @@ def place_of(run: Path, to: To, kind: str) -> Path:
     return run / "export" / (f"{run.resolve().name}-{kind}.gguf" if to == "gguf" else to)
 
 
-def export_run(run: Path, to: To, out: Path | None, kind: str, step: Step, show: Show) -> Path:
+def export_run(
+    run: Path, to: To, out: Path | None, kind: str, step: Step, show: Show, original: bool = False
+) -> Path:  # fmt: skip
     """Write the run in that form and give its place.
 
     kind: of a GGUF file's numbers. step: is told in words what begins, STEPS times. show: is given the parity table.
+    original: see `source.open_run`.
     Raises LuthierError when the run cannot be written so, the place is taken, or what was written differs from the run.
     """
     from luthier.export.adapter import write_adapter
@@ -45,9 +48,11 @@ def export_run(run: Path, to: To, out: Path | None, kind: str, step: Step, show:
     if target.exists() or target.is_symlink():
         raise LuthierError(f"{target} exists already: name another place with --out, or remove it")
     step("loading the run")
-    source = open_run(run, to)
+    source = open_run(run, to, original)
     step("asking it")
     before = what_it_says(source.lm)
+    if source.trained:
+        show([how_far(source.trained, before)])
     step("writing")
     if to == "gguf":
         _write_gguf(source, before, target, kind, step, show)

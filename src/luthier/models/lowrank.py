@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 import torch
@@ -20,24 +20,45 @@ STARTS: Mapping[str, tuple[bool, bool]] = {
 }
 
 
+Matrix = Callable[[], Tensor]  # W (out, in), asked for again in the backward pass: a 4-bit one is not kept meanwhile
+
+
 class _Folded(torch.autograd.Function):
     """x (W + s B A)ᵀ with one large product each way; dA and dB come from rank-r products, dW is never built."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, w: Tensor, a: Tensor, b: Tensor, scale: float) -> Tensor:
-        ctx.save_for_backward(x, w, a, b)
-        ctx.scale = scale
-        return F.linear(x, torch.addmm(w, b, a, alpha=scale))
+    def forward(ctx: Any, x: Tensor, matrix: Matrix, a: Tensor, b: Tensor, scale: float) -> Tensor:
+        ctx.save_for_backward(x, a, b)
+        ctx.matrix, ctx.scale = matrix, scale
+        return F.linear(x, torch.addmm(matrix(), b, a, alpha=scale))
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        x, w, a, b = ctx.saved_tensors
+        x, a, b = ctx.saved_tensors
         s = ctx.scale
-        g, flat = grads[0].reshape(-1, w.shape[0]), x.reshape(-1, w.shape[1])
+        g, flat = grads[0].reshape(-1, b.shape[0]), x.reshape(-1, a.shape[1])
         da = (g @ b).T @ flat * s if ctx.needs_input_grad[2] else None
         db = g.T @ (flat @ a.T) * s if ctx.needs_input_grad[3] else None
-        dx = (g @ torch.addmm(w, b, a, alpha=s)).view(x.shape) if ctx.needs_input_grad[0] else None
+        dx = (g @ torch.addmm(ctx.matrix(), b, a, alpha=s)).view(x.shape) if ctx.needs_input_grad[0] else None
         return dx, None, da, db, None
+
+
+class _Frozen(torch.autograd.Function):
+    """x Wᵀ with a gradient for x alone."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, matrix: Matrix) -> Tensor:
+        ctx.matrix = matrix
+        return F.linear(x, matrix())
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        return grads[0] @ ctx.matrix(), None
+
+
+def frozen_product(x: Tensor, matrix: Matrix) -> Tensor:
+    """x Wᵀ, of which nothing is kept for the backward pass."""
+    return cast(Tensor, _Frozen.apply(x, matrix))
 
 
 class LoraLinear(nn.Module):
@@ -50,7 +71,7 @@ class LoraLinear(nn.Module):
         super().__init__()
         self.base, self.scale = base, scale
         out, width = matrix_shape(base)
-        device = next(base.parameters()).device
+        device = matrix_of(base).device
         self.a = nn.Parameter(torch.zeros(rank, width, dtype=torch.float32, device=device))
         self.b = nn.Parameter(torch.zeros(out, rank, dtype=torch.float32, device=device))
         for p, random in zip((self.a, self.b), STARTS[start], strict=True):
@@ -79,10 +100,10 @@ class LoraLinear(nn.Module):
 
     def product(self, x: Tensor) -> Tensor:
         """x (W + s B A)ᵀ, without the bias."""
-        w = self.matrix()
-        a, b = self.factors(w.dtype)
+        a, b = self.factors(x.dtype)
         if torch.is_grad_enabled():
-            return cast(Tensor, _Folded.apply(x, w, a, b, self.scale))
+            return cast(Tensor, _Folded.apply(x, self.matrix, a, b, self.scale))
+        w = self.matrix()
         # a few tokens at a time: folding would cost more than it saves
         flat = x.reshape(-1, x.shape[-1])
         y = torch.addmm(F.linear(flat, w), flat @ a.T, b.T, alpha=self.scale)
@@ -102,9 +123,8 @@ class DroppedLora(LoraLinear):
     def product(self, x: Tensor) -> Tensor:
         if not torch.is_grad_enabled():
             return super().product(x)
-        w = self.matrix()
-        a, b = self.factors(w.dtype)
-        return F.linear(x, w) + self.scale * (F.dropout(x, self.dropout) @ a.T) @ b.T
+        a, b = self.factors(x.dtype)
+        return frozen_product(x, self.matrix) + self.scale * (F.dropout(x, self.dropout) @ a.T) @ b.T
 
 
 class DoraLinear(LoraLinear):

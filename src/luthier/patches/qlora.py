@@ -1,0 +1,94 @@
+"""Low-rank updates (LoRA) over a base that is held in 4 bits.
+
+Every linear layer of the blocks is rounded to NormalFloat (NF4) with double quantisation when the patch is attached;
+those that `targets` names get A and B. What is trained fits the rounded base: `merge` writes the rounded weights plus
+the update into full-precision layers, which says the same as the run. The adapter file is a plain LoRA in PEFT's
+layout. The layers as they were are kept (in the main memory, where the model is on a GPU) and put back at the end.
+Source: Dettmers et al. 2023, "QLoRA".
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from luthier.models.peft_files import module_paths, target_modules
+from luthier.models.surgery import linear_paths, matrix_of
+from luthier.patches.lora import Lora
+from luthier.protocols import ParamGroup, Patch
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+    from luthier.models.base import BaseLM
+
+extras = ("bitsandbytes",)
+
+
+@dataclass(frozen=True)
+class Qlora(Lora):
+    """rank, alpha, targets, dropout, rank_stabilised, dora, start: as in lora."""
+
+    rank: int = 64
+
+    identity: ClassVar[bool] = False  # rounding changes the base before the first step
+    learning_rates: ClassVar[tuple[float, ...]] = (1e-4, 2e-4, 5e-4)
+
+    def attach(self, lm: BaseLM) -> list[ParamGroup]:
+        from luthier.models.nf4 import Nf4Linear
+
+        chosen = set(linear_paths(lm.model, lm.stacks, self.targets))
+        names = []
+        for path in linear_paths(lm.model, lm.stacks, "all"):
+            rounded = Nf4Linear(lm.model.get_submodule(path))
+            names += self.wrap(lm, path, self.layer(rounded) if path in chosen else rounded)
+        self._put("cpu")
+        return [ParamGroup(names)]
+
+    def _put(self, device: torch.device | str) -> None:
+        """Move the full-precision weights that are not in use; the parameters stay the same objects."""
+        for base in self._kept.values():
+            base.weight.data = base.weight.data.to(device)
+
+    def detach(self, lm: BaseLM) -> None:
+        self._put(lm.device)
+        super().detach(lm)
+
+    @contextmanager
+    def off(self, lm: BaseLM) -> Iterator[None]:
+        self._put(lm.device)
+        try:
+            with super().off(lm):
+                yield
+        finally:
+            self._put("cpu")
+
+    def merge(self, lm: BaseLM) -> bool:
+        self._put(lm.device)
+        return super().merge(lm)
+
+    def export(self, lm: BaseLM) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        tensors, config = super().export(lm)
+        return tensors, config | {"target_modules": target_modules(lm.model, module_paths(tensors, "lora_A.weight"))}
+
+    def base_bytes(self, lm: BaseLM) -> tuple[int, int]:
+        from luthier.models.nf4 import linear_bytes
+
+        return linear_bytes(lm.stacks)
+
+    def prepare(self, model: nn.Module) -> None:
+        from luthier.models.nf4 import Nf4Linear
+
+        for path in self._kept:
+            layer = model.get_submodule(path)
+            matrix_of(layer).data.copy_(Nf4Linear(layer).weight)
+
+    def unrounded(self) -> Patch:
+        return Lora(**{f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.init})
+
+
+METHOD = Qlora
