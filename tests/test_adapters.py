@@ -159,7 +159,7 @@ def test_folders_that_are_no_adapter(lm: BaseLM, tmp_path: Path) -> None:
     config = tmp_path / "adapter_config.json"
     config.write_text('{"peft_type": "LORA"}')
     (tmp_path / "adapter_model.bin").write_bytes(b"a pickle")
-    with pytest.raises(LuthierError, match="has no adapter_model.safetensors"):
+    with pytest.raises(LuthierError, match="has no adapter_model"):
         adapters.load_adapter(lm, tmp_path)
     (tmp_path / "adapter_model.safetensors").write_bytes(b"short")
     with pytest.raises(LuthierError, match="damaged"):
