@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import peft
 import pytest
 import torch
+from transformers import BertForSequenceClassification
 
 import peft_oracle as oracle
 import tiny
 from luthier import adapters, run
+from luthier.errors import LuthierError
 from luthier.models.base import BaseLM
 from luthier.patches.adalora import AdaLora
 from luthier.patches.lora import Lora
@@ -118,3 +121,65 @@ def test_peft_and_we_read_what_we_wrote(lm: BaseLM, form: str, tmp_path: Path) -
     work, _ = adapters.load_adapter(lm, tmp_path / "adapter")
     assert torch.equal(oracle.ours(work), want)
     assert work.labels == tiny.LABELLED.labels and (work.label_head is None) == (lm.peft_task != "FEATURE_EXTRACTION")
+
+
+def spoilt(folder: Path, **changes: Any) -> Path:
+    """An adapter of ours with other keys in its configuration."""
+    path = folder / "adapter" / "adapter_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    return path.parent
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"peft_type": "HRA"}, "peft_type 'HRA' is not read; known: .*ADALORA, .*LORA"),
+        ({"modules_to_save": ["score"]}, r"modules_to_save is \['score'\]"),
+        ({"rank_pattern": {"q_proj": 2}}, "rank_pattern is"),
+        ({"init_lora_weights": "pissa"}, "init_lora_weights is 'pissa', and only True or False or"),
+        ({"r": 4}, r"lora_A.weight is \(8, 32\), and this model takes \(4, 32\)"),
+        ({"use_dora": True}, r"has no tensor .*lora_magnitude_vector \(and 20 more\)"),
+        ({"target_modules": ["q_proj"]}, "has a tensor .*down_proj.* that this model has no place for"),
+        ({"target_modules": ["wq"]}, "matches none of the linear layers"),
+    ],
+)
+def test_what_cannot_be_read_is_said(lm: BaseLM, changes: dict[str, Any], why: str, tmp_path: Path) -> None:
+    """And the base is left as it was. Seen failing without the detach after a failed load."""
+    with run.adapted(lm, tiny.recipe(Path(lm.name)), tiny.CHATS) as outcome:
+        run.save_adapted(outcome, tmp_path)
+    tree = tiny.tree(lm.model)
+    with pytest.raises(LuthierError, match=why) as error:
+        adapters.load_adapter(lm, spoilt(tmp_path, **changes))
+    assert str(tmp_path) in str(error.value) and tiny.tree(lm.model) == tree
+
+
+def test_folders_that_are_no_adapter(lm: BaseLM, tmp_path: Path) -> None:
+    with pytest.raises(LuthierError, match=r"no adapter in PEFT's layout \(it has no adapter_config.json\)"):
+        adapters.load_adapter(lm, tmp_path)
+    config = tmp_path / "adapter_config.json"
+    config.write_text('{"peft_type": "LORA"}')
+    (tmp_path / "adapter_model.bin").write_bytes(b"a pickle")
+    with pytest.raises(LuthierError, match="has no adapter_model"):
+        adapters.load_adapter(lm, tmp_path)
+    (tmp_path / "adapter_model.safetensors").write_bytes(b"short")
+    with pytest.raises(LuthierError, match="damaged"):
+        adapters.load_adapter(lm, tmp_path)
+    config.write_text("{")
+    with pytest.raises(LuthierError, match=r"adapter_config.json: damaged"):
+        adapters.load_adapter(lm, tmp_path)
+
+
+@pytest.mark.parametrize("lm", ["bert"], indirect=True)
+def test_an_adapter_taken_with_a_tasks_head_around_the_base(lm: BaseLM, tmp_path: Path) -> None:
+    """`bert.encoder…` is `encoder…` here."""
+    config = peft.LoraConfig(target_modules=["query"])
+    model = peft.get_peft_model(BertForSequenceClassification.from_pretrained(lm.name), config).eval()
+    oracle.scramble(model)
+    model.save_pretrained(tmp_path)
+    work, _ = adapters.load_adapter(lm, tmp_path)
+    torch.testing.assert_close(oracle.ours(work), oracle.theirs(model.base_model.model.bert), rtol=0, atol=1e-4)
+
+
+def test_one_class_reads_a_type() -> None:
+    """LoRA+ and LoRA on documents are read as LoRA."""
+    assert adapters.readers()["LORA"] is Lora and adapters.readers()["ADALORA"] is AdaLora
