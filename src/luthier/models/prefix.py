@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, cast
 import torch
 from torch import Tensor, nn
 
+from luthier.errors import LuthierError
 from luthier.models.virtual import Encoder
 
 if TYPE_CHECKING:
@@ -39,6 +40,29 @@ def flat(record: KeysValues) -> Tensor:
     """Keys and values (1, heads, n, head_dim) of every layer as (n, layers · 2 · heads · head_dim)."""
     parts = torch.stack([torch.cat(record[i]) for i in range(len(record))])
     return parts.permute(3, 0, 1, 2, 4).flatten(1).float()
+
+
+def to_peft(numbers: Tensor, layers: int, decoder: bool) -> Tensor:
+    """The numbers as PEFT keeps them: of an encoder-decoder's decoder, it uses every second layer's only."""
+    if not decoder:
+        return numbers
+    parts = numbers.view(len(numbers), layers, 1, -1)
+    return torch.cat([parts, torch.zeros_like(parts)], 2).flatten(1)
+
+
+def from_peft(numbers: Tensor, shape: tuple[int, int, int], decoder: bool) -> Tensor:
+    """The inverse, of what PEFT wrote, too: its decoder's layer i uses the numbers of layer 2i, counted in a ring.
+
+    Raises LuthierError where they are for another model.
+    """
+    layers, heads, size = shape
+    parts, over = divmod(numbers.shape[-1], 2 * heads * size)
+    if numbers.ndim != 2 or over or (parts < layers if decoder else parts != layers):
+        want = f"{2 * heads * size} numbers for each of {layers} layers"
+        raise LuthierError(f"prompt_embeddings is {tuple(numbers.shape)}, and the model takes {want}")
+    if not decoder:
+        return numbers
+    return numbers.view(len(numbers), parts, -1)[:, [2 * i % parts for i in range(layers)]].flatten(1)
 
 
 def mlp(record: KeysValues, width: int) -> Encoder:
