@@ -43,7 +43,7 @@ def behind(lm: CausalLM, n: int = 7) -> Iterator[list[int]]:
     patch = Prefix(n=n, width=4)
     patch.attach(lm)
     try:
-        yield start_ids(lm, patch.start, n)
+        yield start_ids(lm, "", n)
     finally:
         patch.detach(lm)
 

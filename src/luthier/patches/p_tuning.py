@@ -29,7 +29,7 @@ class PTuning(SoftPrompt):
     encoder: Kind = "lstm"
     width: int = 128
 
-    learning_rates: ClassVar[tuple[float, ...]] = (1e-3, 3e-3, 1e-2)
+    learning_rates: ClassVar[tuple[float, ...]] = (3e-4, 1e-3, 3e-3)
     peft_type: ClassVar[str] = "P_TUNING"
 
     @classmethod

@@ -28,16 +28,13 @@ extras = ()
 
 @dataclass(frozen=True)
 class Prefix(Patch):
-    """n: keys and values a layer. width: of the MLP and of the table it reads.
+    """n, start: as in soft_prompt, of keys and values a layer. width: of the MLP and of the table it reads."""
 
-    start: a text whose keys and values are the first ones, repeated as needed.
-    """
-
-    n: int = 10
+    n: int | None = None
+    start: str = ""
     width: int = 512
-    start: str = "Read the text carefully, think about what it is about, and give the right answer."
 
-    learning_rates: ClassVar[tuple[float, ...]] = (1e-3, 3e-3, 1e-2)
+    learning_rates: ClassVar[tuple[float, ...]] = (1e-4, 3e-4, 1e-3)
     identity: ClassVar[bool] = False
     peft_type: ClassVar[str] = "PREFIX_TUNING"
 
@@ -48,7 +45,7 @@ class Prefix(Patch):
     def refuses(self, model: nn.Module, objective: Objective) -> str | None:
         from luthier.models.attention import NAME
 
-        if self.n < 1 or self.width < 1:
+        if self.width < 1 or (self.n is not None and self.n < 1):
             return f"n and width must be at least 1, not {self.n} and {self.width}"
         config: Any = model.config
         if config._attn_implementation != NAME and not config.is_encoder_decoder:
@@ -58,13 +55,14 @@ class Prefix(Patch):
     def attach(self, lm: BaseLM) -> list[ParamGroup]:
         from luthier.models import prefix
 
-        record = lm.keys_values(start_ids(lm, self.start, self.n))
+        ids = start_ids(lm, self.start, self.n)
+        record = lm.keys_values(ids)
         shapes = {part.shape for pair in record.values() for part in pair}
         if sorted(record) != list(range(len(lm.blocks))) or len(shapes) > 1:
             raise Refused("the model's layers do not all have keys and values of one size")
         _, heads, _, size = shapes.pop()
         maker, shape = prefix.mlp(record, self.width), (len(record), heads, size)
-        made = prefix.LearnedPrefix(maker, self.n, shape, lm.model.dtype)
+        made = prefix.LearnedPrefix(maker, len(ids), shape, lm.model.dtype)
         lm.model.learned_prefix = made
         return [ParamGroup([f"learned_prefix.{name}" for name, _ in made.named_parameters()])]
 
@@ -96,7 +94,7 @@ class Prefix(Patch):
         config = {
             "peft_type": self.peft_type,
             "task_type": lm.peft_task,
-            "num_virtual_tokens": self.n,
+            "num_virtual_tokens": made.n,
             "num_layers": layers * (2 if decoder else 1),
             "num_attention_heads": heads,
             "token_dim": heads * size,
