@@ -171,5 +171,5 @@ def test_soft_prompts_learn_at_one_rate_whatever_the_size_of_embeddings(lm: Caus
         work = replace(lm)
         (group,) = patch.attach(work)
         prompt = dict(lm.model.named_parameters())[group.names[0]]
-        assert group.lr_scale == pytest.approx(float(prompt.square().mean().sqrt()))
+        assert group.lr_scale == pytest.approx(10 * float(prompt.square().mean().sqrt()))
         patch.detach(work)

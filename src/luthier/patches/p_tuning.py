@@ -24,12 +24,15 @@ extras = ()
 
 @dataclass(frozen=True)
 class PTuning(SoftPrompt):
-    """n, start: as in soft_prompt. encoder: lstm or mlp. width: of the encoder's hidden layers."""
+    """n, start: as in soft_prompt. encoder: lstm or mlp. width: of the encoder's hidden layers.
+
+    The encoder learns at a tenth of the learning rate, a label head at all of it.
+    """
 
     encoder: Kind = "lstm"
     width: int = 128
 
-    learning_rates: ClassVar[tuple[float, ...]] = (3e-4, 1e-3, 3e-3)
+    learning_rates: ClassVar[tuple[float, ...]] = (1e-3, 3e-3, 1e-2)
     peft_type: ClassVar[str] = "P_TUNING"
 
     @classmethod
@@ -42,7 +45,7 @@ class PTuning(SoftPrompt):
         from luthier.models.virtual import ENCODERS, Encoder, rms
 
         layers = ENCODERS[self.encoder](start.shape[1], self.width)
-        return Encoder(start, rms(start), start / rms(start), layers), 1.0
+        return Encoder(start, rms(start), start / rms(start), layers), 0.1
 
     def export(self, lm: BaseLM) -> tuple[dict[str, Tensor], dict[str, Any]]:
         tensors, config = super().export(lm)

@@ -28,13 +28,16 @@ extras = ()
 
 @dataclass(frozen=True)
 class Prefix(Patch):
-    """n, start: as in soft_prompt, of keys and values a layer. width: of the MLP and of the table it reads."""
+    """n, start: as in soft_prompt, of keys and values a layer. width: of the MLP and of the table it reads.
+
+    Both learn at 0.3 of the learning rate, a label head at all of it.
+    """
 
     n: int | None = None
     start: str = ""
     width: int = 512
 
-    learning_rates: ClassVar[tuple[float, ...]] = (1e-4, 3e-4, 1e-3)
+    learning_rates: ClassVar[tuple[float, ...]] = (3e-4, 1e-3, 3e-3)
     identity: ClassVar[bool] = False
     peft_type: ClassVar[str] = "PREFIX_TUNING"
 
@@ -64,7 +67,7 @@ class Prefix(Patch):
         maker, shape = prefix.mlp(record, self.width), (len(record), heads, size)
         made = prefix.LearnedPrefix(maker, len(ids), shape, lm.model.dtype)
         lm.model.learned_prefix = made
-        return [ParamGroup([f"learned_prefix.{name}" for name, _ in made.named_parameters()])]
+        return [ParamGroup([f"learned_prefix.{name}" for name, _ in made.named_parameters()], lr_scale=0.3)]
 
     def cut(self, lm: BaseLM) -> int | None:
         # of an encoder-decoder the whole encoder lies below

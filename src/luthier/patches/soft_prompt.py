@@ -30,14 +30,15 @@ class SoftPrompt(Patch):
 
     start: a text whose tokens' embeddings are the first values, repeated as needed; "" names the labels, which the
     paper found best, or asks for the right answer where there are none.
-    Learning rates are in units of the start's root mean square, which differs a hundredfold from model to model.
+    A learning rate of 0.1 moves a number by the start's root mean square, which differs a hundredfold from model to
+    model, while a label head learns at the rate as it is.
     """
 
     n: int | None = None
     start: str = ""
     _kept: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
-    learning_rates: ClassVar[tuple[float, ...]] = (3e-2, 1e-1, 3e-1)
+    learning_rates: ClassVar[tuple[float, ...]] = (3e-3, 1e-2, 3e-2)
     identity: ClassVar[bool] = False
     peft_type: ClassVar[str] = "PROMPT_TUNING"
 
@@ -64,7 +65,7 @@ class SoftPrompt(Patch):
         """What gives the prompt (n, d), beginning with these embeddings, and the scale of its learning rate."""
         from luthier.models.virtual import Table, rms
 
-        return Table(start), float(rms(start))
+        return Table(start), 10 * float(rms(start))
 
     def _prompt(self, lm: BaseLM) -> Tensor:
         """The prompt as it is now, (n, d)."""
