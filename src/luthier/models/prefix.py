@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from luthier.errors import LuthierError
-from luthier.models.virtual import Encoder
+from luthier.models.virtual import silence
 
 if TYPE_CHECKING:
     from luthier.models.attention import KeysValues
@@ -65,10 +65,26 @@ def from_peft(numbers: Tensor, shape: tuple[int, int, int], decoder: bool) -> Te
     return numbers.view(len(numbers), parts, -1)[:, [2 * i % parts for i in range(layers)]].flatten(1)
 
 
-def mlp(record: KeysValues, width: int) -> Encoder:
-    """A table (n, width) sent through one hidden layer (tanh) to keys and values that are `record` at first."""
-    start = flat(record)
-    size = start.shape[1] // (2 * len(record))
-    scale = start.view(len(start), -1, size).square().mean((0, 2)).sqrt().repeat_interleave(size)
-    layers = nn.Sequential(nn.Linear(width, width), nn.Tanh(), nn.Linear(width, start.shape[1]))
-    return Encoder(start, scale, torch.randn(len(start), width).to(start.device), layers)
+class PrefixMlp(nn.Module):
+    """Numbers start + scale · layers(table), those of `record` at first; table: (n, width), tanh between.
+
+    scale: the start's size by layer, keys and values apart, so that the network's outputs are of size 1.
+    """
+
+    start: Tensor
+    scale: Tensor
+
+    def __init__(self, record: KeysValues, width: int) -> None:
+        super().__init__()
+        start = flat(record)
+        size = start.shape[1] // (2 * len(record))
+        scale = start.view(len(start), -1, size).square().mean((0, 2)).sqrt().repeat_interleave(size)
+        layers = nn.Sequential(nn.Linear(width, width), nn.Tanh(), nn.Linear(width, start.shape[1]))
+        silence(layers)
+        self.register_buffer("start", start)
+        self.register_buffer("scale", scale)
+        self.table = nn.Parameter(torch.randn(len(start), width).to(start.device))
+        self.layers = layers.to(start.device)
+
+    def forward(self) -> Tensor:
+        return self.start + self.scale * cast(Tensor, self.layers(self.table))

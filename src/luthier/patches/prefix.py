@@ -30,7 +30,7 @@ extras = ()
 class Prefix(Patch):
     """n, start: as in soft_prompt, of keys and values a layer. width: of the MLP and of the table it reads.
 
-    Both learn at 0.3 of the learning rate, a label head at all of it.
+    Both learn at a tenth of the learning rate, a label head at all of it.
     """
 
     n: int | None = None
@@ -64,10 +64,10 @@ class Prefix(Patch):
         if sorted(record) != list(range(len(lm.blocks))) or len(shapes) > 1:
             raise Refused("the model's layers do not all have keys and values of one size")
         _, heads, _, size = shapes.pop()
-        maker, shape = prefix.mlp(record, self.width), (len(record), heads, size)
+        maker, shape = prefix.PrefixMlp(record, self.width), (len(record), heads, size)
         made = prefix.LearnedPrefix(maker, len(ids), shape, lm.model.dtype)
         lm.model.learned_prefix = made
-        return [ParamGroup([f"learned_prefix.{name}" for name, _ in made.named_parameters()], lr_scale=0.3)]
+        return [ParamGroup([f"learned_prefix.{name}" for name, _ in made.named_parameters()], lr_scale=0.1)]
 
     def cut(self, lm: BaseLM) -> int | None:
         # of an encoder-decoder the whole encoder lies below

@@ -54,18 +54,19 @@ class SoftPrompt(Patch):
 
         base = cast("nn.Embedding", lm.reader.get_input_embeddings())
         ids = start_ids(lm, self.start, self.n)
-        maker, scale = self._maker(base.weight.detach()[ids].float())
+        maker, scales = self._maker(base.weight.detach()[ids].float())
         lm.reader.set_input_embeddings(VirtualEmbedding(base, maker))
         self._kept["base"] = base
         lm.virtual = tuple(range(base.num_embeddings, base.num_embeddings + len(ids)))
-        own = {id(p) for p in maker.parameters()}
-        return [ParamGroup([n for n, p in lm.model.named_parameters() if id(p) in own], lr_scale=scale)]
+        own = {id(p): name for name, p in maker.named_parameters()}
+        names = {own[id(p)]: name for name, p in lm.model.named_parameters() if id(p) in own}
+        return [ParamGroup([names[n] for n in names if n.startswith(part)], scale) for part, scale in scales.items()]
 
-    def _maker(self, start: Tensor) -> tuple[nn.Module, float]:
-        """What gives the prompt (n, d), beginning with these embeddings, and the scale of its learning rate."""
+    def _maker(self, start: Tensor) -> tuple[nn.Module, dict[str, float]]:
+        """What gives the prompt (n, d), beginning with these embeddings, and how its parts' learning rates scale."""
         from luthier.models.virtual import Table, rms
 
-        return Table(start), 10 * float(rms(start))
+        return Table(start), {"prompt": 10 * float(rms(start))}
 
     def _prompt(self, lm: BaseLM) -> Tensor:
         """The prompt as it is now, (n, d)."""
