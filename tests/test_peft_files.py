@@ -99,7 +99,7 @@ def test_virtual_tokens_that_peft_wrote(lm: Any, form: str, tmp_path: Path) -> N
     """Seen failing with the last rows of an encoder-decoder's prompt taken instead of the first."""
     cls, options = WRITTEN[form]
     if cls is peft.PrefixTuningConfig and lm.peft_task == "SEQ_2_SEQ_LM":
-        pytest.skip("refused, see the test below")
+        options = {**options, "num_layers": 3}  # by itself it counts the encoder's
     config = cls(num_virtual_tokens=7, task_type=lm.peft_task, **options)
     want = oracle.write_with_peft(Path(lm.name), tmp_path, config)
     base, tree = oracle.ours(lm), tiny.tree(lm.model)
@@ -114,7 +114,7 @@ def test_a_prompt_of_another_model_is_refused(lm: CausalLM, tiny_folder: Any, tm
     config = peft.PrefixTuningConfig(num_virtual_tokens=7, task_type="CAUSAL_LM")
     oracle.write_with_peft(tiny_folder("llama_untied"), tmp_path, config)
     before = tiny.tree(lm.model)
-    with pytest.raises(LuthierError, match=r"prompt_embeddings is \(7, 128\), and the model takes \(7, 96\)"):
+    with pytest.raises(LuthierError, match=r"is \(7, 128\), and the model takes 32 numbers for each of 3 layers"):
         adapters.load_adapter(lm, tmp_path)
     assert tiny.tree(lm.model) == before
 

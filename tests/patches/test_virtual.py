@@ -19,6 +19,7 @@ from luthier.data.pack import next_token, pack
 from luthier.loop import Loop, Training
 from luthier.models import decode, score
 from luthier.models.causal import CausalLM
+from luthier.models.prefix import PrefixMlp
 from luthier.models.virtual import Encoder, Table
 from luthier.objectives.sft import renumbered
 from luthier.patches.prefix import Prefix
@@ -43,7 +44,7 @@ def behind(lm: CausalLM, n: int = 7) -> Iterator[list[int]]:
     patch = Prefix(n=n, width=4)
     patch.attach(lm)
     try:
-        yield start_ids(lm, patch.start, n)
+        yield start_ids(lm, "", n)
     finally:
         patch.detach(lm)
 
@@ -141,14 +142,15 @@ def test_folded_equals_unfolded(lm: Any, method: str, patch: dict[str, Any]) -> 
         row = next_token(0, work.encode_prompt(texts[0]), [True] * 99, 99)
         return [work.read(pack([row], {})), work.predict(texts, tiny.LABELLED.labels)]
 
+    makers = (Encoder, PrefixMlp)
     with run.attached(lm, method_of, objective, tiny.LABELLED.labels, 0) as (work, groups, _):
         examples = renumbered(objective.encode(work, tiny.LABELLED, tiny.LABELLED.train))
         loop = Loop(work, method_of, objective, groups, examples, Training(epochs=3, learning_rate=0.01), 0)
         loop.run()
         unfolded = answers(work)
-        assert any(isinstance(m, Encoder) for m in lm.model.modules())
+        assert any(isinstance(m, makers) for m in lm.model.modules())
         method_of.fold(work)
-        assert not any(isinstance(m, Encoder) for m in lm.model.modules())
+        assert not any(isinstance(m, makers) for m in lm.model.modules())
         (table,) = [m for m in lm.model.modules() if isinstance(m, Table)]
         assert len(table.prompt) == 7
         close(unfolded, answers(work))
@@ -157,7 +159,7 @@ def test_folded_equals_unfolded(lm: Any, method: str, patch: dict[str, Any]) -> 
 def test_a_run_ends_folded(lm: CausalLM) -> None:
     """The network's numbers are counted among the trained ones, and gone when the run gives its model."""
     with run.adapted(lm, tiny.recipe(Path(lm.name), "prefix", patch={"n": 7}), tiny.LABELLED) as outcome:
-        assert not any(isinstance(m, Encoder) for m in lm.model.modules())
+        assert not any(isinstance(m, PrefixMlp) for m in lm.model.modules())
         width, numbers = 512, 3 * 2 * 2 * 8
         assert outcome.trainable == 7 * width + (width + 1) * width + (width + 1) * numbers
 
@@ -171,5 +173,5 @@ def test_soft_prompts_learn_at_one_rate_whatever_the_size_of_embeddings(lm: Caus
         work = replace(lm)
         (group,) = patch.attach(work)
         prompt = dict(lm.model.named_parameters())[group.names[0]]
-        assert group.lr_scale == pytest.approx(float(prompt.square().mean().sqrt()))
+        assert group.lr_scale == pytest.approx(10 * float(prompt.square().mean().sqrt()))
         patch.detach(work)

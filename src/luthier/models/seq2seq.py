@@ -12,11 +12,12 @@ from typing import Any, Self, cast
 
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import DynamicCache, EncoderDecoderCache, PreTrainedModel, PreTrainedTokenizerBase
 
 from luthier.data.pack import Example, shortened
 from luthier.data.prompts import CLASSIFY, GENERATE, compose
 from luthier.errors import LuthierError
+from luthier.models.attention import KeysValues
 from luthier.models.base import BaseLM, Row
 from luthier.models.blocks import outputs_of
 from luthier.models.padded import Padded, by_groups, like_lengths
@@ -113,11 +114,29 @@ class Seq2SeqLM(BaseLM):
                 input_ids=answers.spread(torch.cat([ids[row] for row in rows]), self._fill),
                 encoder_hidden_states=texts.spread(torch.cat([read[row] for row in rows])),
                 encoder_attention_mask=texts.mask.long(),
+                past_key_values=self.cache(len(rows)) if self.learned_prefix is not None else None,
                 use_cache=False,
             )
             states = answers.gather(out.last_hidden_state) * self.scale
             found |= zip(rows, states.split([len(ids[row]) for row in rows]), strict=True)
         return [found[row] for row in range(len(read))]
+
+    def cache(self, rows: int) -> EncoderDecoderCache:
+        """What the decoder has read before its first token: nothing, or learned keys and values."""
+        learned = self.learned_prefix() if self.learned_prefix is not None else {}
+        pairs = [(k.expand(rows, -1, -1, -1), v.expand(rows, -1, -1, -1)) for k, v in learned.values()]
+        # its own choice counts the encoder's blocks, which may be fewer than the decoder's
+        return EncoderDecoderCache(DynamicCache(pairs or None), DynamicCache())
+
+    @torch.no_grad()
+    def keys_values(self, ids: Sequence[int]) -> KeysValues:
+        """The decoder's, when it writes the text that the encoder has read."""
+        text, cache = torch.tensor([list(ids)], device=self.device), self.cache(1)
+        given = torch.tensor([[self.start, *ids[:-1]]], device=self.device)
+        read = self.encode(text[0], [len(ids)])[None]
+        self.decoder(input_ids=given, encoder_hidden_states=read, past_key_values=cache, use_cache=True)
+        layers: Any = cache.self_attention_cache.layers
+        return {i: (layer.keys, layer.values) for i, layer in enumerate(layers)}
 
     def read(self, batch: Batch) -> Tensor:
         """Decoder states (N, d): at `batch.where`; without decoder ids, its first one of each segment."""

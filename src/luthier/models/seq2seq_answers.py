@@ -59,8 +59,6 @@ def _score(lm: Seq2SeqLM, rows: Sequence[Row]) -> list[list[Tensor]]:
 @torch.no_grad()
 def generate(lm: Seq2SeqLM, prompts: Sequence[list[int]], sampling: Sampling) -> list[list[int]]:
     """Tokens of one answer a prompt, special ones included, by transformers' own decoding."""
-    from transformers import DynamicCache, EncoderDecoderCache
-
     settings: dict[str, Any] = {
         "max_new_tokens": sampling.max_new_tokens, "num_beams": 1, "do_sample": sampling.temperature > 0,
         "min_length": 0, "no_repeat_ngram_size": 0, "decoder_start_token_id": lm.start,
@@ -77,10 +75,13 @@ def generate(lm: Seq2SeqLM, prompts: Sequence[list[int]], sampling: Sampling) ->
                 block = Padded([len(prompts[i]) for i in rows], lm.device)
                 ids = block.spread(torch.tensor([t for i in rows for t in prompts[i]], device=lm.device), lm._fill)
                 model: Any = lm.model
-                # its own choice counts the encoder's blocks, which may be fewer than the decoder's
-                cache = EncoderDecoderCache(DynamicCache(), DynamicCache())
-                out = model.generate(input_ids=ids, attention_mask=block.mask.long(), past_key_values=cache, **settings)
-                for i, tokens in zip(rows, out[:, 1:].tolist(), strict=True):
+                # transformers takes as many tokens for read as the cache holds
+                begun = ids.new_full((len(rows), lm.ahead + 1), lm.start)
+                out = model.generate(
+                    input_ids=ids, attention_mask=block.mask.long(), decoder_input_ids=begun,
+                    past_key_values=lm.cache(len(rows)), **settings,
+                )  # fmt: skip
+                for i, tokens in zip(rows, out[:, lm.ahead + 1 :].tolist(), strict=True):
                     answers[i] = tokens
                 done += len(rows)
                 if lm.progress:

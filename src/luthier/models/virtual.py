@@ -49,26 +49,22 @@ class Table(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Vectors start + scale · layers(table), which are `start` (n, d) at first: the last layer begins at zero.
+    """Vectors scale · (table + layers(table)), which are scale · table (n, d) at first: the last layer begins at zero.
 
     The network's inputs and outputs are of size 1 whatever the model's vectors are: one learning rate suits all.
     """
 
-    start: Tensor
     scale: Tensor
 
-    def __init__(self, start: Tensor, scale: Tensor, table: Tensor, layers: nn.Sequential) -> None:
+    def __init__(self, start: Tensor, layers: nn.Sequential) -> None:
         super().__init__()
-        last = cast(nn.Linear, layers[-1])
-        nn.init.zeros_(last.weight)
-        nn.init.zeros_(last.bias)
-        self.register_buffer("start", start)
-        self.register_buffer("scale", scale)
-        self.table = nn.Parameter(table)
+        silence(layers)
+        self.register_buffer("scale", rms(start))
+        self.table = nn.Parameter(start / self.scale)
         self.layers = layers.to(start.device)
 
     def forward(self) -> Tensor:
-        return self.start + self.scale * cast(Tensor, self.layers(self.table))
+        return self.scale * (self.table + cast(Tensor, self.layers(self.table)))
 
 
 class _BiLstm(nn.LSTM):
@@ -102,6 +98,13 @@ def table_from(tensors: Mapping[str, Tensor], like: Tensor) -> Table:
         got = "missing" if found is None else f"{tuple(found.shape)}"
         raise LuthierError(f"prompt_embeddings is {got}, and the model takes {tuple(like.shape)}")
     return Table(found[: len(like)].to(like.device, torch.float32))
+
+
+def silence(layers: nn.Sequential) -> None:
+    """Let the last layer give zeros."""
+    last = cast(nn.Linear, layers[-1])
+    nn.init.zeros_(last.weight)
+    nn.init.zeros_(last.bias)
 
 
 def rms(vectors: Tensor) -> Tensor:

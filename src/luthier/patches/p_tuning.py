@@ -24,12 +24,15 @@ extras = ()
 
 @dataclass(frozen=True)
 class PTuning(SoftPrompt):
-    """n, start: as in soft_prompt. encoder: lstm or mlp. width: of the encoder's hidden layers."""
+    """n, start: as in soft_prompt. encoder: lstm or mlp. width: of the encoder's hidden layers.
+
+    The encoder's table learns as a soft prompt does, and its layers at a tenth of the learning rate.
+    """
 
     encoder: Kind = "lstm"
     width: int = 128
 
-    learning_rates: ClassVar[tuple[float, ...]] = (1e-3, 3e-3, 1e-2)
+    learning_rates: ClassVar[tuple[float, ...]] = (3e-3, 1e-2, 3e-2)
     peft_type: ClassVar[str] = "P_TUNING"
 
     @classmethod
@@ -38,11 +41,10 @@ class PTuning(SoftPrompt):
         width = config.get("encoder_hidden_size") or cls.width
         return cls(n=config["num_virtual_tokens"], encoder=kind, width=width)
 
-    def _maker(self, start: Tensor) -> tuple[nn.Module, float]:
-        from luthier.models.virtual import ENCODERS, Encoder, rms
+    def _maker(self, start: Tensor) -> tuple[nn.Module, dict[str, float]]:
+        from luthier.models.virtual import ENCODERS, Encoder
 
-        layers = ENCODERS[self.encoder](start.shape[1], self.width)
-        return Encoder(start, rms(start), start / rms(start), layers), 1.0
+        return Encoder(start, ENCODERS[self.encoder](start.shape[1], self.width)), {"table": 10.0, "layers": 0.1}
 
     def export(self, lm: BaseLM) -> tuple[dict[str, Tensor], dict[str, Any]]:
         tensors, config = super().export(lm)

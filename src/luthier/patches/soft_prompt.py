@@ -20,20 +20,25 @@ if TYPE_CHECKING:
     from luthier.models.base import BaseLM
 
 extras = ()
+START = "Read the text carefully, think about what it is about, and give the right answer."
+LONGEST = 64  # virtual tokens, unless more are asked for
 
 
 @dataclass(frozen=True)
 class SoftPrompt(Patch):
-    """n: virtual tokens. start: a text whose tokens' embeddings are the first values, repeated as needed.
+    """n: virtual tokens; None takes as many as the start has, 64 at most.
 
-    Learning rates are in units of the start's root mean square, which differs a hundredfold from model to model.
+    start: a text whose tokens' embeddings are the first values, repeated as needed; "" names the labels, which the
+    paper found best, or asks for the right answer where there are none.
+    A learning rate of 0.1 moves a number by the start's root mean square, which differs a hundredfold from model to
+    model, while a label head learns at the rate as it is.
     """
 
-    n: int = 20
-    start: str = "Read the text carefully, think about what it is about, and give the right answer."
+    n: int | None = None
+    start: str = ""
     _kept: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
-    learning_rates: ClassVar[tuple[float, ...]] = (3e-2, 1e-1, 3e-1)
+    learning_rates: ClassVar[tuple[float, ...]] = (3e-3, 1e-2, 3e-2)
     identity: ClassVar[bool] = False
     peft_type: ClassVar[str] = "PROMPT_TUNING"
 
@@ -42,24 +47,26 @@ class SoftPrompt(Patch):
         return cls(n=config["num_virtual_tokens"])
 
     def refuses(self, model: nn.Module, objective: Objective) -> str | None:
-        return None if self.n > 0 else f"n must be at least 1, not {self.n}"
+        return None if self.n is None or self.n > 0 else f"n must be at least 1, not {self.n}"
 
     def attach(self, lm: BaseLM) -> list[ParamGroup]:
         from luthier.models.virtual import VirtualEmbedding
 
         base = cast("nn.Embedding", lm.reader.get_input_embeddings())
-        maker, scale = self._maker(base.weight.detach()[start_ids(lm, self.start, self.n)].float())
+        ids = start_ids(lm, self.start, self.n)
+        maker, scales = self._maker(base.weight.detach()[ids].float())
         lm.reader.set_input_embeddings(VirtualEmbedding(base, maker))
         self._kept["base"] = base
-        lm.virtual = tuple(range(base.num_embeddings, base.num_embeddings + self.n))
-        own = {id(p) for p in maker.parameters()}
-        return [ParamGroup([n for n, p in lm.model.named_parameters() if id(p) in own], lr_scale=scale)]
+        lm.virtual = tuple(range(base.num_embeddings, base.num_embeddings + len(ids)))
+        own = {id(p): name for name, p in maker.named_parameters()}
+        names = {own[id(p)]: name for name, p in lm.model.named_parameters() if id(p) in own}
+        return [ParamGroup([names[n] for n in names if n.startswith(part)], scale) for part, scale in scales.items()]
 
-    def _maker(self, start: Tensor) -> tuple[nn.Module, float]:
-        """What gives the prompt (n, d), beginning with these embeddings, and the scale of its learning rate."""
+    def _maker(self, start: Tensor) -> tuple[nn.Module, dict[str, float]]:
+        """What gives the prompt (n, d), beginning with these embeddings, and how its parts' learning rates scale."""
         from luthier.models.virtual import Table, rms
 
-        return Table(start), float(rms(start))
+        return Table(start), {"prompt": 10 * float(rms(start))}
 
     def _prompt(self, lm: BaseLM) -> Tensor:
         """The prompt as it is now, (n, d)."""
@@ -88,15 +95,16 @@ class SoftPrompt(Patch):
         self.load(lm, self.export(lm)[0])
 
     def export(self, lm: BaseLM) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        prompt = self._prompt(lm)
         config = {
             "peft_type": self.peft_type,
             "task_type": lm.peft_task,
-            "num_virtual_tokens": self.n,
-            "token_dim": self._prompt(lm).shape[1],
+            "num_virtual_tokens": len(prompt),
+            "token_dim": prompt.shape[1],
             "num_transformer_submodules": 1,
             "prompt_tuning_init": "RANDOM",
         }
-        return {"prompt_embeddings": self._prompt(lm)}, config
+        return {"prompt_embeddings": prompt}, config
 
     def load(self, lm: BaseLM, tensors: Mapping[str, Tensor]) -> None:
         from luthier.models.virtual import table_from
@@ -104,10 +112,14 @@ class SoftPrompt(Patch):
         lm.reader.get_input_embeddings().maker = table_from(tensors, self._prompt(lm))
 
 
-def start_ids(lm: BaseLM, text: str, n: int) -> list[int]:
-    """n token ids of a text that is repeated as needed."""
+def start_ids(lm: BaseLM, text: str, n: int | None) -> list[int]:
+    """n token ids (None: as many as there are, `LONGEST` at most) of a text that is repeated as needed.
+
+    Without a text it is the labels' names, or an instruction where there are none.
+    """
+    text = text or (f"Options: {', '.join(lm.labels)}\n\nText:" if lm.labels else START)
     ids = lm.tokenizer(text, add_special_tokens=False)["input_ids"] or [0]
-    return [ids[i % len(ids)] for i in range(n)]
+    return [ids[i % len(ids)] for i in range(min(len(ids), LONGEST) if n is None else n)]
 
 
 METHOD = SoftPrompt
