@@ -58,7 +58,7 @@ def scramble(model: Any) -> None:
     random = torch.Generator().manual_seed(3)
     for p in model.parameters():
         if p.requires_grad:
-            p.add_(0.05 * torch.randn(p.shape, generator=random))
+            p.add_(0.2 * torch.randn(p.shape, generator=random))
 
 
 def write_with_peft(folder: Path, adapter: Path, config: peft.PeftConfig) -> Tensor:

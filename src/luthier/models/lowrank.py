@@ -115,7 +115,7 @@ class DoraLinear(LoraLinear):
 
     def __init__(self, base: nn.Module, rank: int, scale: float, start: str = "gauss_zero") -> None:
         super().__init__(base, rank, scale, start)
-        self.m = nn.Parameter(self.matrix().float().norm(dim=1))
+        self.m = nn.Parameter(self.matrix().float().contiguous().norm(dim=1))  # laid out as `folded` is: the same sums
 
     def scaling(self) -> Tensor:
         """m over the length of each row, (out,)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -38,13 +39,17 @@ def as_targets(paths: Iterable[str], config: Mapping[str, Any]) -> str:
 
 
 def target_modules(model: nn.Module, paths: Collection[str]) -> list[str]:
-    """What PEFT is told to find exactly these modules by: their last names, or whole paths where names say too much."""
-    names = {path.rsplit(".", 1)[-1] for path in paths}
-    found = {path for path, _ in model.named_modules() if path.rsplit(".", 1)[-1] in names}
+    """What PEFT is told to find exactly these modules by: their names, or whole paths where names say too much.
+
+    A name that stands in several places of a block (BERT's `dense`, which its pooler has too) goes with its place.
+    """
+    inside = {re.sub(r"^.*\.\d+\.", "", path) for path in paths}
+    last = Counter(place.rsplit(".", 1)[-1] for place in inside)
+    names = {name if last[name := place.rsplit(".", 1)[-1]] == 1 else place for place in inside}
     held = tuple(f"{path}." for path in paths)  # what stands inside a replaced module is ours
-    if {path for path in found if not path.startswith(held)} == set(paths):
-        return sorted(names)
-    return sorted(paths)
+    ends = tuple(f".{name}" for name in names)
+    found = {path for path, _ in model.named_modules() if f".{path}".endswith(ends) and not path.startswith(held)}
+    return sorted(names if found == set(paths) else paths)
 
 
 def take(own: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> None:

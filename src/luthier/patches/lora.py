@@ -117,7 +117,7 @@ class Lora(ReplacingPatch):
         config = {
             "peft_type": Lora.peft_type,
             "task_type": lm.peft_task,
-            "r": self.rank,
+            "r": 8,
             "lora_alpha": 2 * self.rank if self.alpha is None else self.alpha,
             "lora_dropout": self.dropout,
             "use_rslora": self.rank_stabilised,
