@@ -8,6 +8,7 @@ makes its own configuration from PEFT's (`Patch.from_peft`). Nothing is register
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from luthier.protocols import Patch
 
 CONFIG, TENSORS = "adapter_config.json", "adapter_model.safetensors"
+OWN = "luthier_adapter.json"  # in place of PEFT's where PEFT has no layout: docs/adapter-format.md
+VERSION = 1
 
 
 def readers() -> dict[str, type[Patch]]:
@@ -48,6 +51,28 @@ def read_adapter(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     return read_record(folder / CONFIG, "peft_type"), read_tensors(folder / TENSORS)
 
 
+def own_record(patch: Patch, base: str) -> dict[str, Any]:
+    """What our own layout says about an adapter beside its tensors."""
+    options = {f.name: getattr(patch, f.name) for f in dataclasses.fields(patch) if f.init}  # type: ignore[arg-type]
+    method = type(patch).__module__.rsplit(".", 1)[-1]
+    return {"version": VERSION, "method": method, "options": options, "base_model": base}
+
+
+def read_own(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """The record and the tensors of an adapter in our own layout. Raises LuthierError where it is damaged."""
+    return read_record(folder / OWN, "version", "method", "options"), read_tensors(folder / TENSORS)
+
+
+def own_patch(record: Mapping[str, Any]) -> Patch:
+    """The patch that such a record asks for, not attached yet."""
+    from luthier.config import build
+
+    if record["version"] != VERSION:
+        raise LuthierError(f"{OWN}: version {record['version']!r} is not read, only {VERSION}: update luthier")
+    patch: Patch = build(catalog.load(catalog.find(str(record["method"]), "patches")), record["options"], "options")
+    return patch
+
+
 def patch_of(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Patch:
     """The patch that an adapter's configuration and tensors ask for, not attached yet."""
     kinds = readers()
@@ -64,13 +89,18 @@ def load_adapter(lm: BaseLM, folder: Path) -> tuple[BaseLM, Patch]:
     """
     from luthier.run import load_patch
 
-    config, tensors = read_adapter(folder)
-    tensors = {_here(lm.model, name): tensor for name, tensor in tensors.items()}
+    own = (folder / OWN).is_file()
+    config, tensors = read_own(folder) if own else read_adapter(folder)
+    if not own:
+        tensors = {_here(lm.model, name): tensor for name, tensor in tensors.items()}
     try:
-        patch = patch_of(config, {n: t for n, t in tensors.items() if not n.startswith("label_head.")})
+        named = {n: t for n, t in tensors.items() if not n.startswith("label_head.")}
+        patch = own_patch(config) if own else patch_of(config, named)
         return load_patch(lm, patch, folder, tensors), patch
     except LuthierError as error:
         raise LuthierError(f"{folder}: {error}") from None
+    except (KeyError, RuntimeError) as error:  # a parameter that is not there, or of another shape
+        raise LuthierError(f"{folder}: the adapter does not fit this model ({error})") from error
 
 
 def _here(model: nn.Module, name: str) -> str:

@@ -18,6 +18,7 @@ from typing import Any, cast
 import torch
 
 from luthier import config
+from luthier.adapters import OWN, own_record
 from luthier.config import Recipe
 from luthier.data.prompts import templates
 from luthier.early import ROWS, EarlyStop, Watch
@@ -204,6 +205,8 @@ def _save_patch(lm: BaseLM, patch: Patch, folder: Path) -> None:
     write_tensors(folder / "adapter_model.safetensors", tensors, {"format": "pt"})
     if peft:
         write_json(folder / "adapter_config.json", {**peft, "base_model_name_or_path": lm.name, "inference_mode": True})
+    else:
+        write_json(folder / OWN, own_record(patch, lm.name))
 
 
 def save_adapted(outcome: Outcome, folder: Path) -> int:

@@ -100,7 +100,10 @@ def _check_form(folder: Path, recipe: Recipe, files: Path, to: To) -> None:
             "train label words instead (objective.name=sft)"
         )
     if to == "adapter" and not (files / "adapter_config.json").is_file():
-        raise LuthierError(f"{folder}: PEFT has no layout for {recipe.method}: --to merged writes the whole model")
+        raise LuthierError(
+            f"{folder}: PEFT has no layout for {recipe.method}: {files} is the adapter, in Luthier's own (see "
+            "docs/adapter-format.md); --to merged writes the whole model where the method can be merged"
+        )
 
 
 def _has_label_head(files: Path) -> bool:

@@ -8,6 +8,7 @@ keys and values of the text stay what they were.
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -65,11 +66,11 @@ def _projections(attention: nn.Module) -> dict[Role, nn.Module]:
     return own if own.keys() in ({"fused"}, {"key", "value"}) else {}
 
 
-def attentions(lm: BaseLM, layers: int) -> list[nn.Module]:
-    """The self-attention modules of the top `layers` blocks of each stack."""
-    found = {path: lm.model.get_submodule(path) for path in sites(lm, "attention")}
-    upper = {id(m) for stack in lm.stacks for block in stack[max(len(stack) - layers, 0) :] for m in block.modules()}
-    return [m for m in found.values() if id(m) in upper and _projections(m)]
+def attentions(lm: BaseLM, count: Callable[[int], int]) -> list[nn.Module]:
+    """The self-attention modules of the top blocks of each stack: `count` of how many there are."""
+    found = [lm.model.get_submodule(path) for path in sites(lm, "attention")]
+    upper = {id(m) for stack in lm.stacks for block in stack[len(stack) - count(len(stack)) :] for m in block.modules()}
+    return [m for m in found if id(m) in upper and _projections(m)]
 
 
 def unsuited(model: nn.Module) -> str | None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from luthier.models.peft_files import take
 from luthier.models.surgery import matrix_of, replace_module
 from luthier.protocols import Patch
 
@@ -63,5 +64,4 @@ class ReplacingPatch(Patch):
         return self.own(lm), {}
 
     def load(self, lm: BaseLM, tensors: Mapping[str, Tensor]) -> None:
-        for name, p in self.own(lm).items():
-            p.copy_(tensors[name])
+        take(self.own(lm), tensors)

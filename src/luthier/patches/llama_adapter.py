@@ -42,18 +42,16 @@ class LlamaAdapter(Patch):
             return f"layers must be at least 1, not {self.layers}"
         return unsuited(model)
 
-    def _count(self, lm: BaseLM) -> int:
-        """Blocks of the decoder that have a prompt."""
-        return min(len(lm.blocks), self.layers or max(1, len(lm.blocks) * 30 // 32))
+    def count(self, blocks: int) -> int:
+        """How many of so many blocks have a prompt."""
+        return min(blocks, self.layers or max(1, blocks * 30 // 32))
 
     def attach(self, lm: BaseLM) -> list[ParamGroup]:
         from luthier.models.prompted import NAME, LearnedPrompt, attentions, wrap_attention
 
         wrap_attention(lm.model)
         size: int = lm.model.config.hidden_size  # what a block's states have
-        self._kept["places"] = [
-            (m, LearnedPrompt(self.tokens, size, lm.device)) for m in attentions(lm, self._count(lm))
-        ]
+        self._kept["places"] = [(m, LearnedPrompt(self.tokens, size, lm.device)) for m in attentions(lm, self.count)]
         for module, learned in self._kept["places"]:
             setattr(module, NAME, learned)
         return [ParamGroup(list(self._own(lm)))]
@@ -83,7 +81,7 @@ class LlamaAdapter(Patch):
                 setattr(module, NAME, learned)
 
     def cut(self, lm: BaseLM) -> int | None:
-        return len(lm.blocks) - self._count(lm) if len(lm.stacks) == 1 else None
+        return len(lm.blocks) - self.count(len(lm.blocks)) if len(lm.stacks) == 1 else None
 
     def export(self, lm: BaseLM) -> tuple[dict[str, Tensor], dict[str, Any]]:
         return self._own(lm), {}
