@@ -64,11 +64,19 @@ def load_adapter(lm: BaseLM, folder: Path) -> tuple[BaseLM, Patch]:
     """
     from luthier.run import load_patch
 
-    config, tensors = read_adapter(folder)
-    tensors = {_here(lm.model, name): tensor for name, tensor in tensors.items()}
+    patch, tensors = open_adapter(lm.model, folder)
     try:
-        patch = patch_of(config, {n: t for n, t in tensors.items() if not n.startswith("label_head.")})
         return load_patch(lm, patch, folder, tensors), patch
+    except LuthierError as error:
+        raise LuthierError(f"{folder}: {error}") from None
+
+
+def open_adapter(model: nn.Module, folder: Path) -> tuple[Patch, dict[str, Tensor]]:
+    """The patch that an adapter's folder asks for, not attached yet, and its tensors by their names in this model."""
+    config, tensors = read_adapter(folder)
+    tensors = {_here(model, name): tensor for name, tensor in tensors.items()}
+    try:
+        return patch_of(config, {n: t for n, t in tensors.items() if not n.startswith("label_head.")}), tensors
     except LuthierError as error:
         raise LuthierError(f"{folder}: {error}") from None
 
