@@ -89,18 +89,26 @@ def load_adapter(lm: BaseLM, folder: Path) -> tuple[BaseLM, Patch]:
     """
     from luthier.run import load_patch
 
-    own = (folder / OWN).is_file()
-    config, tensors = read_own(folder) if own else read_adapter(folder)
-    if not own:
-        tensors = {_here(lm.model, name): tensor for name, tensor in tensors.items()}
+    patch, tensors = open_adapter(lm.model, folder)
     try:
-        named = {n: t for n, t in tensors.items() if not n.startswith("label_head.")}
-        patch = own_patch(config) if own else patch_of(config, named)
         return load_patch(lm, patch, folder, tensors), patch
     except LuthierError as error:
         raise LuthierError(f"{folder}: {error}") from None
     except (KeyError, RuntimeError) as error:  # a parameter that is not there, or of another shape
         raise LuthierError(f"{folder}: the adapter does not fit this model ({error})") from error
+
+
+def open_adapter(model: nn.Module, folder: Path) -> tuple[Patch, dict[str, Tensor]]:
+    """The patch that an adapter's folder asks for, not attached yet, and its tensors by their names in this model."""
+    own = (folder / OWN).is_file()
+    config, tensors = read_own(folder) if own else read_adapter(folder)
+    if not own:
+        tensors = {_here(model, name): tensor for name, tensor in tensors.items()}
+    named = {n: t for n, t in tensors.items() if not n.startswith("label_head.")}
+    try:
+        return own_patch(config) if own else patch_of(config, named), tensors
+    except LuthierError as error:
+        raise LuthierError(f"{folder}: {error}") from None
 
 
 def _here(model: nn.Module, name: str) -> str:

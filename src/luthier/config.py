@@ -25,11 +25,23 @@ _ADAPTERS: dict[type, Any] = {}  # pydantic's checkers, which take a while to ma
 
 
 @dataclass(frozen=True)
+class AlsoConfig:
+    """One more file to learn from together with the first. path, test, map, labels, instruction: as in data."""
+
+    path: str
+    test: str | None = None
+    map: dict[str, str] = field(default_factory=dict)
+    labels: dict[str, str] = field(default_factory=dict)
+    instruction: str | None = None
+
+
+@dataclass(frozen=True)
 class DataConfig:
     """Where rows come from. path: a file, or "tickets" (embedded). map: column -> field. labels: raw value -> name.
 
     metric: the score that decides (see `luthier.evals.metrics`); "" is the task's own. docs: a folder
-    of .txt and .md documents that the questions are about.
+    of .txt and .md documents that the questions are about. also: files of other tasks (or their paths) to learn at
+    once, all as conversations; limit and limit_test hold for each file.
     """
 
     path: str = "tickets"
@@ -44,6 +56,7 @@ class DataConfig:
     limit_test: int | None = None
     split_seed: int = 0
     train_rows: int | None = None  # learn from the first so many rows of the training part
+    also: tuple[AlsoConfig, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -135,7 +148,7 @@ def recipe_from(values: Mapping[str, Any]) -> Recipe:
     values = {k: {} if v is None and k in tables else v for k, v in values.items()}  # `patch:` with nothing under it
     for key, cls in (("data", DataConfig), ("training", TrainingConfig), ("endpoint", EndpointConfig)):
         if key in values:
-            values[key] = build(cls, values[key], key)
+            values[key] = build(cls, _with_also(values[key]) if key == "data" else values[key], key)
     recipe = build(Recipe, values, "")
     entry = catalog.find(recipe.method, "direct", "patches")
     other = recipe.patch if entry.kind == "direct" else recipe.direct
@@ -143,6 +156,17 @@ def recipe_from(values: Mapping[str, Any]) -> Recipe:
         wrong, right = ("patch", "direct") if entry.kind == "direct" else ("direct", "patch")
         raise LuthierError(f"{wrong}.{next(iter(other))}: {recipe.method} takes its options under {right}")
     return recipe
+
+
+def _with_also(data: Any) -> Any:
+    """The data section with each of `also` checked; a path alone stands for a table with that path."""
+    if not isinstance(data, Mapping) or not (also := data.get("also")):
+        return data
+    entries = [also] if isinstance(also, str | Mapping) else also
+    if not isinstance(entries, list | tuple):
+        raise LuthierError(f"data.also: must be a list of files, not {also!r}")
+    tables = [{"path": e} if isinstance(e, str) else e for e in entries]
+    return {**data, "also": tuple(build(AlsoConfig, t, f"data.also.{i}") for i, t in enumerate(tables))}
 
 
 def options(recipe: Recipe) -> Any:

@@ -261,10 +261,15 @@ def load_method(folder: Path, lm: BaseLM | None = None, progress: Progress | Non
     method: Patch | Direct = config.options(recipe)
     if isinstance(method, Direct):
         return method.load(target, lm), method
+    return load_patch(lm, method, target, read_all(target)), method
+
+
+def read_all(folder: Path) -> dict[str, Any]:
+    """The tensors of every safetensors file in a folder."""
     tensors: dict[str, Any] = {}
-    for file in sorted(target.glob("*.safetensors")):
+    for file in sorted(folder.glob("*.safetensors")):
         tensors |= read_tensors(file)
-    return load_patch(lm, method, target, tensors), method
+    return tensors
 
 
 def load_patch(lm: BaseLM, patch: Patch, target: Path, tensors: Mapping[str, Any]) -> BaseLM:

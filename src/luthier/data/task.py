@@ -18,6 +18,10 @@ from luthier.protocols import Chat, Judged, Message, Preference, Record, Split
 
 def load_split(config: DataConfig, rejected: Path | None = None) -> tuple[Split, list[str]]:
     """The split and notes for the user; broken rows stop here unless `skip_bad`, which lists them in `rejected`."""
+    if config.also:
+        from luthier.data.together import load_together
+
+        return load_together(config, rejected)
     notes: list[str] = []
     table = _table(config, config.path, rejected, notes)
     held_out = _table(config, config.test, rejected and rejected.with_name("rejected-test.jsonl"), notes)

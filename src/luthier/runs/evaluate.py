@@ -39,6 +39,7 @@ def evaluate_run(run: Path, config: DataConfig, name: str | None, say: Progress 
     Raises LuthierError when the run is not finished, the file is for another task, or the name is taken by other data.
     """
     from luthier.config import read_recipe
+    from luthier.data.together import spoken_table
     from luthier.evals.task import evaluate
     from luthier.run import load_run, run_labels
 
@@ -51,6 +52,8 @@ def evaluate_run(run: Path, config: DataConfig, name: str | None, say: Progress 
     if target.exists() and read_json(target).get("data_key") != key:
         raise LuthierError(f"{target} holds scores on other data: give these another name with --name")
     labels = run_labels(run)
+    if recipe.data.also and table.task == "classification":
+        table = spoken_table(table, recipe.data)
     rows = _some(table.records, config.limit)
     lm = load_run(run, progress=say)
     if (gives := lm.output) not in OUTPUTS[table.task]:

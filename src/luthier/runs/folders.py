@@ -80,6 +80,8 @@ def _run(folder: Path) -> dict[str, Any]:
         state = "complete"
     elif (folder / "eval.json").exists():
         state = "damaged: eval.json"
+    elif (folder / "mix.json").is_file():
+        state = "mixed"
     elif (folder / "checkpoint").is_dir() or any((folder / n / "luthier.json").exists() for n in ("adapter", "model")):
         state = "resumable"
     return {

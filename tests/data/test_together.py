@@ -1,0 +1,94 @@
+"""Files of several tasks in one training run: how rows are worded and split, and that one adapter learns both."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import tiny
+from luthier import config, run
+from luthier.api import train
+from luthier.data.task import load_split
+from luthier.errors import LuthierError
+from luthier.evals.task import evaluate
+from luthier.files import read_json
+from luthier.models.base import BaseLM
+from luthier.protocols import Chat, Split
+from luthier.runs.evaluate import evaluate_run
+
+GREETINGS = (("Guten Tag", "good day"), ("Gute Nacht", "good night"), ("Danke", "thanks"), ("再见", "bye"))
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> tuple[Path, Path]:
+    """Tickets with labels, and greetings with answers; every question stands there with several numbers."""
+    tickets, greetings = tmp_path / "tickets.jsonl", tmp_path / "greetings.jsonl"
+    rows = [{"text": f"{r.text} {i}", "label": r.label} for i in range(4) for r in tiny.LABELLED.train]
+    tickets.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    asked = [{"question": f"{q} {i}", "answer": a} for i in range(6) for q, a in GREETINGS]
+    greetings.write_text("".join(json.dumps(row) + "\n" for row in asked))
+    return tickets, greetings
+
+
+def data(files: tuple[Path, Path], **more: Any) -> config.DataConfig:
+    also = {"path": str(files[1]), **more.pop("second", {})}
+    return config.recipe_from({"data": {"path": str(files[0]), "also": [also], **more}}).data
+
+
+def test_every_row_is_a_conversation_in_the_part_that_its_own_file_gives_it(files: tuple[Path, Path]) -> None:
+    split, _ = load_split(data(files, second={"instruction": "Say it in English."}))
+    alone = [load_split(config.DataConfig(path=str(f)))[0] for f in files]
+    assert split.task == "generation" and split.labels == ()
+    for name in ("train", "validation", "test"):
+        rows: Any = getattr(split, name)
+        assert all(isinstance(r, Chat) for r in rows)
+        assert len(rows) == sum(len(getattr(s, name)) for s in alone)
+    labelled = next(r for r in split.test if "Classify" in str(r.asked))
+    known = {r.asked: r.wanted for r in alone[0].test}
+    asked = labelled.asked[0].content.split("\n")  # type: ignore[union-attr]
+    assert asked[0] == "Classify the text as one of: account access, delivery, refund."
+    assert known[asked[1]] == labelled.wanted
+    other = next(r for r in split.test if "Say it" in str(r.asked))
+    assert other.asked[0].content.startswith("Say it in English.\n")  # type: ignore[union-attr]
+    first = [("Classify" in str(r.asked)) for r in split.train[:20]]
+    assert 3 < sum(first) < 17, "the files take turns"
+    again, _ = load_split(data(files, second={"instruction": "Say it in English."}, train_rows=5))
+    assert again.train == split.train[:5]
+
+
+def test_a_path_alone_and_what_is_wrong_is_named(files: tuple[Path, Path], tmp_path: Path) -> None:
+    short = config.read_recipe(None, [f"data.path={files[0]}", f"data.also=[{files[1]}]"])
+    assert short.data == data(files) == config.recipe_from(config.yaml.safe_load(config.to_yaml(short))).data
+    (tmp_path / "prices.csv").write_text("text,value\n" + "".join(f"row {i},{i}\n" for i in range(30)))
+    cases: list[tuple[Any, str]] = [
+        ({"pth": "b"}, "data.also.0.pth: unknown key, did you mean path"), (3, "data.also: must be a list"),
+        ([{"path": str(tmp_path / "prices.csv")}], "prices.csv: is for regression"),
+        ([{"path": str(tmp_path / "none.csv")}], "none.csv"),
+    ]  # fmt: skip
+    for also, why in cases:
+        with pytest.raises(LuthierError, match=why):
+            load_split(config.recipe_from({"data": {"path": str(files[0]), "also": also}}).data)
+    with pytest.raises(LuthierError, match="docs"):
+        load_split(data(files, docs=str(tmp_path)))
+
+
+def test_one_adapter_learns_both_tasks_and_keeps_them_on_a_fresh_base(
+    lm: BaseLM, files: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """Seen failing for the second task with the first file alone."""
+    training = {"epochs": 40, "learning_rate": 0.01}
+    recipe = tiny.recipe(Path(lm.name), data=data(files), training=training)
+    folder = train(recipe, tmp_path / "run")
+    assert read_json(folder / "eval.json")["metric"] == "chrF"
+    whole, _ = load_split(recipe.data)
+    plugged = run.load_run(folder, tiny.fresh(Path(lm.name)))
+    for about in (True, False):
+        rows = [r for r in whole.test if ("Classify" in str(r.asked)) is about]
+        part = Split("generation", whole.train, (), metric="exact_match")
+        before, after = evaluate(tiny.fresh(Path(lm.name)), part, rows), evaluate(plugged, part, rows)
+        assert len(rows) >= 4 and before.score < 0.2 and after.score > before.score + 0.4, (about, after.score)
+    result = evaluate_run(folder, config.DataConfig(path=str(files[0])), "tickets")
+    assert result["secondary"]["exact_match"]["value"] > 0.6
