@@ -100,6 +100,15 @@ class Patch:
         "text": "lm",
     }
     save_as: ClassVar[Literal["adapter", "model"]] = "adapter"
+    peft_type: ClassVar[str] = ""  # of the class that reads PEFT's adapters of this type: see `luthier.adapters`
+
+    @classmethod
+    def from_peft(cls, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Patch:
+        """The patch that PEFT's configuration and tensors of an adapter describe; once attached, it `load`s them.
+
+        Raises LuthierError naming the key of what it cannot do.
+        """
+        raise NotImplementedError
 
     def refuses(self, model: nn.Module, objective: Objective) -> str | None:
         """A fact about the model, in a sentence, when the patch cannot be used on it; else None."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -243,23 +243,29 @@ def load_method(folder: Path, lm: BaseLM | None = None, progress: Progress | Non
     method: Patch | Direct = config.options(recipe)
     if isinstance(method, Direct):
         return method.load(target, lm), method
-    return _load_patch(lm, method, recipe, target), method
-
-
-def _load_patch(lm: BaseLM, patch: Patch, recipe: Recipe, target: Path) -> BaseLM:
-    wording = read_record(target / "luthier.json", "template", "shots", "labels")
-    work = lm.restore(wording)
     tensors: dict[str, Any] = {}
     for file in sorted(target.glob("*.safetensors")):
         tensors |= read_tensors(file)
+    return load_patch(lm, method, target, tensors), method
+
+
+def load_patch(lm: BaseLM, patch: Patch, target: Path, tensors: Mapping[str, Any]) -> BaseLM:
+    """The patch attached to the base with these tensors, the folder's label head too; its wording, if it has one."""
+    known = (target / "luthier.json").exists()
+    wording = read_record(target / "luthier.json", "template", "shots", "labels") if known else {}
+    work = lm.restore(wording) if known else replace(lm)
     if "label_head.weight" in tensors:
         _add_head(work, wording.get("head") or "labels", len(work.labels))
         own = {n.removeprefix("label_head."): t for n, t in tensors.items() if n.startswith("label_head.")}
         assert work.label_head is not None
         work.label_head.load_state_dict(own)
         tensors = {n: t for n, t in tensors.items() if not n.startswith("label_head.")}
-    patch.attach(work)
-    patch.load(work, tensors)
+    try:
+        patch.attach(work)
+        patch.load(work, tensors)
+    except BaseException:
+        patch.detach(work)
+        raise
     work.save_extra = lambda folder: _save_patch(work, patch, folder)
     return work
 

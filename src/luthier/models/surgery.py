@@ -53,24 +53,37 @@ def matrix_of(module: nn.Module) -> Tensor:
     return weight.T if transposed(module) else weight
 
 
+def matrix_shape(module: nn.Module) -> tuple[int, int]:
+    """Outputs and inputs of a linear layer, whatever its weight is kept as."""
+    if isinstance(module, nn.Linear):
+        return module.out_features, module.in_features
+    out, width = matrix_of(module).shape
+    return out, width
+
+
 def linear_paths(model: nn.Module, stacks: Sequence[nn.ModuleList], targets: str) -> list[str]:
-    """Dotted paths of the blocks' linear layers whose last name matches `targets` ("all", or a regular expression)."""
+    """Dotted paths of the blocks' linear layers that match `targets`: "all", or a regular expression.
+
+    It must match the last name (`q_proj|v_proj`) or, where it has an escaped dot, the whole path (`.*\\.0\\.mlp\\..*`).
+    """
     found = [
         f"{path_of(model, blocks)}.{name}"
         for blocks in stacks
         for name, module in blocks.named_modules()
         if isinstance(module, nn.Linear) or transposed(module)
     ]
-    if targets != "all":
-        try:
-            pattern = re.compile(targets)
-        except re.error as error:
-            raise LuthierError(f"patch.targets: {targets!r} is not a regular expression ({error})") from None
-        names = sorted({path.rsplit(".", 1)[1] for path in found})
-        found = [path for path in found if pattern.fullmatch(path.rsplit(".", 1)[1])]
-        if not found:
-            raise LuthierError(f"patch.targets: {targets!r} matches none of the linear layers {', '.join(names)}")
-    return found
+    if targets == "all":
+        return found
+    try:
+        pattern = re.compile(targets)
+    except re.error as error:
+        raise LuthierError(f"patch.targets: {targets!r} is not a regular expression ({error})") from None
+    seen = {path: path if r"\." in targets else path.rsplit(".", 1)[1] for path in found}
+    if chosen := [path for path in found if pattern.fullmatch(seen[path])]:
+        return chosen
+    names = list(dict.fromkeys(seen.values()))
+    known = ", ".join(names[:12]) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
+    raise LuthierError(f"patch.targets: {targets!r} matches none of the linear layers {known}")
 
 
 def path_of(model: nn.Module, module: nn.Module) -> str:

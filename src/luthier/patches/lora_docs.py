@@ -19,7 +19,7 @@ data = ("docs",)  # without documents it is tried only when it is named
 
 @dataclass(frozen=True)
 class LoraDocs(Lora):
-    """rank: r. alpha: 2r unless given. targets: "all" linear layers of the blocks, or a regular expression on names."""
+    """rank, alpha, targets, dropout, rank_stabilised, dora, start: as in lora."""
 
     objectives: ClassVar[Mapping[str, str]] = {"classification": "lm", "generation": "lm", "text": "lm"}
 

@@ -1,0 +1,46 @@
+"""LoRA whose B learns faster than its A: lr(B) = ratio · lr(A).
+
+Everything else is LoRA. Source: Hayou et al. 2024, "LoRA+: Efficient Low Rank Adaptation of Large Models".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from luthier.patches.lora import Lora
+from luthier.protocols import Objective, ParamGroup
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from luthier.models.base import BaseLM
+
+extras = ()
+
+
+@dataclass(frozen=True)
+class LoraPlus(Lora):
+    """ratio: of the learning rates of B and A.
+
+    rank, alpha, targets, dropout, rank_stabilised, dora, start: as in lora.
+    """
+
+    ratio: float = 16.0
+
+    learning_rates: ClassVar[tuple[float, ...]] = (5e-5, 2e-4, 5e-4)
+
+    def refuses(self, model: nn.Module, objective: Objective) -> str | None:
+        if self.ratio <= 0:
+            return f"ratio must be above 0, not {self.ratio}"
+        return super().refuses(model, objective)
+
+    def attach(self, lm: BaseLM) -> list[ParamGroup]:
+        names = [name for group in super().attach(lm) for name in group.names]
+        return [
+            ParamGroup([n for n in names if not n.endswith(".b")]),
+            ParamGroup([n for n in names if n.endswith(".b")], lr_scale=self.ratio),
+        ]
+
+
+METHOD = LoraPlus
