@@ -120,7 +120,10 @@ class Session:
             found = self.work.predict(texts, data.labels).float()
             wanted = [data.labels.index(r.wanted) for r in rows]
             loss = [-float(found[i, k]) for i, k in enumerate(wanted)]
-            return {"loss": self._finite(loss), "right": [float(int(found[i].argmax()) == k) for i, k in enumerate(wanted)]}
+            return {
+                "loss": self._finite(loss),
+                "right": [float(int(found[i].argmax()) == k) for i, k in enumerate(wanted)],
+            }
         examples = [self.encoded([row]) for row in rows]
         if not all(examples):
             raise LuthierError("a test row has nothing to predict within max_length: leave it out")

@@ -9,10 +9,13 @@ import ast
 import importlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from luthier.catalog import suggest
 from luthier.errors import LuthierError
-from luthier.study.study import Study
+
+if TYPE_CHECKING:
+    from luthier.study.study import Study
 
 HERE = Path(__file__).parent / "studies"
 
@@ -28,8 +31,9 @@ class Listed:
 def listed() -> tuple[Listed, ...]:
     """Every study, by name."""
     files = [p for p in sorted(HERE.glob("*.py")) if p.stem != "__init__"]
-    return tuple(Listed(p.stem.replace("_", "-"), ast.get_docstring(ast.parse(p.read_text("utf-8"))) or "")
-                 for p in files)  # fmt: skip
+    return tuple(
+        Listed(p.stem.replace("_", "-"), ast.get_docstring(ast.parse(p.read_text("utf-8"))) or "") for p in files
+    )
 
 
 def load(name: str) -> type[Study]:

@@ -10,33 +10,61 @@ from luthier.compare.words import Phrase
 
 
 def line(
-    name: str | Phrase, x: Sequence[float], y: Sequence[float], says: Sequence[Phrase | str],
-    low: Sequence[float] | None = None, high: Sequence[float] | None = None,
-) -> dict[str, Any]:  # fmt: skip
+    name: str | Phrase,
+    x: Sequence[float],
+    y: Sequence[float],
+    says: Sequence[Phrase | str],
+    low: Sequence[float] | None = None,
+    high: Sequence[float] | None = None,
+) -> dict[str, Any]:
     """One line. low, high: ends of the intervals."""
     made: dict[str, Any] = {"name": name, "x": list(x), "y": list(y), "says": list(says)}
     if low is not None and high is not None:
-        made |= {"lo": [a - b for a, b in zip(y, low, strict=True)], "hi": [b - a for a, b in zip(y, high, strict=True)]}
+        made |= {
+            "lo": [a - b for a, b in zip(y, low, strict=True)],
+            "hi": [b - a for a, b in zip(y, high, strict=True)],
+        }
     return made
 
 
 def lines(
-    title: Phrase, drawn: Sequence[Mapping[str, Any]], x: Phrase, y: Phrase, summary: Sequence[Phrase], *,
-    log_x: bool = False, ticks: Sequence[float] | None = None, marks: bool = True,
-) -> dict[str, Any]:  # fmt: skip
+    title: Phrase,
+    drawn: Sequence[Mapping[str, Any]],
+    x: Phrase,
+    y: Phrase,
+    summary: Sequence[Phrase],
+    *,
+    log_x: bool = False,
+    ticks: Sequence[float] | None = None,
+    marks: bool = True,
+) -> dict[str, Any]:
     """A chart of lines over a plain x axis, or one in doublings (`log_x`, positive values only)."""
     xs = sorted({v for one in drawn for v in one["x"]})
-    ys = [v for one in drawn for i, m in enumerate(one["y"]) for v in (
-        m - one["lo"][i] if "lo" in one else m, m + one["hi"][i] if "hi" in one else m)]  # fmt: skip
+    ys = [
+        v
+        for one in drawn
+        for i, m in enumerate(one["y"])
+        for v in (m - one["lo"][i] if "lo" in one else m, m + one["hi"][i] if "hi" in one else m)
+    ]
     low, high = (math.log10(xs[0]), math.log10(xs[-1])) if log_x else (xs[0], xs[-1])
     pad, y_pad = 0.04 * max(high - low, 1e-9 if not log_x else 0.3), 0.06 * max(max(ys) - min(ys), 1e-6)
     shown = list(ticks) if ticks is not None else xs if len(xs) <= 12 else _even(xs)
     return {
-        "kind": "rows", "title": title, "points": drawn, "lines": list(drawn), "summary": list(summary), "marks": marks,
-        "x": {"title": x, "ticks": shown, "texts": [f"{t:g}" for t in shown], "range": [low - pad, high + pad],
-              "type": "log" if log_x else "linear"},
+        "kind": "rows",
+        "title": title,
+        "points": drawn,
+        "lines": list(drawn),
+        "summary": list(summary),
+        "marks": marks,
+        "x": {
+            "title": x,
+            "ticks": shown,
+            "texts": [f"{t:g}" for t in shown],
+            "range": [low - pad, high + pad],
+            "type": "log" if log_x else "linear",
+        },
         "y": {"title": y, "range": [min(ys) - y_pad, max(ys) + y_pad]},
-    }  # fmt: skip
+    }
 
 
 def _even(xs: Sequence[float]) -> list[float]:

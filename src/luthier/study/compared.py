@@ -105,15 +105,29 @@ class Compared:
         for name in self.order:
             found = self.boot.score(name)
             says = both(f"{name}: {plus_minus(found)} nats", f"{name}：{plus_minus(found)} nat")
-            points.append({"name": name, "y": found.value, "lo": found.low, "hi": found.high, "best": name == self.best,
-                           "says": says})  # fmt: skip
+            points.append(
+                {
+                    "name": name,
+                    "y": found.value,
+                    "lo": found.low,
+                    "hi": found.high,
+                    "best": name == self.best,
+                    "says": says,
+                }
+            )
         low, high = min(p["lo"] for p in points), max(p["hi"] for p in points)
         pad = max((high - low) * 0.06, 0.02)
         return {
-            "kind": "forest", "title": title, "points": points, "line": points[0]["y"],
-            "x": {"title": both("Loss on the test rows, nats", "测试数据上的损失（nat）"), "range": [low - pad, high + pad]},
+            "kind": "forest",
+            "title": title,
+            "points": points,
+            "line": points[0]["y"],
+            "x": {
+                "title": both("Loss on the test rows, nats", "测试数据上的损失（nat）"),
+                "range": [low - pad, high + pad],
+            },
             "summary": [self.sentence()],
-        }  # fmt: skip
+        }
 
 
 def cost_cells(on: OnModel) -> dict[str, list[Cell]]:
@@ -122,10 +136,17 @@ def cost_cells(on: OnModel) -> dict[str, list[Cell]]:
     for name, runs in on.runs.items():
         pace = [1000 * r["seconds"] / max(r["tokens"], 1) for r in runs]
         out[name] = [
-            units.count(runs[0]["trainable"]), units.size(runs[0]["bytes"]), f"{sum(pace) / len(pace):.1f} ms",
+            units.count(runs[0]["trainable"]),
+            units.size(runs[0]["bytes"]),
+            f"{sum(pace) / len(pace):.1f} ms",
             units.size(max(r["memory"] for r in runs)),
-        ]  # fmt: skip
+        ]
     return out
 
 
-COST_HEADS = (both("Trained", "训练参数"), both("File", "文件"), both("A token", "每词元"), both("Peak memory", "内存峰值"))
+COST_HEADS = (
+    both("Trained", "训练参数"),
+    both("File", "文件"),
+    both("A token", "每词元"),
+    both("Peak memory", "内存峰值"),
+)

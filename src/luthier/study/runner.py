@@ -130,8 +130,14 @@ def _on_model(study: Study, request: Request, folder: Path, split: Split, number
         write_json(path, plan)
     _same(folder, plan, lm, split)
     bench = Bench(lm, split, plan["tokens"], request.batch)
-    runs, failed = _runs(study, request, folder / "runs" / str(number), bench, arms,
-                         lambda title, done: say(f"{lm.name}, {title}", (number + done) * share))  # fmt: skip
+    runs, failed = _runs(
+        study,
+        request,
+        folder / "runs" / str(number),
+        bench,
+        arms,
+        lambda title, done: say(f"{lm.name}, {title}", (number + done) * share),
+    )
     return OnModel(Path(name).name, lm.width, arms, runs, failed, plan["tokens"], notes)
 
 
@@ -168,9 +174,13 @@ def _plan(study: Study, request: Request, lm: BaseLM, split: Split, arms: Sequen
             f"of about {step:.0f}: give at least {need}, or fewer arms with --set"
         )
     return {
-        "tokens": tokens, "rate": rate, "dtype": dtype, "threads": torch.get_num_threads(), "model_key": lm.key,
+        "tokens": tokens,
+        "rate": rate,
+        "dtype": dtype,
+        "threads": torch.get_num_threads(),
+        "model_key": lm.key,
         "data_key": data_key(split),
-    }  # fmt: skip
+    }
 
 
 def _runs(
@@ -209,4 +219,8 @@ def _measured(study: Study, bench: Bench, arm: Arm, seed: int) -> dict[str, Any]
 
 def failures(models: Sequence[OnModel]) -> list[Phrase]:
     """Arms without a result, with the reason."""
-    return [both(f"{name} has no result: {why}", f"{name} 没有结果：{why}") for m in models for name, why in m.failed.items()]
+    return [
+        both(f"{name} has no result: {why}", f"{name} 没有结果：{why}")
+        for m in models
+        for name, why in m.failed.items()
+    ]

@@ -101,8 +101,11 @@ class LoraInit(Study):
         with bench.session(arm, seed, patch) as session:
             first, before = distance(session), {n: p.detach().clone() for n, p in session.loop.masters.items()}
             session.train()
-            moved = max(float((p.detach() - before[n]).abs().max()) for n, p in session.loop.masters.items()
-                        if n.endswith((".a", ".b")))  # fmt: skip
+            moved = max(
+                float((p.detach() - before[n]).abs().max())
+                for n, p in session.loop.masters.items()
+                if n.endswith((".a", ".b"))
+            )
             last = distance(session)
             a, b = gradients(patch, session)
             return {**session.measured(), "distance": [first, last], "moved": moved, "a": a, "b": b}
@@ -112,9 +115,18 @@ class LoraInit(Study):
         found = Compared.of(on)
         claims = [*_textbook(on), *_converse(on, found)]
         pictures = [_gradient_chart(on, "a"), _gradient_chart(on, "b"), _loss_chart(on)]
-        return Finding(_sentence(on, found), claims, [_outcomes(on, found), _gradient_table(on)], pictures,
-                       [both("Gradient norms are those before clipping, over all of A or all of B; means over seeds.",
-                             "梯度范数是裁剪之前的、全部 A 或全部 B 的范数；取各种子的均值。")])  # fmt: skip
+        return Finding(
+            _sentence(on, found),
+            claims,
+            [_outcomes(on, found), _gradient_table(on)],
+            pictures,
+            [
+                both(
+                    "Gradient norms are those before clipping, over all of A or all of B; means over seeds.",
+                    "梯度范数是裁剪之前的、全部 A 或全部 B 的范数；取各种子的均值。",
+                )
+            ],
+        )
 
 
 def _mean(on: OnModel, name: str, key: str, at: int) -> float:
@@ -131,13 +143,17 @@ def _textbook(on: OnModel) -> list[Claim]:
         out.append(Claim(says, source, "agrees" if still else "differs"))
     if runs := on.runs.get("gauss_gauss"):
         away = all(r["distance"][0] > SAME for r in runs)
-        says = both("Both random: the model differs from the base before the first step.",
-                    "两者随机：第一步之前模型就已偏离底座。")  # fmt: skip
+        says = both(
+            "Both random: the model differs from the base before the first step.",
+            "两者随机：第一步之前模型就已偏离底座。",
+        )
         out.append(Claim(says, source, "agrees" if away else "differs"))
     if runs := on.runs.get("gauss_zero"):
         usual = all(r["a"][0] == 0 < r["b"][0] and all(r["a"][1:]) and r["distance"][0] <= SAME for r in runs)
-        says = both("The usual start is the base itself, and A has no gradient at step 1 but has one after.",
-                    "通常的初始化就是底座本身；A 在第 1 步没有梯度，之后才有。")  # fmt: skip
+        says = both(
+            "The usual start is the base itself, and A has no gradient at step 1 but has one after.",
+            "通常的初始化就是底座本身；A 在第 1 步没有梯度，之后才有。",
+        )
         out.append(Claim(says, source, "agrees" if usual else "differs"))
     return out
 
@@ -147,8 +163,10 @@ def _converse(on: OnModel, found: Compared) -> list[Claim]:
         return []
     gap = found.boot.difference("zero_gauss", "gauss_zero")
     verdict = "open" if not gap.excludes_zero else "agrees" if gap.value > 0 else "differs"
-    says = both("A at zero and B random is stable but learns more slowly than the usual start.",
-                "A 为零、B 随机是稳定的，但比通常的初始化学得慢。")  # fmt: skip
+    says = both(
+        "A at zero and B random is stable but learns more slowly than the usual start.",
+        "A 为零、B 随机是稳定的，但比通常的初始化学得慢。",
+    )
     return [Claim(says, "Hayou et al. 2024", verdict)]  # type: ignore[arg-type]
 
 
@@ -156,18 +174,28 @@ def _sentence(on: OnModel, found: Compared) -> Phrase:
     parts = []
     if "zero_zero" in on.runs:
         moved = max(run["moved"] for run in on.runs["zero_zero"])
-        parts.append(both("both at zero never moves", "两者为零时从不移动") if moved == 0 else
-                     both(f"both at zero moved by {moved:.2g}", f"两者为零时移动了 {moved:.2g}"))  # fmt: skip
+        parts.append(
+            both("both at zero never moves", "两者为零时从不移动")
+            if moved == 0
+            else both(f"both at zero moved by {moved:.2g}", f"两者为零时移动了 {moved:.2g}")
+        )
     if "gauss_gauss" in on.runs:
         far = _mean(on, "gauss_gauss", "distance", 0)
-        parts.append(both(f"both random is off the base before the first step (a logit by up to {far:.2g})",
-                          f"两者随机时在第一步之前就偏离底座（某个 logit 最多差 {far:.2g}）"))  # fmt: skip
+        parts.append(
+            both(
+                f"both random is off the base before the first step (a logit by up to {far:.2g})",
+                f"两者随机时在第一步之前就偏离底座（某个 logit 最多差 {far:.2g}）",
+            )
+        )
     if {"zero_gauss", "gauss_zero"} <= on.runs.keys():
         gap = found.boot.difference("zero_gauss", "gauss_zero")
-        parts.append(both(f"A zero with B random ends {bounds(gap)} nats from the usual start"
-                          + ("" if gap.excludes_zero else ", which is not distinguishable"),
-                          f"A 为零、B 随机与通常初始化最终相差 {bounds(gap)} nat"
-                          + ("" if gap.excludes_zero else "，无法区分")))  # fmt: skip
+        parts.append(
+            both(
+                f"A zero with B random ends {bounds(gap)} nats from the usual start"
+                + ("" if gap.excludes_zero else ", which is not distinguishable"),
+                f"A 为零、B 随机与通常初始化最终相差 {bounds(gap)} nat" + ("" if gap.excludes_zero else "，无法区分"),
+            )
+        )
     text = joined(parts, ("; ", "；"))
     english = text.text("en")
     return both(english[:1].upper() + english[1:] + ".", text.text("zh") + "。")
@@ -178,8 +206,11 @@ def _outcomes(on: OnModel, found: Compared) -> Table:
     for name in on.runs:
         moved = sum(run["moved"] for run in on.runs[name]) / len(on.runs[name])
         more[name] = [f"{_mean(on, name, 'distance', 0):.3g}", f"{_mean(on, name, 'distance', 1):.3g}", f"{moved:.2g}"]
-    heads = (both("Off the base at step 0", "第 0 步偏离底座"), both("After training", "训练之后"),
-             both("Largest step of a weight", "权重的最大移动"))  # fmt: skip
+    heads = (
+        both("Off the base at step 0", "第 0 步偏离底座"),
+        both("After training", "训练之后"),
+        both("Largest step of a weight", "权重的最大移动"),
+    )
     table = found.table(both("What each start comes to", "各种初始化的结果"), more, heads)
     return Table(table.title, table.columns, [[NAMES[str(r[0])], *r[1:]] for r in table.rows], table.best)
 
@@ -206,8 +237,13 @@ def _gradient_chart(on: OnModel, key: str) -> dict[str, Any]:
     zero = [NAMES[n] for n, one in values.items() if one[0] == 0]
     said = joined(zero, (", ", "、"))
     summary = both(f"Zero at step 1: {said.text('en') or 'none'}.", f"第 1 步为零：{said.text('zh') or '无'}。")
-    chart = charts.lines(both(f"Gradient of {big}", f"{big} 的梯度"), drawn, both("Step", "步"),
-                         both("Norm (0 has a place of its own)", "范数（0 单独占一格）"), [summary])  # fmt: skip
+    chart = charts.lines(
+        both(f"Gradient of {big}", f"{big} 的梯度"),
+        drawn,
+        both("Step", "步"),
+        both("Norm (0 has a place of its own)", "范数（0 单独占一格）"),
+        [summary],
+    )
     chart["y"] |= {"ticks": ticks, "texts": texts}
     return chart
 
@@ -219,12 +255,18 @@ def _loss_chart(on: OnModel) -> dict[str, Any]:
         losses = [sum(run["curve"][i][2] for run in runs) / len(runs) for i in range(count)]
         steps = [runs[0]["curve"][i][0] for i in range(count)]
         drawn.append(charts.line(NAMES[name], steps, losses, [f"{v:.3f}" for v in losses]))
-    ends = {NAMES[n]: on.runs[n][0]["curve"] for n in on.runs}
-    said = joined([both(f"{n.text('en')}: {c[0][2]:.2f} to {c[-1][2]:.2f}", f"{n.text('zh')}：{c[0][2]:.2f} 到 {c[-1][2]:.2f}")
-                   for n, c in ends.items()], ("; ", "；"))  # fmt: skip
-    return charts.lines(both("Training loss", "训练损失"), drawn, both("Step", "步"), both("Loss, nats", "损失（nat）"),
-                        [both(f"First to last step, seed 0: {said.text('en')}.", f"种子 0 从第一步到最后一步：{said.text('zh')}。")],
-                        marks=False)  # fmt: skip
+    ends = [(NAMES[n], runs[0]["curve"][0][2], runs[0]["curve"][-1][2]) for n, runs in on.runs.items()]
+    english = "; ".join(f"{n.text('en')}: {first:.2f} to {last:.2f}" for n, first, last in ends)
+    chinese = "；".join(f"{n.text('zh')}：{first:.2f} 到 {last:.2f}" for n, first, last in ends)
+    summary = both(f"First to last step, seed 0: {english}.", f"种子 0 从第一步到最后一步：{chinese}。")
+    return charts.lines(
+        both("Training loss", "训练损失"),
+        drawn,
+        both("Step", "步"),
+        both("Loss, nats", "损失（nat）"),
+        [summary],
+        marks=False,
+    )
 
 
 STUDY = LoraInit

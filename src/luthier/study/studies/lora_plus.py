@@ -127,10 +127,16 @@ class LoraPlus(Study):
         from luthier.patches.lora import Lora
 
         rate = self.rate or Lora.learning_rates[len(Lora.learning_rates) // 2]
-        arms = [Arm(f"ratio {q:g}", {"rank": self.rank, "ratio": q}, "lora_plus", rate / q**0.5, {"ratio": q})
-                for q in sorted(self.ratios)]  # fmt: skip
-        return arms, [both(f"The geometric mean of both learning rates is {rate:g} at every ratio.",
-                           f"在每个比例下，两个学习率的几何平均都是 {rate:g}。")]  # fmt: skip
+        arms = [
+            Arm(f"ratio {q:g}", {"rank": self.rank, "ratio": q}, "lora_plus", rate / q**0.5, {"ratio": q})
+            for q in sorted(self.ratios)
+        ]
+        return arms, [
+            both(
+                f"The geometric mean of both learning rates is {rate:g} at every ratio.",
+                f"在每个比例下，两个学习率的几何平均都是 {rate:g}。",
+            )
+        ]
 
     def measure(self, bench: Bench, arm: Arm, seed: int) -> Measured:
         with bench.session(arm, seed) as session:
@@ -146,15 +152,27 @@ class LoraPlus(Study):
         found = [(on, *times(on, reference)) for on in usable]
         tables = [_table(on, Compared.of(on), share) for on, share, _ in found]
         pictures = [picture for on, share, _ in found for picture in (_by_ratio(on, share), _progress(on))]
-        sentence = joined([_sentence(on, share) for on, share, _ in found] or [both("No ratio has a result.", "没有结果。")])
+        sentence = joined(
+            [_sentence(on, share) for on, share, _ in found] or [both("No ratio has a result.", "没有结果。")]
+        )
         widths = [on.width for on in usable]
         if len(set(widths)) < 2:
-            one = both(f"Only one width was measured ({widths[0]}): whether the gain grows with width was not tested; give --model twice.",
-                       f"只测量了一种宽度（{widths[0]}）：增益是否随宽度增大没有检验；请给出两次 --model。") if widths else None  # noqa: E501  # fmt: skip
+            one = (
+                both(
+                    f"Only one width was measured ({widths[0]}): whether the gain grows with width was not tested; give --model twice.",
+                    f"只测量了一种宽度（{widths[0]}）：增益是否随宽度增大没有检验；请给出两次 --model。",
+                )
+                if widths
+                else None
+            )
             sentence = joined([sentence, one]) if one else sentence
         notes = [n for on in usable for n in on.notes]
-        notes.append(both("A ratio's time is where its validation loss first comes down to the loss that the lowest ratio ends with.",
-                          "某个比例的时间，是它的验证损失首次降到最低比例的最终损失之处。"))  # noqa: E501  # fmt: skip
+        notes.append(
+            both(
+                "A ratio's time is where its validation loss first comes down to the loss that the lowest ratio ends with.",
+                "某个比例的时间，是它的验证损失首次降到最低比例的最终损失之处。",
+            )
+        )
         return Finding(sentence, _claims(found), tables, pictures, notes)
 
 
@@ -166,13 +184,19 @@ def _sentence(on: OnModel, share: dict[str, Interval]) -> Phrase:
     who, zh = f"{on.name} (width {on.width})", f"{on.name}（宽度 {on.width}）"
     if faster:
         best = min(faster, key=lambda n: share[n].value)
-        text = both(f"On {who}, {best} reaches plain LoRA's loss after {spoken(share[best])} of its training.",
-                    f"在 {zh} 上，{best} 用普通 LoRA {spoken(share[best])} 的训练量达到它的损失。")  # fmt: skip
+        text = both(
+            f"On {who}, {best} reaches plain LoRA's loss after {spoken(share[best])} of its training.",
+            f"在 {zh} 上，{best} 用普通 LoRA {spoken(share[best])} 的训练量达到它的损失。",
+        )
     elif best == first:
-        text = both(f"On {who}, no ratio is surely faster than plain LoRA.", f"在 {zh} 上，没有哪个比例确定快于普通 LoRA。")
+        text = both(
+            f"On {who}, no ratio is surely faster than plain LoRA.", f"在 {zh} 上，没有哪个比例确定快于普通 LoRA。"
+        )
     else:
-        text = both(f"On {who}, no ratio is surely faster than plain LoRA: the best, {best}, needs {spoken(share[best])} of its training.",
-                    f"在 {zh} 上，没有哪个比例确定快于普通 LoRA：最好的 {best} 需要 {spoken(share[best])} 的训练量。")  # noqa: E501  # fmt: skip
+        text = both(
+            f"On {who}, no ratio is surely faster than plain LoRA: the best, {best}, needs {spoken(share[best])} of its training.",
+            f"在 {zh} 上，没有哪个比例确定快于普通 LoRA：最好的 {best} 需要 {spoken(share[best])} 的训练量。",
+        )
     if slower:
         text = joined([text, both(f"Surely slower: {', '.join(slower)}.", f"确定更慢：{'、'.join(slower)}。")])
     return text
@@ -187,8 +211,10 @@ def _claims(found: Sequence[tuple[OnModel, dict[str, Interval], dict[str, Array]
         near = min(high, key=lambda n: abs(math.log(on.arm(n).facts["ratio"] / 16)))
         gap = share[near]
         verdict = "agrees" if gap.high < 1 else "differs" if gap.low > 1 else "open"
-        says = both(f"{on.name}: {near} reaches plain LoRA's quality sooner (the paper: up to twice as fast).",
-                    f"{on.name}：{near} 更早达到普通 LoRA 的质量（论文：最多快一倍）。")  # fmt: skip
+        says = both(
+            f"{on.name}: {near} reaches plain LoRA's quality sooner (the paper: up to twice as fast).",
+            f"{on.name}：{near} 更早达到普通 LoRA 的质量（论文：最多快一倍）。",
+        )
         out.append(Claim(says, source, verdict))  # type: ignore[arg-type]
     if len(found) > 1 and out:
         out.append(_width_claim(found, source))
@@ -203,8 +229,10 @@ def _width_claim(found: Sequence[tuple[OnModel, dict[str, Interval], dict[str, A
     low, high = np.percentile(np.log(np.maximum(b, 1e-6)) - np.log(np.maximum(a, 1e-6)), [2.5, 97.5])
     same = narrow[0].width == wide[0].width
     verdict = "open" if same or low <= 0 <= high else "agrees" if high < 0 else "differs"
-    says = both(f"The gain at {near} is larger on the wider model ({narrow[0].width} and {wide[0].width}).",
-                f"{near} 的增益在更宽的模型上更大（{narrow[0].width} 与 {wide[0].width}）。")  # fmt: skip
+    says = both(
+        f"The gain at {near} is larger on the wider model ({narrow[0].width} and {wide[0].width}).",
+        f"{near} 的增益在更宽的模型上更大（{narrow[0].width} 与 {wide[0].width}）。",
+    )
     return Claim(says, source, verdict)  # type: ignore[arg-type]
 
 
@@ -216,8 +244,13 @@ def _table(on: OnModel, found: Compared, share: dict[str, Interval]) -> Table:
         reached = "–" if math.isinf(tokens) else f"{tokens:.0f}"
         steps = "–" if math.isinf(tokens) else f"{share[name].value * sum(r['steps'] for r in runs) / len(runs):.0f}"
         more[name] = [spoken(share[name]), reached, steps, f"{rate:.1e}", f"{rate * ratio:.1e}"]
-    heads = (both("Time to equal quality", "达到同等质量的时间"), both("in tokens", "词元数"), both("in steps", "步数"),
-             both("lr(A)", "lr(A)"), both("lr(B)", "lr(B)"))  # fmt: skip
+    heads = (
+        both("Time to equal quality", "达到同等质量的时间"),
+        both("in tokens", "词元数"),
+        both("in steps", "步数"),
+        both("lr(A)", "lr(A)"),
+        both("lr(B)", "lr(B)"),
+    )
     title = both(f"{on.name}, width {on.width}: by ratio", f"{on.name}，宽度 {on.width}：按比例")
     return found.table(title, more, heads)
 
@@ -226,12 +259,24 @@ def _by_ratio(on: OnModel, share: dict[str, Interval]) -> dict[str, Any]:
     kept = {n: s for n, s in share.items() if not math.isinf(s.value)}
     top = max(max(s.value for s in kept.values()), 1.5)
     x = [on.arm(n).facts["ratio"] for n in kept]
-    drawn = [charts.line(on.name, x, [s.value for s in kept.values()], [str(spoken(s)) for s in kept.values()],
-                         [s.low for s in kept.values()], [min(s.high, 2 * top) for s in kept.values()])]  # fmt: skip
-    return charts.lines(both(f"Time to equal quality, width {on.width}", f"达到同等质量的时间，宽度 {on.width}"), drawn,
-                        both("Ratio of the learning rates of B and A", "B 与 A 的学习率之比"),
-                        both("Share of plain LoRA's training", "占普通 LoRA 训练量的比例"),
-                        [_sentence(on, share)], log_x=True)  # fmt: skip
+    drawn = [
+        charts.line(
+            on.name,
+            x,
+            [s.value for s in kept.values()],
+            [str(spoken(s)) for s in kept.values()],
+            [s.low for s in kept.values()],
+            [min(s.high, 2 * top) for s in kept.values()],
+        )
+    ]
+    return charts.lines(
+        both(f"Time to equal quality, width {on.width}", f"达到同等质量的时间，宽度 {on.width}"),
+        drawn,
+        both("Ratio of the learning rates of B and A", "B 与 A 的学习率之比"),
+        both("Share of plain LoRA's training", "占普通 LoRA 训练量的比例"),
+        [_sentence(on, share)],
+        log_x=True,
+    )
 
 
 def _progress(on: OnModel) -> dict[str, Any]:
@@ -241,9 +286,14 @@ def _progress(on: OnModel) -> dict[str, Any]:
         drawn.append(charts.line(name, (shares * on.tokens).tolist(), mean.tolist(), [f"{v:.3f}" for v in mean]))
         ends.append(f"{name}: {mean[-1]:.2f}")
     summary = both(f"At the end, {'; '.join(ends)}.", f"结束时：{'；'.join(ends)}。")
-    return charts.lines(both(f"Validation loss, width {on.width}", f"验证损失，宽度 {on.width}"), drawn,
-                        both("Tokens trained on", "训练的词元"), both("Loss, nats", "损失（nat）"), [summary])  # fmt: skip
+    return charts.lines(
+        both(f"Validation loss, width {on.width}", f"验证损失，宽度 {on.width}"),
+        drawn,
+        both("Tokens trained on", "训练的词元"),
+        both("Loss, nats", "损失（nat）"),
+        [summary],
+    )
 
 
-__all__ = ["STUDY", "LoraPlus", "Looks", "crossing", "plus_minus", "times"]
+__all__ = ["STUDY", "Looks", "LoraPlus", "crossing", "plus_minus", "times"]
 STUDY = LoraPlus

@@ -58,15 +58,23 @@ class LoraRank(Study):
         apart = [sum(a != b for a, b in zip(s, self.centre, strict=True)) for s in settings]
         chosen = [s for s, n in zip(settings, apart, strict=True) if self.grid or n <= 1]
         arms = [
-            Arm(name_of(*s), {"rank": s[0], "alpha": s[0] * s[1], "dropout": s[2]}, rate=self.rate,
-                facts={"rank": s[0], "alpha": s[1], "dropout": s[2]})
+            Arm(
+                name_of(*s),
+                {"rank": s[0], "alpha": s[0] * s[1], "dropout": s[2]},
+                rate=self.rate,
+                facts={"rank": s[0], "alpha": s[1], "dropout": s[2]},
+            )
             for s in chosen
-        ]  # fmt: skip
+        ]
         if self.grid:
             return arms, []
         held = name_of(*self.centre)
-        return arms, [both(f"One thing changes at a time, from {held}: how they work together was not measured.",
-                           f"每次只从 {held} 改变一项：各项之间的相互影响没有测量。")]  # fmt: skip
+        return arms, [
+            both(
+                f"One thing changes at a time, from {held}: how they work together was not measured.",
+                f"每次只从 {held} 改变一项：各项之间的相互影响没有测量。",
+            )
+        ]
 
     def finding(self, models: Sequence[OnModel]) -> Finding:
         on = models[0]
@@ -74,24 +82,46 @@ class LoraRank(Study):
         table = found.table(both("Quality and cost", "质量与代价"), cost_cells(on), COST_HEADS)
         by_rank = _by_rank(on, found)
         pictures = [by_rank, _pace(on), found.forest(both("All settings", "全部设置"))]
-        rule = both("One learning rate for all settings. A larger alpha works like a larger rate.",
-                    "所有设置使用同一学习率。更大的 alpha 相当于更大的学习率。")  # fmt: skip
+        rule = both(
+            "One learning rate for all settings. A larger alpha works like a larger rate.",
+            "所有设置使用同一学习率。更大的 alpha 相当于更大的学习率。",
+        )
         return Finding(found.sentence(), self._claims(found), [table], pictures, [*on.notes, rule])
 
     def _claims(self, found: Compared) -> list[Claim]:
         rank, alpha, dropout = self.centre
         small, large = max((r for r in self.ranks if r <= 4), default=0), max(self.ranks)
         wanted = [
-            (name_of(small, alpha, dropout), name_of(large, alpha, dropout), _enough, "Hu et al. 2021",
-             both(f"A small rank is enough: r = {small} is not worse than r = {large} by more than {MARGIN} nats.",
-                  f"小秩已足够：r = {small} 比 r = {large} 最多差 {MARGIN} nat。")),
-            (name_of(rank, 1.0, dropout), name_of(rank, 2.0, dropout), _worse, "Biderman et al. 2024",
-             both("alpha = 2r is better than alpha = r.", "alpha = 2r 优于 alpha = r。")),
-            (name_of(rank, alpha, 0.0), name_of(rank, alpha, 0.1), _worse, "Dettmers et al. 2023",
-             both("Some dropout helps a small model.", "对小模型，少量 dropout 有帮助。")),
-        ]  # fmt: skip
-        return [Claim(says, source, judge(found.boot.difference(a, b))) for a, b, judge, source, says in wanted
-                if a != b and {a, b} <= found.boot.scores.keys()]  # fmt: skip
+            (
+                name_of(small, alpha, dropout),
+                name_of(large, alpha, dropout),
+                _enough,
+                "Hu et al. 2021",
+                both(
+                    f"A small rank is enough: r = {small} is not worse than r = {large} by more than {MARGIN} nats.",
+                    f"小秩已足够：r = {small} 比 r = {large} 最多差 {MARGIN} nat。",
+                ),
+            ),
+            (
+                name_of(rank, 1.0, dropout),
+                name_of(rank, 2.0, dropout),
+                _worse,
+                "Biderman et al. 2024",
+                both("alpha = 2r is better than alpha = r.", "alpha = 2r 优于 alpha = r。"),
+            ),
+            (
+                name_of(rank, alpha, 0.0),
+                name_of(rank, alpha, 0.1),
+                _worse,
+                "Dettmers et al. 2023",
+                both("Some dropout helps a small model.", "对小模型，少量 dropout 有帮助。"),
+            ),
+        ]
+        return [
+            Claim(says, source, judge(found.boot.difference(a, b)))
+            for a, b, judge, source, says in wanted
+            if a != b and {a, b} <= found.boot.scores.keys()
+        ]
 
 
 def _enough(gap: Interval) -> Verdict:
@@ -102,39 +132,63 @@ def _worse(gap: Interval) -> Verdict:
     return "open" if not gap.excludes_zero else "agrees" if gap.value > 0 else "differs"
 
 
-def _series(on: OnModel) -> dict[Phrase, list[Arm]]:
+def _series(on: OnModel) -> list[tuple[Phrase, list[Arm]]]:
     """Arms that differ in rank only, where there are several."""
     out: dict[tuple[float, float], list[Arm]] = {}
     for name in on.runs:
         arm = on.arm(name)
         out.setdefault((arm.facts["alpha"], arm.facts["dropout"]), []).append(arm)
-    return {both(f"alpha {a:g}r, dropout {d:g}", f"alpha {a:g}r，dropout {d:g}"): arms for (a, d), arms in out.items()}
+    return [(both(f"alpha {a:g}r, dropout {d:g}", f"alpha {a:g}r，dropout {d:g}"), arms) for (a, d), arms in out.items()]
 
 
 def _by_rank(on: OnModel, found: Compared) -> dict[str, Any]:
     drawn = []
-    for title, arms in _series(on).items():
+    for title, arms in _series(on):
         scores = [found.boot.score(a.name) for a in arms]
-        says = [f"r = {a.facts['rank']}: {s.value:.3f} ({s.low:.3f} … {s.high:.3f})"
-                for a, s in zip(arms, scores, strict=True)]  # fmt: skip
-        drawn.append(charts.line(title, [a.facts["rank"] for a in arms], [s.value for s in scores], says,
-                                 [s.low for s in scores], [s.high for s in scores]))  # fmt: skip
-    return charts.lines(both("Loss by rank", "损失与秩"), drawn, both("Rank", "秩"), both("Loss, nats", "损失（nat）"),
-                        [found.sentence()], log_x=True)  # fmt: skip
+        says = [
+            f"r = {a.facts['rank']}: {s.value:.3f} ({s.low:.3f} … {s.high:.3f})"
+            for a, s in zip(arms, scores, strict=True)
+        ]
+        drawn.append(
+            charts.line(
+                title,
+                [a.facts["rank"] for a in arms],
+                [s.value for s in scores],
+                says,
+                [s.low for s in scores],
+                [s.high for s in scores],
+            )
+        )
+    return charts.lines(
+        both("Loss by rank", "损失与秩"),
+        drawn,
+        both("Rank", "秩"),
+        both("Loss, nats", "损失（nat）"),
+        [found.sentence()],
+        log_x=True,
+    )
 
 
 def _pace(on: OnModel) -> dict[str, Any]:
     drawn, ends = [], []
-    for title, arms in _series(on).items():
+    for title, arms in _series(on):
         pace = [sum(1000 * r["seconds"] / r["tokens"] for r in on.runs[a.name]) / len(on.runs[a.name]) for a in arms]
         says = [f"r = {a.facts['rank']}: {p:.2f} ms" for a, p in zip(arms, pace, strict=True)]
         drawn.append(charts.line(title, [a.facts["rank"] for a in arms], pace, says))
         ends.append((len(arms), pace))
     _, pace = max(ends, key=lambda e: e[0])
-    summary = both(f"From the smallest to the largest rank: {pace[0]:.1f} to {pace[-1]:.1f} ms a token.",
-                   f"从最小的秩到最大的秩：每词元 {pace[0]:.1f} 到 {pace[-1]:.1f} 毫秒。")  # fmt: skip
-    return charts.lines(both("Time by rank", "时间与秩"), drawn, both("Rank", "秩"),
-                        both("Training, ms a token", "训练，毫秒/词元"), [summary], log_x=True)  # fmt: skip
+    summary = both(
+        f"From the smallest to the largest rank: {pace[0]:.1f} to {pace[-1]:.1f} ms a token.",
+        f"从最小的秩到最大的秩：每词元 {pace[0]:.1f} 到 {pace[-1]:.1f} 毫秒。",
+    )
+    return charts.lines(
+        both("Time by rank", "时间与秩"),
+        drawn,
+        both("Rank", "秩"),
+        both("Training, ms a token", "训练，毫秒/词元"),
+        [summary],
+        log_x=True,
+    )
 
 
 STUDY = LoraRank

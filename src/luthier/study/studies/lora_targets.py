@@ -46,9 +46,7 @@ def places(lm: BaseLM, shapes: Shapes) -> dict[str, list[str]]:
     single = {name: [p for p in shapes if roles.get(p) == role] for name, role in SINGLE.items()}
     attention = [p for p in shapes if p in roles]
     whole = {"attention": attention, "ffn": [p for p in shapes if p not in roles], "all": list(shapes)}
-    pairs = {
-        f"{a}+{b}": single[a] + single[b] if single[a] and single[b] else [] for a, b in combinations(SINGLE, 2)
-    }
+    pairs = {f"{a}+{b}": single[a] + single[b] if single[a] and single[b] else [] for a, b in combinations(SINGLE, 2)}
     return {**single, **pairs, **whole}
 
 
@@ -60,22 +58,25 @@ def trained(paths: Sequence[str], shapes: Shapes, rank: int) -> int:
 def equal_ranks(chosen: Mapping[str, Sequence[str]], shapes: Shapes, rank: int) -> tuple[dict[str, int], float]:
     """The rank of each placement at which all train about as many numbers, and the largest deviation as a share.
 
-    rank: of LoRA on every layer, at the least; larger ones are tried until the counts are near enough.
+    rank: of LoRA on every layer. The next rank up to four times as large at which the counts are near enough is taken;
+    where there is none, or a matrix is too small for it, the one of all up to there at which they are nearest.
     """
-    tries = []
-    for r in range(rank, rank * TRIES + 1):
+    fitting = []
+    for r in (*range(rank, rank * TRIES + 1), *range(1, rank)):
         goal = trained(list(shapes), shapes, r)
         ranks = {n: max(1, round(goal / trained(paths, shapes, 1))) for n, paths in chosen.items()}
         off = max(abs(trained(paths, shapes, ranks[n]) / goal - 1) for n, paths in chosen.items())
-        fits = all(ranks[n] <= min(min(shapes[p]) for p in paths) for n, paths in chosen.items())
-        if fits and off <= NEAR:
+        if any(ranks[n] > min(min(shapes[p]) for p in paths) for n, paths in chosen.items()):
+            continue
+        if off <= NEAR and r >= rank:
             return ranks, off
-        if fits:
-            tries.append((off, r, ranks))
-    if not tries:
-        raise LuthierError(f"--set rank={rank}: at as many trained numbers as on all layers a single kind of matrix "
-                           "would need a rank above its size: give a lower rank")  # fmt: skip
-    off, _, ranks = min(tries, key=lambda t: t[:2])
+        fitting.append((off, r, ranks))
+    if not fitting:
+        raise LuthierError(
+            "at as many trained numbers as on all layers a single kind of matrix would need a rank above its size: "
+            "leave it out of --set placements"
+        )
+    off, _, ranks = min(fitting, key=lambda t: t[:2])
     return ranks, off
 
 
@@ -99,15 +100,27 @@ class LoraTargets(Study):
         missing = [n for n in self.placements if not known[n] and (n != "wqkv" or self.placements != PLACEMENTS)]
         ranks, off = equal_ranks(chosen, shapes, self.rank)
         arms = [
-            Arm(n, {"rank": ranks[n], "targets": "|".join(re.escape(p) for p in paths)}, rate=self.rate,
-                facts={"rank": ranks[n], "trained": trained(paths, shapes, ranks[n]), "layers": len(paths)})
+            Arm(
+                n,
+                {"rank": ranks[n], "targets": "|".join(re.escape(p) for p in paths)},
+                rate=self.rate,
+                facts={"rank": ranks[n], "trained": trained(paths, shapes, ranks[n]), "layers": len(paths)},
+            )
             for n, paths in chosen.items()
-        ]  # fmt: skip
-        notes = [both(f"Trained numbers differ by at most {100 * off:.1f} % from those of rank-equal LoRA on all layers.",
-                      f"训练参数量与放在全部层上的 LoRA 最多相差 {100 * off:.1f} %。")]  # fmt: skip
+        ]
+        notes = [
+            both(
+                f"Trained numbers differ by at most {100 * off:.1f} % from those of rank-equal LoRA on all layers.",
+                f"训练参数量与放在全部层上的 LoRA 最多相差 {100 * off:.1f} %。",
+            )
+        ]
         if missing:
-            notes.append(both(f"Not on this model, which has no such matrix by itself: {', '.join(missing)}.",
-                              f"此模型没有单独的这类矩阵：{'、'.join(missing)}。"))  # fmt: skip
+            notes.append(
+                both(
+                    f"Not on this model, which has no such matrix by itself: {', '.join(missing)}.",
+                    f"此模型没有单独的这类矩阵：{'、'.join(missing)}。",
+                )
+            )
         return arms, notes
 
     def finding(self, models: Sequence[OnModel]) -> Finding:
@@ -115,11 +128,16 @@ class LoraTargets(Study):
         found = Compared.of(on)
         costs = cost_cells(on)
         more = {n: [str(on.arm(n).facts["rank"]), str(on.arm(n).facts["layers"]), *costs[n]] for n in on.runs}
-        table = found.table(both("Placements at equal trained numbers", "训练参数量相等的各种位置"), more,
-                            (both("Rank", "秩"), both("Layers", "层数"), *COST_HEADS))  # fmt: skip
+        table = found.table(
+            both("Placements at equal trained numbers", "训练参数量相等的各种位置"),
+            more,
+            (both("Rank", "秩"), both("Layers", "层数"), *COST_HEADS),
+        )
         chart = found.forest(both("Loss by placement", "各位置的损失"))
-        rule = both("One learning rate for all placements, alpha = 2r. Another rate could favour another placement.",
-                    "所有位置使用同一学习率，alpha = 2r。换一个学习率可能会偏向别的位置。")  # fmt: skip
+        rule = both(
+            "One learning rate for all placements, alpha = 2r. Another rate could favour another placement.",
+            "所有位置使用同一学习率，alpha = 2r。换一个学习率可能会偏向别的位置。",
+        )
         return Finding(found.sentence(), _claims(on, found), [table], [chart], [*on.notes, rule])
 
 
@@ -136,8 +154,10 @@ def _claims(on: OnModel, found: Compared) -> list[Claim]:
     if {"all", "attention"} <= on.runs.keys():
         gap = found.boot.difference("attention", "all")
         verdict = "open" if not gap.excludes_zero else "agrees" if gap.value > 0 else "differs"
-        says = both("All linear layers beat attention alone at equal trained numbers.",
-                    "训练参数量相等时，全部线性层优于只放在注意力上。")  # fmt: skip
+        says = both(
+            "All linear layers beat attention alone at equal trained numbers.",
+            "训练参数量相等时，全部线性层优于只放在注意力上。",
+        )
         out.append(Claim(says, "Dettmers et al. 2023", verdict))  # type: ignore[arg-type]
     return out
 
