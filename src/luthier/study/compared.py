@@ -9,8 +9,13 @@ from typing import Any
 from luthier.compare import units
 from luthier.compare.stats import Bootstrap, Interval
 from luthier.compare.words import Phrase, both
-from luthier.study.finding import Cell, Table, listed
+from luthier.study.finding import Cell, Table, Verdict, listed
 from luthier.study.study import OnModel
+
+
+def verdict(gap: Interval) -> Verdict:
+    """On a claim that a difference is above zero."""
+    return "open" if not gap.excludes_zero else "agrees" if gap.value > 0 else "differs"
 
 
 def plus_minus(found: Interval, digits: int = 2) -> str:
@@ -56,8 +61,8 @@ class Compared:
         loss = plus_minus(self.boot.score(self.best))
         if not behind:
             return both(
-                f"No difference is larger than its interval: {self.best} has the lowest loss ({loss} nats), and none of "
-                f"the others can be told from it.",
+                f"No difference is larger than its interval: {self.best} has the lowest loss ({loss} nats), and "
+                "none of the others can be told from it.",
                 f"没有任何差别大于其置信区间：{self.best} 的损失最低（{loss} nat），其余各项都无法与它区分。",
             )
         low, high = (self.boot.difference(n, self.best).value for n in (behind[0], behind[-1]))
@@ -101,7 +106,7 @@ class Compared:
 
     def forest(self, title: Phrase) -> dict[str, Any]:
         """A picture: the loss of each arm with its interval, the lowest at the top."""
-        points = []
+        points: list[dict[str, Any]] = []
         for name in self.order:
             found = self.boot.score(name)
             says = both(f"{name}: {plus_minus(found)} nats", f"{name}：{plus_minus(found)} nat")

@@ -113,7 +113,7 @@ def _facts(result: Result) -> str:
         (say("fact_rows"), [say(f"rows_{part}", n=n) for part, n in result.rows.items()]),
     ]
     return "".join(
-        f"<div>{name.html('dt')}<dd>{' · '.join(map(html, value)) if isinstance(value, list) else html(value)}</dd></div>"
+        f"<div>{name.html('dt')}<dd>{' · '.join(map(html, value if isinstance(value, list) else [value]))}</dd></div>"
         for name, value in found
     )
 

@@ -10,14 +10,14 @@ Example: luthier study lora-init mine.jsonl --budget 3m --seeds 2
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from luthier.compare.words import Phrase, both
 from luthier.patches.lora import Lora
 from luthier.study import charts
-from luthier.study.compared import Compared, bounds
-from luthier.study.finding import Claim, Finding, Table, joined
+from luthier.study.compared import Compared, bounds, verdict
+from luthier.study.finding import Cell, Claim, Finding, Table, joined
 from luthier.study.study import Arm, Measured, OnModel, Study
 
 if TYPE_CHECKING:
@@ -162,12 +162,11 @@ def _converse(on: OnModel, found: Compared) -> list[Claim]:
     if not {"zero_gauss", "gauss_zero"} <= on.runs.keys():
         return []
     gap = found.boot.difference("zero_gauss", "gauss_zero")
-    verdict = "open" if not gap.excludes_zero else "agrees" if gap.value > 0 else "differs"
     says = both(
         "A at zero and B random is stable but learns more slowly than the usual start.",
         "A 为零、B 随机是稳定的，但比通常的初始化学得慢。",
     )
-    return [Claim(says, "Hayou et al. 2024", verdict)]  # type: ignore[arg-type]
+    return [Claim(says, "Hayou et al. 2024", verdict(gap))]
 
 
 def _sentence(on: OnModel, found: Compared) -> Phrase:
@@ -212,7 +211,8 @@ def _outcomes(on: OnModel, found: Compared) -> Table:
         both("Largest step of a weight", "权重的最大移动"),
     )
     table = found.table(both("What each start comes to", "各种初始化的结果"), more, heads)
-    return Table(table.title, table.columns, [[NAMES[str(r[0])], *r[1:]] for r in table.rows], table.best)
+    rows: list[list[Cell]] = [[NAMES[str(first)], *rest] for first, *rest in table.rows]
+    return replace(table, rows=rows)
 
 
 def _gradient_table(on: OnModel) -> Table:

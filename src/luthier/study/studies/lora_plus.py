@@ -20,9 +20,10 @@ import numpy as np
 from luthier.compare.stats import Interval
 from luthier.compare.words import Phrase, both
 from luthier.early import Watch
+from luthier.errors import LuthierError
 from luthier.study import charts
-from luthier.study.compared import Compared, plus_minus
-from luthier.study.finding import Cell, Claim, Finding, Table, joined
+from luthier.study.compared import Compared
+from luthier.study.finding import Cell, Claim, Finding, Table, Verdict, joined
 from luthier.study.study import Arm, Measured, OnModel, Study
 
 if TYPE_CHECKING:
@@ -147,33 +148,27 @@ class LoraPlus(Study):
             return {**session.measured(), "looks": [list(look) for look in looks.seen]}
 
     def finding(self, models: Sequence[OnModel]) -> Finding:
-        usable = [on for on in models if f"ratio {min(self.ratios):g}" in on.runs]
         reference = f"ratio {min(self.ratios):g}"
+        usable = [on for on in models if reference in on.runs]
+        if not usable:
+            raise LuthierError(f"{reference}: no run of it succeeded, and the others are held against it")
         found = [(on, *times(on, reference)) for on in usable]
         tables = [_table(on, Compared.of(on), share) for on, share, _ in found]
         pictures = [picture for on, share, _ in found for picture in (_by_ratio(on, share), _progress(on))]
-        sentence = joined(
-            [_sentence(on, share) for on, share, _ in found] or [both("No ratio has a result.", "没有结果。")]
-        )
-        widths = [on.width for on in usable]
-        if len(set(widths)) < 2:
-            one = (
-                both(
-                    f"Only one width was measured ({widths[0]}): whether the gain grows with width was not tested; give --model twice.",
-                    f"只测量了一种宽度（{widths[0]}）：增益是否随宽度增大没有检验；请给出两次 --model。",
-                )
-                if widths
-                else None
+        sentence = joined([_sentence(on, share) for on, share, _ in found])
+        widths = {on.width for on in usable}
+        if len(widths) < 2:
+            one = both(
+                f"Only one width was measured ({min(widths)}): whether the gain grows with width was not tested; give "
+                f"--model twice.",
+                f"只测量了一种宽度（{min(widths)}）：增益是否随宽度增大没有检验；请给出两次 --model。",
             )
-            sentence = joined([sentence, one]) if one else sentence
-        notes = [n for on in usable for n in on.notes]
-        notes.append(
-            both(
-                "A ratio's time is where its validation loss first comes down to the loss that the lowest ratio ends with.",
-                "某个比例的时间，是它的验证损失首次降到最低比例的最终损失之处。",
-            )
+            sentence = joined([sentence, one])
+        rule = both(
+            "A ratio's time is where its validation loss first comes down to that with which the lowest ratio ends.",
+            "某个比例的时间，是它的验证损失首次降到最低比例的最终损失之处。",
         )
-        return Finding(sentence, _claims(found), tables, pictures, notes)
+        return Finding(sentence, _claims(found), tables, pictures, [*(n for on in usable for n in on.notes), rule])
 
 
 def _sentence(on: OnModel, share: dict[str, Interval]) -> Phrase:
@@ -194,7 +189,8 @@ def _sentence(on: OnModel, share: dict[str, Interval]) -> Phrase:
         )
     else:
         text = both(
-            f"On {who}, no ratio is surely faster than plain LoRA: the best, {best}, needs {spoken(share[best])} of its training.",
+            f"On {who}, no ratio is surely faster than plain LoRA: the best, {best}, needs {spoken(share[best])} of "
+            "its training.",
             f"在 {zh} 上，没有哪个比例确定快于普通 LoRA：最好的 {best} 需要 {spoken(share[best])} 的训练量。",
         )
     if slower:
@@ -210,12 +206,12 @@ def _claims(found: Sequence[tuple[OnModel, dict[str, Interval], dict[str, Array]
             continue
         near = min(high, key=lambda n: abs(math.log(on.arm(n).facts["ratio"] / 16)))
         gap = share[near]
-        verdict = "agrees" if gap.high < 1 else "differs" if gap.low > 1 else "open"
+        reached: Verdict = "agrees" if gap.high < 1 else "differs" if gap.low > 1 else "open"
         says = both(
             f"{on.name}: {near} reaches plain LoRA's quality sooner (the paper: up to twice as fast).",
             f"{on.name}：{near} 更早达到普通 LoRA 的质量（论文：最多快一倍）。",
         )
-        out.append(Claim(says, source, verdict))  # type: ignore[arg-type]
+        out.append(Claim(says, source, reached))
     if len(found) > 1 and out:
         out.append(_width_claim(found, source))
     return out
@@ -228,12 +224,12 @@ def _width_claim(found: Sequence[tuple[OnModel, dict[str, Interval], dict[str, A
     a, b = np.minimum(narrow[2][near], 1e6), np.minimum(wide[2][near], 1e6)
     low, high = np.percentile(np.log(np.maximum(b, 1e-6)) - np.log(np.maximum(a, 1e-6)), [2.5, 97.5])
     same = narrow[0].width == wide[0].width
-    verdict = "open" if same or low <= 0 <= high else "agrees" if high < 0 else "differs"
+    verdict: Verdict = "open" if same or low <= 0 <= high else "agrees" if high < 0 else "differs"
     says = both(
         f"The gain at {near} is larger on the wider model ({narrow[0].width} and {wide[0].width}).",
         f"{near} 的增益在更宽的模型上更大（{narrow[0].width} 与 {wide[0].width}）。",
     )
-    return Claim(says, source, verdict)  # type: ignore[arg-type]
+    return Claim(says, source, verdict)
 
 
 def _table(on: OnModel, found: Compared, share: dict[str, Interval]) -> Table:
@@ -295,5 +291,4 @@ def _progress(on: OnModel) -> dict[str, Any]:
     )
 
 
-__all__ = ["STUDY", "Looks", "LoraPlus", "crossing", "plus_minus", "times"]
 STUDY = LoraPlus

@@ -1,7 +1,7 @@
 """How LoRA's rank, alpha and dropout matter: quality with its interval, time, memory and bytes.
 
-From one setting (rank 8, alpha 2r, no dropout) one thing is changed at a time: r = 1 to 64, alpha = r, 2r, 4r, dropout 0
-and 0.1. `--set grid=true` tries every combination, which takes four times as long.
+From one setting (rank 8, alpha 2r, no dropout) one thing is changed at a time: r = 1 to 64, alpha = r, 2r, 4r, dropout
+0 and 0.1. `--set grid=true` tries every combination, which takes four times as long.
 
 Example: luthier study lora-rank mine.jsonl --budget 10m --set ranks=1,8,64 --set grid=true
 """
@@ -11,19 +11,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from luthier.compare.words import Phrase, both
 from luthier.study import charts
-from luthier.study.compared import COST_HEADS, Compared, cost_cells
-from luthier.study.finding import Claim, Finding
+from luthier.study.compared import COST_HEADS, Compared, cost_cells, verdict
+from luthier.study.finding import Claim, Finding, Verdict
 from luthier.study.study import Arm, OnModel, Study
 
 if TYPE_CHECKING:
     from luthier.compare.stats import Interval
     from luthier.models.base import BaseLM
 
-Verdict = Literal["agrees", "differs", "open"]
 CENTRE = (8, 2.0, 0.0)  # rank, alpha / r, dropout
 MARGIN = 0.05  # nats: "as good as" is worse by less than this, surely
 
@@ -50,8 +49,8 @@ class LoraRank(Study):
     def centre(self) -> tuple[int, float, float]:
         """What is held while one thing changes: the usual setting, or the middle of what was asked for."""
         asked: tuple[Sequence[Any], ...] = (self.ranks, self.alphas, self.dropouts)
-        rank, alpha, dropout = (c if c in v else v[len(v) // 2] for c, v in zip(CENTRE, asked, strict=True))
-        return rank, alpha, dropout
+        held: list[Any] = [c if c in v else v[len(v) // 2] for c, v in zip(CENTRE, asked, strict=True)]
+        return held[0], held[1], held[2]
 
     def arms(self, lm: BaseLM) -> tuple[list[Arm], list[Phrase]]:
         settings = sorted(product(self.ranks, self.alphas, self.dropouts), key=lambda s: (s[2], s[1], s[0]))
@@ -105,14 +104,14 @@ class LoraRank(Study):
             (
                 name_of(rank, 1.0, dropout),
                 name_of(rank, 2.0, dropout),
-                _worse,
+                verdict,
                 "Biderman et al. 2024",
                 both("alpha = 2r is better than alpha = r.", "alpha = 2r 优于 alpha = r。"),
             ),
             (
                 name_of(rank, alpha, 0.0),
                 name_of(rank, alpha, 0.1),
-                _worse,
+                verdict,
                 "Dettmers et al. 2023",
                 both("Some dropout helps a small model.", "对小模型，少量 dropout 有帮助。"),
             ),
@@ -128,17 +127,15 @@ def _enough(gap: Interval) -> Verdict:
     return "agrees" if gap.high < MARGIN else "differs" if gap.low > 0 else "open"
 
 
-def _worse(gap: Interval) -> Verdict:
-    return "open" if not gap.excludes_zero else "agrees" if gap.value > 0 else "differs"
-
-
 def _series(on: OnModel) -> list[tuple[Phrase, list[Arm]]]:
     """Arms that differ in rank only, where there are several."""
     out: dict[tuple[float, float], list[Arm]] = {}
     for name in on.runs:
         arm = on.arm(name)
         out.setdefault((arm.facts["alpha"], arm.facts["dropout"]), []).append(arm)
-    return [(both(f"alpha {a:g}r, dropout {d:g}", f"alpha {a:g}r，dropout {d:g}"), arms) for (a, d), arms in out.items()]
+    return [
+        (both(f"alpha {a:g}r, dropout {d:g}", f"alpha {a:g}r，dropout {d:g}"), arms) for (a, d), arms in out.items()
+    ]
 
 
 def _by_rank(on: OnModel, found: Compared) -> dict[str, Any]:

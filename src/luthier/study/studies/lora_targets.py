@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 from luthier.compare.words import Phrase, both
 from luthier.errors import LuthierError
-from luthier.study.compared import COST_HEADS, Compared, cost_cells
-from luthier.study.finding import Claim, Finding
+from luthier.study.compared import COST_HEADS, Compared, cost_cells, verdict
+from luthier.study.finding import Claim, Finding, Verdict
 from luthier.study.study import Arm, OnModel, Study
 
 if TYPE_CHECKING:
@@ -148,17 +148,16 @@ def _claims(on: OnModel, found: Compared) -> list[Claim]:
         others = [n for n in pairs if n != "wq+wv"]
         gaps = [found.boot.difference(n, "wq+wv") for n in others]
         beaten = any(g.high < 0 for g in gaps)
-        verdict = "differs" if beaten else "agrees" if all(g.low > 0 for g in gaps) else "open"
+        best: Verdict = "differs" if beaten else "agrees" if all(g.low > 0 for g in gaps) else "open"
         says = both("wq+wv is the best of the pairs.", "wq+wv 是最好的一对。")
-        out.append(Claim(says, "Hu et al. 2021", verdict))  # type: ignore[arg-type]
+        out.append(Claim(says, "Hu et al. 2021", best))
     if {"all", "attention"} <= on.runs.keys():
         gap = found.boot.difference("attention", "all")
-        verdict = "open" if not gap.excludes_zero else "agrees" if gap.value > 0 else "differs"
         says = both(
             "All linear layers beat attention alone at equal trained numbers.",
             "训练参数量相等时，全部线性层优于只放在注意力上。",
         )
-        out.append(Claim(says, "Dettmers et al. 2023", verdict))  # type: ignore[arg-type]
+        out.append(Claim(says, "Dettmers et al. 2023", verdict(gap)))
     return out
 
 

@@ -1,8 +1,8 @@
 """Effective rank: singular values of the weight matrices, and of the update that full tuning makes.
 
-The effective rank is how many singular values hold 90 % of the energy (the sum of their squares), as a share of how many
-there are. Shown by layer and by role, for the weights, for the update after full tuning under the budget, and for a
-random matrix of the same shape, which is what "low" is held against.
+The effective rank is how many singular values hold 90 % of the energy (the sum of their squares), as a share of how
+many there are. Shown by layer and by role, for the weights, for the update after full tuning under the budget, and for
+a random matrix of the same shape, which is what "low" is held against.
 
 Example: luthier study rank mine.jsonl --budget 5m --seeds 2
 """
@@ -19,7 +19,7 @@ from luthier.compare.stats import Bootstrap
 from luthier.compare.words import Phrase, both
 from luthier.study import charts
 from luthier.study.compared import plus_minus
-from luthier.study.finding import Claim, Finding, Table, joined
+from luthier.study.finding import Claim, Finding, Table, Verdict, joined
 from luthier.study.study import Arm, Measured, OnModel, Study
 
 if TYPE_CHECKING:
@@ -43,7 +43,8 @@ def energies(matrix: Tensor) -> Tensor:
 
     wide = matrix.detach().double()
     wide = wide if wide.shape[0] <= wide.shape[1] else wide.T
-    return torch.linalg.eigvalsh(wide @ wide.T).clamp(min=0).flip(0)
+    values: Tensor = torch.linalg.eigvalsh(wide @ wide.T)
+    return values.clamp(min=0).flip(0)
 
 
 def effective_rank(energy: Tensor, share: float) -> int:
@@ -127,8 +128,9 @@ class Rank(Study):
         boot = Bootstrap({kind: [[m[kind] / m["size"] * 100 for m in r["matrices"]] for r in runs] for kind in KINDS})
         shares = {kind: plus_minus(boot.score(kind), 1) for kind in KINDS}
         text = both(
-            f"{100 * self.energy:g} % of the energy lies in {shares['weights']} % of the singular values of the weights, in "
-            f"{shares['update']} % of those of full tuning's update, and in {shares['random']} % of those of a random matrix.",
+            f"{100 * self.energy:g} % of the energy lies in {shares['weights']} % of the singular values of the "
+            f"weights, in {shares['update']} % of those of full tuning's update, and in {shares['random']} % of those of "
+            "a random matrix.",
             f"{100 * self.energy:g} % 的能量：权重集中在 {shares['weights']} % 的奇异值上，全参数微调的更新集中在 "
             f"{shares['update']} % 上，随机矩阵在 {shares['random']} % 上。",
         )
@@ -151,8 +153,8 @@ def _claims(boot: Bootstrap) -> list[Claim]:
         gap = boot.means[kind] - LOW * boot.means["random"]
         low, high = np.percentile(gap, [2.5, 97.5])
         rule = both("Low: fewer than half of what a random matrix needs.", "低：少于随机矩阵所需的一半。")
-        verdict = "agrees" if high < 0 else "differs" if low > 0 else "open"
-        out.append(Claim(joined([says, rule]), "Aghajanyan et al. 2020; Hu et al. 2021", verdict))  # type: ignore[arg-type]
+        verdict: Verdict = "agrees" if high < 0 else "differs" if low > 0 else "open"
+        out.append(Claim(joined([says, rule]), "Aghajanyan et al. 2020; Hu et al. 2021", verdict))
     return out
 
 
@@ -162,11 +164,16 @@ def _groups(runs: Sequence[Measured], key: str) -> dict[Any, Mapping[str, float]
     for run in runs:
         for m in run["matrices"]:
             groups.setdefault(m[key], []).append(m)
-    out = {}
+    out: dict[Any, Mapping[str, float]] = {}
     for name, found in groups.items():
-        out[name] = {kind: float(np.mean([100 * m[kind] / m["size"] for m in found])) for kind in KINDS}
-        out[name] |= {f"{kind}_rank": float(np.mean([m[kind] for m in found])) for kind in KINDS}
-        out[name] |= {"count": len(found) / len(runs), "size": float(np.mean([m["size"] for m in found]))}
+        shares = {kind: float(np.mean([100 * m[kind] / m["size"] for m in found])) for kind in KINDS}
+        ranks = {f"{kind}_rank": float(np.mean([m[kind] for m in found])) for kind in KINDS}
+        out[name] = {
+            **shares,
+            **ranks,
+            "count": len(found) / len(runs),
+            "size": float(np.mean([m["size"] for m in found])),
+        }
     return out
 
 
