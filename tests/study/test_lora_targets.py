@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-import tiny
 
+import tiny
 from luthier.errors import LuthierError
 from luthier.study.studies.lora_targets import LoraTargets, equal_ranks, places, shapes_of, trained
 

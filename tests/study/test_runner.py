@@ -39,7 +39,7 @@ def test_a_killed_study_goes_on_with_what_is_missing(
 
     Seen failing with runs written under another arm's name, and with the finished runs not read.
     """
-    result, _, folder = studied("lora-init")
+    result, _, _ = studied("lora-init")
     done: list[str] = []
     real = runner._measured
 

@@ -52,7 +52,7 @@ def test_the_page_is_drawn_in_both_languages(page: Path, open_page: Any) -> None
 @pytest.mark.parametrize("page", ["lora-init"], indirect=True)
 def test_dark_and_narrow(page: Path, open_page: Any) -> None:
     settings = {"viewport": {"width": 380, "height": 800}, "locale": "zh-CN", "color_scheme": "dark"}
-    with open_page(page, **settings) as (opened, heard):
+    with open_page(page, **settings) as (opened, _):
         assert opened.evaluate(page_checks.CONTRAST) == []
         assert opened.evaluate("() => document.documentElement.scrollWidth") <= 380
         assert "LoRA" in opened.title() and re.search("[\u4e00-\u9fff]", opened.title())

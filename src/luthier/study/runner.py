@@ -11,8 +11,10 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,11 +22,12 @@ from luthier.compare.words import Phrase, both
 from luthier.config import DataConfig, build
 from luthier.errors import LuthierError
 from luthier.files import read_record, write_json
+from luthier.protocols import Rng
 from luthier.study import catalog
 from luthier.study.study import Arm, OnModel, Study
 
 if TYPE_CHECKING:
-    from luthier.loop import Report
+    from luthier.loop import Loop, Report
     from luthier.models.base import BaseLM
     from luthier.protocols import Split
     from luthier.study.bench import Bench
@@ -93,7 +96,8 @@ def run(request: Request, folder: Path, say: Say) -> Result:
         reasons = "; ".join(f"{name}: {why}" for name, why in empty[0].failed.items())
         raise LuthierError(f"{empty[0].name}: no run of the study succeeded ({reasons})")
     rows = {part: len(getattr(split, part)) for part in ("train", "validation", "test")}
-    return Result(request, models, rows, split.task, environment())
+    formats = {read_record(folder / f"plan-{n}.json", "dtype")["dtype"] for n in range(len(models))}
+    return Result(request, models, rows, split.task, {**environment(), "number format": ", ".join(sorted(formats))})
 
 
 def _check_folder(request: Request, folder: Path) -> None:
@@ -165,13 +169,12 @@ def _plan(study: Study, request: Request, lm: BaseLM, split: Split, arms: Sequen
     rate = measure_rate(lm, hidden, request.batch, RATE_SECONDS) if kind == "seconds" else None
     tokens = int(value * (rate or 1) / count)
     with Bench(lm, hidden, 1, request.batch).session(arms[0], 0) as session:
-        examples = session.loop.examples
-        step = request.batch * sum(e.tokens for e in examples) / len(examples)
-    if tokens < study.least * step:
-        need = f"{(study.least + 1) * step * count / (rate or 1):.0f}" + ("s" if rate else "-tokens")
+        least = max(_least(session.loop, study.least, seed) for seed in range(request.seeds))
+    if tokens < least:
+        need = f"{math.ceil((least + 1) * count / (rate or 1))}" + ("s" if rate else "-tokens")
         raise LuthierError(
-            f"--budget {budget}: shared by {count} runs it gives each {tokens} tokens, fewer than {study.least} steps "
-            f"of about {step:.0f}: give at least {need}, or fewer arms with --set"
+            f"--budget {budget}: shared by {count} runs it gives each {tokens} tokens, fewer than the {least} "
+            f"of {study.least} steps: give at least {need}, or fewer arms with --set"
         )
     return {
         "tokens": tokens,
@@ -181,6 +184,12 @@ def _plan(study: Study, request: Request, lm: BaseLM, split: Split, arms: Sequen
         "model_key": lm.key,
         "data_key": data_key(split),
     }
+
+
+def _least(loop: Loop, steps: int, seed: int) -> int:
+    """Tokens of a seed's first steps."""
+    chosen = islice(loop.objective.batches(loop.examples, loop.training.batch, Rng(seed)), steps)
+    return sum(loop.examples[i].tokens for rows in chosen for i in rows)
 
 
 def _runs(

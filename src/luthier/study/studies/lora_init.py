@@ -217,7 +217,7 @@ def _outcomes(on: OnModel, found: Compared) -> Table:
 
 def _gradient_table(on: OnModel) -> Table:
     columns = [both("Gradient of", "梯度"), *(both(f"step {i + 1}", f"第 {i + 1} 步") for i in range(STEPS))]
-    rows = []
+    rows: list[list[Cell]] = []
     for name in on.runs:
         for key in ("a", "b"):
             label = both(f"{key.upper()}: {NAMES[name].text('en')}", f"{key.upper()}：{NAMES[name].text('zh')}")

@@ -108,12 +108,14 @@ class Rank(Study):
     def _matrix(self, session: Any, path: str, at: tuple[int, str], seed: int) -> dict[str, Any]:
         import torch
 
-        from luthier.models.surgery import matrix_of
+        from luthier.models.surgery import matrix_of, transposed
 
-        model = session.work.model
-        after = matrix_of(model.get_submodule(path)).detach().float().clone()
+        module = session.work.model.get_submodule(path)
         with session.patch.off(session.work):
-            before = matrix_of(model.get_submodule(path)).detach().float().clone()
+            before = matrix_of(module).detach().float().clone()
+        # the float32 master: what 16 bits would round away belongs to the update
+        after = session.loop.masters[f"{path}.weight"].detach()
+        after = after.T if transposed(module) else after
         noise = torch.randn(before.shape, generator=torch.Generator().manual_seed(seed))
         out: dict[str, Any] = {"path": path, "layer": at[0], "role": at[1], "size": min(before.shape)}
         for kind, matrix in (("weights", before), ("update", after - before), ("random", noise)):
@@ -129,8 +131,8 @@ class Rank(Study):
         shares = {kind: plus_minus(boot.score(kind), 1) for kind in KINDS}
         text = both(
             f"{100 * self.energy:g} % of the energy lies in {shares['weights']} % of the singular values of the "
-            f"weights, in {shares['update']} % of those of full tuning's update, and in {shares['random']} % of those of "
-            "a random matrix.",
+            f"weights, in {shares['update']} % of those of full tuning's update, and in {shares['random']} % of those "
+            "of a random matrix.",
             f"{100 * self.energy:g} % 的能量：权重集中在 {shares['weights']} % 的奇异值上，全参数微调的更新集中在 "
             f"{shares['update']} % 上，随机矩阵在 {shares['random']} % 上。",
         )
