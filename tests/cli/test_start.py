@@ -9,7 +9,7 @@ import pytest
 
 HEAVY = ("torch", "transformers", "numpy", "sklearn", "rich.progress", "plotly")
 COMMANDS = (
-    "compare", "study", "train", "predict", "chat", "eval", "export", "methods", "fetch", "doctor", "runs", "data",
+    "compare", "train", "predict", "chat", "eval", "export", "methods", "fetch", "doctor", "study", "runs", "data",
 )  # fmt: skip
 STARTED = """
 import sys

@@ -24,7 +24,7 @@ def test_the_study(studied: Any) -> None:
     result, found, _ = studied("lora-rank", ranks=(1, 8, 16))
     on = result.models[0]
     assert not on.failed and len(on.runs) == 6
-    small, large = on.runs["r1, alpha 2r"][0], on.runs["r16, alpha 2r"][0]
+    small, large = on.runs["r1 alpha 2r"][0], on.runs["r16 alpha 2r"][0]
     assert 16 * small["trainable"] == large["trainable"]
     assert small["bytes"] == 4 * small["trainable"]
     assert all(run["seconds"] > 0 and run["memory"] > 0 for runs in on.runs.values() for run in runs)

@@ -95,7 +95,7 @@ def test_an_arm_that_fails_is_said_and_left_out(studied: Any, tmp_path: Path) ->
     request = dataclasses.replace(result.request, study="lora-plus", options={"ratios": (1.0, 1e30), "looks": 2})
     found = run(request, tmp_path / "out", quiet)
     on = found.models[0]
-    assert list(on.runs) == ["ratio 1"] and "not finite" in on.failed["ratio 1e+30"]
+    assert list(on.runs) == ["ratio 1"] and "gradient norm nan" in on.failed["ratio 1e+30"]
     assert "ratio 1e+30 has no result" in runner.failures(found.models)[0].text()
     request.made().finding(found.models)
 

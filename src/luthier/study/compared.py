@@ -18,9 +18,9 @@ def verdict(gap: Interval) -> Verdict:
     return "open" if not gap.excludes_zero else "agrees" if gap.value > 0 else "differs"
 
 
-def plus_minus(found: Interval, digits: int = 2) -> str:
+def plus_minus(found: Interval, digits: int = 2, sign: str = "") -> str:
     """`0.61 ± 0.12`; the larger half where the interval is lopsided."""
-    return f"{found.value:.{digits}f} ± {max(found.high - found.value, found.value - found.low):.{digits}f}"
+    return f"{found.value:{sign}.{digits}f} ± {max(found.high - found.value, found.value - found.low):.{digits}f}"
 
 
 def bounds(found: Interval, digits: int = 2) -> str:
@@ -57,25 +57,22 @@ class Compared:
 
     def sentence(self) -> Phrase:
         """Which is best and which cannot be told from it."""
-        behind = [n for n in self.order[1:] if n not in self.tied]
+        behind, tied = [n for n in self.order[1:] if n not in self.tied], self.tied
         loss = plus_minus(self.boot.score(self.best))
+        english, chinese = f"{self.best} has the lowest loss ({loss} nats)", f"{self.best} 的损失最低（{loss} nat）"
         if not behind:
             return both(
-                f"No difference is larger than its interval: {self.best} has the lowest loss ({loss} nats), and "
-                "none of the others can be told from it.",
-                f"没有任何差别大于其置信区间：{self.best} 的损失最低（{loss} nat），其余各项都无法与它区分。",
+                f"No difference is larger than its interval: {english}, and none of the others can be told from it.",
+                f"没有任何差别大于其置信区间：{chinese}，其余各项都无法与它区分。",
             )
-        low, high = (self.boot.difference(n, self.best).value for n in (behind[0], behind[-1]))
-        away = f"{low:.2f}" if len(behind) == 1 else f"{low:.2f} to {high:.2f}"
-        away_zh = f"{low:.2f}" if len(behind) == 1 else f"{low:.2f} 到 {high:.2f}"
-        tied = listed(self.tied) if self.tied else None
+        gaps = [f"{self.boot.difference(n, self.best).value:.2f}" for n in (behind[0], behind[-1])]
+        away = list(dict.fromkeys(gaps))
+        if tied:
+            english += f", {_named(tied).text('en')} cannot be told from it"
+            chinese += f"，{_named(tied).text('zh')}无法与它区分"
         return both(
-            f"{self.best} has the lowest loss ({loss} nats)"
-            + (f", {tied.text('en')} cannot be told from it" if tied else "")
-            + f"; {listed(behind).text('en')} {'is' if len(behind) == 1 else 'are'} worse by {away} nats.",
-            f"{self.best} 的损失最低（{loss} nat）"
-            + (f"，{tied.text('zh')}无法与它区分" if tied else "")
-            + f"；{listed(behind).text('zh')}比它差 {away_zh} nat。",
+            f"{english}; {_named(behind).text('en')} {'is' if len(behind) == 1 else 'are'} worse by {' to '.join(away)} nats.",
+            f"{chinese}；{_named(behind).text('zh')}比它差 {' 到 '.join(away)} nat。",
         )
 
     def standing(self, name: str) -> Phrase | str:
@@ -84,7 +81,7 @@ class Compared:
             return both("best", "最佳")
         if name in self.tied:
             return both("not distinguishable", "无法区分")
-        return bounds(self.boot.difference(name, self.best))
+        return plus_minus(self.boot.difference(name, self.best), sign="+")
 
     def table(self, title: Phrase, more: Mapping[str, Sequence[Cell]], heads: Sequence[Phrase]) -> Table:
         """Name, loss, against the best, right answers, then what `more` has of each arm under `heads`."""
@@ -105,34 +102,31 @@ class Compared:
         return {n: plus_minus(boot.score(n), 1) for n in found}
 
     def forest(self, title: Phrase) -> dict[str, Any]:
-        """A picture: the loss of each arm with its interval, the lowest at the top."""
+        """A picture: how far each arm's loss is above the lowest, with paired intervals."""
         points: list[dict[str, Any]] = []
         for name in self.order:
-            found = self.boot.score(name)
-            says = both(f"{name}: {plus_minus(found)} nats", f"{name}：{plus_minus(found)} nat")
+            gap = self.boot.difference(name, self.best)
+            says = f"{name}: {bounds(gap, 3)}"
             points.append(
-                {
-                    "name": name,
-                    "y": found.value,
-                    "lo": found.low,
-                    "hi": found.high,
-                    "best": name == self.best,
-                    "says": says,
-                }
+                {"name": name, "y": gap.value, "lo": gap.low, "hi": gap.high, "best": name == self.best, "says": says}
             )
         low, high = min(p["lo"] for p in points), max(p["hi"] for p in points)
-        pad = max((high - low) * 0.06, 0.02)
+        pad = max((high - low) * 0.06, 0.005)
+        above = both("Loss above the lowest, nats", "高出最低损失（nat）")
+        axis = {"title": above, "range": [low - pad, high + pad]}
         return {
             "kind": "forest",
             "title": title,
             "points": points,
-            "line": points[0]["y"],
-            "x": {
-                "title": both("Loss on the test rows, nats", "测试数据上的损失（nat）"),
-                "range": [low - pad, high + pad],
-            },
+            "line": 0.0,
+            "x": axis,
             "summary": [self.sentence()],
         }
+
+
+def _named(names: Sequence[str]) -> Phrase:
+    """Their names, or how many there are."""
+    return listed(names) if len(names) <= 4 else both(f"{len(names)} others", f"另外 {len(names)} 项")
 
 
 def cost_cells(on: OnModel) -> dict[str, list[Cell]]:

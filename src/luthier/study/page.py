@@ -67,7 +67,7 @@ def render(result: Result, found: Finding) -> str:
     texts = {lang: {**words.table()[lang], "page_title": "{title} · Luthier"} for lang in ("en", "zh")}
     title = result.request.made().title
     data = {"charts": list(found.charts), "palette": PALETTE, "words": texts, "evidence": None, "title": title}
-    style = colours() + read("style.css") + (HERE / "study.css").read_text("utf-8")
+    style = colours() + read("style.css") + read("evidence.css") + (HERE / "study.css").read_text("utf-8")
     fields = {
         "policy": policy(library, own),
         "style": style,

@@ -30,7 +30,7 @@ def print_finding(found: Finding, console: Console) -> None:
 def _drawn(table: Table) -> Drawn:
     out = Drawn(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="dim")
     for i, column in enumerate(table.columns):
-        out.add_column(Text(column.text()), justify="right" if i else "left", overflow="fold")
+        out.add_column(Text(column.text()), justify="right" if i else "left", overflow="fold", no_wrap=not i)
     for at, row in enumerate(table.rows):
         out.add_row(*(Text(str(cell)) for cell in row), style="green" if at == table.best else "")
     return out

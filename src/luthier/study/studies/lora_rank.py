@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from luthier.compare.words import Phrase, both
 from luthier.study import charts
-from luthier.study.compared import COST_HEADS, Compared, cost_cells, verdict
+from luthier.study.compared import COST_HEADS, Compared, bounds, cost_cells, verdict
 from luthier.study.finding import Claim, Finding, Verdict
 from luthier.study.study import Arm, OnModel, Study
 
@@ -28,8 +28,8 @@ MARGIN = 0.05  # nats: "as good as" is worse by less than this, surely
 
 
 def name_of(rank: int, alpha: float, dropout: float) -> str:
-    """r8, alpha 2r: an arm's name."""
-    return f"r{rank}, alpha {alpha:g}r" + (f", dropout {dropout:g}" if dropout else "")
+    """r8 alpha 2r: an arm's name."""
+    return f"r{rank} alpha {alpha:g}r" + (f" dropout {dropout:g}" if dropout else "")
 
 
 @dataclass(frozen=True)
@@ -79,8 +79,9 @@ class LoraRank(Study):
         on = models[0]
         found = Compared.of(on)
         table = found.table(both("Quality and cost", "质量与代价"), cost_cells(on), COST_HEADS)
-        by_rank = _by_rank(on, found)
-        pictures = [by_rank, _pace(on), found.forest(both("All settings", "全部设置"))]
+        held = name_of(*self.centre)
+        held = held if held in on.runs else found.best
+        pictures = [_by_rank(on, found, held), _pace(on), found.forest(both("All settings", "全部设置"))]
         rule = both(
             "One learning rate for all settings. A larger alpha works like a larger rate.",
             "所有设置使用同一学习率。更大的 alpha 相当于更大的学习率。",
@@ -138,31 +139,18 @@ def _series(on: OnModel) -> list[tuple[Phrase, list[Arm]]]:
     ]
 
 
-def _by_rank(on: OnModel, found: Compared) -> dict[str, Any]:
+def _by_rank(on: OnModel, found: Compared, held: str) -> dict[str, Any]:
+    """Loss above or below that of the setting from which the others are changed, with paired intervals."""
     drawn = []
     for title, arms in _series(on):
-        scores = [found.boot.score(a.name) for a in arms]
-        says = [
-            f"r = {a.facts['rank']}: {s.value:.3f} ({s.low:.3f} … {s.high:.3f})"
-            for a, s in zip(arms, scores, strict=True)
-        ]
-        drawn.append(
-            charts.line(
-                title,
-                [a.facts["rank"] for a in arms],
-                [s.value for s in scores],
-                says,
-                [s.low for s in scores],
-                [s.high for s in scores],
-            )
-        )
+        gaps = [found.boot.difference(a.name, held) for a in arms]
+        says = [f"r = {a.facts['rank']}: {bounds(g, 3)}" for a, g in zip(arms, gaps, strict=True)]
+        ranks = [a.facts["rank"] for a in arms]
+        ends = [g.low for g in gaps], [g.high for g in gaps]
+        drawn.append(charts.line(title, ranks, [g.value for g in gaps], says, *ends))
+    away = both(f"Loss against {held}, nats", f"与 {held} 的损失之差（nat）")
     return charts.lines(
-        both("Loss by rank", "损失与秩"),
-        drawn,
-        both("Rank", "秩"),
-        both("Loss, nats", "损失（nat）"),
-        [found.sentence()],
-        log_x=True,
+        both("Loss by rank", "损失与秩"), drawn, both("Rank", "秩"), away, [found.sentence()], log_x=True
     )
 
 
