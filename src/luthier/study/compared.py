@@ -66,12 +66,12 @@ class Compared:
                 f"没有任何差别大于其置信区间：{chinese}，其余各项都无法与它区分。",
             )
         gaps = [f"{self.boot.difference(n, self.best).value:.2f}" for n in (behind[0], behind[-1])]
-        away = list(dict.fromkeys(gaps))
+        away, verb = list(dict.fromkeys(gaps)), "is" if len(behind) == 1 else "are"
         if tied:
             english += f", {_named(tied).text('en')} cannot be told from it"
             chinese += f"，{_named(tied).text('zh')}无法与它区分"
         return both(
-            f"{english}; {_named(behind).text('en')} {'is' if len(behind) == 1 else 'are'} worse by {' to '.join(away)} nats.",
+            f"{english}; {_named(behind).text('en')} {verb} worse by {' to '.join(away)} nats.",
             f"{chinese}；{_named(behind).text('zh')}比它差 {' 到 '.join(away)} nat。",
         )
 

@@ -173,8 +173,8 @@ def _plan(study: Study, request: Request, lm: BaseLM, split: Split, arms: Sequen
     if tokens < least:
         need = f"{math.ceil((least + 1) * count / (rate or 1))}" + ("s" if rate else "-tokens")
         raise LuthierError(
-            f"--budget {budget}: shared by {count} runs it gives each {tokens} tokens, and {study.least} steps take {least}: "
-            f"give at least {need}, or fewer arms with --set"
+            f"--budget {budget}: shared by {count} runs it gives each {tokens} tokens, and {study.least} steps take "
+            f"{least}: give at least {need}, or fewer arms with --set"
         )
     return {
         "tokens": tokens,
