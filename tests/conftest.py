@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from browser import browser, open_page  # noqa: F401 - fixtures
+
 if TYPE_CHECKING:
     from luthier.models.causal import CausalLM
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,7 @@ from transformers import BertForSequenceClassification
 
 import peft_oracle as oracle
 import tiny
-from luthier import adapters, run
-from luthier.errors import LuthierError
+from luthier import adapters
 from luthier.models.base import BaseLM
 from luthier.patches.adalora import AdaLora
 from luthier.patches.lora import Lora

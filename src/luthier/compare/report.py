@@ -7,38 +7,22 @@ or an error message can never become a script. Plotly is embedded, which makes t
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from string import Template
 from typing import Any
 
 from luthier.compare import charts, curve_chart, report_parts, units, words
+from luthier.compare.document import PALETTE, as_json, colours, policy, read, script
 from luthier.compare.evidence_html import evidence_sections
 from luthier.compare.leaderboard_html import leaderboard
 from luthier.compare.report_parts import GO_ON as GO_ON
 from luthier.compare.report_parts import Facts
-from luthier.compare.words import PAGE, escape, say
+from luthier.compare.words import escape, say
 from luthier.files import write_text
 
 STYLES = ("style.css", "evidence.css")
 SCRIPTS = ("words.js", "page.js", "evidence.js")  # one after the other in one element
-
-# One source for the style sheet and the charts: a chart drawn by a script does not follow the style sheet by itself.
-PALETTE: dict[str, dict[str, str]] = {
-    "light": {
-        "paper": "#faf9f6", "card": "#ffffff", "ink": "#1c1f23", "soft": "#5b6069", "line": "#e3e0d9",
-        "grid": "#eceae4", "band": "#f1efe9", "accent": "#0d6a5c", "wash": "#e8f2ef", "point": "#8a8f98",
-        "warn": "#8a5300", "warnwash": "#fdf3df", "bad": "#a3312a",
-    },
-    "dark": {
-        "paper": "#15171a", "card": "#1c1f23", "ink": "#e8e6e1", "soft": "#a2a6ad", "line": "#31353b",
-        "grid": "#2a2e33", "band": "#23272c", "accent": "#63c7b2", "wash": "#1b2b29", "point": "#858b94",
-        "warn": "#e9b860", "warnwash": "#2c2619", "bad": "#f08a80",
-    },
-}  # fmt: skip
 
 
 def write_report(board: Facts, curves: Mapping[str, list[dict[str, Any]]], details: Facts, out: Path) -> None:
@@ -63,7 +47,7 @@ def render(board: Facts, curves: Mapping[str, list[dict[str, Any]]], details: Fa
     panels = charts.learning_curves({name: curves[name] for name in order})
     by_rows = [drawn] if (drawn := curve_chart.chart(board)) else []
     evidence = details.get("evidence")
-    library, script = _script(get_plotlyjs()), _script("\n".join(_read(name) for name in SCRIPTS))
+    library, own = script(get_plotlyjs()), script("\n".join(read(name) for name in SCRIPTS))
     texts = {language: words.table()[language] for language in ("en", "zh")}
     title = details.get("title") or "Comparison"
     data = {
@@ -73,8 +57,8 @@ def render(board: Facts, curves: Mapping[str, list[dict[str, Any]]], details: Fa
     fields = {
         **{f"t_{key}": say(key).html() for key, text in texts["en"].items() if "{" not in text},
         **{f"a_{key}": say(key).attribute() for key, text in texts["en"].items() if "{" not in text},
-        "policy": _policy(library, script),
-        "style": _colours() + "".join(map(_read, STYLES)),
+        "policy": policy(library, own),
+        "style": colours() + "".join(map(read, STYLES)),
         "no_charts": "" if any(chart["points"] for chart in scatters) else " hidden",
         "title": escape(title),
         "facts": report_parts.facts(board, details),
@@ -89,16 +73,12 @@ def render(board: Facts, curves: Mapping[str, list[dict[str, Any]]], details: Fa
         "measured": report_parts.measured(board, details),
         "recipe": report_parts.recipe(board, details),
         "environment": report_parts.environment(details),
-        "data": _json(data),
+        "data": as_json(data),
         "plotly": library,
-        "script": script,
+        "script": own,
     }
     fields["contents"] = _contents(fields)
-    return Template(_read("template.html")).substitute(fields)
-
-
-def _read(name: str) -> str:
-    return (PAGE / name).read_text("utf-8")
+    return Template(read("template.html")).substitute(fields)
 
 
 def _contents(fields: Facts) -> str:
@@ -108,31 +88,3 @@ def _contents(fields: Facts) -> str:
              if f'id="{key}"' in fields["evidence"]]  # fmt: skip
     keys += [*(["by_rows"] if fields["by_rows"] else []), "curves", "measured", "recipe", "environment"]
     return "".join(f'<li><a href="#{key}">{say(key).html()}</a></li>' for key in keys)
-
-
-def _script(text: str) -> str:
-    """A script as it stands in the page: a browser turns CR into LF before it checks the hash."""
-    return text.replace("\r\n", "\n").replace("\r", "\n").replace("</script", "<\\/script")
-
-
-def _policy(*scripts: str) -> str:
-    hashes = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in scripts]
-    allowed = " ".join(f"'sha256-{value}'" for value in hashes)
-    return (
-        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data: blob:; "
-        "base-uri 'none'; form-action 'none'"
-    )
-
-
-def _colours() -> str:
-    light, dark = ("".join(f"--{name}:{value};" for name, value in PALETTE[mode].items()) for mode in PALETTE)
-    return (
-        f":root{{color-scheme:light dark;{light}}}\n@media (prefers-color-scheme:dark){{:root{{{dark}}}}}\n"
-        f"@media print{{:root{{color-scheme:light;{light}}}}}\n"
-    )
-
-
-def _json(data: object) -> str:
-    """JSON that cannot end the script element it stands in."""
-    text = json.dumps(data, ensure_ascii=False, allow_nan=False, default=words.packed)
-    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")

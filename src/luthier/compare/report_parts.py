@@ -65,7 +65,8 @@ def quick_look(board: Facts, details: Facts) -> str:
     return f'<p class="quick" role="note">{say("quick").html("strong")}{text.html()}</p>'
 
 
-def _copyable(key: str, text: object, label: str) -> str:
+def copyable(key: str, text: object, label: str) -> str:
+    """A text with a button that copies it."""
     named = say(label)
     return (
         f'<div class="copyable"><pre id="{key}" tabindex="0" role="region" {named.attribute()}>'
@@ -91,9 +92,9 @@ def recommendation(board: Facts, details: Facts) -> str:
     if best:
         parts.append(_tiles(best, str(board["metric"])))
     if go_on:
-        parts += [say("go_on").html("p", ' class="label"'), _copyable("go-on", go_on, "go_on_command")]
+        parts += [say("go_on").html("p", ' class="label"'), copyable("go-on", go_on, "go_on_command")]
     if details.get("command"):
-        parts += [say("repeat").html("p", ' class="label"'), _copyable("command", details["command"], "repeat_command")]
+        parts += [say("repeat").html("p", ' class="label"'), copyable("command", details["command"], "repeat_command")]
     if best and details.get("recipe"):
         link = say("recipe_link", method=best["method"]).html("a", ' href="#recipe"')
         parts.append(f'<p class="more">{link}</p>')
@@ -186,7 +187,7 @@ def recipe(board: Facts, details: Facts) -> str:
     if not details.get("recipe"):
         return say("recipe_none").html("p")
     text = say("recipe_text_of", method=board["best"]) if board.get("best") else say("recipe_text")
-    return text.html("p") + _copyable("recipe-text", details["recipe"], "recipe_label")
+    return text.html("p") + copyable("recipe-text", details["recipe"], "recipe_label")
 
 
 def environment(details: Facts) -> str:

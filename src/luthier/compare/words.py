@@ -86,6 +86,11 @@ def say(key: str, **values: object) -> Phrase:
     return Phrase(key, values)
 
 
+def both(en: object, zh: object) -> Phrase:
+    """A text of its own in both languages, for what only one page says."""
+    return Phrase("both", {"en": en, "zh": zh})
+
+
 def html(text: object) -> str:
     """A phrase as HTML, anything else as escaped text."""
     return text.html() if isinstance(text, Phrase) else escape(text)

@@ -86,7 +86,7 @@
       font: { size: 12, weight: p.front ? 600 : 400, color: p.best ? c.accent : c.ink } }));
   }
 
-  // ---- the three kinds of chart ----
+  // ---- the kinds of chart ----
 
   // Every tick's text if there is room for all, else every second, every third...; the place of zero keeps its own.
   function legible(axis, px) {
@@ -149,17 +149,37 @@
   function rows(box, spec) {
     const c = colours(), shades = [c.accent, c.ink, c.point, c.warn, c.bad, c.soft];
     const dashes = ["solid", "dash", "dot", "dashdot", "longdash"], marks = ["circle", "square", "diamond", "cross", "x"];
-    const traces = spec.lines.map((line, i) => ({ x: line.x, y: line.y, mode: "lines+markers", name: plain(line.name),
+    const traces = spec.lines.map((line, i) => ({ x: line.x, y: line.y, mode: spec.marks === false ? "lines" : "lines+markers",
+      name: plain(words.value(line.name)),
       line: { color: shades[i % shades.length], width: 2, dash: dashes[i % dashes.length] },
       marker: { size: 8, symbol: marks[i % marks.length], color: shades[i % shades.length] }, cliponaxis: false,
-      error_y: { type: "data", symmetric: false, thickness: 1, width: 3, array: line.hi, arrayminus: line.lo },
+      error_y: line.hi && { type: "data", symmetric: false, thickness: 1, width: 3, array: line.hi, arrayminus: line.lo },
       text: line.says.map((said) => plain(words.value(said))), hovertemplate: "<b>%{fullData.name}</b><br>%{text}<extra></extra>" }));
-    Plotly.react(box, traces, layout(c, box.drawWidth, box.drawHeight, { l: 46, r: 14, t: 8, b: 84 }, {
+    const texts = spec.x.texts ?? spec.x.ticks.map(String);
+    Plotly.react(box, traces, layout(c, box.drawWidth, box.drawHeight, { l: 56, r: 14, t: 8, b: 84 }, {
       showlegend: true, legend: { orientation: "h", y: -0.22, yanchor: "top", x: 0 },
-      xaxis: axis(c, { type: "log", tickvals: spec.x.ticks, ticktext: spec.x.ticks.map(String), showline: true,
+      xaxis: axis(c, { type: spec.x.type ?? "log", tickvals: spec.x.ticks, ticktext: texts.map(plain), showline: true,
         range: spec.x.range, title: { text: plain(words.value(spec.x.title)), font: { size: 12, color: c.soft }, standoff: 6 } }),
-      yaxis: axis(c, { range: spec.y.range, nticks: 7,
+      yaxis: axis(c, { range: spec.y.range, ...(spec.y.ticks ? { tickvals: spec.y.ticks, ticktext: spec.y.texts.map(plain) } : { nticks: 7 }),
         title: { text: plain(words.value(spec.y.title)), font: { size: 12, color: c.soft }, standoff: 6 } }) }), options);
+  }
+
+  // One value with its interval a line, the best first; the dashed line is what the others are held against.
+  function forest(box, spec) {
+    const c = colours(), names = spec.points.map((p) => words.value(p.name));
+    const left = Math.min(Math.max(...names.map(textWidth)) + 18, box.drawWidth * 0.45);
+    const shade = spec.points.map((p) => (p.best ? c.accent : c.point));
+    const trace = { x: spec.points.map((p) => p.y), y: spec.points.map((_, i) => i), mode: "markers", cliponaxis: false,
+      marker: { size: 10, color: shade, line: { color: shade, width: 1 } },
+      error_x: { type: "data", symmetric: false, thickness: 1.4, width: 4, color: c.soft,
+        array: spec.points.map((p) => p.hi - p.y), arrayminus: spec.points.map((p) => p.y - p.lo) },
+      text: spec.points.map((p) => plain(words.value(p.says))), hovertemplate: "%{text}<extra></extra>" };
+    const shapes = spec.line === null ? [] : [{ type: "line", x0: spec.line, x1: spec.line, yref: "paper", y0: 0, y1: 1,
+      line: { color: c.soft, width: 1, dash: "dash" }, layer: "below" }];
+    Plotly.react(box, [trace], layout(c, box.drawWidth, box.drawHeight, { l: left, r: 16, t: 8, b: 46 }, { shapes,
+      xaxis: axis(c, { range: spec.x.range, nticks: 6, showline: true,
+        title: { text: plain(words.value(spec.x.title)), font: { size: 12, color: c.soft }, standoff: 8 } }),
+      yaxis: axis(c, { range: [names.length - 0.4, -0.6], tickvals: names.map((_, i) => i), ticktext: names.map(plain) }) }), options);
   }
 
   function draw() {
@@ -170,6 +190,7 @@
       if (spec.kind === "scatter") scatter(box, spec);
       else if (spec.kind === "curve") curve(box, spec);
       else if (spec.kind === "rows") rows(box, spec);
+      else if (spec.kind === "forest") forest(box, spec);
       else box.style.height = "auto";
     }
   }

@@ -1,0 +1,120 @@
+"""`luthier study`: a command for every file in `study/studies/`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from luthier.cli.common import pairs, resumable
+
+HELP = """Experiments of the field on your model and your data, under an equal budget, with intervals.
+
+Each gives tables in the terminal and a page with pictures. Killed, it goes on where it was when the same command is
+given again.
+
+Example: luthier study lora-init --budget 3m
+"""
+MODEL = "folder, .gguf file or hub id of the base; twice where a study is about two"
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register a command for every study; its help is its file's docstring."""
+    from luthier.study.catalog import listed
+
+    group = typer.Typer(help=HELP, no_args_is_help=True, rich_markup_mode=None)
+    for entry in listed():
+        group.command(entry.name, help=entry.help)(_command(entry.name))
+    app.add_typer(group, name="study")
+
+
+def _command(name: str) -> Callable[..., None]:
+    def study(
+        data: Annotated[str, typer.Argument(help="file, data set or embedded name (luthier data sets)")] = "tickets",
+        test: Annotated[str | None, typer.Option(help="held-out file; without it 20 % are held out")] = None,
+        model: Annotated[list[str] | None, typer.Option(help=MODEL)] = None,
+        budget: Annotated[str, typer.Option(help="of all training together: 5m, 200k-tokens; else its own")] = "",
+        seeds: Annotated[int, typer.Option(min=1, help="runs of each setting")] = 2,
+        limit: Annotated[int | None, typer.Option(min=1, help="use this many rows of DATA")] = None,
+        limit_test: Annotated[int | None, typer.Option(min=1, help="score on this many test rows")] = 60,
+        map: Annotated[str | None, typer.Option(help="column=field by comma, such as 0=text,1=label")] = None,
+        labels: Annotated[str | None, typer.Option(help="raw=name by comma, such as 0=negative,1=positive")] = None,
+        instruction: Annotated[str | None, typer.Option(help="what to do, said before every input")] = None,
+        set: Annotated[list[str] | None, typer.Option(help="a setting of the study, such as rank=4")] = None,
+        out: Annotated[Path | None, typer.Option(help="folder of the results")] = None,
+    ) -> None:
+        section = {
+            "path": data,
+            "test": test,
+            "map": pairs(map, "--map"),
+            "labels": pairs(labels, "--labels"),
+            "instruction": instruction,
+            "limit": limit,
+            "limit_test": limit_test,
+        }
+        _run(name, section, tuple(model or ["embedded"]), budget, seeds, set or [], out)
+
+    return study
+
+
+def _run(
+    name: str,
+    section: dict[str, Any],
+    models: tuple[str, ...],
+    budget: str,
+    seeds: int,
+    settings: list[str],
+    out: Path | None,
+) -> None:
+    from luthier.compare.plan import parse_budget
+    from luthier.config import DataConfig, build
+    from luthier.study.options import read_options
+    from luthier.study.runner import Request, run
+
+    if budget:
+        parse_budget(budget)
+    request = Request(name, read_options(name, settings), build(DataConfig, section, "data"), models, budget, seeds)
+    study = request.made()
+    folder = out or request.folder
+    with resumable(), _bar(name) as say:
+        result = run(request, folder, say)
+    from rich.console import Console
+
+    from luthier.study.page import write_page
+    from luthier.study.terminal import print_finding
+
+    found = study.finding(result.models)
+    write_page(result, found, folder / "report.html")
+    console = Console()
+    print_finding(found, console)
+    console.print(f"\nReport: {folder / 'report.html'}", markup=False, highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def _bar(name: str) -> Iterator[Callable[[str, float], None]]:
+    """A bar with the time left over the whole study; a line a run where there is no terminal."""
+    from rich.console import Console
+
+    from luthier.cli.common import _bar as bar_on
+
+    console = Console(stderr=True)
+    bar = bar_on(console)
+    task = bar.add_task(f"study {name}", total=1.0, more="")
+    said, begun = "", time.monotonic()
+
+    def say(what: str, share: float) -> None:
+        nonlocal said
+        bar.update(task, completed=share, more=what)
+        title = what.split(":")[0]
+        if not console.is_terminal and title != said:
+            said = title
+            left = (time.monotonic() - begun) * (1 - share) / share if share > 0.02 else None
+            more = f", about {left:.0f} s left" if left is not None else ""
+            console.print(f"study {name}, {share:.0%}{more}: {title}", markup=False, highlight=False)
+
+    with bar:
+        yield say

@@ -1,0 +1,59 @@
+"""What every page of ours is made of: colours, scripts that the page's own policy allows, data that is never markup."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+
+from luthier.compare import words
+from luthier.compare.words import PAGE
+
+# One source for the style sheet and the charts: a chart drawn by a script does not follow the style sheet by itself.
+PALETTE: dict[str, dict[str, str]] = {
+    "light": {
+        "paper": "#faf9f6", "card": "#ffffff", "ink": "#1c1f23", "soft": "#5b6069", "line": "#e3e0d9",
+        "grid": "#eceae4", "band": "#f1efe9", "accent": "#0d6a5c", "wash": "#e8f2ef", "point": "#8a8f98",
+        "warn": "#8a5300", "warnwash": "#fdf3df", "bad": "#a3312a",
+    },
+    "dark": {
+        "paper": "#15171a", "card": "#1c1f23", "ink": "#e8e6e1", "soft": "#a2a6ad", "line": "#31353b",
+        "grid": "#2a2e33", "band": "#23272c", "accent": "#63c7b2", "wash": "#1b2b29", "point": "#858b94",
+        "warn": "#e9b860", "warnwash": "#2c2619", "bad": "#f08a80",
+    },
+}  # fmt: skip
+
+
+def read(name: str) -> str:
+    """A file of the page."""
+    return (PAGE / name).read_text("utf-8")
+
+
+def script(text: str) -> str:
+    """A script as it stands in the page: a browser turns CR into LF before it checks the hash."""
+    return text.replace("\r\n", "\n").replace("\r", "\n").replace("</script", "<\\/script")
+
+
+def policy(*scripts: str) -> str:
+    """The security policy: exactly these scripts, by their hash, and no network."""
+    hashes = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in scripts]
+    allowed = " ".join(f"'sha256-{value}'" for value in hashes)
+    return (
+        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data: blob:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def colours() -> str:
+    """The style sheet's variables, light and dark."""
+    light, dark = ("".join(f"--{name}:{value};" for name, value in PALETTE[mode].items()) for mode in PALETTE)
+    return (
+        f":root{{color-scheme:light dark;{light}}}\n@media (prefers-color-scheme:dark){{:root{{{dark}}}}}\n"
+        f"@media print{{:root{{color-scheme:light;{light}}}}}\n"
+    )
+
+
+def as_json(data: object) -> str:
+    """JSON that cannot end the script element it stands in."""
+    text = json.dumps(data, ensure_ascii=False, allow_nan=False, default=words.packed)
+    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")

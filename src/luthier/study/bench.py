@@ -1,0 +1,130 @@
+"""The bench of a study: a base model, the data and a budget; one training run after the other, each scored alike.
+
+A run goes through `luthier.loop.Loop` as every run does. It is scored by the loss on the test rows, row by row, so
+that arms are compared in pairs; for labels that is -log p(right label) among the labels, and it is right or wrong too.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from luthier import config
+from luthier.config import Recipe, TrainingConfig
+from luthier.errors import LuthierError
+from luthier.loop import Loop, Report, Training
+from luthier.machine import peak_memory, reset_peak_memory
+from luthier.objectives.sft import renumbered
+from luthier.protocols import Labelled, Patch, Record, Split
+from luthier.run import attached, objective_of
+from luthier.study.study import Arm, Measured
+
+if TYPE_CHECKING:
+    from luthier.data.pack import Example
+    from luthier.early import Watch
+    from luthier.models.base import BaseLM
+
+SHOWN = 40  # points of a training curve that are kept
+
+
+@dataclass
+class Bench:
+    """tokens: of one run. say: told of every training step."""
+
+    lm: BaseLM
+    data: Split
+    tokens: int
+    batch: int
+    say: Callable[[Report], None] | None = None
+
+    @contextmanager
+    def session(self, arm: Arm, seed: int, patch: Patch | None = None) -> Iterator[Session]:
+        """The arm's patch attached and ready to train; the base is afterwards what it was.
+
+        patch: in place of the one that the arm's options make, where a study has to look inside.
+        """
+        recipe = Recipe(method=arm.method, patch=dict(arm.options))
+        method: Patch = patch or config.options(recipe)
+        data = replace(self.data, test=())
+        objective = objective_of(recipe, method, data, self.lm)
+        rate = arm.rate or method.learning_rates[len(method.learning_rates) // 2]
+        training = Training(**vars(TrainingConfig(tokens=self.tokens, batch=self.batch, learning_rate=rate)))
+        reset_peak_memory()
+        with attached(self.lm, method, objective, data.labels, seed) as (work, groups, chosen):
+            examples = renumbered(chosen.encode(work, data, data.train))
+            chosen.setup(work, examples)
+            names = {n for group in groups for n in group.names}
+            count = sum(p.numel() for n, p in work.model.named_parameters() if n in names)
+            session = Session(self, work, method, count)
+            session.loop = Loop(work, method, chosen, groups, examples, training, seed, say=session.hear)
+            yield session
+
+
+@dataclass
+class Session:
+    """One run: a loop that has not begun, then one that has ended."""
+
+    bench: Bench
+    work: BaseLM
+    patch: Patch
+    trainable: int
+    loop: Loop = field(init=False)
+    reports: list[Report] = field(default_factory=list)
+
+    def hear(self, report: Report) -> None:
+        """Keep what a step tells, and tell it on."""
+        self.reports.append(replace(report))
+        if self.bench.say:
+            self.bench.say(report)
+
+    def encoded(self, records: Sequence[Record]) -> list[Example]:
+        """Rows as the objective reads them."""
+        return renumbered(self.loop.objective.encode(self.work, replace(self.bench.data, test=()), records))
+
+    def train(self, watch: Watch | None = None) -> None:
+        """Train to the end of the budget. Raises LuthierError when the loss is not finite."""
+        if watch:
+            self.loop.watch = watch
+        self.loop.run()
+
+    def measured(self) -> Measured:
+        """Cost and quality of the run (JSON)."""
+        done, memory = self.loop.done, peak_memory()
+        tensors, _ = self.patch.export(self.work)
+        every = max(1, len(self.reports) // SHOWN)
+        return {
+            "trainable": self.trainable,
+            "bytes": sum(t.numel() * t.element_size() for t in tensors.values()),
+            "memory": memory,
+            "seconds": done.seconds,
+            "tokens": done.tokens,
+            "steps": done.steps,
+            "rate": self.loop.training.learning_rate,
+            "curve": [[r.step, r.tokens, r.loss] for i, r in enumerate(self.reports) if i % every == 0],
+            **self.scored(),
+        }
+
+    def _finite(self, losses: list[float]) -> list[float]:
+        if not all(map(math.isfinite, losses)):
+            raise LuthierError("after training the loss on the test rows is not finite")
+        return losses
+
+    def scored(self) -> dict[str, Any]:
+        """loss: of each test row, in nats. right: 1 or 0 a row, where rows have a label."""
+        rows, data = self.bench.data.test, self.bench.data
+        if data.task == "classification":
+            texts = [r.text for r in rows if isinstance(r, Labelled)]
+            found = self.work.predict(texts, data.labels).float()
+            wanted = [data.labels.index(r.wanted) for r in rows]
+            loss = [-float(found[i, k]) for i, k in enumerate(wanted)]
+            return {
+                "loss": self._finite(loss),
+                "right": [float(int(found[i].argmax()) == k) for i, k in enumerate(wanted)],
+            }
+        examples = [self.encoded([row]) for row in rows]
+        if not all(examples):
+            raise LuthierError("a test row has nothing to predict within max_length: leave it out")
+        return {"loss": self._finite([self.loop.evaluate(e) for e in examples]), "right": None}

@@ -1,0 +1,235 @@
+"""Runs a study: every arm, every seed, on every base model, under one budget that all runs share equally.
+
+    OUT/request.json  plan-0.json  runs/0/ARM/seed-0.json …  report.html
+
+A finished run is a file, written whole; a study that was killed goes on with the runs that are not there. A run that
+was interrupted begins anew, since what is measured in its first steps is not in a checkpoint.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from luthier.compare.words import Phrase, both
+from luthier.config import DataConfig, build
+from luthier.errors import LuthierError
+from luthier.files import read_record, write_json
+from luthier.protocols import Rng
+from luthier.study import catalog
+from luthier.study.study import Arm, OnModel, Study
+
+if TYPE_CHECKING:
+    from luthier.loop import Loop, Report
+    from luthier.models.base import BaseLM
+    from luthier.protocols import Split
+    from luthier.study.bench import Bench
+
+Say = Callable[[str, float], None]  # what is done now; the share of the whole that is done
+LOCK = ".lock"
+RATE_SECONDS = 3.0
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asked for. options: of the study. budget: of all training together; "" is the study's own."""
+
+    study: str
+    options: dict[str, Any] = field(default_factory=dict)
+    data: DataConfig = field(default_factory=DataConfig)
+    models: tuple[str, ...] = ("embedded",)
+    budget: str = ""
+    seeds: int = 2
+    batch: int = 4
+    threads: int | None = None
+
+    @property
+    def folder(self) -> Path:
+        """Where the results go unless told otherwise: the same request gives the same folder."""
+        text = json.dumps(dataclasses.asdict(self), sort_keys=True, ensure_ascii=False)
+        key = hashlib.sha256(text.encode()).hexdigest()[:8]
+        return Path("runs") / f"study-{self.study}-{Path(self.data.path).stem}-{key}"
+
+    def made(self) -> Study:
+        """The study with its options. Raises LuthierError that names a wrong one."""
+        return build(catalog.load(self.study), self.options, "--set")
+
+
+@dataclass(frozen=True)
+class Result:
+    """Everything that a report is made from."""
+
+    request: Request
+    models: Sequence[OnModel]
+    rows: Mapping[str, int]
+    task: str
+    environment: Mapping[str, str]
+
+
+def run(request: Request, folder: Path, say: Say) -> Result:
+    """Do every run that is not there yet and gather all. Raises LuthierError when it cannot go on."""
+    from filelock import FileLock, Timeout
+
+    from luthier.compare.plan import parse_budget
+    from luthier.data.task import load_split
+    from luthier.machine import environment
+
+    study = request.made()
+    parse_budget(request.budget or study.budget)
+    _check_folder(request, folder)
+    split, _ = load_split(request.data)
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(folder / LOCK).acquire(timeout=0):
+            write_json(folder / "request.json", dataclasses.asdict(request))
+            models = [_on_model(study, request, folder, split, number, say) for number in range(len(request.models))]
+    except Timeout:
+        raise LuthierError(f"{folder}: another study is running there") from None
+    if empty := [m for m in models if not m.runs]:
+        reasons = "; ".join(f"{name}: {why}" for name, why in empty[0].failed.items())
+        raise LuthierError(f"{empty[0].name}: no run of the study succeeded ({reasons})")
+    rows = {part: len(getattr(split, part)) for part in ("train", "validation", "test")}
+    formats = {read_record(folder / f"plan-{n}.json", "dtype")["dtype"] for n in range(len(models))}
+    return Result(request, models, rows, split.task, {**environment(), "number format": ", ".join(sorted(formats))})
+
+
+def _check_folder(request: Request, folder: Path) -> None:
+    """Refuse a folder that holds another study or something else."""
+    if folder.exists() and not folder.is_dir():
+        raise LuthierError(f"{folder} is a file: choose another --out")
+    path = folder / "request.json"
+    if not path.exists():
+        if folder.exists() and any(p.name != LOCK for p in folder.iterdir()):
+            raise LuthierError(f"{folder} is not empty and holds no study: choose another --out")
+    elif read_record(path) != json.loads(json.dumps(dataclasses.asdict(request))) and (folder / "runs").exists():
+        raise LuthierError(f"{folder} holds another study: give its own command again, or another --out")
+
+
+def _on_model(study: Study, request: Request, folder: Path, split: Split, number: int, say: Say) -> OnModel:
+    from luthier.config import Recipe
+    from luthier.machine import pick_dtype
+    from luthier.models.endpoint import is_endpoint
+    from luthier.run import load_base
+    from luthier.study.bench import Bench
+
+    name = request.models[number]
+    if is_endpoint(name):
+        raise LuthierError(f"{name}: the model is an endpoint: its weights are not here")
+    share = 1 / len(request.models)
+    say(f"{name}: loading", number * share)
+    path = folder / f"plan-{number}.json"
+    plan = read_record(path, "dtype", "threads", "tokens", "model_key", "data_key") if path.exists() else {}
+    dtype = plan.get("dtype") or pick_dtype()
+    lm = load_base(Recipe(model=name, dtype=dtype, threads=plan.get("threads") or request.threads))
+    arms, notes = study.arms(lm)
+    if not plan:
+        plan = _plan(study, request, lm, split, arms, dtype)
+        write_json(path, plan)
+    _same(folder, plan, lm, split)
+    bench = Bench(lm, split, plan["tokens"], request.batch)
+    runs, failed = _runs(
+        study,
+        request,
+        folder / "runs" / str(number),
+        bench,
+        arms,
+        lambda title, done: say(f"{lm.name}, {title}", (number + done) * share),
+    )
+    return OnModel(Path(name).name, lm.width, arms, runs, failed, plan["tokens"], notes)
+
+
+def _same(folder: Path, plan: Mapping[str, Any], lm: BaseLM, split: Split) -> None:
+    from luthier.compare.plan import data_key
+
+    for key, now, what in (("data_key", data_key(split), "data"), ("model_key", lm.key, "model")):
+        if plan[key] != now:
+            raise LuthierError(f"{folder}: the {what} is not what this study began with; choose another --out")
+
+
+def _plan(study: Study, request: Request, lm: BaseLM, split: Split, arms: Sequence[Arm], dtype: str) -> dict[str, Any]:
+    """Tokens of each run, from the budget and, where that is a time, from the measured rate; decided once."""
+    from dataclasses import replace
+
+    import torch
+
+    from luthier.compare.plan import data_key, measure_rate, parse_budget
+    from luthier.study.bench import Bench
+
+    budget = request.budget or study.budget
+    kind, value = parse_budget(budget)
+    count = len(arms) * request.seeds * len(request.models)
+    hidden = replace(split, test=())
+    rate = measure_rate(lm, hidden, request.batch, RATE_SECONDS) if kind == "seconds" else None
+    tokens = int(value * (rate or 1) / count)
+    with Bench(lm, hidden, 1, request.batch).session(arms[0], 0) as session:
+        least = max(_least(session.loop, study.least, seed) for seed in range(request.seeds))
+    if tokens < least:
+        need = f"{math.ceil((least + 1) * count / (rate or 1))}" + ("s" if rate else "-tokens")
+        raise LuthierError(
+            f"--budget {budget}: shared by {count} runs it gives each {tokens} tokens, and {study.least} steps take "
+            f"{least}: give at least {need}, or fewer arms with --set"
+        )
+    return {
+        "tokens": tokens,
+        "rate": rate,
+        "dtype": dtype,
+        "threads": torch.get_num_threads(),
+        "model_key": lm.key,
+        "data_key": data_key(split),
+    }
+
+
+def _least(loop: Loop, steps: int, seed: int) -> int:
+    """Tokens of a seed's first steps."""
+    chosen = islice(loop.objective.batches(loop.examples, loop.training.batch, Rng(seed)), steps)
+    return sum(loop.examples[i].tokens for rows in chosen for i in rows)
+
+
+def _runs(
+    study: Study, request: Request, place: Path, bench: Bench, arms: Sequence[Arm], say: Say
+) -> tuple[dict[str, list[dict[str, Any]]], dict[str, str]]:
+    """Every seed of every arm, seeds outermost: a study that is watched has a little of everything early."""
+    todo = [(arm, seed) for seed in range(request.seeds) for arm in arms]
+    found: dict[str, list[dict[str, Any]]] = {}
+    failed: dict[str, str] = {}
+    for at, (arm, seed) in enumerate(todo):
+        path = place / arm.name / f"seed-{seed}.json"
+        title = f"{arm.name}, seed {seed}"
+        say(title, at / len(todo))
+        if not path.exists():
+            bench.say = _teller(say, title, at, len(todo))
+            write_json(path, _measured(study, bench, arm, seed))
+        run = read_record(path)
+        if reason := run.get("failed"):
+            failed.setdefault(arm.name, reason)
+        else:
+            found.setdefault(arm.name, []).append(run)
+    # an arm of which one seed failed has no mean over seeds that could be held against the others'
+    return {a.name: found[a.name] for a in arms if a.name in found and a.name not in failed}, failed
+
+
+def _teller(say: Say, title: str, at: int, count: int) -> Callable[[Report], None]:
+    return lambda report: say(f"{title}: loss {report.loss:.3f}", (at + min(report.progress, 1.0)) / count)
+
+
+def _measured(study: Study, bench: Bench, arm: Arm, seed: int) -> dict[str, Any]:
+    try:
+        return study.measure(bench, arm, seed)
+    except LuthierError as error:
+        return {"failed": str(error)}
+
+
+def failures(models: Sequence[OnModel]) -> list[Phrase]:
+    """Arms without a result, with the reason."""
+    return [
+        both(f"{name} has no result: {why}", f"{name} 没有结果：{why}")
+        for m in models
+        for name, why in m.failed.items()
+    ]

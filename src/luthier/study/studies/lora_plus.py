@@ -1,0 +1,294 @@
+"""LoRA+: how much faster B may learn than A, by the training it takes to reach the quality of plain LoRA.
+
+Ratios of the learning rates of B and A from 1 (plain LoRA) to 32, their geometric mean held: lr(A) = rate / √ratio,
+lr(B) = rate · √ratio. The loss on validation rows is taken along the way; a ratio's time is the share of plain LoRA's
+training after which it reaches the loss that plain LoRA ends with. The paper's argument is about width, so give two
+models of different widths; with one model the page says that width was not varied.
+
+Example: luthier study lora-plus mine.jsonl --model embedded --model path/to/wider --budget 10m
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from luthier.compare.stats import Interval
+from luthier.compare.words import Phrase, both
+from luthier.early import Watch
+from luthier.errors import LuthierError
+from luthier.study import charts
+from luthier.study.compared import Compared
+from luthier.study.finding import Cell, Claim, Finding, Table, Verdict, joined
+from luthier.study.study import Arm, Measured, OnModel, Study
+
+if TYPE_CHECKING:
+    from luthier.data.pack import Example
+    from luthier.loop import Loop, Report
+    from luthier.models.base import BaseLM
+    from luthier.study.bench import Bench
+
+Array = np.ndarray[Any, Any]
+RESAMPLES = 2000
+ROWS = 24  # validation rows that are looked at along the way
+
+
+class Looks(Watch):
+    """Writes down the loss of each validation row now and then: at the start, `count` times, and at the end."""
+
+    def __init__(self, examples: Sequence[Example], count: int) -> None:
+        self.examples, self.count = examples, count
+        self.seen: list[tuple[int, float, list[float]]] = []  # step, share of the budget, loss of each row
+
+    def look(self, loop: Loop, progress: float) -> None:
+        """Take the losses now."""
+        self.seen.append((loop.done.steps, progress, [loop.evaluate([e]) for e in self.examples]))
+
+    def after_step(self, loop: Loop, report: Report) -> None:
+        if int(report.progress * self.count) > int(self.seen[-1][1] * self.count):
+            self.look(loop, report.progress)
+
+    def finish(self, loop: Loop) -> None:
+        if self.seen[-1][0] < loop.done.steps:
+            self.look(loop, loop.done.tokens / loop.limit)
+
+
+def crossing(shares: Array, curve: Array, level: Array) -> Array:
+    """Where falling curves first reach a level, by a straight line between looks; infinite where they never do.
+
+    shares: (L,) of the budget. curve: (R, L) losses. level: (R,). Gives (R,).
+    """
+    below = curve <= level[:, None]
+    at = below.argmax(1)
+    line = np.arange(len(curve))
+    left = np.maximum(at - 1, 0)
+    high, low = curve[line, left], curve[line, at]
+    part = np.where(at > 0, (high - level) / np.maximum(high - low, 1e-12), 0.0)
+    found = shares[left] + (shares[at] - shares[left]) * part
+    return np.asarray(np.where(below.any(1), found, np.inf))
+
+
+def resampled(runs: Sequence[Measured], seed: int = 0) -> tuple[Array, Array, Array]:
+    """Shares of the budget (L,), the mean curve (L,), and curves over resampled rows and seeds (RESAMPLES, L).
+
+    The same rows and seeds are drawn for every arm of as many: differences are paired.
+    """
+    looks = min(len(run["looks"]) for run in runs)
+    losses = np.asarray([[look[2] for look in run["looks"][:looks]] for run in runs])  # (S, L, N)
+    shares = np.mean([[look[1] for look in run["looks"][:looks]] for run in runs], axis=0)
+    rng = np.random.default_rng([seed, losses.shape[0], losses.shape[2]])
+    rows = rng.multinomial(losses.shape[2], np.full(losses.shape[2], 1 / losses.shape[2]), size=RESAMPLES)
+    seeds = rng.multinomial(len(runs), np.full(len(runs), 1 / len(runs)), size=RESAMPLES)
+    drawn = np.einsum("rs,sln,rn->rl", seeds / len(runs), losses, rows / losses.shape[2])
+    return np.asarray(shares), losses.mean((0, 2)), drawn
+
+
+def times(on: OnModel, reference: str) -> tuple[dict[str, Interval], dict[str, Array]]:
+    """Training until plain LoRA's last loss, as a share of plain LoRA's own; the interval, and what was resampled."""
+    shares, mean, drawn = resampled(on.runs[reference])
+    own, own_drawn = crossing(shares, mean[None], mean[-1:])[0], crossing(shares, drawn, drawn[:, -1])
+    found, kept = {}, {}
+    for name, runs in on.runs.items():
+        at, curve, many = resampled(runs)
+        share = crossing(at, curve[None], mean[-1:])[0] / max(own, 1e-9)
+        kept[name] = crossing(at, many, drawn[:, -1]) / np.maximum(own_drawn, 1e-9)
+        low, high = np.sort(kept[name])[[int(0.025 * RESAMPLES), int(0.975 * RESAMPLES)]]
+        found[name] = Interval(float(share), float(low), float(high))
+    return found, kept
+
+
+def spoken(found: Interval) -> Cell:
+    """0.48 (0.35 … 0.71) of plain LoRA's training; "not reached" where it never comes to that loss."""
+    if math.isinf(found.value):
+        return both(f"not reached ({_number(found.low)} …)", f"未达到（{_number(found.low)} …）")
+    return f"{found.value:.2f} ({_number(found.low)} … {_number(found.high)})"
+
+
+def _number(value: float) -> str:
+    return "∞" if math.isinf(value) else f"{value:.2f}"
+
+
+@dataclass(frozen=True)
+class LoraPlus(Study):
+    """ratios: of the rates of B and A; the lowest is the reference. looks: at validation rows. rate: geometric mean."""
+
+    ratios: tuple[float, ...] = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
+    rank: int = 8
+    rate: float | None = None
+    looks: int = 8
+
+    title: ClassVar[Phrase] = both("LoRA+: B learns faster than A", "LoRA+：B 比 A 学得快")
+    budget: ClassVar[str] = "5m"
+
+    def arms(self, lm: BaseLM) -> tuple[list[Arm], list[Phrase]]:
+        from luthier.patches.lora import Lora
+
+        rate = self.rate or Lora.learning_rates[len(Lora.learning_rates) // 2]
+        arms = [
+            Arm(f"ratio {q:g}", {"rank": self.rank, "ratio": q}, "lora_plus", rate / q**0.5, {"ratio": q})
+            for q in sorted(self.ratios)
+        ]
+        return arms, [
+            both(
+                f"The geometric mean of both learning rates is {rate:g} at every ratio.",
+                f"在每个比例下，两个学习率的几何平均都是 {rate:g}。",
+            )
+        ]
+
+    def measure(self, bench: Bench, arm: Arm, seed: int) -> Measured:
+        with bench.session(arm, seed) as session:
+            data = bench.data
+            looks = Looks(session.encoded((data.validation or data.train)[:ROWS]), self.looks)
+            looks.look(session.loop, 0.0)
+            session.train(looks)
+            return {**session.measured(), "looks": [list(look) for look in looks.seen]}
+
+    def finding(self, models: Sequence[OnModel]) -> Finding:
+        reference = f"ratio {min(self.ratios):g}"
+        usable = [on for on in models if reference in on.runs]
+        if not usable:
+            raise LuthierError(f"{reference}: no run of it succeeded, and the others are held against it")
+        found = [(on, *times(on, reference)) for on in usable]
+        tables = [_table(on, Compared.of(on), share) for on, share, _ in found]
+        pictures = [picture for on, share, _ in found for picture in (_by_ratio(on, share), _progress(on))]
+        sentence = joined([_sentence(on, share) for on, share, _ in found])
+        widths = {on.width for on in usable}
+        if len(widths) < 2:
+            one = both(
+                f"Only one width was measured ({min(widths)}): whether the gain grows with width was not tested; give "
+                f"--model twice.",
+                f"只测量了一种宽度（{min(widths)}）：增益是否随宽度增大没有检验；请给出两次 --model。",
+            )
+            sentence = joined([sentence, one])
+        rule = both(
+            "A ratio's time is where its validation loss first comes down to that with which the lowest ratio ends.",
+            "某个比例的时间，是它的验证损失首次降到最低比例的最终损失之处。",
+        )
+        return Finding(sentence, _claims(found), tables, pictures, [*(n for on in usable for n in on.notes), rule])
+
+
+def _sentence(on: OnModel, share: dict[str, Interval]) -> Phrase:
+    first = next(iter(share))
+    faster = [n for n, s in share.items() if s.high < 1]
+    slower = [n for n, s in share.items() if s.low > 1]
+    best = min(share, key=lambda n: share[n].value)
+    who, zh = f"{on.name} (width {on.width})", f"{on.name}（宽度 {on.width}）"
+    if faster:
+        best = min(faster, key=lambda n: share[n].value)
+        text = both(
+            f"On {who}, {best} reaches plain LoRA's loss after {spoken(share[best])} of its training.",
+            f"在 {zh} 上，{best} 用普通 LoRA {spoken(share[best])} 的训练量达到它的损失。",
+        )
+    elif best == first:
+        text = both(
+            f"On {who}, no ratio is surely faster than plain LoRA.", f"在 {zh} 上，没有哪个比例确定快于普通 LoRA。"
+        )
+    else:
+        text = both(
+            f"On {who}, no ratio is surely faster than plain LoRA: the best, {best}, needs {spoken(share[best])} of "
+            "its training.",
+            f"在 {zh} 上，没有哪个比例确定快于普通 LoRA：最好的 {best} 需要 {spoken(share[best])} 的训练量。",
+        )
+    if slower:
+        text = joined([text, both(f"Surely slower: {', '.join(slower)}.", f"确定更慢：{'、'.join(slower)}。")])
+    return text
+
+
+def _claims(found: Sequence[tuple[OnModel, dict[str, Interval], dict[str, Array]]]) -> list[Claim]:
+    source, out = "Hayou et al. 2024", []
+    for on, share, _ in found:
+        high = [n for n in share if on.arm(n).facts["ratio"] >= 4]
+        if not high:
+            continue
+        near = min(high, key=lambda n: abs(math.log(on.arm(n).facts["ratio"] / 16)))
+        gap = share[near]
+        reached: Verdict = "agrees" if gap.high < 1 else "differs" if gap.low > 1 else "open"
+        says = both(
+            f"{on.name}: {near} reaches plain LoRA's quality sooner (the paper: up to twice as fast).",
+            f"{on.name}：{near} 更早达到普通 LoRA 的质量（论文：最多快一倍）。",
+        )
+        out.append(Claim(says, source, reached))
+    if len(found) > 1 and out:
+        out.append(_width_claim(found, source))
+    return out
+
+
+def _width_claim(found: Sequence[tuple[OnModel, dict[str, Interval], dict[str, Array]]], source: str) -> Claim:
+    narrow, wide = min(found, key=lambda f: f[0].width), max(found, key=lambda f: f[0].width)
+    shared = [n for n in narrow[2] if n in wide[2]]
+    near = min(shared, key=lambda n: abs(math.log(narrow[0].arm(n).facts["ratio"] / 16)))
+    a, b = np.minimum(narrow[2][near], 1e6), np.minimum(wide[2][near], 1e6)
+    low, high = np.percentile(np.log(np.maximum(b, 1e-6)) - np.log(np.maximum(a, 1e-6)), [2.5, 97.5])
+    same = narrow[0].width == wide[0].width
+    verdict: Verdict = "open" if same or low <= 0 <= high else "agrees" if high < 0 else "differs"
+    says = both(
+        f"The gain at {near} is larger on the wider model ({narrow[0].width} and {wide[0].width}).",
+        f"{near} 的增益在更宽的模型上更大（{narrow[0].width} 与 {wide[0].width}）。",
+    )
+    return Claim(says, source, verdict)
+
+
+def _table(on: OnModel, found: Compared, share: dict[str, Interval]) -> Table:
+    more: dict[str, Sequence[Cell]] = {}
+    for name, runs in on.runs.items():
+        rate, ratio = runs[0]["rate"], on.arm(name).facts["ratio"]
+        tokens = share[name].value * on.tokens
+        reached = "–" if math.isinf(tokens) else f"{tokens:.0f}"
+        steps = "–" if math.isinf(tokens) else f"{share[name].value * sum(r['steps'] for r in runs) / len(runs):.0f}"
+        more[name] = [spoken(share[name]), reached, steps, f"{rate:.1e}", f"{rate * ratio:.1e}"]
+    heads = (
+        both("Time to equal quality", "达到同等质量的时间"),
+        both("in tokens", "词元数"),
+        both("in steps", "步数"),
+        both("lr(A)", "lr(A)"),
+        both("lr(B)", "lr(B)"),
+    )
+    title = both(f"{on.name}, width {on.width}: by ratio", f"{on.name}，宽度 {on.width}：按比例")
+    return found.table(title, more, heads)
+
+
+def _by_ratio(on: OnModel, share: dict[str, Interval]) -> dict[str, Any]:
+    kept = {n: s for n, s in share.items() if not math.isinf(s.value)}
+    top = max(max(s.value for s in kept.values()), 1.5)
+    x = [on.arm(n).facts["ratio"] for n in kept]
+    drawn = [
+        charts.line(
+            on.name,
+            x,
+            [s.value for s in kept.values()],
+            [str(spoken(s)) for s in kept.values()],
+            [s.low for s in kept.values()],
+            [min(s.high, 2 * top) for s in kept.values()],
+        )
+    ]
+    return charts.lines(
+        both(f"Time to equal quality, width {on.width}", f"达到同等质量的时间，宽度 {on.width}"),
+        drawn,
+        both("Ratio of the learning rates of B and A", "B 与 A 的学习率之比"),
+        both("Share of plain LoRA's training", "占普通 LoRA 训练量的比例"),
+        [_sentence(on, share)],
+        log_x=True,
+    )
+
+
+def _progress(on: OnModel) -> dict[str, Any]:
+    drawn, ends = [], []
+    for name, runs in on.runs.items():
+        shares, mean, _ = resampled(runs)
+        drawn.append(charts.line(name, (shares * on.tokens).tolist(), mean.tolist(), [f"{v:.3f}" for v in mean]))
+        ends.append(f"{name}: {mean[-1]:.2f}")
+    summary = both(f"At the end, {'; '.join(ends)}.", f"结束时：{'；'.join(ends)}。")
+    return charts.lines(
+        both(f"Validation loss, width {on.width}", f"验证损失，宽度 {on.width}"),
+        drawn,
+        both("Tokens trained on", "训练的词元"),
+        both("Loss, nats", "损失（nat）"),
+        [summary],
+    )
+
+
+STUDY = LoraPlus

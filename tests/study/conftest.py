@@ -1,0 +1,47 @@
+"""Finished studies on tiny models, each run once for all tests that look at it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from luthier.config import DataConfig
+from luthier.study.finding import Finding
+from luthier.study.runner import Request, Result, run
+
+BUDGETS = {"lora-init": 8_000, "lora-targets": 12_000, "lora-rank": 12_000, "lora-plus": 12_000, "rank": 6_000}
+
+
+@pytest.fixture(scope="session")
+def rows(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of labelled rows that a tiny model learns."""
+    path = tmp_path_factory.mktemp("rows") / "rows.tsv"
+    words = {"good": ("fine", "lovely", "great", "warm"), "bad": ("awful", "cold", "late", "broken")}
+    lines = [f"the {a} was {w} and {v}\t{label}" for label, found in words.items() for a in ("tea", "bus", "film")
+             for w in found for v in found if w != v]  # fmt: skip
+    path.write_text("text\tlabel\n" + "\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+Studied = Callable[..., tuple[Result, Finding, Path]]
+
+
+@pytest.fixture(scope="session")
+def studied(tiny_folder: Any, rows: Path, tmp_path_factory: pytest.TempPathFactory) -> Studied:
+    """A study by name on tiny models: what ran, what it found, and its folder."""
+
+    @cache
+    def studied(name: str, kinds: tuple[str, ...] = ("llama_tied",), **options: Any) -> tuple[Result, Finding, Path]:
+        models = tuple(str(tiny_folder(kind)) for kind in kinds)
+        data = DataConfig(str(rows), limit_test=12)
+        budget = f"{BUDGETS[name] * len(kinds)}-tokens"
+        request = Request(name, options, data, models, budget, seeds=2, threads=1)
+        folder = tmp_path_factory.mktemp(name) / "out"
+        result = run(request, folder, lambda what, share: None)
+        return result, request.made().finding(result.models), folder
+
+    return studied

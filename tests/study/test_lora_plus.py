@@ -1,0 +1,53 @@
+"""Time to equal quality: crossings by hand, paired intervals, one width and two."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+from luthier.study.studies.lora_plus import crossing, times
+from luthier.study.study import Arm, OnModel
+
+SHARES = np.array([0.0, 0.5, 1.0])
+
+
+def test_crossings_by_hand() -> None:
+    """Seen failing with the look after the crossing taken for the crossing."""
+    curves = np.array([[3.0, 2.0, 1.0], [3.0, 1.0, 2.0], [3.0, 2.5, 2.0], [1.0, 2.0, 2.0]])
+    found = crossing(SHARES, curves, np.array([1.5, 1.5, 1.5, 1.5]))
+    assert found.tolist() == pytest.approx([0.75, 0.375, math.inf, 0.0])
+
+
+def made(curves: dict[str, list[float]], rows: int = 30) -> OnModel:
+    """Runs whose rows differ by luck that all arms share."""
+    luck = np.random.default_rng(0).normal(size=rows)
+    runs = {
+        name: [
+            {"looks": [[i, s, (v + 0.3 * luck).tolist()] for i, (s, v) in enumerate(zip(SHARES, curve, strict=True))]}
+        ]
+        for name, curve in curves.items()
+    }
+    return OnModel("m", 8, [Arm(n) for n in curves], runs, {}, 100)
+
+
+def test_time_is_held_against_plain_lora() -> None:
+    """Twice as fast is half the time; luck that both share makes no interval. Seen failing with rows drawn apart."""
+    found, _ = times(made({"one": [3.0, 2.0, 1.0], "two": [3.0, 1.0, 0.5], "never": [3.0, 2.9, 2.8]}), "one")
+    assert (found["one"].value, found["one"].low, found["one"].high) == pytest.approx((1, 1, 1))
+    assert (found["two"].value, found["two"].low, found["two"].high) == pytest.approx((0.5, 0.5, 0.5))
+    assert math.isinf(found["never"].value)
+
+
+def test_one_width_is_said_and_two_are_compared(studied: Any) -> None:
+    result, found, _ = studied("lora-plus", ratios=(1.0, 4.0, 16.0), looks=4)
+    on = result.models[0]
+    assert not on.failed and "Only one width was measured (32)" in found.sentence.text()
+    assert [c.source for c in found.claims] == ["Hayou et al. 2024"]
+    for name, ratio in (("ratio 1", 1), ("ratio 4", 4), ("ratio 16", 16)):
+        assert on.runs[name][0]["rate"] == pytest.approx(1e-3 / ratio**0.5)  # lr(A) · lr(B) is the same for all
+        assert on.runs[name][0]["looks"][0][:2] == [0, 0.0] and len(on.runs[name][0]["looks"]) == 5
+    result, found, _ = studied("lora-plus", ("llama_tied", "qwen2_sliding"), ratios=(1.0, 16.0), looks=4)
+    assert len(result.models) == 2 and len(found.tables) == 2 and len(found.claims) == 3
