@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ from transformers import BertForSequenceClassification
 
 import peft_oracle as oracle
 import tiny
-from luthier import adapters
+from luthier import adapters, run
+from luthier.errors import LuthierError
 from luthier.models.base import BaseLM
 from luthier.patches.adalora import AdaLora
 from luthier.patches.lora import Lora
