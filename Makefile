@@ -1,5 +1,6 @@
 # Everything a developer or a user of the repository types. Needs python3 (3.11 or newer), make and pip only.
 PYTHON ?= python3
+QUICK := zero_shot,few_shot,features,full,layers,head,bitfit,lora,soft_prompt
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
@@ -17,7 +18,7 @@ $(READY): pyproject.toml requirements.lock
 
 demo: setup
 	$(BIN)/luthier fetch
-	$(BIN)/luthier compare --budget 45s --out runs/demo
+	$(BIN)/luthier compare --budget 45s --methods $(QUICK) --out runs/demo
 
 test: setup
 	$(BIN)/luthier fetch

@@ -14,6 +14,7 @@ from pathlib import Path
 import peer
 
 BUDGET, SEEDS = "45s", 3
+METHODS = "zero_shot,few_shot,features,full,layers,head,bitfit,lora,soft_prompt"  # those of `make demo`
 
 
 def main() -> None:
@@ -21,6 +22,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="demo-") as name:
         out = Path(name) / "run"
         command = [sys.executable, "-m", "luthier", "compare", "--budget", BUDGET, "--seeds", str(SEEDS)]
+        command += ["--methods", METHODS]
         subprocess.run([*command, "--out", str(out)], check=True)
         board = json.loads((out / "leaderboard.json").read_text(encoding="utf-8"))
         board["recommendation"] = board["recommendation"].replace(str(out), "RUN")
@@ -31,7 +33,7 @@ def main() -> None:
     peer.save(
         "demo_three_seeds",
         {
-            "compare": f"luthier compare --budget {BUDGET} --seeds {SEEDS}",
+            "compare": f"luthier compare --budget {BUDGET} --seeds {SEEDS} --methods {METHODS}",
             "versions": environment,
             "threads": plan["threads"],
             "dtype": plan["dtype"],
