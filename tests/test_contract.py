@@ -49,6 +49,7 @@ TAKES = {
     Text: ("texts",),
 }  # kind of record -> the rows that serve it
 GREEDY = Sampling(max_new_tokens=8)
+LARGEST = 0.3  # learning rate that a tiny model learns with
 
 
 def made(name: str, folder: Path, **options: Any) -> Any:
@@ -141,10 +142,13 @@ def attached(lm: BaseLM, pair: Pair, seed: int = 0) -> Iterator[tuple[BaseLM, Pa
 def training(
     lm: BaseLM, pair: Pair, *, seed: int = 0, folder: Path | None = None, boost: float = 1, **settings: Any
 ) -> Iterator[Loop]:
-    """A loop, ready to run, at `boost` times the patch's highest learning rate: tiny models need large steps."""
+    """A loop, ready to run, at `boost` times the patch's highest learning rate: tiny models need large steps.
+
+    Never above `LARGEST`, though: rates that suit vectors which start at one are high already.
+    """
     with attached(lm, pair, seed) as (work, patch, objective, groups):
         examples = renumbered(objective.encode(work, pair.split, pair.split.train))
-        rate = boost * max(patch.learning_rates)
+        rate = min(boost * max(patch.learning_rates), LARGEST)
         values = {"tokens": 10**9, "epochs": 3, "learning_rate": rate} | settings
         yield Loop(work, patch, objective, groups, examples, Training(**values), seed, folder)
 

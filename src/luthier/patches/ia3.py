@@ -35,7 +35,7 @@ class Ia3(ReplacingPatch):
     inputs: str = "ffn"
     _kept: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
-    learning_rates: ClassVar[tuple[float, ...]] = (3e-3, 1e-2, 3e-2)
+    learning_rates: ClassVar[tuple[float, ...]] = (1e-2, 3e-2, 1e-1)
     peft_type: ClassVar[str] = "IA3"
 
     @classmethod

@@ -31,7 +31,7 @@ class LlamaAdapter(Patch):
     layers: int | None = None
     _kept: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
-    learning_rates: ClassVar[tuple[float, ...]] = (3e-3, 1e-2, 3e-2)
+    learning_rates: ClassVar[tuple[float, ...]] = (1e-2, 3e-2, 1e-1)
 
     def refuses(self, model: nn.Module, objective: Objective) -> str | None:
         from luthier.models.prompted import unsuited
