@@ -41,6 +41,12 @@ def test_time_is_held_against_plain_lora() -> None:
     assert math.isinf(found["never"].value)
 
 
+def test_no_time_where_plain_lora_does_not_learn() -> None:
+    """Seen failing with every ratio called infinitely fast."""
+    on = made({"ratio 1": [1.0, 2.0, 2.0], "ratio 16": [1.0, 0.5, 0.5]})
+    assert times(on, "ratio 1") == ({}, {})
+
+
 def test_one_width_is_said_and_two_are_compared(studied: Any) -> None:
     result, found, _ = studied("lora-plus", ratios=(1.0, 4.0, 16.0), looks=4)
     on = result.models[0]

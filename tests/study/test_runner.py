@@ -37,7 +37,7 @@ def test_a_killed_study_goes_on_with_what_is_missing(
 ) -> None:
     """Killed in its second run: the first is not done again and the rest is the same as without the kill.
 
-    Seen failing with runs written under another arm's name, and with the finished runs not read.
+    Seen failing with the finished runs not read.
     """
     result, _, _ = studied("lora-init")
     done: list[str] = []
@@ -90,7 +90,7 @@ def test_runs_have_equal_budgets(studied: Any) -> None:
 
 
 def test_an_arm_that_fails_is_said_and_left_out(studied: Any, tmp_path: Path) -> None:
-    """A rate at which the loss is no number. Seen failing with the other seeds of such an arm kept."""
+    """A rate at which the loss is no number. Seen failing with the error let through."""
     result, _, _ = studied("lora-init")
     request = dataclasses.replace(result.request, study="lora-plus", options={"ratios": (1.0, 1e30), "looks": 2})
     found = run(request, tmp_path / "out", quiet)

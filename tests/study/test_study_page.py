@@ -72,5 +72,5 @@ def test_terminal_and_page_say_the_same(name: str, studied: Any) -> None:
     said = console.export_text()
     assert found.sentence.text()[:60] in said
     page = render(result, found)
-    assert all(claim.source in page and claim.source in said for claim in found.claims)
+    assert all(str(claim.source) in page and str(claim.source) in said for claim in found.claims)
     assert page.count("<figure>") == len(found.charts)

@@ -35,7 +35,7 @@ class Claim:
     """What a paper says, and whether this run bears it out."""
 
     says: Phrase
-    source: str
+    source: str | Phrase
     verdict: Verdict
 
 

@@ -131,7 +131,7 @@ def _quick(result: Result) -> str:
 def _answer(result: Result, found: Finding) -> str:
     claims = "".join(
         f"<li>{VERDICTS[c.verdict].html('b', f' class={chr(34)}{c.verdict}{chr(34)}')}"
-        f"<div>{c.says.html()}<small>{escape(c.source)}</small></div></li>"
+        f"<div>{c.says.html()}<small>{html(c.source)}</small></div></li>"
         for c in found.claims
     )
     parts = [found.sentence.html("p", ' class="lead"')]
@@ -173,8 +173,10 @@ def _measured(result: Result, found: Finding) -> str:
         ),
         "interval": both(
             "Intervals are 95 %, by a bootstrap over test rows and seeds, paired between arms. Where the interval of "
-            "a difference includes zero, the page says so and claims nothing.",
-            "区间为 95 %，对测试数据和种子做自助法，各设置之间配对。差的区间含零时，本页如实说明，不下结论。",
+            "a difference includes zero, the page says so and claims nothing. Each is 95 % by itself: of many "
+            "arms, one in twenty may seem different by chance.",
+            "区间为 95 %，对测试数据和种子做自助法，各设置之间配对。差的区间含零时，本页如实说明，不下结论。"
+            "每个区间各自为 95 %：设置很多时，二十个中可能有一个只是碰巧显得不同。",
         ),
     }
     lines = [*rules.values(), *found.notes, *failures(result.models)]

@@ -60,7 +60,10 @@ def gradients(patch: Watched, session: Session) -> list[list[float]]:
 
 
 def distance(session: Session) -> float:
-    """The largest difference of any logit from the base's, over places where an answer is read."""
+    """The largest difference from the base's of any logit, over places where an answer is read.
+
+    Of any hidden state there, where the objective has a label head: that begins at zero and would hide everything.
+    """
     import torch
 
     from luthier.data.pack import micro_batches, pack
@@ -71,15 +74,15 @@ def distance(session: Session) -> float:
     with torch.no_grad():
         for part in micro_batches(examples, session.loop.training.micro_tokens):
             batch = pack(part, weights, work.device)
-            found = _logits(work, batch)
+            found = _read(work, batch)
             with session.patch.off(work):
-                far = max(far, float((found - _logits(work, batch)).abs().max()))
+                far = max(far, float((found - _read(work, batch)).abs().max()))
     return far
 
 
-def _logits(work: BaseLM, batch: Any) -> Any:
+def _read(work: BaseLM, batch: Any) -> Any:
     hidden = work.read(batch)
-    return (hidden @ work.head.T if work.label_head is None else work.label_head(hidden)).float()
+    return (hidden @ work.head.T if work.label_head is None else hidden).float()
 
 
 @dataclass(frozen=True)
@@ -149,13 +152,18 @@ def _textbook(on: OnModel) -> list[Claim]:
         )
         out.append(Claim(says, source, "agrees" if away else "differs"))
     if runs := on.runs.get("gauss_zero"):
-        usual = all(r["a"][0] == 0 < r["b"][0] and all(r["a"][1:]) and r["distance"][0] <= SAME for r in runs)
+        usual = all(_first(r["a"]) == _first(r["b"]) + 1 and r["distance"][0] <= SAME for r in runs)
         says = both(
-            "The usual start is the base itself, and A has no gradient at step 1 but has one after.",
-            "通常的初始化就是底座本身；A 在第 1 步没有梯度，之后才有。",
+            "The usual start is the base itself, and A has no gradient at step 1: its first comes a step after B's.",
+            "通常的初始化就是底座本身；A 在第 1 步没有梯度，比 B 晚一步才有。",
         )
         out.append(Claim(says, source, "agrees" if usual else "differs"))
     return out
+
+
+def _first(norms: Sequence[float]) -> int:
+    """The first step that has a gradient, counted from 0; one past the last where none has."""
+    return next((at for at, norm in enumerate(norms) if norm), len(norms))
 
 
 def _converse(on: OnModel, found: Compared) -> list[Claim]:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from luthier.compare import units
 from luthier.compare.stats import Interval
 from luthier.compare.words import Phrase, both
 from luthier.early import Watch
@@ -88,16 +89,20 @@ def resampled(runs: Sequence[Measured], seed: int = 0) -> tuple[Array, Array, Ar
 
 
 def times(on: OnModel, reference: str) -> tuple[dict[str, Interval], dict[str, Array]]:
-    """Training until plain LoRA's last loss, as a share of plain LoRA's own; the interval, and what was resampled."""
+    """Training until plain LoRA's last loss, as a share of plain LoRA's own; the interval, and what was resampled.
+
+    Nothing where plain LoRA's own loss did not come down.
+    """
     shares, mean, drawn = resampled(on.runs[reference])
     own, own_drawn = crossing(shares, mean[None], mean[-1:])[0], crossing(shares, drawn, drawn[:, -1])
-    found, kept = {}, {}
-    for name, runs in on.runs.items():
+    found: dict[str, Interval] = {}
+    kept: dict[str, Array] = {}
+    for name, runs in on.runs.items() if own > 0 else ():
         at, curve, many = resampled(runs)
-        share = crossing(at, curve[None], mean[-1:])[0] / max(own, 1e-9)
-        kept[name] = crossing(at, many, drawn[:, -1]) / np.maximum(own_drawn, 1e-9)
+        reached = crossing(at, many, drawn[:, -1])
+        kept[name] = np.where(own_drawn > 0, reached / np.maximum(own_drawn, 1e-9), np.inf)
         low, high = np.sort(kept[name])[[int(0.025 * RESAMPLES), int(0.975 * RESAMPLES)]]
-        found[name] = Interval(float(share), float(low), float(high))
+        found[name] = Interval(float(crossing(at, curve[None], mean[-1:])[0] / own), float(low), float(high))
     return found, kept
 
 
@@ -154,7 +159,7 @@ class LoraPlus(Study):
             raise LuthierError(f"{reference}: no run of it succeeded, and the others are held against it")
         found = [(on, *times(on, reference)) for on in usable]
         tables = [_table(on, Compared.of(on), share) for on, share, _ in found]
-        pictures = [picture for on, share, _ in found for picture in (_by_ratio(on, share), _progress(on))]
+        pictures = [_by_ratio(on, share) for on, share, _ in found if share] + [_progress(on) for on, _, _ in found]
         sentence = joined([_sentence(on, share) for on, share, _ in found])
         widths = {on.width for on in usable}
         if len(widths) < 2:
@@ -172,27 +177,26 @@ class LoraPlus(Study):
 
 
 def _sentence(on: OnModel, share: dict[str, Interval]) -> Phrase:
-    first = next(iter(share))
-    faster = [n for n, s in share.items() if s.high < 1]
-    slower = [n for n, s in share.items() if s.low > 1]
-    best = min(share, key=lambda n: share[n].value)
-    who, zh = f"{on.name} (width {on.width})", f"{on.name}（宽度 {on.width}）"
+    who, zh = f"On {on.name} (width {on.width})", f"在 {on.name}（宽度 {on.width}）上"
+    if not share:
+        return both(
+            f"{who} plain LoRA's validation loss did not come down: the budget is too small to compare times.",
+            f"{zh}，普通 LoRA 的验证损失没有下降：预算太小，无法比较时间。",
+        )
+    reference, *others = share
+    faster = [n for n in others if share[n].high < 1]
+    slower = [n for n in others if share[n].low > 1]
+    best = min(faster or share, key=lambda n: share[n].value)
+    needs = spoken(share[best])
+    text = both(f"{who}, no ratio is surely faster than plain LoRA.", f"{zh}，没有哪个比例确定快于普通 LoRA。")
     if faster:
-        best = min(faster, key=lambda n: share[n].value)
         text = both(
-            f"On {who}, {best} reaches plain LoRA's loss after {spoken(share[best])} of its training.",
-            f"在 {zh} 上，{best} 用普通 LoRA {spoken(share[best])} 的训练量达到它的损失。",
+            f"{who}, {best} reaches plain LoRA's loss after {needs} of its training.",
+            f"{zh}，{best} 用普通 LoRA {needs} 的训练量达到它的损失。",
         )
-    elif best == first:
-        text = both(
-            f"On {who}, no ratio is surely faster than plain LoRA.", f"在 {zh} 上，没有哪个比例确定快于普通 LoRA。"
-        )
-    else:
-        text = both(
-            f"On {who}, no ratio is surely faster than plain LoRA: the best, {best}, needs {spoken(share[best])} of "
-            "its training.",
-            f"在 {zh} 上，没有哪个比例确定快于普通 LoRA：最好的 {best} 需要 {spoken(share[best])} 的训练量。",
-        )
+    elif best != reference:
+        more = both(f"The best, {best}, needs {needs} of its training.", f"最好的 {best} 需要它 {needs} 的训练量。")
+        text = joined([text, more])
     if slower:
         text = joined([text, both(f"Surely slower: {', '.join(slower)}.", f"确定更慢：{'、'.join(slower)}。")])
     return text
@@ -212,7 +216,7 @@ def _claims(found: Sequence[tuple[OnModel, dict[str, Interval], dict[str, Array]
             f"{on.name}：{near} 更早达到普通 LoRA 的质量（论文：最多快一倍）。",
         )
         out.append(Claim(says, source, reached))
-    if len(found) > 1 and out:
+    if len(found) > 1 and all(kept for _, _, kept in found) and out:
         out.append(_width_claim(found, source))
     return out
 
@@ -236,10 +240,12 @@ def _table(on: OnModel, found: Compared, share: dict[str, Interval]) -> Table:
     more: dict[str, Sequence[Cell]] = {}
     for name, runs in on.runs.items():
         rate, ratio = runs[0]["rate"], on.arm(name).facts["ratio"]
-        tokens = share[name].value * on.tokens
-        reached = "–" if math.isinf(tokens) else f"{tokens:.0f}"
-        steps = "–" if math.isinf(tokens) else f"{share[name].value * sum(r['steps'] for r in runs) / len(runs):.0f}"
-        more[name] = [spoken(share[name]), reached, steps, f"{rate:.1e}", f"{rate * ratio:.1e}"]
+        cells: list[Cell] = [units.DASH] * 3
+        if name in share:
+            part = share[name].value
+            counts = [part * on.tokens, part * sum(r["steps"] for r in runs) / len(runs)]
+            cells = [spoken(share[name]), *(units.DASH if math.isinf(c) else f"{c:.0f}" for c in counts)]
+        more[name] = [*cells, units.rate(rate), units.rate(rate * ratio)]
     heads = (
         both("Time to equal quality", "达到同等质量的时间"),
         both("in tokens", "词元数"),

@@ -147,16 +147,22 @@ class Rank(Study):
 
 def _claims(boot: Bootstrap) -> list[Claim]:
     out = []
-    wanted = {
-        "weights": both("Weight matrices have low rank.", "权重矩阵是低秩的。"),
-        "update": both("The update that full tuning makes has low rank.", "全参数微调的更新是低秩的。"),
+    wanted: dict[str, tuple[Phrase, str | Phrase]] = {
+        "weights": (
+            both("Weight matrices have low rank.", "权重矩阵是低秩的。"),
+            both("often said of large models", "关于大模型的常见说法"),
+        ),
+        "update": (
+            both("The update that full tuning makes has low rank.", "全参数微调的更新是低秩的。"),
+            "Aghajanyan et al. 2020; Hu et al. 2021",
+        ),
     }
-    for kind, says in wanted.items():
+    for kind, (says, source) in wanted.items():
         gap = boot.means[kind] - LOW * boot.means["random"]
         low, high = np.percentile(gap, [2.5, 97.5])
         rule = both("Low: fewer than half of what a random matrix needs.", "低：少于随机矩阵所需的一半。")
         verdict: Verdict = "agrees" if high < 0 else "differs" if low > 0 else "open"
-        out.append(Claim(joined([says, rule]), "Aghajanyan et al. 2020; Hu et al. 2021", verdict))
+        out.append(Claim(joined([says, rule]), source, verdict))
     return out
 
 
