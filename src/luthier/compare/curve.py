@@ -117,8 +117,8 @@ def sentence(name: str, behind: Mapping[int, Interval], last: int, metric: str) 
         text = f"{name} needs all {last} rows: with {before} it is {_apart(behind[before], metric)} behind."
     else:
         text = (
-            f"{name} needs about {need} rows: with them it is not distinguishable from {last} rows, "
-            f"{_apart(behind[need], metric)} behind."
+            f"{name} needs about {need} rows: with them it is not distinguishable from {last} rows: "
+            f"a difference of {_apart(behind[need], metric)}."
         )
     if behind[before].low > 0:
         return text + f" More rows still help: the step from {before} to {last} gained."
