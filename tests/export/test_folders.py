@@ -35,7 +35,7 @@ def left_behind(folder: Path) -> list[str]:
 
 
 @every_model
-@pytest.mark.parametrize("method", ["lora", "soft_prompt"])
+@pytest.mark.parametrize("method", ["lora", "soft_prompt", "p_tuning", "prefix"])
 def test_peft_loads_the_adapter(kind: str, method: str, tiny_folder: Folder, tmp_path: Path) -> None:
     """Seen failing with A saved 1 % too large."""
     base = tiny_folder(kind)

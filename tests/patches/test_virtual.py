@@ -132,7 +132,7 @@ def test_a_prefix_takes_room_of_the_positions(lm: Any) -> None:
 def test_folded_equals_unfolded(lm: Any, method: str, patch: dict[str, Any]) -> None:
     """With gradients and without (an LSTM's last bits differ); n rows are all that is left of the network.
 
-    Seen failing with the start left out of what is folded.
+    Seen failing with one hundredth too much in what is folded.
     """
     recipe = tiny.recipe(Path(lm.name), method, patch={"n": 7, **patch}, objective={"name": "classify"})
     method_of, objective = config.options(recipe), config.objective(recipe, "classify")
