@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from luthier.study.studies.lora_plus import crossing, times
+from luthier.study.reaching import crossing, times
+from luthier.study.studies.lora_plus import reference
 from luthier.study.study import Arm, OnModel
 
 SHARES = np.array([0.0, 0.5, 1.0])
@@ -47,13 +48,23 @@ def test_no_time_where_plain_lora_does_not_learn() -> None:
     assert times(on, "ratio 1") == ({}, {})
 
 
+def test_the_reference_is_plain_lora_at_its_better_rate() -> None:
+    """Seen failing with the first plain arm taken."""
+    on = made({"LoRA": [3.0, 2.0, 1.5], "LoRA rate 4x": [3.0, 1.5, 1.0], "ratio 16": [3.0, 1.0, 0.5]})
+    for arm in on.arms:
+        object.__setattr__(arm, "facts", {"plain": arm.name.startswith("LoRA")})
+    assert reference(on) == "LoRA rate 4x"
+
+
 def test_one_width_is_said_and_two_are_compared(studied: Any) -> None:
-    result, found, _ = studied("lora-plus", ratios=(1.0, 4.0, 16.0), looks=4)
+    result, found, _ = studied("lora-plus", ratios=(4.0, 16.0), looks=4)
     on = result.models[0]
     assert not on.failed and "Only one width was measured (32)" in found.sentence.text()
     assert [c.source for c in found.claims] == ["Hayou et al. 2024"]
-    for name, ratio in (("ratio 1", 1), ("ratio 4", 4), ("ratio 16", 16)):
-        assert on.runs[name][0]["rate"] == pytest.approx(1e-3 / ratio**0.5)  # lr(A) · lr(B) is the same for all
+    rates = {"LoRA": 1e-3, "LoRA rate 4x": 4e-3, "ratio 4": 5e-4, "ratio 16": 2.5e-4}  # lr(A); lr(A) · lr(B) is held
+    assert list(on.runs) == list(rates)
+    for name, rate in rates.items():
+        assert on.runs[name][0]["rate"] == pytest.approx(rate)
         assert on.runs[name][0]["looks"][0][:2] == [0, 0.0] and len(on.runs[name][0]["looks"]) == 5
-    result, found, _ = studied("lora-plus", ("llama_tied", "qwen2_sliding"), ratios=(1.0, 16.0), looks=4)
+    result, found, _ = studied("lora-plus", ("llama_tied", "qwen2_sliding"), ratios=(16.0,), plain=(1.0,), looks=4)
     assert len(result.models) == 2 and len(found.tables) == 2 and len(found.claims) == 3

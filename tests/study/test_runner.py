@@ -92,10 +92,12 @@ def test_runs_have_equal_budgets(studied: Any) -> None:
 def test_an_arm_that_fails_is_said_and_left_out(studied: Any, tmp_path: Path) -> None:
     """A rate at which the loss is no number. Seen failing with the error let through."""
     result, _, _ = studied("lora-init")
-    request = dataclasses.replace(result.request, study="lora-plus", options={"ratios": (1.0, 1e30), "looks": 2})
+    request = dataclasses.replace(
+        result.request, study="lora-plus", options={"ratios": (1e30,), "plain": (1.0,), "looks": 2}
+    )
     found = run(request, tmp_path / "out", quiet)
     on = found.models[0]
-    assert list(on.runs) == ["ratio 1"] and "gradient norm nan" in on.failed["ratio 1e+30"]
+    assert list(on.runs) == ["LoRA"] and "gradient norm nan" in on.failed["ratio 1e+30"]
     assert "ratio 1e+30 has no result" in runner.failures(found.models)[0].text()
     request.made().finding(found.models)
 

@@ -19,7 +19,7 @@ from luthier.study.terminal import print_finding
 OPTIONS: dict[str, dict[str, Any]] = {
     "lora-targets": {"placements": ("wq", "wv", "wq+wk", "wq+wv", "attention", "ffn", "all")},
     "lora-rank": {"ranks": (1, 8, 16)},
-    "lora-plus": {"ratios": (1.0, 4.0, 16.0), "looks": 4},
+    "lora-plus": {"ratios": (4.0, 16.0), "looks": 4},
 }
 NAMES = [entry.name for entry in catalog.listed()]
 

@@ -1,9 +1,10 @@
 """LoRA+: how much faster B may learn than A, by the training it takes to reach the quality of plain LoRA.
 
 Ratios of the learning rates of B and A from 1 (plain LoRA) to 32, their geometric mean held: lr(A) = rate / √ratio,
-lr(B) = rate · √ratio. The loss on validation rows is taken along the way; a ratio's time is the share of plain LoRA's
-training after which it reaches the loss that plain LoRA ends with. The paper's argument is about width, so give two
-models of different widths; with one model the page says that width was not varied.
+lr(B) = rate · √ratio. Plain LoRA also trains at a larger rate, since in its first steps a larger ratio is little else;
+the better of its runs, by validation loss, is the reference. The loss on validation rows is taken along the way; a
+ratio's time is the share of the reference's training after which it reaches the loss that the reference ends with. The
+paper's argument is about width, so give two models of different widths; with one the page says that width did not vary.
 
 Example: luthier study lora-plus mine.jsonl --model embedded --model path/to/wider --budget 10m
 """
@@ -20,90 +21,18 @@ import numpy as np
 from luthier.compare import units
 from luthier.compare.stats import Interval
 from luthier.compare.words import Phrase, both
-from luthier.early import Watch
 from luthier.errors import LuthierError
 from luthier.study import charts
 from luthier.study.compared import Compared
 from luthier.study.finding import Cell, Claim, Finding, Table, Verdict, joined
+from luthier.study.reaching import Array, Looks, resampled, times
 from luthier.study.study import Arm, Measured, OnModel, Study
 
 if TYPE_CHECKING:
-    from luthier.data.pack import Example
-    from luthier.loop import Loop, Report
     from luthier.models.base import BaseLM
     from luthier.study.bench import Bench
 
-Array = np.ndarray[Any, Any]
-RESAMPLES = 2000
 ROWS = 24  # validation rows that are looked at along the way
-
-
-class Looks(Watch):
-    """Writes down the loss of each validation row now and then: at the start, `count` times, and at the end."""
-
-    def __init__(self, examples: Sequence[Example], count: int) -> None:
-        self.examples, self.count = examples, count
-        self.seen: list[tuple[int, float, list[float]]] = []  # step, share of the budget, loss of each row
-
-    def look(self, loop: Loop, progress: float) -> None:
-        """Take the losses now."""
-        self.seen.append((loop.done.steps, progress, [loop.evaluate([e]) for e in self.examples]))
-
-    def after_step(self, loop: Loop, report: Report) -> None:
-        if int(report.progress * self.count) > int(self.seen[-1][1] * self.count):
-            self.look(loop, report.progress)
-
-    def finish(self, loop: Loop) -> None:
-        if self.seen[-1][0] < loop.done.steps:
-            self.look(loop, loop.done.tokens / loop.limit)
-
-
-def crossing(shares: Array, curve: Array, level: Array) -> Array:
-    """Where falling curves first reach a level, by a straight line between looks; infinite where they never do.
-
-    shares: (L,) of the budget. curve: (R, L) losses. level: (R,). Gives (R,).
-    """
-    below = curve <= level[:, None]
-    at = below.argmax(1)
-    line = np.arange(len(curve))
-    left = np.maximum(at - 1, 0)
-    high, low = curve[line, left], curve[line, at]
-    part = np.where(at > 0, (high - level) / np.maximum(high - low, 1e-12), 0.0)
-    found = shares[left] + (shares[at] - shares[left]) * part
-    return np.asarray(np.where(below.any(1), found, np.inf))
-
-
-def resampled(runs: Sequence[Measured], seed: int = 0) -> tuple[Array, Array, Array]:
-    """Shares of the budget (L,), the mean curve (L,), and curves over resampled rows and seeds (RESAMPLES, L).
-
-    The same rows and seeds are drawn for every arm of as many: differences are paired.
-    """
-    looks = min(len(run["looks"]) for run in runs)
-    losses = np.asarray([[look[2] for look in run["looks"][:looks]] for run in runs])  # (S, L, N)
-    shares = np.mean([[look[1] for look in run["looks"][:looks]] for run in runs], axis=0)
-    rng = np.random.default_rng([seed, losses.shape[0], losses.shape[2]])
-    rows = rng.multinomial(losses.shape[2], np.full(losses.shape[2], 1 / losses.shape[2]), size=RESAMPLES)
-    seeds = rng.multinomial(len(runs), np.full(len(runs), 1 / len(runs)), size=RESAMPLES)
-    drawn = np.einsum("rs,sln,rn->rl", seeds / len(runs), losses, rows / losses.shape[2])
-    return np.asarray(shares), losses.mean((0, 2)), drawn
-
-
-def times(on: OnModel, reference: str) -> tuple[dict[str, Interval], dict[str, Array]]:
-    """Training until plain LoRA's last loss, as a share of plain LoRA's own; the interval, and what was resampled.
-
-    Nothing where plain LoRA's own loss did not come down.
-    """
-    shares, mean, drawn = resampled(on.runs[reference])
-    own, own_drawn = crossing(shares, mean[None], mean[-1:])[0], crossing(shares, drawn, drawn[:, -1])
-    found: dict[str, Interval] = {}
-    kept: dict[str, Array] = {}
-    for name, runs in on.runs.items() if own > 0 else ():
-        at, curve, many = resampled(runs)
-        reached = crossing(at, many, drawn[:, -1])
-        kept[name] = np.where(own_drawn > 0, reached / np.maximum(own_drawn, 1e-9), np.inf)
-        low, high = np.sort(kept[name])[[int(0.025 * RESAMPLES), int(0.975 * RESAMPLES)]]
-        found[name] = Interval(float(crossing(at, curve[None], mean[-1:])[0] / own), float(low), float(high))
-    return found, kept
 
 
 def spoken(found: Interval) -> Cell:
@@ -117,11 +46,21 @@ def _number(value: float) -> str:
     return "∞" if math.isinf(value) else f"{value:.2f}"
 
 
+def reference(on: OnModel) -> str | None:
+    """Plain LoRA at the rate with the lowest validation loss at the end; None where none of its runs succeeded."""
+    plain = [name for name in on.runs if on.arm(name).facts["plain"]]
+    return min(plain, key=lambda name: float(resampled(on.runs[name])[1][-1]), default=None)
+
+
 @dataclass(frozen=True)
 class LoraPlus(Study):
-    """ratios: of the rates of B and A; the lowest is the reference. looks: at validation rows. rate: geometric mean."""
+    """ratios: of the rates of B and A. plain: LoRA's own rates, in units of `rate`. looks: at validation rows.
 
-    ratios: tuple[float, ...] = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
+    rate: geometric mean of both rates, LoRA's own middle unless given.
+    """
+
+    ratios: tuple[float, ...] = (2.0, 4.0, 8.0, 16.0, 32.0)
+    plain: tuple[float, ...] = (1.0, 4.0)
     rank: int = 8
     rate: float | None = None
     looks: int = 8
@@ -133,16 +72,20 @@ class LoraPlus(Study):
         from luthier.patches.lora import Lora
 
         rate = self.rate or Lora.learning_rates[len(Lora.learning_rates) // 2]
+        options = {"rank": self.rank}
         arms = [
-            Arm(f"ratio {q:g}", {"rank": self.rank, "ratio": q}, "lora_plus", rate / q**0.5, {"ratio": q})
+            Arm("LoRA" + f" rate {m:g}x" * (m != 1), options, "lora", rate * m, {"ratio": 1.0, "plain": True})
+            for m in self.plain
+        ]
+        arms += [
+            Arm(f"ratio {q:g}", {**options, "ratio": q}, "lora_plus", rate / q**0.5, {"ratio": q, "plain": False})
             for q in sorted(self.ratios)
         ]
-        return arms, [
-            both(
-                f"The geometric mean of both learning rates is {rate:g} at every ratio.",
-                f"在每个比例下，两个学习率的几何平均都是 {rate:g}。",
-            )
-        ]
+        mean = both(
+            f"The geometric mean of both learning rates is {rate:g} at every ratio.",
+            f"在每个比例下，两个学习率的几何平均都是 {rate:g}。",
+        )
+        return arms, [mean]
 
     def measure(self, bench: Bench, arm: Arm, seed: int) -> Measured:
         with bench.session(arm, seed) as session:
@@ -153,11 +96,10 @@ class LoraPlus(Study):
             return {**session.measured(), "looks": [list(look) for look in looks.seen]}
 
     def finding(self, models: Sequence[OnModel]) -> Finding:
-        reference = f"ratio {min(self.ratios):g}"
-        usable = [on for on in models if reference in on.runs]
-        if not usable:
-            raise LuthierError(f"{reference}: no run of it succeeded, and the others are held against it")
-        found = [(on, *times(on, reference)) for on in usable]
+        found = [(on, *times(on, plain)) for on in models if (plain := reference(on))]
+        if not found:
+            raise LuthierError("no run of plain LoRA succeeded, and the ratios are held against it")
+        usable = [on for on, _, _ in found]
         tables = [_table(on, Compared.of(on), share) for on, share, _ in found]
         pictures = [_by_ratio(on, share) for on, share, _ in found if share] + [_progress(on) for on, _, _ in found]
         sentence = joined([_sentence(on, share) for on, share, _ in found])
@@ -170,8 +112,9 @@ class LoraPlus(Study):
             )
             sentence = joined([sentence, one])
         rule = both(
-            "A ratio's time is where its validation loss first comes down to that with which the lowest ratio ends.",
-            "某个比例的时间，是它的验证损失首次降到最低比例的最终损失之处。",
+            "A ratio's time is where its validation loss first comes down to that with which plain LoRA, at the better "
+            "of its rates, ends.",
+            "某个比例的时间，是它的验证损失首次降到普通 LoRA（取较好的学习率）最终损失之处。",
         )
         return Finding(sentence, _claims(found), tables, pictures, [*(n for on in usable for n in on.notes), rule])
 
@@ -183,18 +126,18 @@ def _sentence(on: OnModel, share: dict[str, Interval]) -> Phrase:
             f"{who} plain LoRA's validation loss did not come down: the budget is too small to compare times.",
             f"{zh}，普通 LoRA 的验证损失没有下降：预算太小，无法比较时间。",
         )
-    reference, *others = share
+    others = [n for n in share if not on.arm(n).facts["plain"]]
     faster = [n for n in others if share[n].high < 1]
     slower = [n for n in others if share[n].low > 1]
-    best = min(faster or share, key=lambda n: share[n].value)
-    needs = spoken(share[best])
+    best = min(faster or others, key=lambda n: share[n].value, default="")
+    needs = spoken(share[best]) if best else units.DASH
     text = both(f"{who}, no ratio is surely faster than plain LoRA.", f"{zh}，没有哪个比例确定快于普通 LoRA。")
     if faster:
         text = both(
             f"{who}, {best} reaches plain LoRA's loss after {needs} of its training.",
             f"{zh}，{best} 用普通 LoRA {needs} 的训练量达到它的损失。",
         )
-    elif best != reference:
+    elif best:
         more = both(f"The best, {best}, needs {needs} of its training.", f"最好的 {best} 需要它 {needs} 的训练量。")
         text = joined([text, more])
     if slower:
@@ -258,7 +201,8 @@ def _table(on: OnModel, found: Compared, share: dict[str, Interval]) -> Table:
 
 
 def _by_ratio(on: OnModel, share: dict[str, Interval]) -> dict[str, Any]:
-    kept = {n: s for n, s in share.items() if not math.isinf(s.value)}
+    kept = {n: s for n, s in share.items() if n == reference(on) or not on.arm(n).facts["plain"]}
+    kept = {n: s for n, s in kept.items() if not math.isinf(s.value)}
     top = max(max(s.value for s in kept.values()), 1.5)
     x = [on.arm(n).facts["ratio"] for n in kept]
     drawn = [
