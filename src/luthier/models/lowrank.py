@@ -8,27 +8,52 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from luthier.models.product import product
 from luthier.models.surgery import matrix_of
 
 
 class _Folded(torch.autograd.Function):
-    """x (W + s B A)ᵀ with one large product each way; dA and dB come from rank-r products, dW is never built."""
+    """x (W + s B A)ᵀ of the layers that read x, with one large product forward and one a layer back; dW is never built.
+
+    x Aᵀ comes as further columns of the product forward, and g B as further columns of the one back: thin products are
+    bound by memory. Given for each layer: w (out, in), a (r, in), b (out, r), s.
+    """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, w: Tensor, a: Tensor, b: Tensor, scale: float) -> Tensor:
-        ctx.save_for_backward(x, w, a, b)
-        ctx.scale = scale
-        return F.linear(x, torch.addmm(w, b, a, alpha=scale))
+    def forward(ctx: Any, x: Tensor, *parts: Any) -> Tensor | tuple[Tensor, ...]:
+        ws, down, up, ctx.scales = parts[::4], parts[1::4], parts[2::4], parts[3::4]
+        widths, ranks = [len(w) for w in ws], [len(a) for a in down]
+        stacked = x.new_empty(sum(widths) + sum(ranks), x.shape[-1], dtype=ws[0].dtype)
+        *folded, low = stacked.split([*widths, sum(ranks)])
+        for w, a, b, s, into in zip(ws, down, up, ctx.scales, folded, strict=True):
+            torch.addmm(w, b, a, alpha=s, out=into)
+        torch.cat(down, out=low)
+        *ys, low = product(x, stacked).split([*widths, sum(ranks)], -1)
+        ctx.save_for_backward(x, low.reshape(-1, sum(ranks)).clone(), *ws, *down, *up)
+        return tuple(ys) if len(ys) > 1 else ys[0]
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        x, w, a, b = ctx.saved_tensors
-        s = ctx.scale
-        g, flat = grads[0].reshape(-1, w.shape[0]), x.reshape(-1, w.shape[1])
-        da = (g @ b).T @ flat * s if ctx.needs_input_grad[2] else None
-        db = g.T @ (flat @ a.T) * s if ctx.needs_input_grad[3] else None
-        dx = (g @ torch.addmm(w, b, a, alpha=s)).view(x.shape) if ctx.needs_input_grad[0] else None
-        return dx, None, da, db, None
+        n, k = len(grads), ctx.saved_tensors[0].shape[-1]
+        x, low, ws, down, up = (*(t := ctx.saved_tensors)[:2], t[2 : 2 + n], t[2 + n : 2 + 2 * n], t[2 + 2 * n :])
+        gs, ranks = [g.reshape(-1, g.shape[-1]) for g in grads], [len(a) for a in down]
+        first = 0 if ctx.needs_input_grad[0] else k  # of the columns: k for x, then r for each layer
+        both: Tensor | None = None
+        for i, (g, w, a, b, s) in enumerate(zip(gs, ws, down, up, ctx.scales, strict=True)):
+            wide = x.new_empty(len(w), k + sum(ranks) - first, dtype=w.dtype)
+            wide[:, k - first :] = 0
+            if not first:
+                torch.addmm(w, b, a, alpha=s, out=wide[:, :k])
+            at = k - first + sum(ranks[:i])
+            wide[:, at : at + ranks[i]] = b
+            both = product(g, wide.T, both)
+        assert both is not None
+        dx, gb = both.split([k - first, sum(ranks)], -1)
+        das = product(gb.T, x.reshape(-1, k).T).split(ranks)
+        out: list[Any] = [None if first else dx.view(x.shape)]
+        for g, xa, da, s in zip(gs, low.split(ranks, -1), das, ctx.scales, strict=True):
+            out += [None, da * s, product(xa.T, g.T).T * s, None]
+        return tuple(out)
 
 
 class LoraLinear(nn.Module):
@@ -65,3 +90,16 @@ class LoraLinear(nn.Module):
             y = y.view(*x.shape[:-1], w.shape[0])
         bias: Tensor | None = self.base.bias  # type: ignore[assignment]
         return y if bias is None else y + bias
+
+
+def together(x: Tensor, *layers: nn.Module) -> list[Tensor]:
+    """What the layers give for the same x: one product where all of them are LoRA's and gradients are taken."""
+    if not torch.is_grad_enabled() or any(type(layer) is not LoraLinear for layer in layers):
+        return [layer(x) for layer in layers]
+    parts: list[Any] = []
+    for layer in cast(tuple[LoraLinear, ...], layers):
+        w = matrix_of(layer.base)
+        parts += [w, layer.a.to(w.dtype), layer.b.to(w.dtype), layer.scale]
+    ys = cast(tuple[Tensor, ...], _Folded.apply(x, *parts))
+    biases = [cast(LoraLinear, layer).base.bias for layer in layers]
+    return [y if bias is None else y + bias for y, bias in zip(ys, biases, strict=True)]
