@@ -17,6 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from luthier.models.causal_attention import causal, serves
+
 KeysValues = dict[int, tuple[Tensor, Tensor]]  # layer -> keys and values, (1, kv_heads, tokens, head_dim)
 
 
@@ -69,6 +71,9 @@ class Packed:
                 past = pk.shape[2]
                 b, c = torch.cat([pk, b], 2), torch.cat([pv, c], 2)
             mask = self._mask(i, a.shape[2], past, window, q.device)
+            if mask is None and serves(a, b):
+                out.append(causal(a, b, c, a.shape[-1] ** -0.5 if scale is None else scale))
+                continue
             out.append(
                 F.scaled_dot_product_attention(
                     a, b, c, attn_mask=mask, is_causal=mask is None, scale=scale, enable_gqa=a.shape[1] != b.shape[1]

@@ -98,7 +98,10 @@ def _attention(
     attend = ALL_ATTENTION_FUNCTIONS.get(self.config._attn_implementation)
     if attend is None or past_key_values is not None:
         given = {"position_embeddings": position_embeddings, "attention_mask": attention_mask}
-        return type(self).forward(self, hidden_states, past_key_values=past_key_values, **given, **options)  # type: ignore[no-any-return]
+        plain: tuple[Tensor, Any] = type(self).forward(
+            self, hidden_states, past_key_values=past_key_values, **given, **options
+        )
+        return plain
     lead = hidden_states.shape[:-1]
     q, k, v = (y.view(*lead, -1, self.head_dim) for y in together(hidden_states, self.q_proj, self.k_proj, self.v_proj))
     cos, sin = (t[:, :, None, : self.head_dim // 2] for t in position_embeddings)

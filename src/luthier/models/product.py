@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from functools import cache
-from typing import cast
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -39,6 +39,8 @@ def _seconds(way: Callable[[], Tensor]) -> float:
 
 
 def _onednn(x: Tensor, w: Tensor, more: Tensor | None = None) -> Tensor:
+    if not (w.is_contiguous() or w.T.is_contiguous()):  # with gaps between its rows it is a hundred times slower
+        w = w.contiguous()
     op = torch.ops.mkldnn._linear_pointwise
     return cast(Tensor, op(x, w, None, "none", [], "") if more is None else op.binary(x, more, w, None, "add"))
 
@@ -64,15 +66,15 @@ def product(x: Tensor, w: Tensor, more: Tensor | None = None) -> Tensor:
 
 class _Linear(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: object, x: Tensor, w: Tensor) -> Tensor:
-        ctx.save_for_backward(x, w)  # type: ignore[attr-defined]
+    def forward(ctx: Any, x: Tensor, w: Tensor) -> Tensor:
+        ctx.save_for_backward(x, w)
         return product(x, w)
 
     @staticmethod
-    def backward(ctx: object, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        x, w = ctx.saved_tensors  # type: ignore[attr-defined]
-        dx = product(grads[0], w.T) if ctx.needs_input_grad[0] else None  # type: ignore[attr-defined]
-        if not ctx.needs_input_grad[1]:  # type: ignore[attr-defined]
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        x, w = ctx.saved_tensors
+        dx = product(grads[0], w.T) if ctx.needs_input_grad[0] else None
+        if not ctx.needs_input_grad[1]:
             return dx, None
         return dx, product(grads[0].reshape(-1, w.shape[0]).T, x.reshape(-1, w.shape[1]).T)
 
