@@ -59,9 +59,9 @@ class _Causal(torch.autograd.Function):
 
 
 def _blocks(q: Tensor, k: Tensor, scale: float) -> Iterator[tuple[int, tuple[slice, slice], int, Tensor, Tensor]]:
-    """For every group of heads and block of queries: the group, where the block is in q, and its end, with
+    """For every block of queries and group of heads: the group, the block's place in q, and the block's end, with
 
-    scaled queries (tokens × heads of the group, d) and probabilities (tokens × heads of the group, tokens up to the end).
+    scaled queries (tokens × heads of the group, d) and probabilities (tokens × heads of the group, end).
     """
     n, heads, d = q.shape
     share = heads // len(k)

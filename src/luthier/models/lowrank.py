@@ -34,9 +34,10 @@ class _Folded(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        n, k = len(grads), ctx.saved_tensors[0].shape[-1]
-        x, low, ws, down, up = (*(t := ctx.saved_tensors)[:2], t[2 : 2 + n], t[2 + n : 2 + 2 * n], t[2 + 2 * n :])
-        gs, ranks = [g.reshape(-1, g.shape[-1]) for g in grads], [len(a) for a in down]
+        n = len(grads)
+        x, low, *kept = ctx.saved_tensors
+        ws, down, up = kept[:n], kept[n : 2 * n], kept[2 * n :]
+        gs, ranks, k = [g.reshape(-1, g.shape[-1]) for g in grads], [len(a) for a in down], x.shape[-1]
         first = 0 if ctx.needs_input_grad[0] else k  # of the columns: k for x, then r for each layer
         both: Tensor | None = None
         for i, (g, w, a, b, s) in enumerate(zip(gs, ws, down, up, ctx.scales, strict=True)):
@@ -88,6 +89,10 @@ class LoraLinear(nn.Module):
         else:  # a few tokens at a time: folding would cost more than it saves
             y = torch.addmm(F.linear(x, w).view(-1, w.shape[0]), (x @ a.T).view(-1, a.shape[0]), b.T, alpha=self.scale)
             y = y.view(*x.shape[:-1], w.shape[0])
+        return self.biased(y)
+
+    def biased(self, y: Tensor) -> Tensor:
+        """With the frozen layer's bias."""
         bias: Tensor | None = self.base.bias  # type: ignore[assignment]
         return y if bias is None else y + bias
 
@@ -101,5 +106,4 @@ def together(x: Tensor, *layers: nn.Module) -> list[Tensor]:
         w = matrix_of(layer.base)
         parts += [w, layer.a.to(w.dtype), layer.b.to(w.dtype), layer.scale]
     ys = cast(tuple[Tensor, ...], _Folded.apply(x, *parts))
-    biases = [cast(LoraLinear, layer).base.bias for layer in layers]
-    return [y if bias is None else y + bias for y, bias in zip(ys, biases, strict=True)]
+    return [cast(LoraLinear, layer).biased(y) for layer, y in zip(layers, ys, strict=True)]

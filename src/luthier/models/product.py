@@ -29,7 +29,7 @@ def onednn_pays() -> bool:
     ways = [lambda: F.linear(x, x), lambda: _onednn(x, x)]
     times = [[_seconds(way) for way in ways] for _ in range(6)]  # in turn: a busy machine meets both
     mkl, onednn = (min(column) for column in zip(*times[1:], strict=True))
-    return mkl > CLEARLY * onednn
+    return bool(mkl > CLEARLY * onednn)
 
 
 def _seconds(way: Callable[[], Tensor]) -> float:
