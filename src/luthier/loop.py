@@ -24,6 +24,7 @@ from luthier.data.pack import Example, micro_batches, pack
 from luthier.early import Watch
 from luthier.errors import LuthierError
 from luthier.metrics import MetricsFile
+from luthier.models.fast import fast
 from luthier.models.trunk import make_trunk
 from luthier.protocols import Batch, Objective, Outputs, ParamGroup, Patch, Rng, resolve
 
@@ -115,6 +116,10 @@ class Loop:
 
     def run(self) -> Trained:
         """Train until the budget is spent; raises LuthierError when the loss is not finite."""
+        with fast(self.lm.model):
+            return self._run()
+
+    def _run(self) -> Trained:
         self._resume()
         metrics = MetricsFile(self.folder / "metrics.jsonl", self.done.steps) if self.folder else None
         saved, cost = time.monotonic(), 0.0

@@ -17,6 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from luthier.models.causal_attention import causal, serves
+
 NAME = "luthier"  # of the implementation, as transformers knows it
 KeysValues = dict[int, tuple[Tensor, Tensor]]  # layer -> keys and values, (1, kv_heads, tokens, head_dim)
 
@@ -64,10 +66,13 @@ class _Segments:
                 past = pk.shape[2]
                 b, c = torch.cat([pk, b], 2), torch.cat([pv, c], 2)
             mask = self._mask(i, a.shape[2], past, window, q.device)
-            causal = mask is None and self.causal
+            ordered = mask is None and self.causal
+            if ordered and serves(a, b):
+                out.append(causal(a, b, c, a.shape[-1] ** -0.5 if scale is None else scale))
+                continue
             out.append(
                 F.scaled_dot_product_attention(
-                    a, b, c, attn_mask=mask, is_causal=causal, scale=scale, enable_gqa=a.shape[1] != b.shape[1]
+                    a, b, c, attn_mask=mask, is_causal=ordered, scale=scale, enable_gqa=a.shape[1] != b.shape[1]
                 )
             )
         return out[0] if len(out) == 1 else torch.cat(out, 2)

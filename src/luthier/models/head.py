@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from luthier.models.product import product
+
 CHUNK = 256  # rows of logits held at once: 256 × 49,152 float32 are 50 MB
 
 
@@ -23,16 +25,17 @@ class _HeadLoss(torch.autograd.Function):
         d_weight = torch.zeros_like(weight) if ctx.needs_input_grad[1] else None
         for at in range(0, len(hidden), CHUNK):
             h, t = hidden[at : at + CHUNK], targets[at : at + CHUNK]
-            logits = F.linear(h, weight).float()
-            lse = logits.logsumexp(-1)
-            total += (lse - logits.gather(1, t[:, None])[:, 0]).sum()
-            logits.sub_(lse[:, None]).exp_()
-            logits[torch.arange(len(t), device=t.device), t] -= 1
+            logits = product(h, weight).float()
+            said = logits.gather(1, t[:, None])
+            top = logits.amax(-1, keepdim=True)
+            size = logits.sub_(top).exp_().sum(-1, keepdim=True)  # in place: the logits are the largest thing there is
+            total += (size.log() + top - said).sum()
+            logits.div_(size)[torch.arange(len(t), device=t.device), t] -= 1
             p = logits.to(weight.dtype)
             if d_hidden is not None:
-                torch.mm(p, weight, out=d_hidden[at : at + CHUNK])
+                d_hidden[at : at + CHUNK] = product(p, weight.T)
             if d_weight is not None:
-                d_weight.addmm_(p.T, h)
+                d_weight = product(p.T, h.T, d_weight)
         ctx.grads = (d_hidden, d_weight)
         return total
 

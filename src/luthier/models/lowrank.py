@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from luthier.models.product import product
 from luthier.models.surgery import matrix_of, matrix_shape
 
 # which of A and B begin random: normal, with the variance of Kaiming's uniform start for their own input, 1 / (3 width)
@@ -24,23 +25,48 @@ Matrix = Callable[[], Tensor]  # W (out, in), asked for again in the backward pa
 
 
 class _Folded(torch.autograd.Function):
-    """x (W + s B A)ᵀ with one large product each way; dA and dB come from rank-r products, dW is never built."""
+    """x (W + s B A)ᵀ of the layers that read x, with one large product forward and one a layer back; dW is never built.
+
+    x Aᵀ comes as further columns of the product forward, and g B as further columns of the one back: thin products are
+    bound by memory. Given for each layer: what gives W (out, in), a (r, in), b (out, r), s.
+    """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, matrix: Matrix, a: Tensor, b: Tensor, scale: float) -> Tensor:
-        ctx.save_for_backward(x, a, b)
-        ctx.matrix, ctx.scale = matrix, scale
-        return F.linear(x, torch.addmm(matrix(), b, a, alpha=scale))
+    def forward(ctx: Any, x: Tensor, *parts: Any) -> Tensor | tuple[Tensor, ...]:
+        ctx.matrices, down, up, ctx.scales = parts[::4], parts[1::4], parts[2::4], parts[3::4]
+        widths, ranks = [len(b) for b in up], [len(a) for a in down]
+        stacked = x.new_empty(sum(widths) + sum(ranks), x.shape[-1], dtype=down[0].dtype)
+        *folded, low = stacked.split([*widths, sum(ranks)])
+        for matrix, a, b, s, into in zip(ctx.matrices, down, up, ctx.scales, folded, strict=True):
+            torch.addmm(matrix(), b, a, alpha=s, out=into)
+        torch.cat(down, out=low)
+        *ys, low = product(x, stacked).split([*widths, sum(ranks)], -1)
+        ctx.save_for_backward(x, low.reshape(-1, sum(ranks)).clone(), *down, *up)
+        return tuple(ys) if len(ys) > 1 else ys[0]
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        x, a, b = ctx.saved_tensors
-        s = ctx.scale
-        g, flat = grads[0].reshape(-1, b.shape[0]), x.reshape(-1, a.shape[1])
-        da = (g @ b).T @ flat * s if ctx.needs_input_grad[2] else None
-        db = g.T @ (flat @ a.T) * s if ctx.needs_input_grad[3] else None
-        dx = (g @ torch.addmm(ctx.matrix(), b, a, alpha=s)).view(x.shape) if ctx.needs_input_grad[0] else None
-        return dx, None, da, db, None
+        n = len(grads)
+        x, low, *kept = ctx.saved_tensors
+        down, up = kept[:n], kept[n:]
+        gs, ranks, k = [g.reshape(-1, g.shape[-1]) for g in grads], [len(a) for a in down], x.shape[-1]
+        first = 0 if ctx.needs_input_grad[0] else k  # of the columns: k for x, then r for each layer
+        both: Tensor | None = None
+        for i, (g, matrix, a, b, s) in enumerate(zip(gs, ctx.matrices, down, up, ctx.scales, strict=True)):
+            wide = x.new_empty(len(b), k + sum(ranks) - first, dtype=b.dtype)
+            wide[:, k - first :] = 0
+            if not first:
+                torch.addmm(matrix(), b, a, alpha=s, out=wide[:, :k])
+            at = k - first + sum(ranks[:i])
+            wide[:, at : at + ranks[i]] = b
+            both = product(g, wide.T, both)
+        assert both is not None
+        dx, gb = both.split([k - first, sum(ranks)], -1)
+        das = product(gb.T, x.reshape(-1, k).T).split(ranks)
+        out: list[Any] = [None if first else dx.view(x.shape)]
+        for g, xa, da, s in zip(gs, low.split(ranks, -1), das, ctx.scales, strict=True):
+            out += [None, da * s, product(xa.T, g.T).T * s, None]
+        return tuple(out)
 
 
 class _Frozen(torch.autograd.Function):
@@ -110,7 +136,10 @@ class LoraLinear(nn.Module):
         return y.view(*x.shape[:-1], w.shape[0])
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.product(x)
+        return self.biased(self.product(x))
+
+    def biased(self, y: Tensor) -> Tensor:
+        """With the frozen layer's bias."""
         bias: Tensor | None = self.base.bias  # type: ignore[assignment]
         return y if bias is None else y + bias
 
@@ -153,3 +182,14 @@ class DoraLinear(LoraLinear):
 
 class DroppedDora(DoraLinear, DroppedLora):
     """Both: dropout on the way to the update, the whole scaled to the lengths m."""
+
+
+def together(x: Tensor, *layers: nn.Module) -> list[Tensor]:
+    """What the layers give for the same x: one product where all of them are LoRA's and gradients are taken."""
+    if not torch.is_grad_enabled() or any(type(layer) is not LoraLinear for layer in layers):
+        return [layer(x) for layer in layers]
+    parts: list[Any] = []
+    for layer in cast(tuple[LoraLinear, ...], layers):
+        parts += [layer.matrix, *layer.factors(x.dtype), layer.scale]
+    ys = cast(tuple[Tensor, ...], _Folded.apply(x, *parts))
+    return [cast(LoraLinear, layer).biased(y) for layer, y in zip(layers, ys, strict=True)]

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from luthier.data.pack import Example, pack
+from luthier.models.fast import fast
 from luthier.protocols import Batch
 
 if TYPE_CHECKING:
@@ -48,7 +49,8 @@ class Trunk:
         sizes = batch.spans if self.whole else batch.segments
         found = self.lm.trunks.get(self.groups[group])
         if found is None:
-            found = self.lm.read(batch) if self.whole else self.lm.below(batch, self.cut)
+            with fast(self.lm.model):  # also before the training begins: cached states are the same bits at any time
+                found = self.lm.read(batch) if self.whole else self.lm.below(batch, self.cut)
             if found.nbytes + sum(t.nbytes for t in self.lm.trunks.values()) <= LIMIT:
                 self.lm.trunks[self.groups[group]] = found
         return cast(tuple[Tensor, ...], found.split(list(sizes)))

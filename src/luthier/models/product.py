@@ -1,0 +1,87 @@
+"""Float32 matrix products on a CPU, by the faster of the two libraries that torch carries.
+
+torch hands them to MKL, which leaves half of AVX-512 unused on processors that are not Intel's; oneDNN does not. Which
+one serves is measured once a process. Rounding differs between the two, as it does between numbers of threads.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import cache
+from typing import Any, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+CLEARLY = 1.5  # times faster: far from what noise can make of two equal libraries, so that every run chooses alike
+SMALL = 1 << 21  # multiplications; oneDNN prepares code for each new shape, which small products do not pay back
+THIN = 8  # fewer rows are bound by memory, not by arithmetic
+
+
+@cache
+def onednn_pays() -> bool:
+    """Whether oneDNN's products are clearly faster here than MKL's."""
+    if not (torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")):
+        return False
+    x = torch.randn(512, 512, generator=torch.Generator().manual_seed(0))
+    ways = [lambda: F.linear(x, x), lambda: _onednn(x, x)]
+    times = [[_seconds(way) for way in ways] for _ in range(6)]  # in turn: a busy machine meets both
+    mkl, onednn = (min(column) for column in zip(*times[1:], strict=True))
+    return bool(mkl > CLEARLY * onednn)
+
+
+def _seconds(way: Callable[[], Tensor]) -> float:
+    start = time.perf_counter()
+    way()
+    return time.perf_counter() - start
+
+
+def _onednn(x: Tensor, w: Tensor, more: Tensor | None = None) -> Tensor:
+    if not (w.is_contiguous() or w.T.is_contiguous()):  # with gaps between its rows it is a hundred times slower
+        w = w.contiguous()
+    op = torch.ops.mkldnn._linear_pointwise
+    return cast(Tensor, op(x, w, None, "none", [], "") if more is None else op.binary(x, more, w, None, "add"))
+
+
+def _suits(x: Tensor, w: Tensor) -> bool:
+    rows = x.numel() // max(x.shape[-1], 1)
+    return (
+        x.device.type == "cpu"
+        and x.dtype == w.dtype == torch.float32
+        and rows >= THIN
+        and rows * w.numel() >= SMALL
+        and onednn_pays()
+    )
+
+
+def product(x: Tensor, w: Tensor, more: Tensor | None = None) -> Tensor:
+    """x wᵀ + more: x (…, k), w (n, k), more (…, n) -> (…, n). Without a graph: for the inside of autograd functions."""
+    if _suits(x, w):
+        return _onednn(x, w, more)
+    out = F.linear(x, w)
+    return out if more is None else out.add_(more)
+
+
+class _Linear(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, w: Tensor) -> Tensor:
+        ctx.save_for_backward(x, w)
+        return product(x, w)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        x, w = ctx.saved_tensors
+        dx = product(grads[0], w.T) if ctx.needs_input_grad[0] else None
+        if not ctx.needs_input_grad[1]:
+            return dx, None
+        return dx, product(grads[0].reshape(-1, w.shape[0]).T, x.reshape(-1, w.shape[1]).T)
+
+
+def linear(x: Tensor, w: Tensor, bias: Tensor | None = None) -> Tensor:
+    """`F.linear` with both passes by the faster library."""
+    if not _suits(x, w):
+        return F.linear(x, w, bias)
+    y = cast(Tensor, _Linear.apply(x, w)) if torch.is_grad_enabled() else product(x, w)
+    return y if bias is None else y + bias
