@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +27,7 @@ from luthier.errors import LuthierError
 from luthier.metrics import MetricsFile
 from luthier.models.fast import fast
 from luthier.models.trunk import make_trunk
-from luthier.protocols import Batch, Objective, Outputs, ParamGroup, Patch, Rng, resolve
+from luthier.protocols import Objective, Outputs, ParamGroup, Patch, Rng, resolve
 
 if TYPE_CHECKING:
     from luthier.models.base import BaseLM
@@ -116,16 +117,12 @@ class Loop:
 
     def run(self) -> Trained:
         """Train until the budget is spent; raises LuthierError when the loss is not finite."""
-        with fast(self.lm.model):
-            return self._run()
-
-    def _run(self) -> Trained:
         self._resume()
         metrics = MetricsFile(self.folder / "metrics.jsonl", self.done.steps) if self.folder else None
         saved, cost = time.monotonic(), 0.0
         steps = self._steps()
         begin, seconds_before, tokens_before = time.monotonic(), self.done.seconds, self.done.tokens
-        try:
+        with fast(self.lm.model), closing(metrics) if metrics else nullcontext():
             while not self.finished and (chosen := next(steps, None)) is not None:
                 report = self._step(chosen)
                 self.watch.after_step(self, report)
@@ -140,9 +137,6 @@ class Loop:
                     start = time.monotonic()
                     self.save()
                     saved, cost = time.monotonic(), time.monotonic() - start
-        finally:
-            if metrics:
-                metrics.close()
         if not self.done.steps:
             first = sum(e.tokens for e in self.examples[: self.training.batch])
             raise LuthierError(
@@ -170,17 +164,14 @@ class Loop:
         turn = (share - warm) / max(1 - warm, 1e-9)
         return self.training.learning_rate * (0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * min(turn, 1.0))))
 
-    def hidden(self, batch: Batch) -> Tensor:
-        """Hidden states (N, d) where the objective reads them."""
-        return self.trunk.hidden(batch) if self.trunk else self.lm.read(batch)
-
     def backward(self, rows: Sequence[int]) -> float:
         """Gradients of one step over these rows, micro-batch by micro-batch; gives the loss."""
         examples = [self.examples[i] for i in rows]
         weights, total = self.objective.weights(examples), 0.0
         for part in micro_batches(examples, self.training.micro_tokens):
             batch = pack(part, weights, self.lm.device)
-            named = self.objective.loss(Outputs(self.hidden(batch), self.lm), batch)
+            hidden = self.trunk.hidden(batch) if self.trunk else self.lm.read(batch)
+            named = self.objective.loss(Outputs(hidden, self.lm), batch)
             loss = torch.stack([value / weights[name] for name, value in named.items()]).sum()
             loss.backward()
             self._collect()

@@ -21,6 +21,7 @@ from luthier.errors import LuthierError
 from luthier.files import write_json
 from luthier.models.attention import KeysValues
 from luthier.models.blocks import find_blocks, input_of, outputs_of, upper_only
+from luthier.models.fast import fast
 from luthier.models.labelling import LabelHead
 from luthier.models.prefix import LearnedPrefix
 from luthier.protocols import Batch, Labelled, Message, Prompt, Record, Sampling
@@ -187,7 +188,7 @@ class BaseLM:
         self, ids: Tensor, positions: Tensor, segments: Sequence[int], depths: Collection[int]
     ) -> dict[int, Tensor]:
         """States (T, d) after so many of `feature_blocks`."""
-        with outputs_of(self.feature_blocks, depths) as found:
+        with outputs_of(self.feature_blocks, depths) as found, fast(self.model):
             self.hidden(ids, positions, segments)
         return {depth: states[0] for depth, states in found.items()}
 

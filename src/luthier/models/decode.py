@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from luthier.models.attention import Decode, KeysValues, Packed
+from luthier.models.fast import fast
 from luthier.models.score import common_prefix, run_prefix
 from luthier.protocols import Sampling
 
@@ -31,7 +32,8 @@ def generate(lm: CausalLM, prompts: Sequence[list[int]], sampling: Sampling, lin
     order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
     for at in range(0, len(order), ROWS):
         rows = order[at : at + ROWS]
-        found = _generate_rows(lm, [prompts[i] for i in rows], shared, prefix, sampling, stops, random)
+        with fast(lm.model):
+            found = _generate_rows(lm, [prompts[i] for i in rows], shared, prefix, sampling, stops, random)
         for i, tokens in zip(rows, found, strict=True):
             answers[i] = tokens
         if lm.progress:

@@ -1,4 +1,4 @@
-"""The forward passes of training on a CPU in fewer passes over memory: same numbers, beyond rounding.
+"""Forward passes on a CPU, in training, scoring and writing, in fewer passes over memory: same numbers, but rounding.
 
 `fast(model)` gives modules that it knows a forward of their own for the length of a `with` block, whatever a patch has
 put inside or around them: frozen or trained weights, LoRA or none. What it does not know runs as it is. A norm and

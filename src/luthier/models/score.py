@@ -15,6 +15,7 @@ from torch import Tensor
 
 from luthier.data.pack import Example, grouped, pack, shortened
 from luthier.models.attention import KeysValues, Packed, joined
+from luthier.models.fast import fast
 from luthier.models.head import token_logprobs
 
 if TYPE_CHECKING:
@@ -45,7 +46,8 @@ def run_prefix(lm: CausalLM, ids: Sequence[int]) -> KeysValues | None:
     record: KeysValues = {}
     tokens = torch.tensor([list(ids)], device=lm.device)
     positions = torch.arange(len(ids), device=lm.device)[None]
-    lm.forward(tokens, positions, Packed([len(ids)], prefix=learned, record=record))
+    with fast(lm.model):
+        lm.forward(tokens, positions, Packed([len(ids)], prefix=learned, record=record))
     return record if learned is None else joined(learned, record)
 
 
@@ -120,7 +122,8 @@ def _score_group(lm: CausalLM, rows: Sequence[Row], shared: int, prefix: KeysVal
         masks.append(_tree(len(own), [len(a[1:]) for a in answers]))
     device = lm.device
     layout = Packed(segments, [None if m is None else m.to(device) for m in masks], prefix)
-    hidden = lm.forward(torch.tensor([ids], device=device), torch.tensor([positions], device=device), layout)[0]
+    with fast(lm.model):
+        hidden = lm.forward(torch.tensor([ids], device=device), torch.tensor([positions], device=device), layout)[0]
     places, tokens = torch.tensor([index, targets], dtype=torch.long, device=device)
     order = places.argsort(stable=True)
     values = torch.empty(len(index))
@@ -159,7 +162,9 @@ def last_hidden(lm: BaseLM, prompts: Sequence[list[int]]) -> Iterator[Tensor]:
             total += len(prompts[end])
             end += 1
         chunk = [Example(i, tuple(prompts[i]), (len(prompts[i]) - 1,), (0,)) for i in range(at, end)]
-        yield lm.read(pack(chunk, {}, lm.device))
+        with fast(lm.model):
+            states = lm.read(pack(chunk, {}, lm.device))
+        yield states
         at = end
         if lm.progress:
             lm.progress(at, len(prompts))
