@@ -11,6 +11,7 @@ from torch import Tensor
 
 from luthier.models.attention import Decode, KeysValues, Packed
 from luthier.models.fast import fast
+from luthier.models.product import product
 from luthier.models.score import common_prefix, run_prefix
 from luthier.protocols import Sampling
 
@@ -93,7 +94,7 @@ def _generate_rows(
     alive = list(range(len(prompts)))  # which prompt each buffer row belongs to
     answers: list[list[int]] = [[] for _ in prompts]
     for _ in range(max(rooms)):
-        tokens = _choose(hidden @ lm.head.T, sampling, random)
+        tokens = _choose(product(hidden, lm.head), sampling, random)
         keep = []
         for place, (row, token) in enumerate(zip(alive, tokens.tolist(), strict=True)):
             if token not in stops:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Any, cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from luthier.models.product import product
@@ -60,7 +59,7 @@ def token_logprobs(hidden: Tensor, weight: Tensor, index: Tensor, targets: Tenso
     """log p(targets[m]) at the hidden state `index[m]`: hidden (N, d), weight (V, d), index sorted (M,) -> (M,)."""
     out = torch.empty(len(targets), dtype=torch.float32, device=hidden.device)
     for at in range(0, len(hidden), CHUNK):
-        logits = F.linear(hidden[at : at + CHUNK], weight).float()
+        logits = product(hidden[at : at + CHUNK], weight).float()
         lse = logits.logsumexp(-1)
         lo, hi = (int(x) for x in torch.searchsorted(index, torch.tensor([at, at + CHUNK], device=index.device)))
         local = index[lo:hi] - at
