@@ -52,20 +52,21 @@ def main() -> None:
     from luthier.models.load import load_base
 
     warnings.simplefilter("ignore")
-    recipe = Recipe(model=args.model, dtype="float32", threads=None)
+    recipe = Recipe(model=args.model, dtype="float32")
     lm, (split, _) = run.load_base(recipe), load_split(DataConfig(limit=160))
     if not isinstance(lm, CausalLM):
         sys.exit(f"{args.model} is no causal language model")
-    base, worst = what_it_says(lm), 0.0
+    worst = 0.0
     for name in methods(args.methods):
         recipe = Recipe(method=name, model=args.model, dtype="float32", training=TrainingConfig(tokens=args.tokens))
         with tempfile.TemporaryDirectory(prefix="adapters-") as folder:
             try:
                 with run.adapted(lm, recipe, split) as outcome:
                     size = run.save_adapted(outcome, Path(folder))
-                    assert isinstance(outcome.lm, CausalLM)
-                    outcome.lm.template = lm.template
+                    assert isinstance(outcome.lm, CausalLM) and outcome.loop
                     want = what_it_says(outcome.lm)
+                    with outcome.loop.patch.off(outcome.lm):
+                        base = what_it_says(outcome.lm)
             except run.Refused as reason:
                 print(f"{name:16} refused: {reason}", flush=True)
                 continue

@@ -45,7 +45,7 @@ class AdaLora(ReplacingPatch):
     orthogonal: float = 0.1
     _kept: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
-    learning_rates: ClassVar[tuple[float, ...]] = (1e-3, 3e-3, 1e-2)
+    learning_rates: ClassVar[tuple[float, ...]] = (1e-3, 3e-3, 4e-3)
     peft_type: ClassVar[str] = "ADALORA"
 
     @classmethod
@@ -88,7 +88,11 @@ class AdaLora(ReplacingPatch):
         for path in linear_paths(lm.model, lm.stacks, self.targets):
             layer = SvdLinear(lm.model.get_submodule(path), self.first, self.scale, (self.beta1, self.beta2))
             names += self.wrap(lm, path, layer)
-        return [ParamGroup(names)]
+        # Adam moves every number by about the rate: a matrix like LoRA's B thereby by √d times that, Λ by no more
+        return [
+            ParamGroup([n for n in names if not n.endswith(".e")]),
+            ParamGroup([n for n in names if n.endswith(".e")], lr_scale=lm.width**0.5),
+        ]
 
     def _layers(self, lm: BaseLM) -> list[SvdLinear]:
         return [cast("SvdLinear", lm.model.get_submodule(path)) for path in self._kept]
