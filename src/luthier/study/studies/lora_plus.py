@@ -37,6 +37,8 @@ ROWS = 24  # validation rows that are looked at along the way
 
 def spoken(found: Interval) -> Cell:
     """0.48 (0.35 … 0.71) of plain LoRA's training; "not reached" where it never comes to that loss."""
+    if math.isinf(found.low):
+        return both("not reached", "未达到")
     if math.isinf(found.value):
         return both(f"not reached ({_number(found.low)} …)", f"未达到（{_number(found.low)} …）")
     return f"{found.value:.2f} ({_number(found.low)} … {_number(found.high)})"
