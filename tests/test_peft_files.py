@@ -96,7 +96,7 @@ def test_virtual_tokens_of_other_kinds(lm: Any, method: str, patch: dict[str, An
 @pytest.mark.parametrize("lm", tiny.KINDS, indirect=True)
 @pytest.mark.parametrize("form", WRITTEN)
 def test_virtual_tokens_that_peft_wrote(lm: Any, form: str, tmp_path: Path) -> None:
-    """Seen failing with the last rows of an encoder-decoder's prompt taken instead of the first, and with its prefix in order."""
+    """Seen failing with the last rows of an encoder-decoder's prompt instead of the first, and its prefix in order."""
     cls, options = WRITTEN[form]
     if cls is peft.PrefixTuningConfig and lm.peft_task == "SEQ_2_SEQ_LM":
         options = {**options, "num_layers": 3}  # by itself it counts the encoder's
