@@ -155,5 +155,5 @@ def test_forgetting(lm: CausalLM, method: str) -> None:
         with patch.off(work):
             assert general_loss(work) == before
     with run.adapted(lm, recipe, tiny.CHATS) as outcome:
-        assert isinstance(outcome.lm, CausalLM) and abs(general_loss(outcome.lm) - before) > 0.01
+        assert isinstance(outcome.lm, CausalLM) and abs(general_loss(outcome.lm) - before) > 1e-3
     assert general_loss(lm) == before

@@ -133,8 +133,9 @@ def test_the_four_starts(
     monkeypatch.setattr(Lora, "before_step", look)
     with run.adapted(lm, tiny.recipe(Path(lm.name), patch={"start": start}), tiny.CHATS) as outcome:
         assert isinstance(outcome.lm, BaseLM)
-        assert torch.equal(oracle.ours(outcome.lm), base) == (start == "zero_zero"), "only both zero never moves"
-    assert (not torch.equal(at_0[0], base)) == differs
+        moved = float((oracle.ours(outcome.lm) - base).abs().max())
+        assert (moved < 1e-5) == (start == "zero_zero"), "only both zero never moves"
+    assert (float((at_0[0] - base).abs().max()) > 1e-2) == differs
     assert seen[:2] == [first, second] and len(seen) == 3
 
 

@@ -11,7 +11,7 @@ from luthier.export.parity import Before, Check, compare_logits, compare_tokeniz
 from luthier.export.source import Source
 from luthier.files import write_json, write_tensors
 
-ALLOWED = (1e-5, 2e-5)  # of the largest logit: float32, summed in another order
+ALLOWED = (3e-5, 6e-5)  # of the largest logit: float32, summed in another order
 
 
 def write_adapter(source: Source, before: Before, folder: Path) -> list[Check]:

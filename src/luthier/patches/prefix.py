@@ -1,4 +1,4 @@
-"""Learned keys and values before every layer's own; the MLP that makes them is folded away after training.
+"""Learned keys and values before every layer's own, made by an MLP that is folded away.
 
 They begin as the model's own of a real text, so that the adapted model starts as the base that has read it. A text's
 positions follow theirs, and where a layer sees a window only, they leave it like any token (as in PEFT, whose layout
