@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 import peft_oracle as oracle
@@ -39,7 +38,7 @@ def started(size: int, width: int) -> Bottleneck:
 
 
 def test_formula_and_its_gradients() -> None:
-    """Against the plain formula under autograd. Seen failing with GELU's tanh form, and without the residual in dy."""
+    """Against the plain formula under autograd. Seen failing with GELU's tanh form, and without the residual."""
     torch.manual_seed(0)
     base, own = nn.Linear(5, 7).double().requires_grad_(False), started(7, 3)
     x = torch.randn(2, 4, 5, dtype=torch.double, requires_grad=True)
@@ -115,24 +114,6 @@ class hooked:  # noqa: N801 - reads as a `with` block
 INPUT_OF = {"down_proj": "gate_proj", "c_proj": "c_fc", "output.dense": "intermediate.dense", "wo": "wi"}
 
 
-def test_backward_does_not_keep_wide_activations(lm: BaseLM) -> None:
-    """Behind a layer only its output (T, d) and the inner numbers (T, m) are kept. Seen failing with plain autograd."""
-    kept: list[int] = []
-    own = Bottleneck(32, 4, torch.device("cpu"))
-    layer = Behind(nn.Linear(32, 32).requires_grad_(False), own)
-    params = {p.data_ptr() for p in layer.parameters()}
-    x = torch.randn(10, 32)
-
-    def keep(t: torch.Tensor) -> torch.Tensor:
-        if t.untyped_storage().data_ptr() not in params:
-            kept.append(t.numel())
-        return t
-
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda t: t):
-        layer(x)
-    assert sorted(kept) == [10 * 4, 10 * 32]
-
-
 def test_saved_in_our_own_layout(lm: BaseLM, tmp_path: Path) -> None:
     """Read without the recipe; what is damaged or for another model is said. Seen failing with options left out."""
     recipe = tiny.recipe(Path(lm.name), "adapter", patch={"width": 6, "form": "parallel"})
@@ -164,10 +145,3 @@ def test_saved_in_our_own_layout(lm: BaseLM, tmp_path: Path) -> None:
     write_json(folder / adapters.OWN, {"version": 1})
     with pytest.raises(LuthierError, match=r"damaged .without method, options"):
         adapters.load_adapter(lm, folder)
-
-
-def test_gelu_is_the_exact_one() -> None:
-    own = started(3, 2)
-    h = torch.randn(4, 3, dtype=torch.double)
-    torch.testing.assert_close(own(h) + h, plain(h, h, own))
-    assert not torch.allclose(F.gelu(h), F.gelu(h, approximate="tanh"), rtol=0, atol=1e-9)

@@ -2,35 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from luthier.models.surgery import matrix_shape
-
-
-class _Residual(torch.autograd.Function):
-    """y + W_up GELU(W_down y + b_down) + b_up, with the sums made inside the products wherever that is possible.
-
-    Only y and the m inner numbers of a token are kept for the backward pass.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, y: Tensor, down: Tensor, down_bias: Tensor, up: Tensor, up_bias: Tensor) -> Tensor:
-        flat = y.reshape(-1, y.shape[-1])
-        inner = torch.addmm(down_bias, flat, down.T)
-        ctx.save_for_backward(flat, inner, down, up)
-        return torch.addmm(up_bias, F.gelu(inner), up.T).add_(flat).view(y.shape)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        flat, inner, down, up = ctx.saved_tensors
-        g = grads[0].reshape(flat.shape)
-        g_inner = torch.ops.aten.gelu_backward(g @ up, inner)
-        dy = torch.addmm(g, g_inner, down).view(grads[0].shape) if ctx.needs_input_grad[0] else None
-        return dy, g_inner.T @ flat, g_inner.sum(0), g.T @ F.gelu(inner), g.sum(0)
 
 
 class Bottleneck(nn.Module):
@@ -43,13 +21,10 @@ class Bottleneck(nn.Module):
         nn.init.zeros_(self.up.weight)
         nn.init.zeros_(self.up.bias)
 
-    def weights(self, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """W_down (m, d), b_down (m,), W_up (d, m), b_up (d,) in the number format of what they meet."""
-        found = (self.down.weight, self.down.bias, self.up.weight, self.up.bias)
-        return cast(tuple[Tensor, Tensor, Tensor, Tensor], tuple(p.to(dtype) for p in found))
-
     def forward(self, h: Tensor) -> Tensor:
-        down, down_bias, up, up_bias = self.weights(h.dtype)
+        down, down_bias, up, up_bias = (
+            p.to(h.dtype) for p in (self.down.weight, self.down.bias, self.up.weight, self.up.bias)
+        )
         return F.linear(F.gelu(F.linear(h, down, down_bias)), up, up_bias)
 
 
@@ -80,7 +55,7 @@ class Behind(Around):
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.base(x)
-        return cast(Tensor, _Residual.apply(y, *self.adapter.weights(y.dtype)))
+        return cast(Tensor, y + self.adapter(y))
 
 
 class Tap(Around):
