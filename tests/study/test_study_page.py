@@ -33,7 +33,7 @@ def page(request: pytest.FixtureRequest, studied: Any, tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("page", NAMES, indirect=True)
 def test_the_page_is_drawn_in_both_languages(page: Path, open_page: Any) -> None:
-    """Seen failing with a chart kind that the page's script does not know, and with a Chinese text left out."""
+    """Seen failing with a chart kind that the page's script does not know."""
     with open_page(page) as (opened, heard):
         assert opened.evaluate(page_checks.NAMES) == []
         assert opened.evaluate(page_checks.CONTRAST)["wrong"] == []
