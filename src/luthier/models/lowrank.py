@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from luthier.models.product import product
+from luthier.models.product import large, product
 from luthier.models.surgery import matrix_of
 
 
@@ -28,7 +28,10 @@ class _Folded(torch.autograd.Function):
         for w, a, b, s, into in zip(ws, down, up, ctx.scales, folded, strict=True):
             torch.addmm(w, b, a, alpha=s, out=into)
         torch.cat(down, out=low)
-        *ys, low = product(x, stacked).split([*widths, sum(ranks)], -1)
+        if large(x, stacked):
+            *ys, low = product(x, stacked).split([*widths, sum(ranks)], -1)
+        else:  # apart: the frozen layer's outputs bit for bit as long as B is zero
+            ys, low = product(x, stacked[: sum(widths)]).split(widths, -1), product(x, low)
         ctx.save_for_backward(x, low.reshape(-1, sum(ranks)).clone(), *ws, *down, *up)
         return tuple(ys) if len(ys) > 1 else ys[0]
 
