@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import measure
+import operations
 from luthier import run
 from luthier.config import Recipe, options, recipe_from
 from luthier.data.pack import Example
 from luthier.files import read_json, write_json, write_tensors
 from luthier.loop import Report
 from luthier.models.base import BaseLM
+from luthier.models.product import product
 from luthier.objectives.sft import renumbered
 from luthier.protocols import Chat, Message, Rng, Split
 
@@ -72,11 +74,20 @@ def prepare(work: Path, job: dict[str, Any]) -> None:
     measure.give(tokens=sum(len(r["input_ids"]) for r in rows), longest=max(len(r["input_ids"]) for r in rows))
 
 
+def rates() -> dict[str, float]:
+    """GFLOP/s of torch's own products and of those that we use, which may be another library's."""
+    return {
+        "torch.mm": measure.product_rate(),
+        "the faster library": measure.product_rate(multiply=product),
+    }
+
+
 def train(job: dict[str, Any]) -> None:
     """One epoch; time and tokens count from the end of the first step to the end of the last."""
     recipe, data = recipe_of(job), chats(job["rows"])
     lm = run.load_base(recipe)
-    before = measure.product_rate()
+    counted = operations.lora_step(lm, job["rank"], encoded(lm, recipe, data)[job["batch"] :])
+    before = rates()
     reports: list[Report] = []
     watch = measure.Watch()
 
@@ -87,6 +98,7 @@ def train(job: dict[str, Any]) -> None:
     with run.adapted(lm, recipe, data, say=say):
         peak = measure.peak_bytes()
     tokens = reports[-1].tokens - reports[0].tokens
+    after = rates()
     measure.give(
         tokens=tokens,
         seconds=watch.seconds,
@@ -95,7 +107,8 @@ def train(job: dict[str, Any]) -> None:
         peak_bytes=peak,
         losses=[r.loss for r in reports],
         rates=[r.learning_rate for r in reports],
-        product_rate=[before, measure.product_rate()],
+        product_rate=[before["torch.mm"], after["torch.mm"]],
+        share_of_rate={name: counted / watch.seconds / 1e9 / ((before[name] + after[name]) / 2) for name in before},
         versions=measure.versions("luthier", "torch", "transformers"),
     )
 

@@ -13,6 +13,7 @@ import json
 import sys
 import tempfile
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import peer
@@ -84,6 +85,7 @@ def report(found: dict[str, list[peer.Figures]], tried: dict[str, float]) -> Non
     apart = max(abs(a - b) for a, b in zip(losses, theirs, strict=True))
     speed = {name: peer.middle(runs, "tokens_per_second") for name, runs in found.items()}
     peak = {name: peer.middle(runs, "peak_bytes") for name, runs in found.items()}
+    shares = {n: median(f["share_of_rate"][n] for f in own) for n in own[0]["share_of_rate"]}
     as_it_comes, at_best = (speed["luthier"] / speed[name] for name in list(speed)[1:])
     peer.save(
         "sft_vs_trl",
@@ -96,11 +98,16 @@ def report(found: dict[str, list[peer.Figures]], tried: dict[str, float]) -> Non
             "losses": {"luthier": losses, "TRL as it comes": theirs, "largest difference": apart},
             "ratio_as_it_comes": as_it_comes,
             "ratio_at_best": at_best,
+            "share_of_matrix_product_rate": shares,
             "memory_to_best": peak["luthier"] / peak[best],
             "runs": found,
         },
     )
     print(f"losses of the same batches: at most {apart:.4f} apart over {len(losses)} steps")
+    for name, share in shares.items():
+        print(
+            f"counted operations over time: {share:.0%} of the matrix-product rate of {name}, measured in the same run"
+        )
     print(f"peak memory against TRL at its best: {peak['luthier'] / peak[best]:.2f}")
     print(f"real tokens/s against TRL as it comes: {as_it_comes:.2f}")
     print(f"ratio {at_best:.2f}")

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from luthier.models.product import product
+from luthier.models.product import large, product
 from luthier.models.surgery import matrix_of, matrix_shape
 
 # which of A and B begin random: normal, with the variance of Kaiming's uniform start for their own input, 1 / (3 width)
@@ -40,7 +40,10 @@ class _Folded(torch.autograd.Function):
         for matrix, a, b, s, into in zip(ctx.matrices, down, up, ctx.scales, folded, strict=True):
             torch.addmm(matrix(), b, a, alpha=s, out=into)
         torch.cat(down, out=low)
-        *ys, low = product(x, stacked).split([*widths, sum(ranks)], -1)
+        if large(x, stacked):
+            *ys, low = product(x, stacked).split([*widths, sum(ranks)], -1)
+        else:  # apart: the frozen layer's outputs bit for bit as long as B is zero
+            ys, low = product(x, stacked[: sum(widths)]).split(widths, -1), product(x, low)
         ctx.save_for_backward(x, low.reshape(-1, sum(ranks)).clone(), *down, *up)
         return tuple(ys) if len(ys) > 1 else ys[0]
 

@@ -45,7 +45,8 @@ def _onednn(x: Tensor, w: Tensor, more: Tensor | None = None) -> Tensor:
     return cast(Tensor, op(x, w, None, "none", [], "") if more is None else op.binary(x, more, w, None, "add"))
 
 
-def _suits(x: Tensor, w: Tensor) -> bool:
+def large(x: Tensor, w: Tensor) -> bool:
+    """Whether x wᵀ is for oneDNN: here, and of that size."""
     rows = x.numel() // max(x.shape[-1], 1)
     return (
         x.device.type == "cpu"
@@ -58,7 +59,7 @@ def _suits(x: Tensor, w: Tensor) -> bool:
 
 def product(x: Tensor, w: Tensor, more: Tensor | None = None) -> Tensor:
     """x wᵀ + more: x (…, k), w (n, k), more (…, n) -> (…, n). Without a graph: for the inside of autograd functions."""
-    if _suits(x, w):
+    if large(x, w):
         return _onednn(x, w, more)
     out = F.linear(x, w)
     return out if more is None else out.add_(more)
@@ -81,7 +82,7 @@ class _Linear(torch.autograd.Function):
 
 def linear(x: Tensor, w: Tensor, bias: Tensor | None = None) -> Tensor:
     """`F.linear` with both passes by the faster library."""
-    if not _suits(x, w):
+    if not large(x, w):
         return F.linear(x, w, bias)
     y = cast(Tensor, _Linear.apply(x, w)) if torch.is_grad_enabled() else product(x, w)
     return y if bias is None else y + bias
