@@ -1,0 +1,20 @@
+"""Plain text and Markdown: the file as it is, so that characters are counted as in an editor."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from luthier.index.readers import Found
+from luthier.index.readers._decode import decode
+from luthier.index.records import Section
+
+ENDINGS = (".txt", ".md", ".markdown", ".rst")
+HEADING = re.compile(r"^#{1,3}[ \t]+(.+?)[ \t#]*$", re.MULTILINE)
+
+
+def read(path: Path) -> Found:
+    """One section; the title is the first heading."""
+    text, notes = decode(path.read_bytes())
+    heading = HEADING.search(text) if path.suffix.lower() in (".md", ".markdown") else None
+    return [Section(text, title=heading[1].strip() if heading else "")], notes
