@@ -74,10 +74,14 @@ def find(name: str, *kinds: Kind) -> Entry:
     return known[name]
 
 
+def lacking(entry: Entry) -> list[str]:
+    """Packages of its extra that are not installed here."""
+    return [n for n in entry.needs if importlib.util.find_spec(n) is None]
+
+
 def load(entry: Entry) -> type[Any]:
     """The class of a method, imported now; a missing package of an extra is said with the command that installs it."""
-    missing = [n for n in entry.needs if importlib.util.find_spec(n) is None]
-    if missing:
+    if missing := lacking(entry):
         raise LuthierError(f"{entry.name} needs {', '.join(missing)}: pip install {' '.join(missing)}")
     module = importlib.import_module(f"luthier.{entry.kind}.{entry.name}")
     return module.METHOD  # type: ignore[no-any-return]

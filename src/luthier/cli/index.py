@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from luthier.config import Recipe
     from luthier.index.build import Report
     from luthier.index.records import Hit
+    from luthier.models.base import BaseLM
 
 HELP = """Search documents by meaning and by words, and ask questions about them.
 
@@ -38,6 +40,24 @@ QUERY = """Show the best passages for a text.
 
 Example: luthier index query "annual leave" --where "kind = 'md' and file like 'hr/%'" --explain
 """
+ASK = """Answer a question from the documents, with numbered citations.
+
+When the best passage is less like the question than passages with an answer usually are, it says that the documents do
+not hold the answer. Where the model cannot write the language, the best passage itself is quoted.
+
+Example: luthier index ask "How long may a repair take?" --model path/to/model
+"""
+EVAL = """Measure how well the index finds: recall@k, MRR and nDCG@10 with 95 % intervals.
+
+FILE is JSON Lines of {"question": "...", "source": "file"}; several sources in a list. Without it the bundled questions
+on the embedded handbook are asked, and the index must hold its documents: luthier index handbook FOLDER writes them.
+
+Example: luthier index eval questions.jsonl
+"""
+HANDBOOK = """Write the bundled bilingual documents into a folder, to try an index on.
+
+Example: luthier index handbook handbook/ && luthier index build handbook/ && luthier index eval
+"""
 AT = typer.Option("--at", help="the index: a folder, or an object store's address such as s3://bucket/index")
 DOCS = typer.Argument(help="files and folders")
 MB = typer.Option("--max-mb", min=0.001, help="larger files are left out and named")
@@ -52,6 +72,9 @@ def add_to(app: typer.Typer) -> None:
     group.command("add", help=ADD)(add)
     group.command("remove", help=REMOVE)(remove)
     group.command("query", help=QUERY)(query)
+    group.command("ask", help=ASK)(ask)
+    group.command("eval", help=EVAL)(evaluate)
+    group.command("handbook", help=HANDBOOK)(handbook)
     app.add_typer(group, name="index")
 
 
@@ -116,6 +139,76 @@ def query(
         if explain:
             print(f"    {_explained(hit)}")
         print("\n".join(f"    {line}" for line in hit.chunk.text.splitlines()), end="\n\n")
+
+
+def ask(
+    question: Annotated[str, typer.Argument(help="the question")],
+    at: Annotated[str, AT] = DEFAULT_AT,
+    model: Annotated[
+        str, typer.Option(help="that writes: folder, .gguf file, hub id or http://HOST/v1#name")
+    ] = "embedded",
+    k: Annotated[int, typer.Option("-k", min=1, max=50, help="passages that it is given")] = 4,
+    where: Annotated[str | None, WHERE] = None,
+) -> None:
+    """Search, write, cite."""
+    from luthier.config import Recipe
+    from luthier.index.ask import ask as answer_of
+    from luthier.index.build import opened
+    from luthier.index.search import Searcher
+    from luthier.index.terms import script
+
+    searcher = Searcher(*opened(at))
+    answer = answer_of(searcher, lambda: _model(Recipe(model=model)), question, k, where)
+    han = script(question) == "han"
+    if answer.how == "absent":
+        print("文档里没有答案。" if han else "The documents do not hold the answer.")
+        near = "最接近的段落：" if han else "The nearest passages:"
+        print("\n".join([near, *(f"  - {hit.chunk.place}" for hit in answer.sources)]) if answer.sources else "")
+        return
+    print(answer.text + "\n")
+    for number, hit in enumerate(answer.sources, 1):
+        print(f"[{number}] {hit.chunk.place}")
+
+
+def _model(recipe: Recipe) -> BaseLM:
+    from luthier.run import load_base
+
+    return load_base(recipe)
+
+
+def evaluate(
+    file: Annotated[Path | None, typer.Argument(help="questions with their sources")] = None,
+    at: Annotated[str, AT] = DEFAULT_AT,
+) -> None:
+    """Search for every question and print a table."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from luthier.cli.common import rows_bar
+    from luthier.index import evaluate as room
+    from luthier.index.build import opened
+    from luthier.index.search import Searcher
+
+    searcher = Searcher(*opened(at))
+    questions = room.resolved(room.read_questions(file) if file else room.handbook(), list(searcher.store.files()))
+    with rows_bar("searching", "questions") as say:
+        found = room.intervals(room.evaluate(searcher, questions, say))
+    table = Table("search", *room.MEASURES.values(), title=f"{len(questions)} questions, 95 % intervals")
+    for by, scores in found.items():
+        table.add_row(by, *(f"{s.value:.3f} ({s.low:.3f}-{s.high:.3f})" for s in scores.values()))
+    Console(width=120).print(table)
+
+
+def handbook(folder: Annotated[Path, typer.Argument(help="where to write them")]) -> None:
+    """Copy."""
+    from luthier.data import embedded
+    from luthier.files import write_text
+
+    found = embedded.find("handbook")
+    assert found is not None
+    for text in found.texts():
+        write_text(folder / text.source, text.text)
+    print(f"{len(found.texts())} documents written to {folder}")
 
 
 def _explained(hit: Hit) -> str:

@@ -176,7 +176,7 @@ def _said(error: BaseException) -> str:
 
 
 def _connect(at: str) -> Any:
-    os.environ.setdefault("LANCE_LOG", "error")  # else it says on a terminal that a new table is new
+    os.environ.setdefault("LANCEDB_LOG", "error")  # else it says on a terminal that a new table is new
     import importlib.util
 
     if importlib.util.find_spec("lancedb") is None:

@@ -41,7 +41,7 @@ def read(path: Path) -> Found:
 
 def _walk(top: Any, lines: list[str]) -> None:
     """Append the text below a tag; without recursion, since pages nest thousands of tags."""
-    from bs4 import NavigableString, PreformattedString
+    from bs4.element import NavigableString, PreformattedString
 
     todo: list[Any] = [top]
     while todo:
