@@ -115,7 +115,7 @@ class Plan:
 
 
 def check_methods(names: Sequence[str], data: DataConfig) -> tuple[str, ...]:
-    """The named methods and families, or all whose needs the data and this place meet; an unknown name suggests another."""
+    """The named methods and families, or all whose needs are met here; an unknown name suggests another."""
     found = embedded.find(data.path)
     has = {"docs": bool(data.docs or (found and found.documents))}
     known = catalog.methods().values()

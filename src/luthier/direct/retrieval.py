@@ -1,19 +1,20 @@
 """Answers looked up: in documents where there are some, else in the nearest training rows.
 
 With `--docs` (or a set that brings documents) questions are answered from the best passages, written by the base model
-or quoted, whichever is better on the validation rows. Without, the nearest rows by meaning vote, or the nearest row's
-answer is given. Source: Lewis et al. 2020, "Retrieval-Augmented Generation"; Khandelwal et al. 2020, kNN-LM.
+or quoted, whichever is better on the validation rows of a question's language. Without, the nearest rows by meaning
+vote, or the nearest row's answer is given. Source: Lewis et al. 2020, "Retrieval-Augmented Generation"; Khandelwal et
+al. 2020, kNN-LM.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from luthier.data.prompts import question_and_answer
+from luthier.data.prompts import prompt_of, question_and_answer
 from luthier.errors import LuthierError
 from luthier.evals.task import evaluate
 from luthier.files import read_record, read_tensors
@@ -57,16 +58,27 @@ class Retrieval(Direct):
     def _documents(self, lm: BaseLM, data: Split, run: Run) -> DocumentsLM:
         from luthier.index.answering import DocumentsLM
         from luthier.index.chunks import Chunking
+        from luthier.index.reading import language
+        from luthier.index.rows import text_of
 
         chunking = Chunking(self.chunk_size, self.overlap)
         model = load_embedder(self.embedder, run.cache)
-        quoting = DocumentsLM(lm, model, data.documents, self.k, chunking, "quote", self.cite)
         judged: tuple[Record, ...] = (data.validation or data.train)[: self.validation]
+        lm_of = {
+            mode: DocumentsLM(lm, model, data.documents, self.k, chunking, dict.fromkeys(("han", ""), mode), self.cite)
+            for mode in ("quote", "write")
+        }
+        quoting, writing = lm_of["quote"], lm_of["write"]
         if "generate" not in lm.can or not judged:
             return quoting
-        writing = replace(quoting, mode="write")
         writing.__dict__["searcher"] = quoting.searcher
-        return max((writing, quoting), key=lambda found: evaluate(found, data, judged).score)
+        scores = {mode: np.array(evaluate(found, data, judged).per_row) for mode, found in lm_of.items()}
+        spoken = np.array([language(text_of(prompt_of(r))) for r in judged])
+        for name in quoting.modes:
+            rows = spoken == name if (spoken == name).any() else np.ones(len(judged), bool)
+            if scores["write"][rows].mean() >= scores["quote"][rows].mean():
+                quoting.modes[name] = "write"
+        return quoting
 
     def _rows(self, data: Split, run: Run) -> RowsLM:
         from luthier.direct.features import targets
@@ -97,7 +109,7 @@ class Retrieval(Direct):
         embedder = load_embedder(meta["embedder"])
         if (folder / "documents.jsonl").exists():
             chunking = Chunking(**meta["chunking"])
-            return DocumentsLM(lm, embedder, read_saved(folder), meta["k"], chunking, meta["mode"], meta["cite"])
+            return DocumentsLM(lm, embedder, read_saved(folder), meta["k"], chunking, meta["modes"], meta["cite"])
         tensors = read_tensors(folder / "rows.safetensors")
         vectors, values = tensors["vectors"].numpy(), tensors["values"].numpy()
         answers, labels = tuple(meta["answers"]), tuple(meta["labels"])

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from luthier.errors import LuthierError
 from luthier.files import write_json, write_text
-from luthier.index.ask import MARK, nearest_sentence, prompt, writes
+from luthier.index.ask import MARK, nearest_sentence, prompt
 from luthier.index.chunks import Chunking, chunked
 from luthier.index.embed import Embedder
+from luthier.index.reading import language
 from luthier.index.records import Document, Hit, Section
 from luthier.index.rows import text_of
 from luthier.index.search import Searcher
@@ -30,9 +31,9 @@ Mode = Literal["write", "quote"]
 
 @dataclass
 class DocumentsLM:
-    """k: passages a question. mode: the base writes the answer, or the best sentence is quoted.
+    """k: passages a question. cite: answers end with the file they come from.
 
-    cite: answers end with their sources.
+    modes: for questions in Chinese ("han") and others (""), whether the base writes or the best sentence is quoted.
     """
 
     lm: BaseLM
@@ -40,7 +41,7 @@ class DocumentsLM:
     documents: tuple[Text, ...]
     k: int
     chunking: Chunking
-    mode: Mode
+    modes: dict[str, Mode]
     cite: bool
 
     can = frozenset({"generate"})
@@ -74,7 +75,7 @@ class DocumentsLM:
         self.embedder.queries(questions)
         found = [self.searcher.search(q, self.k) for q in questions]
         out = [self._quoted(q, hits) for q, hits in zip(questions, found, strict=True)]
-        asked = [i for i, q in enumerate(questions) if self._writes(q, found[i])]
+        asked = [i for i, q in enumerate(questions) if found[i] and self.modes[language(q)] == "write"]
         worded = [prompt(self.lm, questions[i], found[i], sampling.max_new_tokens) for i in asked]
         for i, said in zip(asked, self.lm.generate(worded, sampling) if worded else [], strict=True):
             out[i] = MARK.sub("", said).strip()
@@ -94,9 +95,6 @@ class DocumentsLM:
         """Not possible."""
         raise LuthierError("retrieval from documents gives no likelihood of a text")
 
-    def _writes(self, question: str, hits: Sequence[Hit]) -> bool:
-        return self.mode == "write" and bool(hits) and writes(self.lm, question + hits[0].chunk.text)
-
     def _quoted(self, question: str, hits: Sequence[Hit]) -> str:
         return nearest_sentence(self.embedder, question, hits)[0] if hits else ""
 
@@ -104,7 +102,7 @@ class DocumentsLM:
         """The documents and how they are searched; vectors are made again, or come from the cache."""
         rows = [json.dumps({"source": t.source, "text": t.text}, ensure_ascii=False) for t in self.documents]
         write_text(folder / "documents.jsonl", "\n".join(rows) + "\n")
-        meta = {"k": self.k, "chunking": asdict(self.chunking), "mode": self.mode, "cite": self.cite}
+        meta = {"k": self.k, "chunking": asdict(self.chunking), "modes": self.modes, "cite": self.cite}
         write_json(folder / "luthier.json", meta | {"embedder": self.embedder.name, "labels": []})
 
 

@@ -1,8 +1,9 @@
 """Answers from documents: a model writes them from the best passages and says which, or the best passage is quoted.
 
 An answer is kept only where a passage supports it, so that a citation can be trusted: what the model wrote beyond the
-question's words must stand in the passage. Where the model cannot write the language, or says what no passage does, the
-passage itself is quoted. Source: Lewis et al. 2020, "Retrieval-Augmented Generation"; Gao et al. 2023 (ALCE).
+question's words must stand in the passage. Where the model reads a language too badly (`luthier.index.reading`), or
+says what no passage does, the passage itself is quoted. Source: Lewis et al. 2020, "Retrieval-Augmented Generation";
+Gao et al. 2023, "Enabling Large Language Models to Generate Text with Citations".
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ from functools import cache
 from typing import TYPE_CHECKING, Literal
 
 from luthier.index.embed import Embedder
+from luthier.index.reading import reads, worded
 from luthier.index.records import Hit
 from luthier.index.search import Searcher
-from luthier.index.terms import script, terms
+from luthier.index.terms import terms
 from luthier.index.threshold import border
 from luthier.protocols import Sampling
 
@@ -26,13 +28,7 @@ if TYPE_CHECKING:
 MARK = re.compile(r"\s*[\[［【](\d+)[\]］】]")
 NOT_FOUND = re.compile(r"not found|没有找到|未找到", re.IGNORECASE)
 SUPPORT = 0.5  # share of what an answer adds to the question that a cited passage must hold
-TOKENS_A_HAN = 1.0  # a model whose tokenizer needs more was hardly taught Chinese (Qwen 0.7, Llama 3 0.8, SmolLM2 1.6)
 SENTENCE = re.compile(r"[^。！？；!?.\n]+(?:[.](?=\S)[^。！？；!?.\n]+)*[。！？；!?.\n]*\s*")
-ASK = {
-    "": "Answer the question from the passages only, in one short sentence. "
-    "If they do not hold the answer, reply: not found.\n\n{passages}\n\nQuestion: {question}",
-    "han": "只根据下面的材料，用一句话回答问题。材料里没有答案时，只回答：没有找到。\n\n{passages}\n\n问题：{question}",
-}
 
 
 @dataclass(frozen=True)
@@ -57,7 +53,7 @@ def ask(
     if not hits or max(h.similarity for h in hits) < border(searcher.embedder, question):
         return Answer("", tuple(hits), "absent")
     lm = load()
-    if not writes(lm, question + hits[0].chunk.text):
+    if not reads(lm, question):
         return quoted(searcher.embedder, question, hits)
     (said,) = lm.generate([prompt(lm, question, hits, room)], Sampling(max_new_tokens=room))
     if NOT_FOUND.search(said) and len(said) < 40:
@@ -65,22 +61,11 @@ def ask(
     return cited(said, question, hits) or quoted(searcher.embedder, question, hits)
 
 
-def writes(lm: BaseLM, text: str) -> bool:
-    """Whether the model can be trusted to write the language of a text at all."""
-    if "generate" not in lm.can:
-        return False
-    if script(text) not in ("han", "kana") or not hasattr(lm, "encode_text"):  # a server's tokenizer is not known
-        return True
-    sample = text[:400]
-    return len(lm.encode_text(sample, 10**6)) <= TOKENS_A_HAN * len(sample)
-
-
 def prompt(lm: BaseLM, question: str, hits: Sequence[Hit], room: int) -> str:
     """The question under as many of the passages, numbered, as the model's context holds; at least one."""
     for count in range(len(hits), 0, -1):
         passages = "\n\n".join(f"[{n}] {h.chunk.passage}" for n, h in enumerate(hits[:count], 1))
-        wording = ASK["han" if script(question) == "han" else ""]
-        text = wording.replace("{passages}", passages).replace("{question}", question)
+        text = worded(passages, question)
         if count == 1 or lm.length(text) + room <= lm.context:
             return text
     return question

@@ -24,7 +24,7 @@ _SENTENCE = re.compile(
 _CLAUSE = re.compile(r"[，、：][”’]?|[,:;](?=\s)\s*+")
 _SPACE = re.compile(r"\s++")
 _FENCE = re.compile(
-    r"^[ \t]*(?P<fence>```+|~~~+)[^\n]*\n(?:.*?^[ \t]*(?P=fence)[ \t]*(?:\n\s*+|\Z)|.*\Z)", re.MULTILINE | re.DOTALL
+    r"^[ \t]*(?P<fence>```++|~~~++)[^\n]*+\n(?:.*?^[ \t]*(?P=fence)[ \t]*(?:\n\s*+|\Z)|.*\Z)", re.MULTILINE | re.DOTALL
 )
 _HEADING = re.compile(r"#{1,6}\s")
 _WIDE = re.compile(rf"[{JOINED}\uac00-\ud7af\u3000-\u303f\uff00-\uffef]")

@@ -9,10 +9,23 @@ from luthier.index.readers import Found, needs
 from luthier.index.records import Section
 
 ENDINGS = (".html", ".htm", ".xhtml")
-UNSEEN = ["script", "style", "noscript", "template", "svg", "nav", "header", "footer", "aside", "form", "iframe"]
+UNSEEN = [
+    "title",
+    "script",
+    "style",
+    "noscript",
+    "template",
+    "svg",
+    "nav",
+    "header",
+    "footer",
+    "aside",
+    "form",
+    "iframe",
+]
 BLOCKS = {
     "p", "div", "section", "article", "main", "ul", "ol", "li", "table", "tr", "h1", "h2", "h3", "h4", "h5", "h6",
-    "blockquote", "figure", "figcaption", "dl", "dt", "dd", "pre", "br", "hr", "body", "td", "th",
+    "blockquote", "figure", "figcaption", "dl", "dt", "dd", "pre", "br", "hr", "body",
 }  # fmt: skip
 
 
@@ -54,12 +67,11 @@ def _walk(top: Any, lines: list[str]) -> None:
         elif node.name == "pre":
             lines += ["```", *node.get_text().strip("\n").split("\n"), "```", ""]
         else:
-            block = node.name in BLOCKS
-            if block and lines[-1].strip():
-                lines.append("")
             if node.name in ("td", "th"):  # cells of a row stay on its line
                 lines[-1] += " "
-            if block and node.name not in ("td", "th"):
+            elif node.name in BLOCKS:
+                if lines[-1].strip():
+                    lines.append("")
                 todo.append(None)
             todo += reversed(list(node.children))
 

@@ -10,7 +10,7 @@ from luthier.index.readers._decode import decode
 from luthier.index.records import Section
 
 ENDINGS = (".txt", ".md", ".markdown", ".rst")
-HEADING = re.compile(r"^#{1,3}[ \t]+(.+?)[ \t#]*$", re.MULTILINE)
+HEADING = re.compile(r"^#{1,3}[ \t]+(.+?)[ \t#\r]*$", re.MULTILINE)
 
 
 def read(path: Path) -> Found:
