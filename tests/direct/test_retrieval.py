@@ -103,7 +103,7 @@ def test_documents_answer(model: Hashed, tmp_path: Path) -> None:
     assert lm.modes == {"": "write", "han": "quote"}
     asked = ["What is the cat called?", "年假几天？"]
     assert lm.generate(asked, Sampling()) == ["The cat is called Gusset.", "满五年，年假十五天。"]
-    assert [found[0] for found in lm.sources(asked)] == ["cat.md, characters 1-40", "leave.md, characters 1-21"]
+    assert [found[0] for found in lm.sources(asked)] == ["cat.md, characters 1-43", "leave.md, characters 1-21"]
     citing = documents_lm(tmp_path, "nonsense", cite=True, k=1)
     assert citing.generate(asked, Sampling())[1] == "满五年，年假十五天。 [leave.md]"
 

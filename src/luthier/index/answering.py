@@ -15,6 +15,7 @@ from luthier.index.ask import MARK, nearest_sentence, prompt
 from luthier.index.chunks import Chunking, chunked
 from luthier.index.embed import Embedder
 from luthier.index.reading import language
+from luthier.index.readers.plain import title_of
 from luthier.index.records import Document, Hit, Section
 from luthier.index.rows import text_of
 from luthier.index.search import Searcher
@@ -60,7 +61,12 @@ class DocumentsLM:
         chunks = [
             chunk
             for at, text in enumerate(self.documents)
-            for chunk in chunked(Document(text.source or f"document {at + 1}", (Section(text.text),)), self.chunking)
+            for chunk in chunked(
+                Document(
+                    text.source or f"document {at + 1}", (Section(text.text, "", title_of(text.text, text.source)),)
+                ),
+                self.chunking,
+            )
         ]
         if not chunks:
             raise LuthierError("the documents hold no text to retrieve from")

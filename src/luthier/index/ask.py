@@ -79,7 +79,8 @@ def quoted(embedder: Embedder, question: str, hits: Sequence[Hit]) -> Answer:
 
 def nearest_sentence(embedder: Embedder, question: str, hits: Sequence[Hit]) -> tuple[str, Hit]:
     """The sentence of the passages that is nearest to the question, and the passage it stands in; hits: not empty."""
-    found = {s.strip(): hit for hit in reversed(hits) for s in SENTENCE.findall(hit.chunk.text) if s.strip()}
+    stretches = [(s.strip(), hit) for hit in reversed(hits) for s in SENTENCE.findall(hit.chunk.text)]
+    found = {text: hit for text, hit in stretches if text and not text.startswith("#")}  # a heading answers nothing
     sentences = list(found) or [hits[0].chunk.text]
     near = embedder.passages(sentences) @ embedder.queries([question])[0]
     best = sentences[int(near.round(5).argmax())]

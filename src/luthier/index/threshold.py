@@ -42,11 +42,11 @@ def measure(embedder: Embedder) -> dict[str, float]:
 def best_similarities(embedder: Embedder, questions: Sequence[str]) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
     """(N,) similarity of each question with the nearest passage of the bundled handbook."""
     from luthier.data import embedded
-    from luthier.index.readers.plain import HEADING
+    from luthier.index.readers.plain import title_of
 
     found = embedded.find("handbook")
     assert found is not None
-    documents = [Document(t.source, (Section(t.text, "", _title(HEADING.search(t.text))),)) for t in found.texts()]
+    documents = [Document(t.source, (Section(t.text, "", title_of(t.text, t.source)),)) for t in found.texts()]
     passages = [chunk.passage for document in documents for chunk in chunked(document, Chunking())]
     best: np.ndarray[tuple[int], np.dtype[np.float32]] = (
         embedder.queries(questions) @ embedder.passages(passages).T
@@ -60,7 +60,3 @@ def absent() -> list[str]:
 
     path = Path(embedded.__file__).parent / "embedded" / "handbook" / "absent.jsonl"
     return [json.loads(line)["question"] for line in path.read_text(encoding="utf-8").splitlines()]
-
-
-def _title(heading: object) -> str:
-    return str(heading[1]).strip() if heading else ""  # type: ignore[index]

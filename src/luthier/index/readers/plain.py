@@ -16,5 +16,10 @@ HEADING = re.compile(r"^#{1,3}[ \t]+(.+?)[ \t#\r]*$", re.MULTILINE)
 def read(path: Path) -> Found:
     """One section; the title is the first heading."""
     text, notes = decode(path.read_bytes())
-    heading = HEADING.search(text) if path.suffix.lower() in (".md", ".markdown") else None
-    return [Section(text, title=heading[1].strip() if heading else "")], notes
+    return [Section(text, title=title_of(text, path.name))], notes
+
+
+def title_of(text: str, name: str) -> str:
+    """The first heading of a Markdown file; "" in others."""
+    heading = HEADING.search(text) if name.lower().endswith((".md", ".markdown")) else None
+    return heading[1].strip() if heading else ""
