@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -83,3 +84,20 @@ def test_without_an_index(work: Path) -> None:
         (work / "b.txt").write_text("text")
         with pytest.raises(LuthierError, match="luthier index build"):
             run(*command)
+
+
+def test_every_command_of_the_page_runs(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the order of docs/index.md, in a folder that has what it names."""
+    monkeypatch.setattr("luthier.index.ask.border", lambda embedder, question: -1.0)
+    monkeypatch.setattr("luthier.index.ask.reads", lambda lm, question: False)
+    monkeypatch.setattr("luthier.cli.index._model", lambda recipe: None)
+    for name in ("docs/leave.md", "minutes/a.txt"):
+        (work / name).parent.mkdir()
+        (work / name).write_text("满五年有十五天年假。 Refunds take five days.", encoding="utf-8")
+    (work / "handbook.pdf").write_bytes(b"%PDF broken")
+    (work / "questions.jsonl").write_text('{"question": "Refunds?", "source": "docs/leave.md"}')
+    page = (Path(__file__).parents[2] / "docs" / "index.md").read_text(encoding="utf-8")
+    lines = [line for line in page.splitlines() if line.startswith("luthier index ")]
+    assert len(lines) >= 12
+    for line in lines:
+        assert run(*shlex.split(line)[2:]).exit_code == 0, line

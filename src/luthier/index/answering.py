@@ -14,8 +14,8 @@ from luthier.files import write_json, write_text
 from luthier.index.ask import MARK, nearest_sentence, prompt
 from luthier.index.chunks import Chunking, chunked
 from luthier.index.embed import Embedder
-from luthier.index.reading import language
 from luthier.index.readers.plain import title_of
+from luthier.index.reading import language
 from luthier.index.records import Document, Hit, Section
 from luthier.index.rows import text_of
 from luthier.index.search import Searcher

@@ -136,6 +136,7 @@ def _opened(file: Path) -> sqlite3.Connection:
     base = sqlite3.connect(file, timeout=60)
     try:
         base.execute("PRAGMA journal_mode=WAL")  # several processes at a time; a kill loses no finished batch
+        base.execute("PRAGMA synchronous=NORMAL")  # a lost last batch is made again
         base.execute("CREATE TABLE IF NOT EXISTS vectors (key BLOB PRIMARY KEY, vector BLOB NOT NULL) WITHOUT ROWID")
         base.execute("SELECT count(*) FROM (SELECT key FROM vectors LIMIT 1)").fetchone()
     except BaseException:
