@@ -25,6 +25,7 @@ from luthier.data.prompts import answer_of, prompt_of, templates
 from luthier.errors import LuthierError
 from luthier.evals.task import PREDICTED
 from luthier.files import write_text
+from luthier.index.embed import Embedder
 from luthier.loop import Loop, Training
 from luthier.models import score
 from luthier.models.base import BaseLM
@@ -511,6 +512,8 @@ def test_no_method_sees_the_test_rows(lm: BaseLM, name: str, rows: str, monkeypa
         seen.append(str(text))
         return tokenise(self, text, *args, **kwargs)
 
+    embed = Embedder.queries
+    monkeypatch.setattr(Embedder, "queries", lambda self, texts: (seen.extend(texts), embed(self, texts))[1])
     monkeypatch.setattr(type(lm.tokenizer), "__call__", watch)
     if ENTRIES[name].kind == "patches" and catalog.load(ENTRIES[name]).objectives[SPLITS[rows].task] not in OBJECTIVES:
         pytest.skip(f"{name} trains by an objective that is not installed")

@@ -8,7 +8,20 @@ import sys
 
 import typer
 
-from luthier.cli import adapters, after, comparing, data, doctor, evaluate, export, listing, runs, study, training
+from luthier.cli import (
+    adapters,
+    after,
+    comparing,
+    data,
+    doctor,
+    evaluate,
+    export,
+    index,
+    listing,
+    runs,
+    study,
+    training,
+)
 from luthier.errors import LuthierError
 
 app = typer.Typer(
@@ -18,7 +31,20 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for group in (comparing, study, training, after, adapters, evaluate, export, runs, data, listing, doctor):
+for group in (
+    comparing,
+    study,
+    training,
+    after,
+    adapters,
+    index,
+    evaluate,
+    export,
+    runs,
+    data,
+    listing,
+    doctor,
+):
     group.add_to(app)
 
 

@@ -62,15 +62,15 @@ def _bar(console: Console) -> Progress:
 
 
 @contextmanager
-def rows_bar(title: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar with the time left for rows that are answered; nothing where there is no terminal."""
+def rows_bar(title: str, what: str = "rows") -> Iterator[Callable[[int, int], None]]:
+    """A bar with the time left for rows that are answered, or `what`; nothing where there is no terminal."""
     from rich.console import Console
 
     bar = _bar(Console(stderr=True))
     task = bar.add_task(title, total=1.0, more="")
 
     def rows(done: int, total: int) -> None:
-        bar.update(task, completed=done / max(total, 1), more=f"{done} of {total} rows")
+        bar.update(task, completed=done / max(total, 1), more=f"{done} of {total} {what}")
 
     with bar:
         yield rows

@@ -115,10 +115,11 @@ class Plan:
 
 
 def check_methods(names: Sequence[str], data: DataConfig) -> tuple[str, ...]:
-    """The named methods and families, or all that the data has what they need for; an unknown name suggests another."""
+    """The named methods and families, or all whose needs are met here; an unknown name suggests another."""
     found = embedded.find(data.path)
     has = {"docs": bool(data.docs or (found and found.documents))}
-    usual = [entry for entry in catalog.methods().values() if all(has[key] for key in entry.data)]
+    known = catalog.methods().values()
+    usual = [entry for entry in known if all(has[key] for key in entry.data) and not catalog.lacking(entry)]
     chosen: list[str] = []
     for name in names or catalog.FAMILIES:
         family = catalog.FAMILIES.get(name)

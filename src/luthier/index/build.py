@@ -1,0 +1,184 @@
+"""Bringing an index up to date with files: read, chunk, embed, store; what did not change is left as it is.
+
+Files go in by groups, each in one commit, in the order of their names. What is wrong with a file is reported and the
+rest goes on; a file that was in the index and cannot be read any more is taken out of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from luthier.errors import LuthierError
+from luthier.index.chunks import Chunking, chunked
+from luthier.index.embed import DEFAULT, Embedder, load_embedder
+from luthier.index.readers import endings, read_document
+from luthier.index.records import Chunk
+from luthier.index.store import Settings, Store, alone
+
+Say = Callable[[int, int], None]  # bytes done, of how many
+GROUP = 256  # chunks of one commit, at least
+LIMIT_MB = 20.0
+
+
+@dataclass
+class Report:
+    """What a build did. Names of files; problems and notes with what is to be said about each."""
+
+    added: list[str] = field(default_factory=list)
+    changed: list[str] = field(default_factory=list)
+    same: list[str] = field(default_factory=list)
+    removed: list[str] = field(default_factory=list)
+    problems: dict[str, str] = field(default_factory=dict)
+    notes: dict[str, str] = field(default_factory=dict)
+    unread: dict[str, int] = field(default_factory=dict)  # ending -> files in the folders that no reader takes
+    chunks: int = 0
+
+
+def build(
+    docs: Sequence[Path], at: str, chunking: Chunking, embedder: str = DEFAULT, limit_mb: float = LIMIT_MB,
+    cache: Path | None = None, say: Say | None = None,
+) -> Report:  # fmt: skip
+    """Make the index hold exactly these files and folders. Another embedder or chunk size makes all of it anew."""
+    report = Report()
+    files = find(docs, report)
+    model = load_embedder(embedder, cache)
+    with alone(at):
+        wanted = Settings(embedder, model.key, chunking=chunking)
+        try:
+            store = Store.open(at)
+            wanted = replace(wanted, width=store.settings.width)
+        except LuthierError:
+            store = None
+        if store is None or store.settings != wanted:
+            store = Store.create(at, replace(wanted, width=model.encoder.width))
+        known = store.files()
+        report.removed = sorted(set(known) - set(files))
+        store.remove(report.removed)
+        _fill(store, model, files, known, limit_mb, report, say)
+    return report
+
+
+def add(
+    docs: Sequence[Path], at: str, limit_mb: float = LIMIT_MB, cache: Path | None = None, say: Say | None = None
+) -> Report:
+    """Put files and folders into an index that is there, beside what it holds."""
+    report = Report()
+    files = find(docs, report)
+    with alone(at):
+        store, model = opened(at, cache)
+        _fill(store, model, files, store.files(), limit_mb, report, say)
+    return report
+
+
+def remove(names: Sequence[str], at: str) -> Report:
+    """Take files out, or all below a folder. Raises LuthierError for a name that stands for nothing in the index."""
+    report = Report()
+    with alone(at):
+        store = Store.open(at)
+        known = store.files()
+        for name in names:
+            plain = label(Path(name))
+            found = [file for file in known if file == plain or file.startswith(plain.rstrip("/") + "/")]
+            if not found:
+                raise LuthierError(f"{name}: the index at {at} holds no such file or folder")
+            report.removed += found
+        store.remove(report.removed)
+        store.tidy()
+        report.chunks = store.count()
+    return report
+
+
+def opened(at: str, cache: Path | None = None) -> tuple[Store, Embedder]:
+    """An index and the embedder that it was made with. Raises LuthierError where that is not the one installed."""
+    store = Store.open(at)
+    model = load_embedder(store.settings.embedder, cache)
+    if model.key != store.settings.key:
+        raise LuthierError(
+            f"the index at {at} was made by {store.settings.key}, and {model.key} is here: build it anew"
+        )
+    return store, model
+
+
+def label(path: Path) -> str:
+    """The name of a file in the index: relative to the current folder where it lies in it."""
+    whole = path.absolute()
+    return (whole.relative_to(Path.cwd()) if whole.is_relative_to(Path.cwd()) else whole).as_posix()
+
+
+def find(docs: Iterable[Path], report: Report) -> dict[str, Path]:
+    """Files by name, in order. A folder gives all in it that have a reader; what lies in hidden folders is left out."""
+    out: dict[str, Path] = {}
+    for top in docs:
+        if not top.exists():
+            raise LuthierError(f"{top}: no such file or folder")
+        if top.is_file():
+            if top.suffix.lower() not in endings():
+                raise LuthierError(f"{top}: no reader for {top.suffix or 'a file without an ending'}; read are "
+                                   f"{', '.join(endings())}")  # fmt: skip
+            out[label(top)] = top
+            continue
+        for path in sorted(p for p in top.rglob("*") if p.is_file()):
+            if any(part.startswith(".") for part in path.relative_to(top).parts):
+                continue
+            if path.suffix.lower() in endings():
+                out[label(path)] = path
+            else:
+                ending = path.suffix.lower() or "no ending"
+                report.unread[ending] = report.unread.get(ending, 0) + 1
+    if not out:
+        raise LuthierError(f"nothing to read in {', '.join(map(str, docs))}; read are {', '.join(endings())}")
+    return dict(sorted(out.items()))
+
+
+def _fill(
+    store: Store, model: Embedder, files: dict[str, Path], known: dict[str, str], limit_mb: float, report: Report,
+    say: Say | None,
+) -> None:  # fmt: skip
+    sizes = {name: path.stat().st_size for name, path in files.items()}
+    total, done = sum(sizes.values()), 0
+    digests: dict[str, str] = {}
+    chunks: list[Chunk] = []
+
+    def commit() -> None:
+        if digests:
+            store.replace(digests, chunks, model.passages([chunk.passage for chunk in chunks]))
+        digests.clear()
+        chunks.clear()
+
+    for name, path in files.items():
+        try:
+            digest = _digest(path, store.settings) if sizes[name] <= limit_mb * 1e6 else ""
+            if known.get(name) == digest:
+                report.same.append(name)
+            else:
+                document = read_document(path, name, int(limit_mb * 1e6))
+                if document.notes:
+                    report.notes[name] = "; ".join(document.notes)
+                chunks += chunked(document, store.settings.chunking)
+                digests[name] = digest
+                (report.changed if name in known else report.added).append(name)
+        except (LuthierError, OSError) as error:
+            report.problems[name] = str(error.strerror or error) if isinstance(error, OSError) else str(error)
+        if len(chunks) >= GROUP:
+            commit()
+        done += sizes[name]
+        if say:
+            say(done, total)
+    commit()
+    gone = [name for name in report.problems if name in known]
+    store.remove(gone)
+    report.removed += gone
+    store.tidy()
+    report.chunks = store.count()
+
+
+def _digest(path: Path, settings: Settings) -> str:
+    """What decides a file's chunks: its bytes and the index's settings."""
+    found = hashlib.sha256(settings.rules.encode())
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            found.update(block)
+    return found.hexdigest()

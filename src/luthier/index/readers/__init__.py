@@ -1,0 +1,58 @@
+"""Files as text. A format is a file here: ENDINGS, and `read(path) -> (sections, notes)`; nothing is registered.
+
+A reader raises LuthierError with what is wrong with the file; whoever reads a folder reports it and goes on.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import importlib.util
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+from luthier.errors import LuthierError
+from luthier.index.records import Document, Section
+
+Found = tuple[list[Section], list[str]]  # sections, notes
+HERE = Path(__file__).parent
+
+
+@cache
+def endings() -> dict[str, str]:
+    """Ending -> the module that reads it; found without importing the modules."""
+    out: dict[str, str] = {}
+    for path in sorted(HERE.glob("[!_]*.py")):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if (
+                isinstance(node, ast.Assign)
+                and isinstance(node.targets[0], ast.Name)
+                and node.targets[0].id == "ENDINGS"
+            ):
+                out |= dict.fromkeys(ast.literal_eval(node.value), path.stem)
+    return out
+
+
+def read_document(path: Path, name: str, limit: int) -> Document:
+    """The file under the name that citations use. limit: bytes; larger files are refused.
+
+    Raises LuthierError, its message without the file's name, for what cannot be read or holds no text.
+    """
+    size = path.stat().st_size
+    if size == 0:
+        raise LuthierError("the file is empty")
+    if size > limit:
+        raise LuthierError(f"{size / 1e6:.0f} MB, more than {limit / 1e6:.0f} MB: split it, or raise --max-mb")
+    read: Callable[[Path], Found] = importlib.import_module(f"{__name__}.{endings()[path.suffix.lower()]}").read
+    sections, notes = read(path)
+    kept = tuple(section for section in sections if section.text.strip())
+    if not kept:
+        raise LuthierError("no text was found in it")
+    return Document(name, kept, tuple(notes))
+
+
+def needs(module: str, package: str) -> None:
+    """Raise LuthierError with the command that installs what a format needs."""
+    if importlib.util.find_spec(module) is None:
+        raise LuthierError(f"reading it needs {package}: pip install {package}")

@@ -1,0 +1,52 @@
+"""PDF: the text layer, a section a page."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from luthier.errors import LuthierError
+from luthier.index.readers import Found, needs
+from luthier.index.records import Section
+
+ENDINGS = (".pdf",)
+
+
+def read(path: Path) -> Found:
+    """Pages without a text layer, and pages that cannot be read, are noted."""
+    needs("pypdf", "pypdf")
+    from pypdf import PdfReader
+
+    logging.getLogger("pypdf").setLevel(logging.CRITICAL)  # what is wrong is said once, by us
+    sections, notes, bare = [], [], []
+    try:
+        reader = PdfReader(path)
+        if reader.is_encrypted and not reader.decrypt(""):
+            raise LuthierError("the PDF wants a password")
+        title = str((reader.metadata and reader.metadata.title) or "").strip()
+        count = len(reader.pages)
+    except LuthierError:
+        raise
+    except Exception as error:  # a broken PDF makes pypdf raise whatever its parser stumbles over
+        raise LuthierError(f"a broken PDF ({_said(error)})") from None
+    for number in range(count):
+        try:
+            text = reader.pages[number].extract_text()
+        except Exception as error:
+            notes.append(f"page {number + 1} cannot be read ({_said(error)})")
+            continue
+        text = text.replace("\0", "").encode("utf-8", "replace").decode()
+        if text.strip():
+            sections.append(Section(text, f"page {number + 1}", title))
+        else:
+            bare.append(number + 1)
+    if bare:
+        shown = ", ".join(map(str, bare[:5])) + (" …" if len(bare) > 5 else "")
+        notes.append(f"no text layer on {len(bare)} of {count} pages ({shown}): scanned pages need OCR first")
+    if not sections and notes:
+        raise LuthierError(notes[0])
+    return sections, notes
+
+
+def _said(error: Exception) -> str:
+    return " ".join(str(error).split())[:120] or type(error).__name__

@@ -1,0 +1,73 @@
+"""What passes between the parts of an index: documents, their sections, chunks of those, and what a search finds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A stretch of text that a citation can name and no chunk crosses: a whole file, a PDF's page, a row of JSONL.
+
+    name: "page 3", "line 12", or "" for a whole file. tags: "key=value" for filters.
+    """
+
+    text: str
+    name: str = ""
+    title: str = ""
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A file that was read. notes: what a reader had to guess or leave out, in words for the report."""
+
+    file: str
+    sections: tuple[Section, ...]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """`section.text[start:end]`, counted in characters, and where it stands. at: its number within the file."""
+
+    file: str
+    at: int
+    section: str
+    title: str
+    start: int
+    end: int
+    text: str
+    tags: tuple[str, ...] = ()
+
+    @property
+    def id(self) -> str:
+        """The same for the same place of the same file, whenever it is made."""
+        return f"{self.file}#{self.at}"
+
+    @property
+    def place(self) -> str:
+        """Where it comes from, for a person."""
+        where = f", {self.section}" if self.section else ""
+        return f"{self.file}{where}, characters {self.start + 1}-{self.end}"
+
+    @property
+    def passage(self) -> str:
+        """What is embedded: the text under its document's title."""
+        return self.text if not self.title or self.title in self.text else f"{self.title}\n{self.text}"
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A chunk that a search found.
+
+    score: of the fused ranks. similarity: cosine with the query, -1 to 1. text_score: BM25 of the words, 0 where none
+    is shared. vector_rank, text_rank: 1 is best; None where that search did not find it.
+    """
+
+    chunk: Chunk
+    score: float
+    similarity: float
+    text_score: float
+    vector_rank: int | None
+    text_rank: int | None

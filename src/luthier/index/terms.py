@@ -1,0 +1,46 @@
+"""The words that full-text search compares, for every language: Latin words as they are, Han as one and two characters.
+
+No dictionary is needed and every Chinese word of one or two characters is found, wherever a segmenter would have cut;
+longer ones are found by their pairs. Source: Nie et al. 2000, "On the Use of Words and N-grams for Chinese Information
+Retrieval".
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter
+
+# Han (with extensions), kana, and other scripts written without spaces
+JOINED = (
+    "\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff\u0e00-\u0e7f"
+)
+PIECES = re.compile(rf"[{JOINED}]+|[^\W_{JOINED}]+")
+_JOINED = re.compile(rf"[{JOINED}]")
+SCRIPTS = {"CJK": "han", "HIRAGANA": "kana", "KATAKANA": "kana"}
+
+
+def terms(text: str) -> list[str]:
+    """Words in small letters after Unicode NFKC; runs of Han give each character and each pair."""
+    out: list[str] = []
+    for piece in PIECES.findall(unicodedata.normalize("NFKC", text).lower()):
+        if _JOINED.match(piece):
+            out += piece
+            out += [piece[i : i + 2] for i in range(len(piece) - 1)]
+        else:
+            out.append(piece)
+    return out
+
+
+def script(text: str) -> str:
+    """How most of a text's letters are written: han, kana (any kana, among Han), latin, cyrillic…; "" without any."""
+    counts: Counter[str] = Counter()
+    for letter, count in Counter(text[:4000]).items():
+        if letter.isalpha():
+            first = unicodedata.name(letter, "unknown").split(" ")[0].split("-")[0]
+            counts[SCRIPTS.get(first, first.lower())] += count
+    if not counts:
+        return ""
+    if counts["kana"] * 10 > counts["han"] + counts["kana"] > counts["latin"]:
+        return "kana"
+    return counts.most_common(1)[0][0]

@@ -1,0 +1,127 @@
+"""Rows that vote, and documents that answer."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hashed import Hashed, hashed
+
+import tiny
+from luthier import config, run
+from luthier.direct.retrieval import Retrieval
+from luthier.files import write_text
+from luthier.index.rows import fit, voted
+from luthier.protocols import Chat, Message, Rated, Run, Sampling, Split, Tagged, Text
+
+
+@pytest.fixture
+def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hashed:
+    pytest.importorskip("lancedb")
+    embedder, model = hashed(tmp_path / "cache")
+    monkeypatch.setattr("luthier.direct.retrieval.load_embedder", lambda name, cache=None: embedder)
+    return model
+
+
+def test_votes_are_those_of_scikit_learn() -> None:
+    """Seen failing with weights of the wrong sign, and with k + 1 neighbours."""
+    from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
+
+    rng = np.random.default_rng(0)
+    rows, asked = rng.standard_normal((40, 6)), rng.standard_normal((9, 6))
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    asked /= np.linalg.norm(asked, axis=1, keepdims=True)
+    y = rng.integers(0, 3, 40)
+    y[:3] = 0, 1, 2
+    options: dict[str, Any] = {"n_neighbors": 7, "metric": "cosine", "weights": lambda far: np.exp(-far / 0.05)}
+    want = KNeighborsClassifier(**options).fit(rows, y).predict_proba(asked)
+    near = asked @ rows.T
+    assert np.allclose(voted(near, np.eye(3)[y], 7, 0.05), want)
+    number = KNeighborsRegressor(**options).fit(rows, y).predict(asked)
+    assert np.allclose(voted(near, y[:, None].astype(float), 7, 0.05)[:, 0], number)
+
+
+def test_k_is_chosen_without_the_row_itself() -> None:
+    """With labels at random one neighbour is wrong as often as not; a row that votes for itself would be right."""
+    rng = np.random.default_rng(0)
+    vectors = rng.standard_normal((200, 8)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    assert fit(vectors, np.eye(2)[rng.integers(0, 2, 200)], "classification")[0] > 1
+
+
+def test_rows_of_every_kind(model: Hashed, tmp_path: Path) -> None:
+    def adapted(split: Split) -> Any:
+        return Retrieval().adapt(None, split, Run(0, tmp_path))  # type: ignore[arg-type]
+
+    tags = tuple(Tagged(f"{a} {b} row{i}", (a, b)) for i in range(6) for a, b in (("red", "big"), ("blue", "small")))
+    lm = adapted(Split("multilabel", tags, (), labels=("red", "blue", "big", "small")))
+    assert lm.output == "tags" and (lm.predict(["red big"], lm.labels).exp() > 0.5).tolist() == [
+        [True, False, True, False]
+    ]
+    rated = tuple(Rated(word + f" row{i}", value) for i in range(6) for word, value in (("good", 5.0), ("bad", 1.0)))
+    lm = adapted(Split("regression", rated, ()))
+    assert lm.predict(["good", "bad"], ()).round().tolist() == [[5.0], [1.0]]
+    chats = tuple(
+        Chat((Message("user", q), Message("assistant", a))) for q, a in (("年假几天", "十五"), ("bow price", "£85"))
+    )
+    lm = adapted(Split("generation", chats, ()))
+    asked = [(Message("system", "Be brief"), Message("user", "what is the bow price?")), "年假呢"]
+    assert lm.generate(asked, Sampling()) == ["£85", "十五"] and lm.sources(asked) == [[1], [0]]
+
+
+DOCUMENTS = (
+    Text("# Cat\nThe cat is called Gusset. She sleeps.", "cat.md"),
+    Text("# 年假\n满五年，年假十五天。请假要提前。", "leave.md"),
+)
+QUESTIONS = tuple(
+    Chat((Message("user", q), Message("assistant", a)))
+    for q, a in (("What is the cat called?", "The cat is called Gusset."), ("年假几天？", "满五年，年假十五天。"))
+)
+
+
+def documents_lm(tmp_path: Path, say: str, **options: Any) -> Any:
+    class Base:
+        can, name, key, context, progress, tokenizer = frozenset({"generate"}), "b", "b", 10_000, None, None
+
+        def generate(self, prompts: Sequence[str], sampling: Sampling) -> list[str]:
+            return [say] * len(prompts)
+
+        def length(self, text: str) -> int:
+            return len(text)
+
+    split = Split("generation", QUESTIONS, QUESTIONS, metric="token_f1", documents=DOCUMENTS)
+    return Retrieval(**options).adapt(Base(), split, Run(0, tmp_path))  # type: ignore[arg-type]
+
+
+def test_documents_answer(model: Hashed, tmp_path: Path) -> None:
+    """Written or quoted, by language, whichever the validation rows prefer. Seen failing with one choice for all."""
+    lm = documents_lm(tmp_path, "The cat is called Gusset. [1]")
+    assert lm.modes == {"": "write", "han": "quote"}
+    asked = ["What is the cat called?", "年假几天？"]
+    assert lm.generate(asked, Sampling()) == ["The cat is called Gusset.", "满五年，年假十五天。"]
+    assert [found[0] for found in lm.sources(asked)] == ["cat.md, characters 1-43", "leave.md, characters 1-21"]
+    citing = documents_lm(tmp_path, "nonsense", cite=True, k=1)
+    assert citing.generate(asked, Sampling())[1] == "满五年，年假十五天。 [leave.md]"
+
+
+def test_documents_are_saved(model: Hashed, tiny_folder: Any, tmp_path: Path) -> None:
+    folder = tiny_folder("llama_tied")
+    lm = tiny.fresh(folder)
+    recipe = tiny.recipe(folder, "retrieval", direct={"cite": True})
+    split = dataclasses.replace(tiny.CHATS, documents=DOCUMENTS)
+    with run.adapted(lm, recipe, split, cache=tmp_path / "cache") as outcome:
+        run.save_adapted(outcome, tmp_path)
+        write_text(tmp_path / "recipe.yaml", config.to_yaml(recipe))
+        want = outcome.lm.generate(["年假几天？", "cat?"], Sampling(max_new_tokens=8))
+    assert run.load_run(tmp_path).generate(["年假几天？", "cat?"], Sampling(max_new_tokens=8)) == want
+
+
+def test_an_encoder_quotes(model: Hashed, tiny_folder: Any, tmp_path: Path) -> None:
+    folder = tiny_folder("bert")
+    split = dataclasses.replace(tiny.CHATS, documents=DOCUMENTS)
+    with run.adapted(tiny.fresh(folder), tiny.recipe(folder, "retrieval"), split, cache=tmp_path) as outcome:
+        assert outcome.lm.generate(["年假几天？"], Sampling()) == ["满五年，年假十五天。"]

