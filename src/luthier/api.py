@@ -83,6 +83,7 @@ def train(recipe: Recipe, out: Path | None = None, say: Callable[[Report], None]
         raise
     result = {"metric": scores.metric, "score": scores.score, "secondary": scores.secondary}
     result |= {"per_row": scores.per_row, "answers": scores.answers, "trainable": outcome.trainable}
+    result |= {"notes": list(outcome.notes)} if outcome.notes else {}
     tracking.finish(result)
     write_json(folder / "eval.json", result)
     return folder

@@ -237,11 +237,16 @@ class Direct:
 
 @dataclass
 class Run:
-    """What a direct method may use besides its data: a seed, a cache folder and a way to report progress."""
+    """What a direct method may use besides its data: a seed, a cache folder and a way to report progress.
+
+    folder: of the run, for what a killed run goes on from. notes: what the user should know of how it went.
+    """
 
     seed: int
     cache: Path
     say: Any = None
+    folder: Path | None = None
+    notes: list[str] = field(default_factory=list)
 
 
 class LM(Protocol):

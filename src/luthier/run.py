@@ -44,7 +44,7 @@ GIVES: dict[Task, str] = {
 
 @dataclass
 class Outcome:
-    """What a method gave. trainable: numbers that were trained. loop: None for direct methods."""
+    """What a method gave. trainable: numbers that were trained. loop: None for direct methods. notes: what to know."""
 
     lm: LM
     trainable: int = 0
@@ -53,6 +53,7 @@ class Outcome:
     learning_rate: float | None = None
     loop: Loop | None = None
     save_as: str = "adapter"
+    notes: tuple[str, ...] = ()
 
 
 def load_base(recipe: Recipe) -> BaseLM:
@@ -88,7 +89,8 @@ def adapted(
         if reason := method.refuses(lm, data):
             raise Refused(reason)
         torch.manual_seed(recipe.seed)
-        yield Outcome(method.adapt(lm, data, Run(recipe.seed, cache or cache_dir())))
+        about = Run(recipe.seed, cache or cache_dir(), say, folder)
+        yield Outcome(method.adapt(lm, data, about), notes=tuple(about.notes))
         return
     objective = objective_of(recipe, method, data, lm)
     with attached(lm, method, objective, data.labels, recipe.seed) as (work, groups, chosen):
@@ -214,7 +216,7 @@ def save_adapted(outcome: Outcome, folder: Path) -> int:
 
 def begun(folder: Path) -> bool:
     """Whether a run folder holds anything that was trained."""
-    return any((folder / name).exists() for name in ("checkpoint", "adapter", "model", "eval.json"))
+    return any((folder / name).exists() for name in ("checkpoint", "search.jsonl", "adapter", "model", "eval.json"))
 
 
 def check_folder(folder: Path, recipe: str) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 HEAVY = ("torch", "transformers", "numpy", "sklearn", "rich.progress", "plotly")
 COMMANDS = (
-    "compare", "train", "predict", "chat", "eval", "export", "methods", "fetch", "doctor", "runs", "data",
+    "compare", "train", "predict", "chat", "eval", "prompt", "export", "methods", "fetch", "doctor", "runs", "data",
 )  # fmt: skip
 STARTED = """
 import sys

@@ -8,7 +8,7 @@ import sys
 
 import typer
 
-from luthier.cli import after, comparing, data, doctor, evaluate, export, listing, runs, training
+from luthier.cli import after, comparing, data, doctor, evaluate, export, listing, prompt, runs, training
 from luthier.errors import LuthierError
 
 app = typer.Typer(
@@ -18,7 +18,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for group in (comparing, training, after, evaluate, export, runs, data, listing, doctor):
+for group in (comparing, training, after, evaluate, prompt, export, runs, data, listing, doctor):
     group.add_to(app)
 
 

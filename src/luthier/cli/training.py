@@ -41,4 +41,6 @@ def train(
         folder = run(recipe, out, say)
     result = read_json(folder / "eval.json")
     print(f"{recipe.method}: {result['metric']} {result['score']:.3f} on {len(result['per_row'])} held-out rows")
+    for note in result.get("notes", ()):
+        print(f"  {note}")
     print(f"Run folder: {folder}")

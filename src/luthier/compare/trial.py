@@ -146,6 +146,7 @@ class Bench:
             "mergeable": outcome.mergeable,
             "learning_rate": outcome.learning_rate,
             "tokens": outcome.trained.tokens if outcome.trained else 0,
+            "notes": list(outcome.notes),
         }  # fmt: skip
         tracking.finish(result)
         write_json(place / "eval.json", result)
