@@ -19,7 +19,6 @@ import torch
 
 from luthier import config
 from luthier.config import Recipe
-from luthier.data.prompts import templates
 from luthier.early import ROWS, EarlyStop, Watch
 from luthier.errors import LuthierError
 from luthier.errors import Refused as Refused
@@ -30,6 +29,7 @@ from luthier.models.embedded import cache_dir
 from luthier.models.labelling import HEADS
 from luthier.models.quiet import quiet
 from luthier.objectives.sft import renumbered
+from luthier.prompts.wording import read_template
 from luthier.protocols import LM, Direct, Objective, ParamGroup, Patch, Run, Split, Task, Text
 
 Say = Callable[[Report], None]
@@ -83,6 +83,8 @@ def adapted(
     data = replace(data, test=())
     method = config.options(recipe)
     refuse_remote(lm, method)
+    if recipe.template:
+        lm = replace(lm, only=read_template(Path(recipe.template), data.labels))
     if isinstance(method, Direct):
         if data.task not in method.tasks:
             raise Refused(unfit(recipe.method, method.tasks, data.task))
@@ -136,7 +138,7 @@ def attached(
     if reason := refusal(lm, patch, objective):
         raise Refused(reason)
     torch.manual_seed(seed)
-    work = replace(lm, template=templates(labels)[0], labels=labels)
+    work = replace(lm, template=lm.wordings(labels)[0], labels=labels)
     groups: list[ParamGroup] = []
     if objective.output != "vocab":
         groups.append(_add_head(work, objective.output, len(labels)))

@@ -79,7 +79,7 @@ class HardPrompt(Direct):
         if self.write:
             writer = proposer.Proposer(proposer.load(self.proposer, lm, self.endpoint), data, instruction, run.seed)
         made = search.Search(lm, data, settings, kept, writer, _told(run))
-        made.give(own, "user", bad)
+        made.give([lm.only, *own] if lm.only else own, "user", bad)
         made.give(ready, "bundled")
         return made
 
