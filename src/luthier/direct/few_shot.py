@@ -96,8 +96,8 @@ class FewShot(Direct):
         return changed if kept else found
 
     def load(self, folder: Path, lm: BaseLM) -> LM:
-        from luthier.models.embedded import cache_dir
         from luthier.evals.shots_lm import load_shots
+        from luthier.models.embedded import cache_dir
 
         return load_shots(folder, lm, cache_dir())
 
@@ -143,8 +143,8 @@ class _Tried:
         return lm.worded(choice.template, self.data.labels, fit)
 
     def _nearest(self, lm: BaseLM, choice: _Choice) -> Any:
-        from luthier.index.embed import load_embedder
         from luthier.evals.shots_lm import ShotsLM, choosing
+        from luthier.index.embed import load_embedder
 
         self._embedder = self._embedder or load_embedder(self.method.embedder, self.run.cache)
         near = shots.Nearest(lm, self.data.train, choice.k, self._embedder, first=bool(choice.order))
@@ -152,7 +152,9 @@ class _Tried:
 
     def said(self, best: _Choice) -> str:
         """What was chosen, in words, and the scores that decided."""
-        order = ("the nearest last", "the nearest first")[best.order] if best.way == "nearest" else f"order {best.order}"
+        order = (
+            ("the nearest last", "the nearest first")[best.order] if best.way == "nearest" else f"order {best.order}"
+        )
         others = ", ".join(
             f"{c.template.name}/{c.way}/k {c.k}/order {c.order} {v:.3f}" for c, v in self._scores.items()
         )

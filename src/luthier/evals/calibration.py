@@ -19,7 +19,7 @@ CONTENT_FREE = ("N/A", "", "[MASK]")
 
 
 def content_free(lm: LM, labels: Sequence[str]) -> Tensor | None:
-    """log p_cf (K,): of the mean over inputs that say nothing; None where the model gives no probabilities of labels."""
+    """log p_cf (K,): of the mean over inputs that say nothing; None where the model gives no probabilities."""
     found = lm.predict(list(CONTENT_FREE), labels).double()
     if not bool(found.isfinite().all()):
         return None

@@ -22,7 +22,7 @@ ROOM = 256  # tokens of the context left for an answer
 
 
 def drawn(data: Split, k: int, seed: int, balanced: bool) -> list[Record]:
-    """k training rows in random order; balanced: labels in turn, at least one of each (more than k where labels are)."""
+    """k training rows in random order; balanced: labels in turn, at least one of each (so more than k of many)."""
     rng = np.random.default_rng([seed, 7])
     order = [data.train[int(i)] for i in rng.permutation(len(data.train))]
     if not (balanced and data.labels):

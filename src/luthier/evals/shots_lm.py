@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class ShotsLM:
-    """lm: worded, with its chooser in place where there is one. favoured: log p_cf (K,) of `lm.labels`, see calibration."""
+    """lm: worded, with its chooser where there is one. favoured: log p_cf (K,) of `lm.labels`, see calibration."""
 
     lm: BaseLM
     favoured: Tensor | None = None
