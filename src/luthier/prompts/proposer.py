@@ -108,6 +108,14 @@ def instruction_of(template: Template) -> str:
     return " ".join(text.split()).strip(" …")
 
 
+def form(parent: Template) -> tuple[str | None, bool]:
+    """Where a wording has its input, and the cue behind it, for another instruction; None where it stands in words."""
+    after = parent.text.partition("{input}")[2]
+    if parent.chat:
+        return "\n\n{input}", True
+    return ("\n\n{input}" + after, False) if after.startswith("\n") and len(after) < 60 else (None, False)
+
+
 def cleaned(text: str) -> str:
     """An instruction as it was meant: without fences, quotes around it, a heading, and what follows a blank line."""
     text = re.sub(r"^```\w*\n?|\n?```$", "", text.strip())

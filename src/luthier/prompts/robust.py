@@ -17,7 +17,7 @@ import numpy as np
 from luthier.data.prompts import Template, question_and_answer
 from luthier.errors import LuthierError
 from luthier.prompts import page, perturb
-from luthier.prompts.proposer import Proposer, cleaned, instruction_of
+from luthier.prompts.proposer import Proposer, cleaned, form, instruction_of
 from luthier.prompts.wording import BrokenError, repair
 from luthier.protocols import Chat, Labelled, Message, Record, Split
 
@@ -77,13 +77,10 @@ def _paraphrases(
     words = instruction_of(template)
     if proposer is None or not words:
         return
-    before, _, after = template.text.partition("{input}")
+    tail = form(template)[0] or proposer.tail(0 if template.chat else 1)[0]
     for slot in range(draws):
         try:
             said = cleaned(proposer.rewritten(template, 500 + slot))
-            tail = "\n\n{input}" + (
-                after if after.startswith("\n") else proposer.tail(0 if template.chat else 1)[0][9:]
-            )
             whole, _ = repair(said, data.labels, tail)
         except BrokenError as error:
             failed.append(f"a paraphrase was dropped: {error}")
@@ -93,7 +90,6 @@ def _paraphrases(
             return
         if whole != template.text:
             yield whole
-    del before
 
 
 def with_text(record: Record, change: Callable[[str], str], keep: str = "") -> Record:

@@ -18,7 +18,7 @@ import numpy as np
 from luthier.data.prompts import Template
 from luthier.errors import LuthierError
 from luthier.prompts.log import Event, Log
-from luthier.prompts.proposer import Proposer, cleaned, instruction_of
+from luthier.prompts.proposer import LONGEST, Proposer, cleaned, form, instruction_of
 from luthier.prompts.scorer import score, shown
 from luthier.prompts.wording import Bad, BrokenError, repair
 from luthier.protocols import Split
@@ -161,7 +161,7 @@ class Search:
 
     def _accepted(self, text: str, parent: Candidate | None, slot: int, about: Event) -> Candidate | None:
         assert self.proposer is not None
-        tail, chat = _form(parent.template) if parent else (None, True)
+        tail, chat = form(parent.template) if parent else (None, True)
         if tail is None:
             tail, chat = self.proposer.tail(slot)
         told = cleaned(text)
@@ -267,18 +267,8 @@ def _said(template: Template) -> tuple[Any, ...]:
     return (" ".join(template.text.split()), template.chat, template.replaces)
 
 
-def _form(parent: Template) -> tuple[str | None, bool]:
-    """Where a wording has its input, and the cue behind it, for another instruction; None where it stands in words."""
-    after = parent.text.partition("{input}")[2]
-    if parent.chat:
-        return "\n\n{input}", True
-    return ("\n\n{input}" + after, False) if after.startswith("\n") and len(after) < 60 else (None, False)
-
-
 def _sensible(told: str, whole: str) -> None:
     """Raises BrokenError for an instruction that says nothing or goes on and on."""
-    from luthier.prompts.proposer import LONGEST
-
     letters = sum(c.isalpha() for c in told)
     if letters < 3 or letters * 3 < len(told):
         raise BrokenError("it has hardly a word in it")
