@@ -22,14 +22,14 @@ Example: luthier prompt search de-en --templates mine.txt --calls 300 --out runs
 """
 ROBUST = """Measure how far quality moves when the prompt of a run is changed without changing what it means.
 
-Typing errors and other case, in the wording and in the input; another order of the options; paraphrases by a model. Each
-variant is scored on the same validation rows; RUN/robust.json and robust.html get the changes with 95 % intervals.
+Typing errors and other case, in the wording and in the input; another order of the options; paraphrases by a model.
+Each variant is scored on the same validation rows; RUN/robust.json and robust.html get the changes with 95 % intervals.
 
 Example: luthier prompt robust runs/wording --draws 3 --rows 60
 """
 COMPRESS = """Leave out of a long prompt what the model itself finds least informative.
 
-INPUT is a text file: what is left of it goes to --out, or is printed. With --curve, INPUT is data with input and output:
+INPUT is a text file: what is left of it goes to --out, or is printed. With --curve it is data with input and output:
 quality is measured with inputs cut to each share, beside words left out at random, and plotted into --out.
 
 Example: luthier prompt compress long.txt --keep 0.5 --out short.txt

@@ -122,7 +122,7 @@ def cleaned(text: str) -> str:
     text = re.sub(
         r"^\W*(?:new |the )?(?:instruction|prompt|指令|新指令|新的指令)\s*\W*[:：]\s*", "", text, flags=re.IGNORECASE
     )
-    text = text.strip().split("\n\n")[0].strip()
+    text = text.lstrip("*: \n").split("\n\n")[0].strip()
     if len(text) > 1 and text[0] + text[-1] in ('""', "''", "“”", "「」", "``"):
         text = text[1:-1].strip()
     return text

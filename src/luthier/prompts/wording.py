@@ -21,9 +21,9 @@ from luthier.protocols import Record, Split
 
 LONGEST = 2000  # characters of a wording
 PLACES = ("{input}", "{labels}")
-_WORD = re.compile(r"\{+\s*([A-Za-z_]\w*)\s*\}+")  # what looks like a place
+_WORD = re.compile(r"\{+\s*([^\W\d]\w*)\s*\}+")  # what looks like a place
 _INPUT = re.compile(  # ways in which models and people write the place of the input
-    r"\{+\s*(?:input|text|sentence|question|query|message|x)\s*(?:\}+|(?=[^\w}]|$))|(?<![\w{])input\}"
+    r"\{+\s*(?:input|text|sentence|question|query|message|x|输入|文本|句子|问题)\s*(?:\}+|(?=[^\w}]|$))|(?<![\w{])input\}"
     r"|\[(?:input|text|sentence|INPUT|TEXT)\]|<(?:input|text|sentence|INPUT|TEXT)>",
     re.IGNORECASE,
 )
