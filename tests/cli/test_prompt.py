@@ -1,4 +1,4 @@
-"""`luthier prompt`: a search from the command line, its files, where its template goes, and what goes wrong on the way."""
+"""`luthier prompt`: a search from the command line, its files, where its template goes, and what goes wrong."""
 
 from __future__ import annotations
 
@@ -150,8 +150,10 @@ def test_a_base_behind_an_address_that_dies_can_be_taken_up_again(
         return Reply(b"<html>busy</html>", 200) if dead[0] and before > 5 else answer("refund")
 
     with serving(decide) as server:
-        command = ("prompt", "search", data, "--model", f"{server.url}#fake", "--endpoint", "retries=0", "--calls", "40",
-                   "--rounds", "1", "--write", "0", "--beside", "1", "--out", tmp_path / "run")  # fmt: skip
+        command = (
+            "prompt", "search", data, "--model", f"{server.url}#fake", "--endpoint", "retries=0", "--calls", "40",
+            "--rounds", "1", "--write", "0", "--beside", "1", "--out", tmp_path / "run",
+        )  # fmt: skip
         with pytest.raises(LuthierError, match="half an answer, or none in JSON"):
             said(*command)
         assert not (tmp_path / "run" / "template.json").exists() and not list((tmp_path / "run").glob("*.tmp"))

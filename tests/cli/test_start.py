@@ -9,7 +9,7 @@ import pytest
 
 HEAVY = ("torch", "transformers", "numpy", "sklearn", "rich.progress", "plotly")
 COMMANDS = (
-    "compare", "train", "predict", "chat", "eval", "prompt", "export", "methods", "fetch", "doctor", "runs", "data",
+    "compare", "train", "predict", "chat", "eval", "export", "methods", "fetch", "doctor", "prompt", "runs", "data",
 )  # fmt: skip
 STARTED = """
 import sys
@@ -37,7 +37,9 @@ def python(code: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=120)
 
 
-@pytest.mark.parametrize("argv", [["--help"], ["methods"], ["compare", "--help"]])
+@pytest.mark.parametrize(
+    "argv", [["--help"], ["methods"], ["compare", "--help"], ["prompt", "--help"], ["prompt", "search", "--help"]]
+)
 def test_nothing_heavy_is_imported(argv: list[str]) -> None:
     done = python(STARTED.format(argv=["luthier", *argv], heavy=HEAVY))
     assert done.returncode == 0, done.stderr

@@ -68,12 +68,10 @@ def test_orders_differ_and_hold_all_labels() -> None:
     assert all(sorted(o) == ["a", "b", "c"] for o in found) and perturb.orders(("a",), 3, rng()) == []
 
 
-def made(
-    lm: Any, template: Template = TEMPLATE, proposer: Proposer | None = None
-) -> tuple[list[robust.Variant], list[str]]:
+def made(lm: Any, proposer: Proposer | None = None) -> tuple[list[robust.Variant], list[str]]:
     failed: list[str] = []
     data = replace(tiny.LABELLED, test=())
-    return list(robust.variants(template, data, data.validation, 2, 0, proposer, failed)), failed
+    return list(robust.variants(TEMPLATE, data, data.validation, 2, 0, proposer, failed)), failed
 
 
 def test_every_kind_is_there_and_inputs_keep_their_instruction(lm: Any) -> None:
