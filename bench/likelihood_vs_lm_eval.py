@@ -30,19 +30,21 @@ GOALS = {"tickets": 4.0, "sst2": 1.4}
 TIE = 1e-4  # nats a byte: labels that are closer may change places with the order of a sum
 
 
-def job_of(sst2: Path, rows: int | None) -> dict[str, Any]:
-    """The model's folder, and texts and label names of both tasks."""
+def job_of(sst2: Path, rows: int | None, labelled: bool = False) -> dict[str, Any]:
+    """The model's folder, and texts and label names of both tasks. labelled: SST-2's rows with their labels, too."""
     from luthier.data.embedded import tickets
     from luthier.models.embedded import embedded_model
     from luthier.protocols import Labelled
 
     records = [r for r in tickets().records if isinstance(r, Labelled)]
     with sst2.open(encoding="utf-8", newline="") as file:
-        reviews = [row[0] for row in csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE)][:400]
+        lines = list(csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE))[:400]
     tasks: dict[str, Any] = {
         "tickets": {"texts": [r.text for r in records][::4], "labels": sorted({r.label for r in records})},
-        "sst2": {"texts": reviews, "labels": ["negative", "positive"]},
+        "sst2": {"texts": [line[0] for line in lines], "labels": (names := ["negative", "positive"])},
     }
+    if labelled:
+        tasks["sst2"]["pairs"] = [[line[0], names[int(line[1])]] for line in lines]
     for task in tasks.values():
         task["texts"] = task["texts"][:rows]
     return {"model": str(embedded_model()), "threads": THREADS, "tasks": tasks}

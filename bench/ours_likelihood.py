@@ -14,6 +14,7 @@ import measure
 from luthier.config import Recipe
 from luthier.data.prompts import CLASSIFY, compose
 from luthier.files import read_json, write_json
+from luthier.protocols import Labelled
 from luthier.run import load_base
 
 WARM = 4  # rows answered before the clock starts
@@ -23,15 +24,21 @@ def prepare(work: Path, job: dict[str, Any]) -> None:
     """The prompts as both sides read them: the first wording for labels."""
     out = {}
     for name, task in job["tasks"].items():
-        out[name] = [compose(CLASSIFY[0], text, task["labels"], ()) for text in task["texts"]]
+        out[name] = [compose(CLASSIFY[0], text, task["labels"], shots(task)) for text in task["texts"]]
     write_json(work / "prompts.json", out)
     measure.give(prompts={name: len(prompts) for name, prompts in out.items()})
+
+
+def shots(task: dict[str, Any]) -> list[Labelled]:
+    """The worked examples that stand before every prompt, if there are any."""
+    return [Labelled(text, label) for text, label in task.get("shots", ())]
 
 
 def predict(work: Path, job: dict[str, Any], name: str) -> None:
     """Every row's label, and how long it took from texts to labels."""
     task = job["tasks"][name]
-    lm = load_base(Recipe(dtype="float32", threads=job["threads"]))
+    base = load_base(Recipe(dtype="float32", threads=job["threads"]))
+    lm = base.worded(CLASSIFY[0], task["labels"], shots(task))
     lm.predict(task["texts"][:WARM], task["labels"])
     before = measure.product_rate()
     watch = measure.Watch()

@@ -85,6 +85,7 @@ def train(recipe: Recipe, out: Path | None = None, say: Callable[[Report], None]
     result = {"metric": scores.metric, "score": scores.score, "secondary": scores.secondary}
     result |= {"per_row": scores.per_row, "answers": scores.answers, "trainable": outcome.trainable}
     result |= base_facts(outcome)
+    result |= {"notes": list(outcome.notes)} if outcome.notes else {}
     tracking.finish(result)
     write_json(folder / "eval.json", result)
     return folder
@@ -133,9 +134,25 @@ class Model:
         return self.lm.generate(list(prompts), Sampling(max_new_tokens, temperature))
 
 
-def load(run_folder: str | Path, progress: Callable[[int, int], None] | None = None) -> Model:
-    """The adapted model of a run folder, ready to predict or generate; progress is told rows done and rows in all."""
+def load(
+    run_folder: str | Path, progress: Callable[[int, int], None] | None = None, template: str | Path | None = None
+) -> Model:
+    """The adapted model of a run folder, ready to predict or generate; progress is told rows done and rows in all.
+
+    template: a file with another wording than the run's own.
+    """
     from luthier.run import load_run, run_labels
 
     folder = Path(run_folder)
-    return Model(load_run(folder, progress=progress), run_labels(folder))
+    lm = load_run(folder, progress=progress)
+    return Model(reworded(lm, Path(template)) if template else lm, run_labels(folder))
+
+
+def reworded(lm: Any, path: Path) -> LM:
+    """The adapted model behind the wording of a file. Raises LuthierError where its answers come from no wording."""
+    from luthier.errors import LuthierError
+    from luthier.prompts.wording import read_template
+
+    if not hasattr(lm, "worded") or getattr(lm, "label_head", None) is not None or lm.mute(lm.labels):
+        raise LuthierError(f"{path}: this run's answers come from no wording that could be changed")
+    return lm.worded(read_template(path, lm.labels), lm.labels, lm.shots)  # type: ignore[no-any-return]

@@ -104,7 +104,8 @@ class EndpointConfig:
 class Recipe:
     """One run. patch, direct, objective: the method's own options, checked against its class.
 
-    endpoint: for a model behind a URL. track: trackers that are told of the run besides metrics.jsonl.
+    endpoint: for a model behind a URL. track: trackers that are told of the run besides metrics.jsonl. template: a file
+    with the wording to use (`luthier prompt search` writes one) in place of the method's own.
     """
 
     method: str = "lora"
@@ -119,6 +120,7 @@ class Recipe:
     threads: Threads | None = None
     endpoint: EndpointConfig = field(default_factory=EndpointConfig)
     track: tuple[str, ...] = ()
+    template: str = ""
 
 
 def build(cls: type[T], values: Mapping[str, Any], where: str) -> T:

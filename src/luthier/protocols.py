@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
+from luthier.places import Rng as Rng
 from luthier.records import (  # noqa: F401 - batches and protocols are imported together with records
     Chat,
     Judged,
@@ -31,7 +32,6 @@ from luthier.records import (  # noqa: F401 - batches and protocols are imported
 )
 
 if TYPE_CHECKING:
-    import numpy as np
     import torch
     from torch import Tensor, nn
 
@@ -220,23 +220,6 @@ class Objective:
         raise NotImplementedError
 
 
-class Rng:
-    """A place in an endless stream of epochs: the same (seed, epoch) always gives the same order."""
-
-    def __init__(self, seed: int, epoch: int = 0, at: int = 0) -> None:
-        self.seed, self.epoch, self.at = seed, epoch, at
-
-    def permutation(self, n: int) -> np.ndarray[Any, Any]:
-        """The order of `n` rows in the current epoch."""
-        import numpy as np
-
-        return np.random.default_rng([self.seed, self.epoch]).permutation(n)
-
-    def next_epoch(self) -> None:
-        """Go to the start of the next epoch."""
-        self.epoch, self.at = self.epoch + 1, 0
-
-
 class Direct:
     """A method that does not go through the loop. A subclass is a frozen dataclass of its configuration."""
 
@@ -260,11 +243,16 @@ class Direct:
 
 @dataclass
 class Run:
-    """What a direct method may use besides its data: a seed, a cache folder and a way to report progress."""
+    """What a direct method may use besides its data: a seed, a cache folder and a way to report progress.
+
+    folder: of the run, for what a killed run goes on from. notes: what the user should know of how it went.
+    """
 
     seed: int
     cache: Path
     say: Any = None
+    folder: Path | None = None
+    notes: list[str] = field(default_factory=list)
 
 
 class LM(Protocol):

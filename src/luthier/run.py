@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +20,6 @@ import torch
 from luthier import config
 from luthier.adapters import OWN, own_record
 from luthier.config import Recipe
-from luthier.data.prompts import templates
 from luthier.early import ROWS, EarlyStop, Watch
 from luthier.errors import LuthierError
 from luthier.errors import Refused as Refused
@@ -32,21 +31,17 @@ from luthier.models.labelling import HEADS
 from luthier.models.nf4 import linear_bytes
 from luthier.models.quiet import quiet
 from luthier.objectives.sft import renumbered
-from luthier.protocols import LM, Direct, Objective, ParamGroup, Patch, Run, Split, Task, Text
+from luthier.prompts.wording import read_template
+from luthier.protocols import LM, Direct, Objective, ParamGroup, Patch, Run, Split, Text
+from luthier.tasks import GIVES, unfit
 
 Say = Callable[[Report], None]
-GIVES: dict[Task, str] = {
-    "classification": "labels",
-    "multilabel": "several labels a text",
-    "regression": "numbers",
-    "generation": "text",
-    "text": "likelihoods of text",
-}
 
 
 @dataclass
 class Outcome:
     """What a method gave. trainable: numbers that were trained. loop: None for direct methods.
+    notes: what to know.
 
     base_bytes: of the linear weights of the base in memory, and what they would take in bf16; None where they are not
     here.
@@ -60,6 +55,7 @@ class Outcome:
     loop: Loop | None = None
     save_as: str = "adapter"
     base_bytes: tuple[int, int] | None = None
+    notes: tuple[str, ...] = ()
 
 
 def load_base(recipe: Recipe) -> BaseLM:
@@ -90,13 +86,16 @@ def adapted(
     method = config.options(recipe)
     refuse_remote(lm, method)
     plain = None if getattr(lm, "remote", False) else linear_bytes(lm.stacks)
+    if recipe.template:
+        lm = replace(lm, only=read_template(Path(recipe.template), data.labels))
     if isinstance(method, Direct):
         if data.task not in method.tasks:
             raise Refused(unfit(recipe.method, method.tasks, data.task))
         if reason := method.refuses(lm, data):
             raise Refused(reason)
         torch.manual_seed(recipe.seed)
-        yield Outcome(method.adapt(lm, data, Run(recipe.seed, cache or cache_dir())), base_bytes=plain)
+        about = Run(recipe.seed, cache or cache_dir(), say, folder)
+        yield Outcome(method.adapt(lm, data, about), base_bytes=plain, notes=tuple(about.notes))
         return
     objective = objective_of(recipe, method, data, lm)
     with attached(lm, method, objective, data.labels, recipe.seed) as (work, groups, chosen):
@@ -126,11 +125,6 @@ def objective_of(recipe: Recipe, patch: Patch, data: Split, lm: BaseLM) -> Objec
     return found
 
 
-def unfit(name: str, tasks: Sequence[Task], task: Task) -> str:
-    """Why a method or an objective for some tasks does not suit another, in a sentence."""
-    return f"{name} gives {' or '.join(GIVES[t] for t in tasks)}, and this task wants {GIVES[task]}"
-
-
 def refusal(lm: BaseLM, patch: Patch, objective: Objective) -> str | None:
     """A fact about the model, in a sentence, when the pair cannot be used on it; else None."""
     return patch.refuses(lm.model, objective) or objective.refuses(lm)
@@ -144,7 +138,7 @@ def attached(
     if reason := refusal(lm, patch, objective):
         raise Refused(reason)
     torch.manual_seed(seed)
-    work = replace(lm, template=templates(labels)[0], labels=labels)
+    work = replace(lm, template=lm.wordings(labels)[0], labels=labels)
     groups: list[ParamGroup] = []
     if objective.output != "vocab":
         groups.append(_add_head(work, objective.output, len(labels)))
@@ -232,7 +226,7 @@ def base_facts(outcome: Outcome) -> dict[str, int]:
 
 def begun(folder: Path) -> bool:
     """Whether a run folder holds anything that was trained."""
-    return any((folder / name).exists() for name in ("checkpoint", "adapter", "model", "eval.json"))
+    return any((folder / name).exists() for name in ("checkpoint", "search.jsonl", "adapter", "model", "eval.json"))
 
 
 def check_folder(folder: Path, recipe: str) -> None:

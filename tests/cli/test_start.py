@@ -10,7 +10,7 @@ import pytest
 HEAVY = ("torch", "transformers", "numpy", "sklearn", "rich.progress", "plotly")
 COMMANDS = (
     "compare", "train", "predict", "chat", "eval", "export", "methods", "fetch", "doctor", "study", "adapters", "runs",
-    "data",
+    "data", "index", "prompt",
 )  # fmt: skip
 STARTED = """
 import sys
@@ -39,7 +39,17 @@ def python(code: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize(
-    "argv", [["--help"], ["methods"], ["compare", "--help"], ["study", "--help"], ["study", "rank", "--help"]]
+    "argv",
+    [
+        ["--help"],
+        ["methods"],
+        ["compare", "--help"],
+        ["study", "--help"],
+        ["study", "rank", "--help"],
+        ["prompt", "--help"],
+        ["prompt", "search", "--help"],
+        ["index", "--help"],
+    ],
 )
 def test_nothing_heavy_is_imported(argv: list[str]) -> None:
     done = python(STARTED.format(argv=["luthier", *argv], heavy=HEAVY))

@@ -20,7 +20,7 @@ from luthier.errors import LuthierError
 from luthier.protocols import Chat, Preference
 
 CHINESE = re.compile("[\u4e00-\u9fff]")
-ROWS = {"mood": 300, "de-en": 200, "replies": 120, "handbook": 120, "notes": 60, "notes-fields": 60}
+ROWS = {"mood": 300, "de-en": 200, "replies": 120, "handbook": 120, "notes": 60, "notes-fields": 60, "debug": 14}
 
 
 def rows(name: str) -> list[dict[str, Any]]:
@@ -61,7 +61,8 @@ def test_mood_is_balanced() -> None:
 @pytest.mark.parametrize(
     ("name", "field"),
     [("mood", "text"), ("de-en", "de"), ("de-en", "en"), ("replies", "question"), ("replies", "empathetic"),
-     ("handbook", "question"), ("notes", "text"), ("notes", "summary")],
+     ("handbook", "question"), ("notes", "text"), ("notes", "summary"),
+     ("debug", "report"), ("debug", "fault")],
 )  # fmt: skip
 def test_no_near_duplicates(name: str, field: str) -> None:
     """Shared n-grams of 8 bytes, and of three words or three Chinese characters. Seen failing with a copied row."""

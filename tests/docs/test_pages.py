@@ -33,6 +33,10 @@ def parse(command: str) -> None:
     outer = group.make_context("luthier", words, resilient_parsing=True)
     inner = group.get_command(outer, words[0])  # type: ignore[attr-defined]
     assert inner is not None, f"there is no command {words[0]}"
+    if hasattr(inner, "commands") and len(words) > 1:  # a group, such as `luthier prompt search`
+        words, outer = words[1:], inner.make_context(words[0], words[1:], parent=outer, resilient_parsing=True)
+        inner = inner.commands.get(words[0])
+        assert inner is not None, f"there is no command {command}"
     context = inner.make_context(words[0], words[1:], parent=outer)
     if words[0] == "compare" and context.params["methods"]:
         # a page may name a method that it tells how to make
@@ -51,7 +55,13 @@ def test_every_command_parses(page: Path) -> None:
 
 
 def test_a_wrong_command_does_not_parse() -> None:
-    for wrong in ("luthier compare --limit-tests 3", "luthier evaluate x", "luthier compare --methods lora,lorra"):
+    for wrong in (
+        "luthier compare --limit-tests 3",
+        "luthier evaluate x",
+        "luthier prompt searhc x",
+        "luthier prompt search x --cals 3",
+        "luthier compare --methods lora,lorra",
+    ):
         with pytest.raises((Exception, AssertionError)):
             parse(wrong)
     assert sum(len(commands(page)) for page in PAGES) > 25

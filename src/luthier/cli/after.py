@@ -35,12 +35,13 @@ def predict(
     map: Annotated[str | None, typer.Option(help="column=field by comma, such as 0=text")] = None,
     instruction: Annotated[str | None, typer.Option(help="what to do, said before every input")] = None,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="leave broken rows out")] = False,
+    template: Annotated[Path | None, typer.Option(help="file with another wording (luthier prompt search)")] = None,
 ) -> None:
     """Read, answer, write."""
     from luthier.data.answers import answer_file
 
     with rows_bar("answering") as say:
-        count = answer_file(run, data, out, pairs(map, "--map"), instruction, skip_bad, say)
+        count = answer_file(run, data, out, pairs(map, "--map"), instruction, skip_bad, say, template)
     print(f"{count} rows written to {out}")
 
 
@@ -48,6 +49,7 @@ def chat(
     run: Annotated[Path, typer.Argument(help="run folder")],
     max_new_tokens: Annotated[int, typer.Option(min=1, help="length of an answer")] = 256,
     temperature: Annotated[float, typer.Option(min=0.0, help="0 takes the likeliest token each time")] = 0.0,
+    template: Annotated[Path | None, typer.Option(help="file with another wording (luthier prompt search)")] = None,
 ) -> None:
     """A conversation until an empty line or the end of input."""
     from luthier.api import load
@@ -55,7 +57,7 @@ def chat(
     from luthier.protocols import Message
 
     run_recipe(run)  # says at once what is wrong with the folder
-    model = load(run)
+    model = load(run, template=template)
     turns: list[Message] = []
     print("An empty line ends the conversation.")
     while True:

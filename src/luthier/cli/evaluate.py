@@ -29,6 +29,7 @@ def evaluate(
     instruction: Annotated[str | None, typer.Option(help="what to do, said before every input")] = None,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="leave broken rows out and list them")] = False,
     limit: Annotated[int | None, typer.Option(min=1, help="use this many random rows")] = None,
+    template: Annotated[Path | None, typer.Option(help="file with another wording (luthier prompt search)")] = None,
     name: Annotated[str | None, typer.Option(help="of the result; the file's name without it")] = None,
 ) -> None:
     """Read, score, write."""
@@ -46,5 +47,5 @@ def evaluate(
         limit=limit,
     )
     with rows_bar("scoring") as say:
-        result = evaluate_run(run, config, name, say)
+        result = evaluate_run(run, config, name, say, template)
     print("\n".join([*spoken(result), f"Written: {result['path']}"]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -23,6 +24,7 @@ def add_to(app: typer.Typer) -> None:
 
 def train(
     settings: Annotated[list[str] | None, typer.Argument(help="recipe.yaml and key=value settings")] = None,
+    template: Annotated[Path | None, typer.Option(help="file with the wording (luthier prompt search)")] = None,
     out: Annotated[Path | None, typer.Option(help="the run folder")] = None,
 ) -> None:
     """Parse the recipe and run."""
@@ -37,6 +39,7 @@ def train(
     if len(files) > 1:
         raise LuthierError(f"one recipe at a time, not {', '.join(files)}")
     recipe = read_recipe(Path(files[0]) if files else None, [s for s in given if "=" in s])
+    recipe = replace(recipe, template=str(template)) if template else recipe
     with resumable(), training_bar(recipe.method) as say:
         folder = run(recipe, out, say)
     result = read_json(folder / "eval.json")
@@ -44,4 +47,6 @@ def train(
     if held := result.get("base_bytes"):
         share = held / result["base_bytes_bf16"]
         print(f"Linear weights of the base: {held / 1e6:.1f} MB in memory, {share:.2f} of their size in bf16")
+    for note in result.get("notes", ()):
+        print(f"  {note}")
     print(f"Run folder: {folder}")

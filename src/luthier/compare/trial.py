@@ -147,6 +147,7 @@ class Bench:
             "learning_rate": outcome.learning_rate,
             "tokens": outcome.trained.tokens if outcome.trained else 0,
             **base_facts(outcome),
+            "notes": list(outcome.notes),
         }  # fmt: skip
         tracking.finish(result)
         write_json(place / "eval.json", result)

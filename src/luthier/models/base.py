@@ -39,7 +39,8 @@ class BaseLM:
     virtual: ids at or above the vocabulary's size, which a soft prompt turns into its own vectors.
     labels: the classes it tells apart.
     trunks: states of the frozen part by content, shared by all runs on this base.
-    save_extra: what a patch adds to `save`.
+    save_extra: what a patch adds to `save`. only: the one wording that methods may use, where the user chose it.
+    chooser: gives the worked examples of each prompt, in place of `shots`.
     """
 
     model: PreTrainedModel
@@ -53,6 +54,8 @@ class BaseLM:
     progress: Progress | None = None
     trunks: dict[Any, Tensor] = field(default_factory=dict)
     save_extra: Callable[[Path], None] | None = None
+    only: Template | None = None
+    chooser: Callable[[Prompt], tuple[Record, ...]] | None = None
 
     can = frozenset({"generate", "logprobs", "predict"})
     cannot = ""  # the fact why something is not in `can`
@@ -254,11 +257,15 @@ class BaseLM:
 
     def wordings(self, labels: Sequence[str]) -> Sequence[Template]:
         """The wordings that a method may choose among."""
-        return templates(labels)
+        return (self.only,) if self.only else templates(labels)
 
     def worded(self, template: Template, labels: Sequence[str], shots: Sequence[Record] = ()) -> Self:
         """The same weights behind another wording, for these labels (none: it writes text)."""
-        return replace(self, template=template, labels=tuple(labels), shots=tuple(shots))
+        return replace(self, template=template, labels=tuple(labels), shots=tuple(shots), chooser=None)
+
+    def shots_for(self, prompt: Prompt) -> tuple[Record, ...]:
+        """The worked examples that stand before a prompt."""
+        return self.chooser(prompt) if self.chooser else self.shots
 
     def save(self, folder: Path) -> None:
         """Wording and worked examples in `luthier.json`; a patch writes its tensors beside it."""

@@ -68,7 +68,7 @@ class CausalLM(BaseLM):
         from luthier.data.chat import encode_prompt
 
         template = self.template or (CLASSIFY if labels else GENERATE)[0]
-        composed = compose(template, prompt, labels, self.shots)
+        composed = compose(template, prompt, labels, self.shots_for(prompt))
         if isinstance(composed, str):
             return [*self.virtual, *self.tokenizer(composed)["input_ids"]]
         return [*self.virtual, *encode_prompt(self.tokenizer, composed)]

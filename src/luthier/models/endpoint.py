@@ -87,6 +87,8 @@ class EndpointLM:
     labels: tuple[str, ...] = ()
     progress: Callable[[int, int], None] | None = None
     known: dict[str, Any] = field(default_factory=dict)  # what was learned about the server, shared by all wordings
+    only: Template | None = None
+    chooser: Callable[[Prompt], tuple[Record, ...]] | None = None  # worked examples of each prompt, in place of shots
 
     remote = True
     virtual = ()
@@ -119,12 +121,14 @@ class EndpointLM:
 
     def length(self, prompt: Prompt, labels: Sequence[str] = ()) -> int:
         """Tokens of the worded prompt, estimated on the safe side: two bytes each."""
-        composed = compose(self._template(labels), prompt, labels, self.shots)
+        composed = compose(self._template(labels), prompt, labels, self.shots_for(prompt))
         texts = [composed] if isinstance(composed, str) else [m.content for m in composed]
         return sum(len(t.encode("utf-8", "replace")) // 2 + 8 for t in texts)
 
     def wordings(self, labels: Sequence[str]) -> Sequence[Template]:
         """The wordings that a method may choose among: for labels that are asked for, those that name them."""
+        if self.only:
+            return (self.only,)
         if not labels:
             return GENERATE
         if self.client.config.classify == "logprobs":
@@ -133,7 +137,11 @@ class EndpointLM:
 
     def worded(self, template: Template, labels: Sequence[str], shots: Sequence[Record] = ()) -> EndpointLM:
         """The same model behind another wording."""
-        return replace(self, template=template, labels=tuple(labels), shots=tuple(shots))
+        return replace(self, template=template, labels=tuple(labels), shots=tuple(shots), chooser=None)
+
+    def shots_for(self, prompt: Prompt) -> tuple[Record, ...]:
+        """The worked examples that stand before a prompt."""
+        return self.chooser(prompt) if self.chooser else self.shots
 
     def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> list[str]:
         """One answer a prompt; a plain wording's answer ends with its line."""
@@ -183,7 +191,7 @@ class EndpointLM:
         return self.template or (self.wordings(labels)[0])
 
     def _asked(self, prompt: Prompt, labels: Sequence[str], sampling: Sampling) -> Asked:
-        composed = compose(self._template(labels), prompt, labels, self.shots)
+        composed = compose(self._template(labels), prompt, labels, self.shots_for(prompt))
         body: Answer = {"model": self.model, self.known.get("room", "max_tokens"): sampling.max_new_tokens}
         if not self.known.get("cold"):
             body["temperature"] = sampling.temperature
@@ -241,7 +249,7 @@ class EndpointLM:
         template = self._template(labels)
         if template.chat:
             raise Refused("the endpoint gives no log-probabilities of a given answer in a conversation")
-        texts = [(compose(template, p, labels, self.shots), template.gap + answer) for p, answer in pairs]
+        texts = [(compose(template, p, labels, self.shots_for(p)), template.gap + answer) for p, answer in pairs]
         return self._echo([(t if isinstance(t, str) else t[-1].content, answer) for t, answer in texts])
 
     def _echo(self, pairs: Sequence[tuple[str, str]]) -> list[list[float]]:

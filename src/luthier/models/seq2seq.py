@@ -172,7 +172,7 @@ class Seq2SeqLM(BaseLM):
 
     def encode_prompt(self, prompt: Prompt, labels: Sequence[str] = ()) -> list[int]:
         template = self.template or (CLASSIFY if labels else GENERATE)[0]
-        composed = compose(replace(template, chat=False), prompt, labels, self.shots)
+        composed = compose(replace(template, chat=False), prompt, labels, self.shots_for(prompt))
         assert isinstance(composed, str)
         return [*self.virtual, *self.encode_text(composed, self.context - len(self.virtual))]
 

@@ -33,17 +33,23 @@ OUTPUTS: Mapping[Task, tuple[str, ...]] = {
 }
 
 
-def evaluate_run(run: Path, config: DataConfig, name: str | None, say: Progress | None = None) -> dict[str, Any]:
+def evaluate_run(
+    run: Path, config: DataConfig, name: str | None, say: Progress | None = None, template: Path | None = None
+) -> dict[str, Any]:
     """Score the run on all rows of `config.path` into RUN/evaluations/NAME.json, and give what was written.
+
+    template: a file with another wording than the run's own; its name is part of NAME unless that is given.
 
     Raises LuthierError when the run is not finished, the file is for another task, or the name is taken by other data.
     """
+    from luthier.api import reworded
     from luthier.config import read_recipe
     from luthier.data.together import spoken_table
     from luthier.evals.task import evaluate
     from luthier.run import load_run, run_labels
 
-    target = run / "evaluations" / f"{_checked(name or Path(config.path).stem)}.json"
+    stem = Path(config.path).stem + (f"-{template.stem}" if template else "")
+    target = run / "evaluations" / f"{_checked(name or stem)}.json"
     recipe = read_recipe(run / "recipe.yaml") if (run / "recipe.yaml").is_file() else None
     if recipe is None:
         raise LuthierError(f"{run}: not a run folder (it has no recipe.yaml)")
@@ -56,6 +62,7 @@ def evaluate_run(run: Path, config: DataConfig, name: str | None, say: Progress 
         table = spoken_table(table, recipe.data)
     rows = _some(table.records, config.limit)
     lm = load_run(run, progress=say)
+    lm = reworded(lm, template) if template else lm
     if (gives := lm.output) not in OUTPUTS[table.task]:
         raise LuthierError(f"{config.path}: is for {table.task}, but the run {run} was trained to answer with {gives}")
     data = Split(table.task, _training_rows(recipe.data) or tuple(rows), (), (), labels)

@@ -1,0 +1,117 @@
+"""Wordings of the instruction, many tried on training rows and rewritten from the best of each round.
+
+Candidates come from the user, from the package and from a language model that sees training examples; successive
+halving spends a given number of model calls. Validation and test rows take no part. Source: Zhou et al. 2022, "Large
+Language Models Are Human-Level Prompt Engineers"; Jamieson & Talwalkar 2016.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+from annotated_types import Ge, Le
+
+from luthier.config import EndpointConfig
+from luthier.errors import LuthierError
+from luthier.evals.wording import load_wording
+from luthier.prompts.scorer import How
+from luthier.protocols import Direct, Run, Split
+
+if TYPE_CHECKING:
+    from luthier.models.base import BaseLM
+    from luthier.prompts.search import Found, Search, Settings
+
+extras = ()
+
+
+@dataclass(frozen=True)
+class HardPrompt(Direct):
+    """templates: a file of wordings (see `luthier prompt search`). bundle: names of wordings in the package by comma.
+
+    "" is those for the task, none leaves them out. write: wordings that a model writes a round; 0 for none. proposer:
+    the model that writes (a folder, a .gguf file or an address); the base without it. endpoint: limits for it.
+    calls: model calls in all, a row scored or a wording written. rounds: of halving. score: likelihood, metric, auto.
+    """
+
+    templates: str = ""
+    bundle: str = ""
+    write: Annotated[int, Ge(0), Le(99)] = 4
+    proposer: str = ""
+    endpoint: EndpointConfig = field(default_factory=EndpointConfig)
+    calls: Annotated[int, Ge(1)] = 480
+    rounds: Annotated[int, Ge(1), Le(20)] = 3
+    score: How = "auto"
+
+    seeded: ClassVar[bool] = True
+    remote: ClassVar[bool] = True
+
+    def refuses(self, lm: BaseLM, data: Split) -> str | None:
+        return lm.mute(data.labels)
+
+    def adapt(self, lm: BaseLM, data: Split, run: Run) -> BaseLM:
+        from luthier.prompts.scorer import judged_by
+        from luthier.prompts.search import Settings
+
+        how = judged_by(lm, data, self.score)
+        settings = Settings(self.calls, self.rounds, self.write, how, run.seed)
+        search = self._search(lm, data, run, settings)
+        found = search.run()
+        run.notes.extend(_notes(search, found))
+        return lm.worded(found.best.template, data.labels)
+
+    def _search(self, lm: BaseLM, data: Split, run: Run, settings: Settings) -> Search:
+        """The search with the wordings that are there before it begins."""
+        from luthier.prompts import bundled, log, proposer, search, wording
+
+        instruction = wording.shared_instruction(data)
+        own, bad = (
+            wording.read_templates(Path(self.templates), data.labels, instruction) if self.templates else ([], [])
+        )
+        names = [name.strip() for name in self.bundle.split(",") if name.strip()]
+        ready = [] if names == ["none"] else bundled.bundled(data, instruction, names)
+        if not (own or ready or self.write):
+            raise LuthierError("direct.bundle: none, with no templates and write 0, leaves no wording to try")
+        about: Any = vars(settings) | {"model": lm.key or lm.name, "proposer": self.proposer}
+        kept = log.Log(run.folder and run.folder / log.NAME, about | {"data": search.fingerprint(data)})
+        writer = None
+        if self.write:
+            writer = proposer.Proposer(proposer.load(self.proposer, lm, self.endpoint), data, instruction, run.seed)
+        made = search.Search(lm, data, settings, kept, writer, _told(run))
+        made.give([lm.only, *own] if lm.only else own, "user", bad)
+        made.give(ready, "bundled")
+        return made
+
+    def load(self, folder: Path, lm: BaseLM) -> BaseLM:
+        return load_wording(folder, lm)
+
+
+def _told(run: Run) -> Any:
+    """Progress in the form of a training's: the step is the round, the loss what the best wording lacks."""
+    if run.say is None:
+        return None
+    from luthier.loop import Report
+
+    return lambda round_, share, best: run.say(Report(round_, 0, -best, 0.0, 0.0, 0.0, share))
+
+
+def _notes(search: Search, found: Found) -> list[str]:
+    from luthier.prompts.scorer import shown, unit
+
+    how = search.settings.score
+    value = shown(found.best.mean(found.rows), search.data, how)
+    text = found.best.template.text.replace("\n", "\\n")
+    dropped, failed = search.log.of("dropped"), search.log.of("failed")
+    out = [
+        f"{len(found.candidates)} wordings, {found.calls} model calls; the best is {found.best.source}: {text} "
+        f"({unit(search.data, how)}: {value} on {found.rows} training rows)"
+    ]
+    out += [f"left out: {e['reason']}: {e['text']}" for e in dropped if e["source"] == "user"]
+    written = [e for e in dropped if e["source"] != "user"]
+    out += [f"{len(written)} wordings were dropped, such as: {written[0]['reason']}"] if written else []
+    out += [f"failed {len(failed)} times, such as: {failed[-1]['reason']}"] if failed else []
+    return out
+
+
+METHOD = HardPrompt

@@ -1,0 +1,97 @@
+"""Worked examples: drawn for all prompts alike, or the nearest for each; in which order; as many as fit the context.
+
+Sources: Brown et al. 2020 (examples in the prompt); Liu et al. 2022, "What Makes Good In-Context Examples for GPT-3?"
+(nearest neighbours); Lu et al. 2022, "Fantastically Ordered Prompts" (the order matters).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from luthier.data.prompts import answer_of, prompt_of
+from luthier.protocols import Prompt, Record, Split
+
+if TYPE_CHECKING:
+    from luthier.index.embed import Embedder
+    from luthier.models.base import BaseLM
+
+ROOM = 256  # tokens of the context left for an answer
+
+
+def drawn(data: Split, k: int, seed: int, balanced: bool) -> list[Record]:
+    """k training rows in random order; balanced: labels in turn, at least one of each (so more than k of many)."""
+    rng = np.random.default_rng([seed, 7])
+    order = [data.train[int(i)] for i in rng.permutation(len(data.train))]
+    if not (balanced and data.labels):
+        return order[:k]
+    by_label = {label: [r for r in order if answer_of(r) == label] for label in data.labels}
+    rounds = [rows[i] for i in range(len(order)) for rows in by_label.values() if i < len(rows)]
+    chosen = rounds[: max(k, len(data.labels))]
+    return [chosen[int(i)] for i in rng.permutation(len(chosen))]
+
+
+def reordered(shots: Sequence[Record], order: int, seed: int) -> list[Record]:
+    """The same examples in another order; order 0 is the one they are in."""
+    if not order:
+        return list(shots)
+    return [shots[int(i)] for i in np.random.default_rng([seed, 17, order]).permutation(len(shots))]
+
+
+def fitting(lm: BaseLM, shots: Sequence[Record], prompt: Prompt) -> tuple[Record, ...]:
+    """As many of the examples as the context holds with this prompt and its answer; those in front are left out first.
+
+    lm: worded; its own examples do not count.
+    """
+    assert lm.template is not None
+    left = tuple(shots)
+    while left and lm.worded(lm.template, lm.labels, left).length(prompt, lm.labels) > lm.context - ROOM:
+        left = left[1:]
+    return left
+
+
+def longest(data: Split) -> Prompt:
+    """The longest known question, which fixed examples must fit with."""
+    return max(map(prompt_of, data.validation or data.train), key=lambda asked: len(str(asked)))
+
+
+class Nearest:
+    """Chooses for each prompt the k rows of a pool whose questions are nearest by embedding, the nearest last.
+
+    first: the nearest first. cut: prompts for which fewer than k fit the context, of `asked`.
+    """
+
+    def __init__(self, lm: BaseLM, pool: Sequence[Record], k: int, embedder: Embedder, first: bool = False) -> None:
+        self.lm, self.pool, self.k, self.embedder, self.first = lm, tuple(pool), k, embedder, first
+        self.vectors = embedder.passages([text_of(prompt_of(r)) for r in self.pool])
+        self.cut = self.asked = 0
+        self._known: dict[str, Any] = {}
+
+    def prepare(self, prompts: Sequence[Prompt]) -> None:
+        """Embed these prompts together."""
+        texts = [t for t in dict.fromkeys(map(text_of, prompts)) if t not in self._known]
+        if texts:
+            self._known |= zip(texts, self.embedder.queries(texts), strict=True)
+
+    def neighbours(self, prompt: Prompt) -> list[int]:
+        """Places in the pool of the k nearest, the nearest first; the first of equals."""
+        self.prepare([prompt])
+        near = self.vectors @ self._known[text_of(prompt)]
+        return [int(i) for i in np.argsort(-near, kind="stable")[: self.k]]
+
+    def __call__(self, prompt: Prompt) -> tuple[Record, ...]:
+        """The worked examples of a prompt. What does not fit is what is farthest."""
+        chosen = [self.pool[i] for i in reversed(self.neighbours(prompt))]
+        left = fitting(self.lm, chosen, prompt)
+        self.asked += 1
+        self.cut += len(left) < len(chosen)
+        return left[::-1] if self.first else left
+
+
+def text_of(prompt: Prompt) -> str:
+    """What is embedded of a prompt: the text, or the user's last turn."""
+    if isinstance(prompt, str):
+        return prompt
+    return next((m.content for m in reversed(prompt) if m.role == "user"), "")

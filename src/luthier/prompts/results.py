@@ -1,0 +1,103 @@
+"""What a finished search leaves for people: the template as a file, the page of the search, wordings side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from luthier.config import run_recipe
+from luthier.data.prompts import Template, question_and_answer
+from luthier.files import read_json, read_record, write_json
+from luthier.prompts import log, page
+from luthier.prompts.scorer import unit
+from luthier.prompts.wording import write_template
+from luthier.protocols import Record, Split
+
+if TYPE_CHECKING:
+    from luthier.models.base import BaseLM
+
+COLUMNS = 6
+ANSWERS = "wordings.json"
+
+
+def publish(folder: Path, beside: int) -> Template:
+    """Write template.json and both pages of a finished search; gives the best template. beside: rows side by side."""
+    from luthier.data.task import load_split
+
+    events = log.read_log(folder / log.NAME)
+    recipe = run_recipe(folder)
+    data, _ = load_split(recipe.data, folder / "rejected.jsonl")
+    about, best = events[0], next(e for e in events if e["event"] == "best")
+    chosen = next(e for e in events if e["event"] == "candidate" and e["id"] == best["id"])
+    template = template_of(chosen)
+    measure = unit(data, about["score"])
+    more = {"labels": list(data.labels), "score": best["score"], "measure": measure, "rows": best["rows"]}
+    write_template(folder / "template.json", template, more)
+    notes = read_json(folder / "eval.json").get("notes", [])
+    title = f"Wordings for {Path(recipe.data.path).stem}"
+    page.write_search(folder / "search.html", title, events, measure, notes)
+    sheet = _sheet(folder, data, events, beside)
+    page.write_sheet(folder / "wordings.html", f"{title}, side by side", sheet)
+    return template
+
+
+def template_of(event: Any) -> Template:
+    """The wording of a line of the log."""
+    return Template(event["name"], event["text"], event["chat"], event["replaces"])
+
+
+def columns(events: Sequence[page.Event]) -> list[page.Event]:
+    """Wordings worth a look: the best of the last round, then those that were given, then the rest by their rounds."""
+    made = {e["id"]: e for e in events if e["event"] == "candidate"}
+    rounds = [e["order"] for e in events if e["event"] == "round"]
+    first = [made[i] for i in rounds[-1][:2]]
+    given = [e for e in made.values() if e["source"] == "user"] + [e for e in made.values() if e["replaces"]]
+    rest = [made[i] for order in reversed(rounds) for i in order]
+    found: dict[int, page.Event] = {}
+    for event in [*first, *given, *rest]:
+        if len(found) < COLUMNS:
+            found.setdefault(event["id"], event)
+    return sorted(found.values(), key=lambda e: page_order(e["text"]))
+
+
+def page_order(text: str) -> str:
+    """An order of columns that says nothing about which is best, and is the same each time."""
+    import hashlib
+
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
+
+
+def _sheet(folder: Path, data: Split, events: Sequence[page.Event], beside: int) -> page.Sheet:
+    """The answers, asked for once and kept in wordings.json."""
+    path, shown = folder / ANSWERS, columns(events)
+    rows = list(data.train[-beside:]) if beside else []
+    if path.exists() and (kept := read_record(path, "rows", "wordings"))["beside"] == beside:
+        return page.Sheet(kept["wordings"], [(a, b, c) for a, b, c in kept["rows"]])
+    answers: list[list[str]] = []
+    if rows:
+        from luthier.run import load_base
+
+        lm = load_base(run_recipe(folder))
+        answers = [answered(lm, template_of(e), data, rows) for e in shown]
+    asked = [(*question_and_answer(r), [a[i] for a in answers]) for i, r in enumerate(rows)]
+    wordings = [e["text"] for e in shown]
+    write_json(path, {"beside": beside, "wordings": wordings, "rows": asked})
+    return page.Sheet(wordings, asked)
+
+
+def answered(lm: BaseLM, template: Template, data: Split, rows: Sequence[Record]) -> list[str]:
+    """What the model says under a wording; a failure is the answer's place's text, the others are not lost."""
+    from luthier.data.prompts import prompt_of
+    from luthier.errors import LuthierError
+    from luthier.evals.task import answer_room
+    from luthier.protocols import Sampling
+
+    worded = lm.worded(template, data.labels)
+    try:
+        if data.labels:
+            found = worded.predict([str(prompt_of(r)) for r in rows], data.labels)
+            return [data.labels[int(v.argmax())] if bool(v.isfinite().any()) else "" for v in found]
+        return worded.generate([prompt_of(r) for r in rows], Sampling(answer_room(lm, data)))
+    except LuthierError as error:
+        return [f"({error})"] * len(rows)

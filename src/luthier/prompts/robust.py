@@ -1,0 +1,181 @@
+"""How far quality moves when a prompt is mistyped, shouted, reordered or said otherwise: a number with an interval.
+
+Every variant is scored on the same rows as the prompt itself, so that changes are paired; a kind of change is the mean
+over its variants. The number for all is the mean over kinds. Rows are validation rows, never the test part. Source:
+Zhu et al. 2023, "PromptRobust"; Sclar et al. 2024, "Quantifying Language Models' Sensitivity to Spurious Features".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from luthier.data.prompts import Template, question_and_answer
+from luthier.errors import LuthierError
+from luthier.prompts import page, perturb
+from luthier.prompts.proposer import Proposer, cleaned, form, instruction_of
+from luthier.prompts.wording import BrokenError, repair
+from luthier.protocols import Chat, Labelled, Message, Record, Split
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One changed prompt. kind: what was done. labels: their order."""
+
+    kind: str
+    template: Template
+    labels: tuple[str, ...]
+    rows: tuple[Record, ...]
+    shown: str
+
+
+def variants(
+    template: Template, data: Split, rows: Sequence[Record], draws: int, seed: int, proposer: Proposer | None,
+    failed: list[str],
+) -> Iterator[Variant]:  # fmt: skip
+    """All variants, kind by kind. failed: gets the reason where a paraphrase was not written."""
+    rng = np.random.default_rng([seed, 19])
+    same = tuple(rows)
+    words = instruction_of(template)
+
+    def worded(kind: str, text: str) -> Variant:
+        return Variant(kind, replace(template, text=text), data.labels, same, text)
+
+    def asked(kind: str, change: Callable[[str], str]) -> Variant:
+        other = tuple(with_text(r, change, template.replaces) for r in rows)
+        return Variant(kind, template, data.labels, other, question_and_answer(other[0])[0][:200])
+
+    for _ in range(draws if words else 0):
+        yield worded("typos in the wording", perturb.around_places(template.text, lambda t: perturb.typos(t, rng)))
+    for _ in range(draws):
+        yield asked("typos in the input", lambda t: perturb.typos(t, rng))
+    for text in _cases(template.text) if words else ():
+        yield worded("case of the wording", text)
+    for way in (str.lower, str.upper):
+        if any(with_text(r, way, template.replaces) != r for r in rows):
+            yield asked("case of the input", way)
+    if "{labels}" in template.text:
+        for order in perturb.orders(data.labels, draws, rng):
+            yield Variant("order of options", template, order, same, ", ".join(order))
+    yield from (worded("paraphrase", t) for t in _paraphrases(template, data, proposer, draws, failed))
+
+
+def _cases(text: str) -> list[str]:
+    found = [perturb.around_places(text, way) for way in (str.lower, str.upper)]
+    found += [t for t in perturb.cases(text) if perturb.HAN.search(text) and "{input}" in t]
+    return [t for i, t in enumerate(found) if t != text and t not in found[:i]]
+
+
+def _paraphrases(
+    template: Template, data: Split, proposer: Proposer | None, draws: int, failed: list[str]
+) -> Iterator[str]:
+    """The wording said otherwise by a model, with its input where it was."""
+    words = instruction_of(template)
+    if proposer is None or not words:
+        return
+    tail = form(template)[0] or proposer.tail(0 if template.chat else 1)[0]
+    for slot in range(draws):
+        try:
+            said = cleaned(proposer.rewritten(template, 500 + slot))
+            whole, _ = repair(said, data.labels, tail)
+        except BrokenError as error:
+            failed.append(f"a paraphrase was dropped: {error}")
+            continue
+        except LuthierError as error:
+            failed.append(f"no paraphrase was written: {error}")
+            return
+        if whole != template.text:
+            yield whole
+
+
+def with_text(record: Record, change: Callable[[str], str], keep: str = "") -> Record:
+    """The record with what the user says last changed, but for an instruction in front of it (`keep`)."""
+
+    def changed(text: str) -> str:
+        own = text.removeprefix(keep)
+        return text[: len(text) - len(own)] + change(own)
+
+    if isinstance(record, Labelled):
+        return replace(record, text=changed(record.text))
+    assert isinstance(record, Chat)
+    last = max(i for i, m in enumerate(record.messages) if m.role == "user")
+    turns = (Message(m.role, changed(m.content)) if i == last else m for i, m in enumerate(record.messages))
+    return replace(record, messages=tuple(turns))
+
+
+def measure(
+    lm: Any, data: Split, rows: Sequence[Record], found: Sequence[Variant], say: Callable[[int, int], None]
+) -> dict[str, Any]:
+    """Scores of the prompt and of every variant. lm: worded, with its examples."""
+    from luthier.compare.stats import Bootstrap
+    from luthier.evals.task import evaluate
+
+    base = evaluate(lm, data, rows)
+    say(1, len(found) + 1)
+    per_row: dict[str, list[list[float]]] = {}
+    tried: list[dict[str, Any]] = []
+    for at, v in enumerate(found):
+        worded = lm.worded(v.template, v.labels, lm.shots)
+        scores = evaluate(worded, replace(data, labels=v.labels), v.rows)
+        per_row.setdefault(v.kind, []).append(scores.per_row)
+        tried.append({"kind": v.kind, "shown": v.shown, "score": scores.score})
+        say(at + 2, len(found) + 1)
+    means = {kind: np.mean(values, 0).tolist() for kind, values in per_row.items()}
+    overall = {"all": [np.mean(list(means.values()), 0).tolist()]} if means else {}
+    bootstrap = Bootstrap({"base": [base.per_row], **{k: [v] for k, v in means.items()}, **overall})
+    changes = {name: bootstrap.difference(name, "base") for name in (*means, *overall)}
+    own = bootstrap.score("base")
+    return {
+        "metric": base.metric, "rows": len(rows), "score": own.value, "ci95": [own.low, own.high],
+        "changes": [{"kind": k, "change": c.value, "ci95": [c.low, c.high], "variants": len(per_row.get(k, means))}
+                    for k, c in changes.items()],
+        "tried": tried,
+    }  # fmt: skip
+
+
+def spoken(result: dict[str, Any]) -> list[str]:
+    """The result in lines; the last is the number for all kinds together."""
+    from luthier.evals.metric import scale
+
+    points = scale(result["metric"])
+    low, high = (points * v for v in result["ci95"])
+    lines = [
+        f"{result['metric']} {points * result['score']:.1f} (95 % {low:.1f} to {high:.1f}) on {result['rows']} rows"
+    ]
+    for found in result["changes"]:
+        low, high = (points * v for v in found["ci95"])
+        name = "all kinds together" if found["kind"] == "all" else f"{found['kind']} ({found['variants']})"
+        sure = "" if low > 0 or high < 0 else ", not distinguishable from none"
+        lines.append(f"  {name}: {points * found['change']:+.1f} points (95 % {low:+.1f} to {high:+.1f}){sure}")
+    return lines
+
+
+def write_page(path: Path, title: str, template: Template, result: dict[str, Any]) -> None:
+    """The page of a measurement."""
+    from luthier.evals.metric import scale
+
+    points, lines = scale(result["metric"]), spoken(result)
+    rows = "".join(
+        f'<tr><th scope="row">{page.text("all kinds together" if c["kind"] == "all" else c["kind"])}</th>'
+        f'<td class="number">{c["variants"]}</td><td class="number">{points * c["change"]:+.1f}</td>'
+        f'<td class="number">{points * c["ci95"][0]:+.1f} to {points * c["ci95"][1]:+.1f}</td></tr>'
+        for c in result["changes"]
+    )
+    tried = "".join(
+        f'<li><span class="facts">{page.text(t["kind"])}: {points * t["score"]:.1f}</span>'
+        f'<pre dir="auto">{page.text(t["shown"])}</pre></li>'
+        for t in result["tried"]
+    )
+    failed = "".join(f"<li>{page.text(why)}</li>" for why in result.get("failed", ()))
+    body = (
+        f'<p class="verdict">{page.text(lines[0])}</p><pre dir="auto">{page.text(template.text)}</pre>\n'
+        '<h2>How far quality moves</h2>\n<table class="plain"><thead><tr><th scope="col">change</th>'
+        '<th scope="col" class="number">variants</th><th scope="col" class="number">points</th>'
+        f'<th scope="col" class="number">95 % interval</th></tr></thead><tbody>{rows}</tbody></table>\n'
+        f'<ul class="facts">{failed}</ul>\n<h2>What was tried</h2>\n<ul class="tree">{tried}</ul>'
+    )
+    page.write(path, title, body)

@@ -1,0 +1,135 @@
+"""Worked examples: neighbours against brute force, the context window, and that save and load give the same."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import tiny
+from luthier.data.prompts import answer_of
+from luthier.direct.few_shot import FewShot
+from luthier.errors import LuthierError
+from luthier.evals import shots
+from luthier.evals.shots_lm import ShotsLM, load_shots
+from luthier.protocols import Run, Sampling
+
+DATA = replace(tiny.LABELLED, test=())
+CHATS = replace(tiny.CHATS, test=())
+
+
+class Letters:
+    """An embedder by letter counts, without a model. asked: how many texts at a time."""
+
+    name = "letters"
+
+    def __init__(self) -> None:
+        self.asked: list[int] = []
+
+    def _vectors(self, texts: Sequence[str]) -> np.ndarray[Any, Any]:
+        found = np.array([[t.count(chr(97 + i)) + 0.01 for i in range(26)] for t in texts], np.float32).reshape(-1, 26)
+        return found / np.linalg.norm(found, axis=1, keepdims=True)
+
+    passages = _vectors
+
+    def queries(self, texts: Sequence[str]) -> np.ndarray[Any, Any]:
+        self.asked.append(len(texts))
+        return self._vectors(texts)
+
+
+@pytest.fixture
+def letters(monkeypatch: pytest.MonkeyPatch) -> Letters:
+    made = Letters()
+    monkeypatch.setattr("luthier.index.embed.load_embedder", lambda name, cache: made)
+    return made
+
+
+def test_nearest_against_brute_force(lm: Any, letters: Letters) -> None:
+    """Seen failing with the k farthest, and with the nearest put first."""
+    worded = lm.worded(lm.wordings(DATA.labels)[0], DATA.labels)
+    near = shots.Nearest(worded, DATA.train, 3, letters)  # type: ignore[arg-type]
+    for row in DATA.validation:
+        q, pool = letters._vectors([row.text])[0], letters._vectors([r.text for r in DATA.train])
+        distance = [float(((p - q) ** 2).sum()) for p in pool]
+        brute = sorted(range(len(pool)), key=lambda i: (round(distance[i], 6), i))[:3]
+        assert near(row.text) == tuple(DATA.train[i] for i in reversed(brute))
+        first = shots.Nearest(worded, DATA.train, 3, letters, first=True)  # type: ignore[arg-type]
+        assert first(row.text) == tuple(DATA.train[i] for i in brute)
+
+
+def test_each_question_gets_its_own_examples(lm: Any, letters: Letters, tmp_path: Path) -> None:
+    """The same as wording every question by itself. Seen failing with one chooser's examples for all rows."""
+    found = FewShot(k=2, choose="nearest", orders=1).adapt(lm, DATA, run := Run(0, tmp_path))
+    assert isinstance(found, ShotsLM) and found.nearest and any("not tried: each question" in n for n in run.notes)
+    texts = [r.text for r in DATA.validation]
+    letters.asked.clear()
+    fresh = ShotsLM(found.lm)
+    fresh.nearest._known.clear()  # type: ignore[union-attr]
+    got = fresh.predict(texts, DATA.labels)
+    assert letters.asked == [3]  # all questions are embedded together
+    for text, row in zip(texts, got, strict=True):
+        alone = lm.worded(found.lm.template, DATA.labels, found.nearest(text)).predict([text], DATA.labels)
+        torch.testing.assert_close(alone[0], row, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("split", [DATA, CHATS])
+def test_saved_and_loaded(lm: Any, letters: Letters, split: Any, tmp_path: Path) -> None:
+    found = FewShot(k=2, choose="nearest", validation=1).adapt(lm, split, Run(0, tmp_path))
+    found.save(tmp_path)
+    again: Any = load_shots(tmp_path, lm, tmp_path)
+    assert again.nearest.pool == split.train and again.shots == ()
+    asked = [r.asked for r in split.validation]
+    if split is DATA:
+        assert torch.equal(found.predict(asked, DATA.labels), again.predict(asked, DATA.labels))
+    else:
+        assert found.generate(asked, Sampling(6)) == again.generate(asked, Sampling(6))
+
+
+def test_what_does_not_fit_is_what_stands_in_front(lm: Any, tmp_path: Path) -> None:
+    """Seen failing with the last example, which is the nearest, left out."""
+    worded = lm.worded(lm.wordings(DATA.labels)[0], DATA.labels)
+    rows = [replace(DATA.train[0], text=f"{i} " + "word " * 60) for i in range(40)]
+    left = shots.fitting(worded, rows, "what is it")
+    length = lambda some: worded.worded(worded.template, DATA.labels, some).length("what is it", DATA.labels)  # noqa: E731
+    assert 0 < len(left) < 40 and left == tuple(rows[-len(left) :])
+    assert length(left) <= worded.context - shots.ROOM < length(rows[-len(left) - 1 :])
+    run = Run(0, tmp_path)
+    FewShot(k=40, orders=1, calibrate=False, choose="random").adapt(lm, replace(DATA, train=tuple(rows)), run)
+    assert any(f"{40 - len(left)} of 40 examples were cut off" in n for n in run.notes)
+
+
+def test_balanced_and_random() -> None:
+    drawn = shots.drawn(DATA, 3, 0, balanced=True)
+    assert {answer_of(r) for r in drawn} == set(DATA.labels) and len(drawn) == 3
+    assert len(shots.drawn(DATA, 2, 0, balanced=True)) == 3 and len(shots.drawn(DATA, 2, 0, balanced=False)) == 2
+    assert shots.drawn(DATA, 8, 0, False) != shots.drawn(DATA, 8, 1, False)
+    assert sorted(map(repr, shots.reordered(drawn, 1, 0))) == sorted(map(repr, drawn))
+    assert shots.reordered(drawn, 0, 0) == drawn
+
+
+def test_what_validation_decides(lm: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wording, then k and the way, then the order: each choice is judged once, and the best of them is used."""
+    judged: list[tuple[str, int]] = []
+
+    def scored(found: Any, data: Any, rows: Any) -> Any:
+        judged.append((found.template.name, len(found.shots)))
+        return type("Scores", (), {"score": float(found.template.name == "options") + len(found.shots) / 100})
+
+    monkeypatch.setattr("luthier.direct.few_shot.evaluate", scored)
+    run = Run(0, tmp_path)
+    found: Any = FewShot(k=(4, 3, 6), calibrate=False).adapt(lm, DATA, run)
+    assert found.template.name == "options" and len(found.shots) == 6
+    assert judged == [("plain", 4), ("options", 4), ("classify", 4), ("options", 3), ("options", 6), ("options", 6)]
+    assert run.notes[0].startswith("6 examples, balanced, order 0, wording options (validation: plain/balanced/k 4")
+
+
+def test_wrong_options(lm: Any, tmp_path: Path) -> None:
+    wrong = ((FewShot(k=0), "at least 1"), (FewShot(k=()), "at least 1"), (FewShot(choose="near"), "none of best"))
+    for method, why in wrong:
+        with pytest.raises(LuthierError, match=why):
+            method.adapt(lm, DATA, Run(0, tmp_path))
