@@ -259,7 +259,7 @@ def test_only_declared_parameters_move(lm: BaseLM, pair: Pair) -> None:
 
 @spread("llama_tied", "bert", "t5")
 def test_loss_falls(lm: BaseLM, pair: Pair) -> None:
-    """At ten times the highest rate, or, where that is more than an encoder of virtual tokens stands, at the highest."""
+    """At ten times the highest rate, or, where an encoder of virtual tokens does not stand that, at the highest."""
     enough, shares = 0.75 if "llama" in lm.name or "qwen2" in lm.name else 0.95, []
     for boost in (10, 1):
         losses: list[float] = []
