@@ -12,8 +12,8 @@ import hashlib
 import importlib.util
 import os
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -47,6 +47,7 @@ class Embedder:
         self.name, self.key, self._load = name, key, load
         self._file = cache / "embeddings" / f"{key}.sqlite"
         self._encoder: Encoder | None = None
+        self._open: _Kept | None = None  # kept open: closing a database costs more than a search
 
     @property
     def encoder(self) -> Encoder:
@@ -65,16 +66,16 @@ class Embedder:
     def _vectors(self, texts: Sequence[str], side: Side, say: Say | None) -> Vectors:
         keys = [_digest(side, text) for text in texts]
         wanted = dict(zip(keys, texts, strict=True))
-        with _kept(self._file) as kept:
-            found = kept.get(list(wanted))
-            missing = [key for key in wanted if key not in found]
-            for at in range(0, len(missing), BATCH):
-                part = missing[at : at + BATCH]
-                new = self.encoder.encode([_clean(wanted[key]) for key in part], side)
-                found |= dict(zip(part, new, strict=True))
-                kept.put(part, new)
-                if say:
-                    say(min(at + BATCH, len(missing)), len(missing))
+        kept = self._open = self._open or _kept(self._file)
+        found = kept.get(list(wanted))
+        missing = sorted((key for key in wanted if key not in found), key=lambda key: len(wanted[key]))
+        for at in range(0, len(missing), BATCH):  # texts of a batch are of a length, so that no thread waits for long
+            part = missing[at : at + BATCH]
+            new = self.encoder.encode([_clean(wanted[key]) for key in part], side)
+            found |= dict(zip(part, new, strict=True))
+            kept.put(part, new)
+            if say:
+                say(min(at + BATCH, len(missing)), len(missing))
         if not keys:
             return np.zeros((0, self.encoder.width), np.float32)
         return np.stack([found[key] for key in keys])
@@ -112,28 +113,22 @@ class _Kept:
                 self.base.executemany("INSERT OR IGNORE INTO vectors VALUES (?, ?)", rows)
 
 
-@contextmanager
-def _kept(file: Path) -> Iterator[_Kept]:
+def _kept(file: Path) -> _Kept:
     """The cache file, made anew where it is damaged."""
-    base: sqlite3.Connection | None = None
     with suppress(OSError, sqlite3.OperationalError):
         file.parent.mkdir(parents=True, exist_ok=True)
         try:
-            base = _opened(file)
+            return _Kept(_opened(file))
         except sqlite3.DatabaseError as error:
             if isinstance(error, sqlite3.OperationalError):
                 raise
             file.unlink(missing_ok=True)
-            base = _opened(file)
-    if base is None:
-        yield _Kept(None)
-        return
-    with closing(base):
-        yield _Kept(base)
+            return _Kept(_opened(file))
+    return _Kept(None)
 
 
 def _opened(file: Path) -> sqlite3.Connection:
-    base = sqlite3.connect(file, timeout=60)
+    base = sqlite3.connect(file, timeout=60, check_same_thread=False)
     try:
         base.execute("PRAGMA journal_mode=WAL")  # several processes at a time; a kill loses no finished batch
         base.execute("PRAGMA synchronous=NORMAL")  # a lost last batch is made again

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from luthier.models.base import BaseLM
 
 ENOUGH = 0.5  # share of right answers
-EVERY = 5  # one bundled question of five: 14 in English, 10 in Chinese
+EVERY = 5  # one bundled question of five: 15 in English, 10 in Chinese
 ROOM = 48  # tokens of an answer
 WORDS = {
     "": "Answer the question from the passages only, in one short sentence. "
