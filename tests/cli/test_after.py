@@ -81,7 +81,7 @@ def test_chat_with_piped_input(
     typed: bytes, asked: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     model = Labels()
-    load: Callable[..., Any] = lambda *_: model  # noqa: E731
+    load: Callable[..., Any] = lambda *_, **__: model  # noqa: E731
     monkeypatch.setattr(api, "load", load)
     monkeypatch.setattr(config, "run_recipe", lambda _: None)
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(typed), "utf-8", "surrogateescape"))
