@@ -17,6 +17,7 @@ from annotated_types import Ge
 from luthier.errors import LuthierError
 from luthier.evals import calibration, shots
 from luthier.evals.task import evaluate
+from luthier.models.endpoint import is_remote
 from luthier.protocols import LM, Direct, Run, Split
 
 if TYPE_CHECKING:
@@ -84,6 +85,9 @@ class FewShot(Direct):
             run.notes.append("calibration was not tried: each question has examples of its own")
             return found
         worded: Any = found
+        if is_remote(worded) and worded.client.config.classify == "answer":
+            run.notes.append("calibration was not tried: the endpoint gives labels without probabilities")
+            return found
         if not tried.judged or (favoured := calibration.content_free(worded, tried.data.labels)) is None:
             return found
         changed = ShotsLM(worded, favoured)
