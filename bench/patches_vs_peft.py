@@ -211,6 +211,7 @@ def compared(lm: Any, job: Job, data: Any, given: argparse.Namespace) -> dict[st
 def main() -> None:
     """Measure, print the table, write the file."""
     parser = argparse.ArgumentParser(description="Every patch that peft has: our tokens a second over theirs.")
+    parser.add_argument("--data", type=Path, default=DATA)
     parser.add_argument("--rows", type=int, default=32, help="rows of the data; the first batch only warms up")
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=3)
@@ -218,8 +219,8 @@ def main() -> None:
         "--methods", default="", help="such as lora,ia3; all by default, and only then a file is written"
     )
     given = parser.parse_args()
-    if not DATA.exists():
-        sys.exit(f"{DATA}: not here; it holds rows of instruction, input and output")
+    if not given.data.exists():
+        sys.exit(f"{given.data}: not here; give a file of rows with instruction, input and output with --data")
     warnings.simplefilter("ignore")
 
     from luthier import run
@@ -231,7 +232,7 @@ def main() -> None:
     threads = min(2, len(os.sched_getaffinity(0)))
     given.folder = str(embedded_model())
     lm = run.load_base(Recipe(dtype="float32", threads=threads))
-    data = chats(json.loads(DATA.read_text(encoding="utf-8"))[: given.rows])
+    data = chats(json.loads(given.data.read_text(encoding="utf-8"))[: given.rows])
     found: dict[str, Any] = {}
     for job in jobs(given.methods):
         try:
