@@ -1,12 +1,13 @@
 """Every patch that `peft` has too, under the same plain loop on the same batches: our tokens a second over theirs.
 
     make bench NAME=patches_vs_peft
-    python bench/patches_vs_peft.py --rows 16 --batch 4 --rounds 1 --methods lora,ia3        (a try, nothing is written)
+    python bench/patches_vs_peft.py --rows 8 --rounds 1 --methods lora,ia3        (a try, nothing is written)
 
-Patches are found through the catalog: whatever exports PEFT's configuration is built from that very configuration on
-the other side. A step is a forward and a backward pass, clipping and AdamW. Ours is a step of the training loop. Theirs
-is the faster of two plain ones, each tried once: the batch padded to its longest row, or row by row. Both sides take
-the same rows in turn; a figure is the median over the rounds. The last line is the lowest ratio.
+Patches are found through the catalog: what exports PEFT's configuration is built from that very configuration on the
+other side; what cannot be measured is left out with its reason. A step is a forward and a backward pass, clipping and
+AdamW. Ours is a step of the training loop. Theirs is the faster of two plain ones, each tried once: the batch padded to
+its longest row, or row by row. Both sides take the same rows in turn; a figure is the median over the rounds. The last
+line is the lowest ratio.
 """
 
 from __future__ import annotations
@@ -29,9 +30,16 @@ from torch import Tensor, nn
 import measure
 import peer
 
-DATA, LENGTH = Path("../shared/data/alpaca_en_1k.json"), 512
+DATA, LENGTH = Path("../shared/data/alpaca_en_1k.json"), 256
 GOAL = 1.0
 Step = Callable[[Sequence[int]], float]  # trains on the rows with these numbers; gives the loss
+
+
+NOT_OF_PEFT_LAYOUT: dict[str, Callable[[Any, int], dict[str, Any]]] = {
+    "llama_adapter": lambda patch, blocks: {
+        "peft_type": "ADAPTION_PROMPT", "adapter_len": patch.tokens, "adapter_layers": patch.count(blocks),
+    },
+}  # fmt: skip
 
 
 @dataclass
@@ -54,7 +62,9 @@ def jobs(names: str) -> list[Job]:
         try:
             cls = catalog.load(entry)
         except LuthierError as error:
-            print(f"{entry.name}: left out: {error}")
+            print(f"{entry.name:16} left out: {error}")
+            continue
+        if not (cls.peft_type or entry.name in NOT_OF_PEFT_LAYOUT):
             continue
         found.append(Job(entry.name, cls()))
         if entry.name == "lora" and "dora" in {f.name for f in fields(cls)}:
@@ -62,18 +72,11 @@ def jobs(names: str) -> list[Job]:
     return found
 
 
-def peft_config(job: Job, lm: Any, exported: dict[str, Any]) -> dict[str, Any] | None:
-    """What makes the same method in PEFT, or None where PEFT has none; as it trains, not as it is saved."""
-    patch = job.patch
-    if job.title == "llama_adapter":
-        return {
-            "peft_type": "ADAPTION_PROMPT",
-            "adapter_len": patch.tokens,
-            "adapter_layers": patch.count(len(lm.blocks)),
-        }
-    if exported.get("peft_type") == "PREFIX_TUNING":
-        return exported | {"prefix_projection": True}
-    return exported if "peft_type" in exported else None
+def peft_config(job: Job, lm: Any, exported: dict[str, Any]) -> dict[str, Any]:
+    """What makes the same method in PEFT: as it trains, not as it is saved."""
+    if job.title in NOT_OF_PEFT_LAYOUT:
+        return NOT_OF_PEFT_LAYOUT[job.title](job.patch, len(lm.blocks))
+    return exported | ({"prefix_projection": True} if exported["peft_type"] == "PREFIX_TUNING" else {})
 
 
 class Ours:
@@ -111,11 +114,19 @@ class Ours:
 class Theirs:
     """PEFT's model in a plain loop."""
 
-    def __init__(self, folder: str, config: dict[str, Any], rows: list[tuple[list[int], list[int]]]) -> None:
+    def __init__(
+        self, folder: str, title: str, config: dict[str, Any], rows: list[tuple[list[int], list[int]]]
+    ) -> None:
         import peft
-        from transformers import AutoModelForCausalLM
+        from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
-        base = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="sdpa")
+        loading: dict[str, Any] = {"dtype": torch.float32, "attn_implementation": "sdpa"}
+        if title == "qlora":
+            loading["quantization_config"] = BitsAndBytesConfig(
+                load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True,
+                bnb_4bit_compute_dtype=torch.float32,
+            )  # fmt: skip
+        base = AutoModelForCausalLM.from_pretrained(folder, **loading)
         cls = peft.PEFT_TYPE_TO_CONFIG_MAPPING[peft.PeftType(config["peft_type"])]
         known = {f.name for f in fields(cls)}
         given = {k: v for k, v in config.items() if k in known and k not in ("peft_type", "rank_pattern")}
@@ -180,15 +191,13 @@ def labelled(examples: Sequence[Any], virtual: int) -> list[tuple[list[int], lis
     return out
 
 
-def compared(lm: Any, job: Job, data: Any, given: argparse.Namespace) -> dict[str, Any] | None:
-    """One method; None where PEFT has none."""
+def compared(lm: Any, job: Job, data: Any, given: argparse.Namespace) -> dict[str, Any]:
+    """One method."""
     ours = Ours(lm, job, data, given.batch)
     try:
         config = peft_config(job, ours.lm, ours.exported)
-        if config is None:
-            return None
         rows = labelled(ours.loop.examples, len(ours.lm.virtual))
-        theirs = Theirs(given.folder, config, rows)
+        theirs = Theirs(given.folder, job.title, config, rows)
         batches = [range(at, at + given.batch) for at in range(0, len(rows) - given.batch + 1, given.batch)]
         first = timed(ours.step, batches[0])[1]
         theirs.settle(batches[0])
@@ -211,15 +220,16 @@ def compared(lm: Any, job: Job, data: Any, given: argparse.Namespace) -> dict[st
 def main() -> None:
     """Measure, print the table, write the file."""
     parser = argparse.ArgumentParser(description="Every patch that peft has: our tokens a second over theirs.")
-    parser.add_argument("--rows", type=int, default=32, help="rows of the data; the first batch only warms up")
-    parser.add_argument("--batch", type=int, default=8)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--data", type=Path, default=DATA)
+    parser.add_argument("--rows", type=int, default=16, help="rows of the data; the first batch only warms up")
+    parser.add_argument("--batch", type=int, default=4)
+    parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument(
         "--methods", default="", help="such as lora,ia3; all by default, and only then a file is written"
     )
     given = parser.parse_args()
-    if not DATA.exists():
-        sys.exit(f"{DATA}: not here; it holds rows of instruction, input and output")
+    if not given.data.exists():
+        sys.exit(f"{given.data}: not here; give a file of rows with instruction, input and output with --data")
     warnings.simplefilter("ignore")
 
     from luthier import run
@@ -231,20 +241,20 @@ def main() -> None:
     threads = min(2, len(os.sched_getaffinity(0)))
     given.folder = str(embedded_model())
     lm = run.load_base(Recipe(dtype="float32", threads=threads))
-    data = chats(json.loads(DATA.read_text(encoding="utf-8"))[: given.rows])
+    data = chats(json.loads(given.data.read_text(encoding="utf-8"))[: given.rows])
     found: dict[str, Any] = {}
     for job in jobs(given.methods):
         try:
-            result = compared(replace(lm), job, data, given)
-        except (LuthierError, ImportError) as error:
-            print(f"{job.title:16} left out: {error}", flush=True)
+            result = found[job.title] = compared(replace(lm), job, data, given)
+        except (LuthierError, ImportError, ValueError, TypeError, RuntimeError) as error:  # a peer may raise anything
+            print(f"{job.title:16} left out: {type(error).__name__}: {str(error).splitlines()[0]}", flush=True)
             continue
-        if result is not None:
-            found[job.title] = result
-            print(
-                f"{job.title:16} ours {result['ours_seconds']:6.2f} s a step, peft {result['theirs_seconds']:6.2f} s "
-                f"({result['theirs']}): ratio {result['ratio']:.2f}", flush=True,
-            )  # fmt: skip
+        print(
+            f"{job.title:16} ours {result['ours_seconds']:6.2f} s a step, peft {result['theirs_seconds']:6.2f} s "
+            f"({result['theirs']}): ratio {result['ratio']:.2f}", flush=True,
+        )  # fmt: skip
+    if not found:
+        sys.exit("nothing was measured")
     if not given.methods:
         versions = measure.versions("luthier", "peft", "torch", "transformers")
         settings = {k: getattr(given, k) for k in ("rows", "batch", "rounds")} | {
