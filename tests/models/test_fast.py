@@ -58,14 +58,14 @@ def test_norm() -> None:
 
 
 def test_swiglu() -> None:
-    """Seen failing with the gradient of `up` taken from the gate instead of silu(gate)."""
+    """Meant to catch the gradient of `up` taken from the gate instead of silu(gate)."""
     gate, up = doubles((1, 3, 4), (1, 3, 4))
     assert torch.autograd.gradcheck(fast._SwiGLU.apply, (gate, up))
     torch.testing.assert_close(fast._SwiGLU.apply(gate, up), F.silu(gate) * up)
 
 
 def test_rotary() -> None:
-    """Seen failing with a backward pass that turns forward."""
+    """Meant to catch a backward pass that turns forward."""
     (x,) = doubles((1, 3, 2, 6))
     angle = torch.randn(1, 3, 1, 3, dtype=torch.float64)
     cos, sin = angle.cos(), angle.sin()
@@ -77,7 +77,7 @@ def test_rotary() -> None:
 
 @pytest.mark.parametrize("frozen_input", [False, True])
 def test_folded(frozen_input: bool) -> None:
-    """Several layers, of different widths, ranks and scales; seen failing with the ranks' columns out of order."""
+    """Several layers, of different widths, ranks and scales; meant to catch the ranks' columns out of order."""
     x, *params = doubles((1, 4, 5), (2, 5), (6, 2), (3, 5), (4, 3))
     w1, w2 = (t.detach() for t in doubles((6, 5), (4, 5)))
     x.requires_grad_(not frozen_input)
@@ -106,7 +106,7 @@ def test_linear_and_head(every_product: None) -> None:
 
 
 def test_products_of_views(every_product: None) -> None:
-    """Weights with gaps between their rows, transposed ones, a sum on top; seen failing with `more` left out."""
+    """Weights with gaps between their rows, transposed ones, a sum on top; meant to catch `more` left out."""
     whole, x = torch.randn(12, 20), torch.randn(2, 3, 8)
     for w in (whole[:, :8], whole[:8].T, whole[:8, :5].T):
         more = torch.randn(2, 3, len(w) + 2)[..., : len(w)]
@@ -117,7 +117,7 @@ def test_products_of_views(every_product: None) -> None:
 
 @pytest.mark.parametrize("n", [1, 4, 5, 11])
 def test_causal_attention(every_product: None, n: int) -> None:
-    """Seen failing with blocks that see one key too many, and with the scale left out of the keys' gradient."""
+    """Meant to catch blocks that see one key too many, and with the scale left out of the keys' gradient."""
     q, k, v = (t.detach().float().requires_grad_() for t in doubles((1, 6, n, 4), (1, 2, n, 4), (1, 2, n, 4)))
     got = causal_attention.causal(q, k, v, 0.3)
     want = F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=0.3, enable_gqa=True)
@@ -128,7 +128,7 @@ def test_causal_attention(every_product: None, n: int) -> None:
 
 
 def test_long_sequences_attend_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only plain causal segments do; seen failing with narrow windows sent there, too."""
+    """Only plain causal segments do; meant to catch narrow windows sent there, too."""
     seen: list[int] = []
     monkeypatch.setattr(causal_attention, "onednn_pays", lambda: True)
     monkeypatch.setattr(causal_attention, "SHORTEST", 8)
@@ -176,7 +176,7 @@ def gradients(lm: Any, method: str, quick: bool, **patch: Any) -> tuple[float, d
 @pytest.mark.parametrize("method", ["lora", "full", "soft_prompt", "bitfit"])
 @pytest.mark.parametrize("lm", tiny.KINDS, indirect=True)
 def test_same_loss_and_gradients(lm: Any, method: str, every_product: None) -> None:
-    """Every architecture, known or not; seen failing with cosines and sines exchanged."""
+    """Every architecture, known or not; meant to catch cosines and sines exchanged."""
     loss, plain = gradients(lm, method, quick=False)
     quick_loss, quick = gradients(lm, method, quick=True)
     assert quick_loss == pytest.approx(loss, rel=1e-5) and plain.keys() == quick.keys() and plain
