@@ -6,6 +6,9 @@ bitsandbytes does both on CPUs and GPUs; the product itself is torch's. Source: 
 
 from __future__ import annotations
 
+import importlib
+import logging
+import sys
 from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import Any
@@ -24,9 +27,7 @@ class Nf4Linear(nn.Module):
 
     def __init__(self, layer: nn.Module) -> None:
         super().__init__()
-        with quiet():
-            from bitsandbytes.functional import quantize_4bit
-
+        quantize_4bit = _bitsandbytes().quantize_4bit
         matrix = matrix_of(layer).detach().contiguous()
         self.bias: nn.Parameter | None = layer.bias  # type: ignore[assignment]
         packed, self.state = quantize_4bit(matrix, compress_statistics=True, quant_type="nf4")
@@ -37,9 +38,8 @@ class Nf4Linear(nn.Module):
     @property
     def weight(self) -> Tensor:
         """The rounded weight (out, in), written out anew at every call."""
-        from bitsandbytes.functional import dequantize_4bit
-
-        return dequantize_4bit(self.packed, self.state)
+        found: Tensor = _bitsandbytes().dequantize_4bit(self.packed, self.state)
+        return found
 
     def folded(self) -> Tensor:
         """What stands in a full-precision layer's weight to give the same product: (out, in)."""
@@ -55,6 +55,24 @@ class Nf4Linear(nn.Module):
 
         y = frozen_product(x, lambda: self.weight)
         return y if self.bias is None else y + self.bias
+
+
+@cache
+def _bitsandbytes() -> Any:
+    """Its functions. Where `kernels` is installed it would fetch compiled code from the hub: it is not to find it."""
+    logger = logging.getLogger("bitsandbytes.backends.cpu.ops")
+    level, fetcher = logger.level, sys.modules.get("kernels")
+    logger.setLevel(logging.ERROR)
+    sys.modules["kernels"] = None  # type: ignore[assignment]
+    try:
+        with quiet():
+            return importlib.import_module("bitsandbytes.functional")
+    finally:
+        logger.setLevel(level)
+        if fetcher is None:
+            del sys.modules["kernels"]
+        else:
+            sys.modules["kernels"] = fetcher
 
 
 @cache
