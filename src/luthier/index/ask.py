@@ -19,7 +19,7 @@ from luthier.index.reading import reads, worded
 from luthier.index.records import Hit
 from luthier.index.search import Searcher
 from luthier.index.terms import terms
-from luthier.index.threshold import border
+from luthier.index.threshold import answerable
 from luthier.protocols import Sampling
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def ask(
     room: tokens of the answer.
     """
     hits = searcher.search(question, count, where)
-    if not hits or max(h.similarity for h in hits) < border(searcher.embedder, question):
+    if not answerable(searcher.embedder, question, [(h.chunk.passage, h.similarity) for h in hits]):
         return Answer("", tuple(hits), "absent")
     lm = load()
     if not reads(lm, question):
