@@ -133,3 +133,9 @@ def test_wrong_options(lm: Any, tmp_path: Path) -> None:
     for method, why in wrong:
         with pytest.raises(LuthierError, match=why):
             method.adapt(lm, DATA, Run(0, tmp_path))
+
+
+def test_the_number_that_is_said_is_the_number_in_the_prompt(lm: Any, tmp_path: Path) -> None:
+    """One a label is more than k here. Seen failing with k said."""
+    found: Any = FewShot(k=1, calibrate=False).adapt(lm, DATA, run := Run(0, tmp_path))
+    assert len(found.shots) == 3 and run.notes[0].startswith("3 examples, balanced")
