@@ -81,7 +81,7 @@ def test_ask_quotes_with_a_numbered_source(work: Path, monkeypatch: pytest.Monke
 
 
 def test_ask_takes_the_wording_of_a_file(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Seen failing with the file left unread."""
+    """It goes around passages and question."""
     seen: list[Any] = []
 
     class Model:

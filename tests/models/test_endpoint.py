@@ -162,7 +162,7 @@ def test_half_an_answer_is_none(tmp_path: Path) -> None:
 
 
 def test_answers_that_no_file_can_hold() -> None:
-    """Seen failing with errors of the file's writer and of float(): half a character, NaN, words for numbers."""
+    """Half a character, NaN, words for numbers."""
     odd = said("a \ud800 b").body | {"usage": {"prompt_tokens": "many", "completion_tokens": [1]}}
     with serving(lambda *_: Reply(odd)) as server:
         assert opened(server).generate(["x"], Sampling()) == ["a ? b"]

@@ -118,7 +118,7 @@ def test_a_curve_and_its_page(lm: Any, tmp_path: Path) -> None:
 
 
 def test_a_server_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Seen failing with an AttributeError."""
+    """It has no tokenizer here."""
     from luthier import run
     from luthier.prompts.runs import shortened
 

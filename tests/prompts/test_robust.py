@@ -139,7 +139,7 @@ def test_the_number_against_one_worked_by_hand() -> None:
 def test_a_variant_that_cannot_be_scored_is_said_and_a_calibrated_prompt_stays_calibrated(
     lm: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Seen failing with the error raised, and with the variants' labels left without calibration."""
+    """The rest goes on, and both sides of a change are calibrated alike."""
     from luthier.evals import task
     from luthier.evals.calibration import content_free
     from luthier.evals.shots_lm import ShotsLM

@@ -205,7 +205,7 @@ def test_the_method_reports_what_it_left_out(lm: Any, tmp_path: Path) -> None:
 
 
 def test_a_search_does_not_go_on_with_other_wordings_in_the_place_of_the_old(lm: Any, tmp_path: Path) -> None:
-    """Seen failing: a mended line moved the others, and each got the scores of the one that stood there before."""
+    """A mended line moves the others: each would get the scores of the one that stood there before."""
     path = tmp_path / "mine.txt"
     data, method = replace(tiny.LABELLED, test=()), HardPrompt(templates=str(path), calls=60, rounds=2, write=0)
     path.write_text("broken {input\nTopic of {input} is\n", encoding="utf-8")

@@ -159,7 +159,7 @@ def test_bundled_wordings_fit_their_task() -> None:
 
 
 def test_a_line_in_another_encoding_or_with_half_a_character_is_named(tmp_path: Path) -> None:
-    """Seen failing with the whole file refused for one line, and with the half character left to the tokenizer."""
+    """Seen failing with the half character left to the tokenizer."""
     path = tmp_path / "mine.txt"
     path.write_bytes(b"\xef\xbb\xbf{input} is:\nL\xe4tin {input} =\n{input} ->\n")
     good, bad = read_templates(path, ())
