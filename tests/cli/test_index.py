@@ -6,6 +6,7 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hashed import hashed  # type: ignore[import-not-found]
@@ -73,10 +74,29 @@ def test_ask_says_what_is_absent_in_the_language_of_the_question(work: Path, mon
 def test_ask_quotes_with_a_numbered_source(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("luthier.index.ask.border", lambda embedder, question: -1.0)
     monkeypatch.setattr("luthier.index.ask.reads", lambda lm, question: False)
-    monkeypatch.setattr("luthier.cli.index._model", lambda recipe: None)
+    monkeypatch.setattr("luthier.cli.index._model", lambda recipe, wording: None)
     (work / "a.txt").write_text("琴弓每年换一次弓毛。", encoding="utf-8")
     run("build", "a.txt")
     assert run("ask", "多久换弓毛？").output == "琴弓每年换一次弓毛。 [1]\n\n[1] a.txt, characters 1-10\n"
+
+
+def test_ask_takes_the_wording_of_a_file(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It goes around passages and question."""
+    seen: list[Any] = []
+
+    class Model:
+        def worded(self, template: Any, labels: Any) -> Model:
+            seen.append((template.text, template.chat, tuple(labels)))
+            return self
+
+    monkeypatch.setattr("luthier.index.ask.border", lambda embedder, question: -1.0)
+    monkeypatch.setattr("luthier.index.ask.reads", lambda lm, question: False)
+    monkeypatch.setattr("luthier.run.load_base", lambda recipe: Model())
+    (work / "a.txt").write_text("Bows are rehaired.")
+    (work / "t.json").write_text('{"text": "Be brief. {input}", "chat": true}')
+    run("build", "a.txt")
+    assert "Bows are rehaired." in run("ask", "What happens to bows?", "--template", "t.json").output
+    assert seen == [("Be brief. {input}", True, ())]
 
 
 def test_without_an_index(work: Path) -> None:
@@ -90,7 +110,7 @@ def test_every_command_of_the_page_runs(work: Path, monkeypatch: pytest.MonkeyPa
     """In the order of docs/index.md, in a folder that has what it names."""
     monkeypatch.setattr("luthier.index.ask.border", lambda embedder, question: -1.0)
     monkeypatch.setattr("luthier.index.ask.reads", lambda lm, question: False)
-    monkeypatch.setattr("luthier.cli.index._model", lambda recipe: None)
+    monkeypatch.setattr("luthier.cli.index._model", lambda recipe, wording: None)
     for name in ("docs/leave.md", "minutes/a.txt"):
         (work / name).parent.mkdir()
         (work / name).write_text("满五年有十五天年假。 Refunds take five days.", encoding="utf-8")

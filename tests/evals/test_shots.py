@@ -122,7 +122,7 @@ def test_what_validation_decides(lm: Any, tmp_path: Path, monkeypatch: pytest.Mo
 
     monkeypatch.setattr("luthier.direct.few_shot.evaluate", scored)
     run = Run(0, tmp_path)
-    found: Any = FewShot(k=(4, 3, 6), calibrate=False).adapt(lm, DATA, run)
+    found: Any = FewShot(k=(4, 3, 6), orders=2, calibrate=False).adapt(lm, DATA, run)
     assert found.template.name == "options" and len(found.shots) == 6
     assert judged == [("plain", 4), ("options", 4), ("classify", 4), ("options", 3), ("options", 6), ("options", 6)]
     assert run.notes[0].startswith("6 examples, balanced, order 0, wording options (validation: plain/balanced/k 4")
@@ -133,3 +133,9 @@ def test_wrong_options(lm: Any, tmp_path: Path) -> None:
     for method, why in wrong:
         with pytest.raises(LuthierError, match=why):
             method.adapt(lm, DATA, Run(0, tmp_path))
+
+
+def test_the_number_that_is_said_is_the_number_in_the_prompt(lm: Any, tmp_path: Path) -> None:
+    """One a label is more than k here."""
+    found: Any = FewShot(k=1, calibrate=False).adapt(lm, DATA, run := Run(0, tmp_path))
+    assert len(found.shots) == 3 and run.notes[0].startswith("3 examples, balanced")

@@ -161,6 +161,16 @@ def test_half_an_answer_is_none(tmp_path: Path) -> None:
     assert len(kept_files(tmp_path)) == before, "half an answer was kept"
 
 
+def test_answers_that_no_file_can_hold() -> None:
+    """Half a character, NaN, words for numbers."""
+    odd = said("a \ud800 b").body | {"usage": {"prompt_tokens": "many", "completion_tokens": [1]}}
+    with serving(lambda *_: Reply(odd)) as server:
+        assert opened(server).generate(["x"], Sampling()) == ["a ? b"]
+    late = pytest.raises(LuthierError, match="none in JSON")
+    with serving(lambda *_: Reply(said("ok").body | {"cost": math.nan})) as server, late:
+        opened(server, retries=0).generate(["x"], Sampling())
+
+
 def test_nothing_listens() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -38,7 +38,6 @@ def test_information_against_the_model_itself(lm: Any) -> None:
         for at, word in enumerate(compress.WORD.finditer(TEXT)):
             if a < word.end() and b > word.start():
                 by_word.setdefault(at, []).append(value)
-                break
     got = compress.pieces(lm, TEXT)
     assert [TEXT[p.start : p.end] for p in got] == compress.WORD.findall(TEXT)
     want = [float(np.mean(by_word[i])) if i in by_word else math.inf for i in range(len(got))]
@@ -116,3 +115,14 @@ def test_a_curve_and_its_page(lm: Any, tmp_path: Path) -> None:
     curve.write_page(tmp_path / "c.html", "<b>x</b>", result)
     page = (tmp_path / "c.html").read_text(encoding="utf-8")
     assert "<svg" in page and "&lt;b&gt;x&lt;/b&gt;" in page and "<script" not in page
+
+
+def test_a_server_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has no tokenizer here."""
+    from luthier import run
+    from luthier.prompts.runs import shortened
+
+    (tmp_path / "long.txt").write_text(TEXT, encoding="utf-8")
+    monkeypatch.setattr(run, "load_base", lambda recipe: type("Remote", (), {"remote": True})())
+    with pytest.raises(LuthierError, match="a server gives no information of its words"):
+        shortened(tmp_path / "long.txt", 0.5, None, "http://127.0.0.1:1/v1#m")

@@ -128,9 +128,41 @@ def test_the_number_against_one_worked_by_hand() -> None:
     variants = [robust.Variant(kind, Template(name, "{input}", False), labels, rows, name)
                 for kind, name, labels in (("a", "110", data.labels), ("a", "100", data.labels[::-1]),
                                            ("b", "000", data.labels))]  # fmt: skip
-    result = robust.measure(Known((1, 1, 1)), data, rows, variants, lambda *_: None)
+    result = robust.measure(Known((1, 1, 1)), data, rows, variants, lambda *_: None, [])
     changes = {c["kind"]: c["change"] for c in result["changes"]}
     assert result["score"] == 1.0 and changes == pytest.approx({"a": -0.5, "b": -1.0, "all": -0.75})
     assert all(c["ci95"][0] <= c["change"] <= c["ci95"][1] for c in result["changes"])
     said = robust.spoken(result)
     assert said[-1].startswith("  all kinds together: -75.0 points (95 % -")
+
+
+def test_a_variant_that_cannot_be_scored_is_said_and_a_calibrated_prompt_stays_calibrated(
+    lm: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rest goes on, and both sides of a change are calibrated alike."""
+    from luthier.evals import task
+    from luthier.evals.calibration import content_free
+    from luthier.evals.shots_lm import ShotsLM
+
+    data = replace(tiny.LABELLED, test=())
+    worded = lm.worded(TEMPLATE, data.labels)
+    calibrated = ShotsLM(worded, content_free(worded, data.labels))
+    seen: list[Any] = []
+    plain = task.evaluate
+
+    def scored(found: Any, split: Any, rows: Any) -> Any:
+        seen.append(found)
+        if len(seen) == 2:
+            raise LuthierError("no answer within 60 s")
+        return plain(found, split, rows)
+
+    monkeypatch.setattr(task, "evaluate", scored)
+    same = [robust.Variant(kind, TEMPLATE, labels, data.validation, "") for kind, labels in
+            (("x", data.labels), ("same", data.labels), ("order", data.labels[::-1]))]  # fmt: skip
+    failed: list[str] = []
+    result = robust.measure(calibrated, data, data.validation, same, lambda *_: None, failed)
+    assert failed == ["x was not scored: no answer within 60 s"] and len(result["tried"]) == 2
+    asked = [r.text for r in data.validation]
+    got = seen[2].predict(asked, data.labels)
+    assert result["changes"][0]["change"] == 0 and got.equal(calibrated.predict(asked, data.labels))
+    assert seen[3].favoured is not None

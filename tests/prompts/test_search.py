@@ -202,3 +202,14 @@ def test_the_method_reports_what_it_left_out(lm: Any, tmp_path: Path) -> None:
     assert "the parcel is late" not in log and json.loads(log.splitlines()[-1])["event"] == "best"
     assert method.adapt(lm, replace(tiny.LABELLED, test=()), run).template == found.template
     assert (tmp_path / "run" / "search.jsonl").read_text() == log
+
+
+def test_a_search_does_not_go_on_with_other_wordings_in_the_place_of_the_old(lm: Any, tmp_path: Path) -> None:
+    """A mended line moves the others: each would get the scores of the one that stood there before."""
+    path = tmp_path / "mine.txt"
+    data, method = replace(tiny.LABELLED, test=()), HardPrompt(templates=str(path), calls=60, rounds=2, write=0)
+    path.write_text("broken {input\nTopic of {input} is\n", encoding="utf-8")
+    method.adapt(lm, data, Run(0, tmp_path, folder=tmp_path / "run"))
+    path.write_text("mended {input}\nTopic of {input} is\n", encoding="utf-8")
+    with pytest.raises(LuthierError, match="a search with other wordings: choose another --out"):
+        method.adapt(lm, data, Run(0, tmp_path, folder=tmp_path / "run"))

@@ -156,3 +156,16 @@ def test_bundled_wordings_fit_their_task() -> None:
     for split in (tiny.LABELLED, tiny.CHATS):
         for template in bundled(split, "德译英\n"):
             assert check(template.text, split.labels)
+
+
+def test_a_line_in_another_encoding_or_with_half_a_character_is_named(tmp_path: Path) -> None:
+    """Seen failing with the half character left to the tokenizer."""
+    path = tmp_path / "mine.txt"
+    path.write_bytes(b"\xef\xbb\xbf{input} is:\nL\xe4tin {input} =\n{input} ->\n")
+    good, bad = read_templates(path, ())
+    assert [t.text for t in good] == ["{input} is:", "{input} ->"]
+    assert [(b.where, b.reason[:9]) for b in bad] == [(f"{path}:2", "not UTF-8")]
+    path = tmp_path / "mine.jsonl"
+    path.write_text('{"text": "a \\ud800 {input}"}\n{"text": "{input} ->"}\n', encoding="utf-8")
+    good, bad = read_templates(path, ())
+    assert [t.text for t in good] == ["{input} ->"] and "half a character" in bad[0].reason

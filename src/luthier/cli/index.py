@@ -9,6 +9,7 @@ import typer
 
 if TYPE_CHECKING:
     from luthier.config import Recipe
+    from luthier.data.prompts import Template
     from luthier.index.build import Report
     from luthier.index.records import Hit
     from luthier.models.base import BaseLM
@@ -149,6 +150,9 @@ def ask(
     ] = "embedded",
     k: Annotated[int, typer.Option("-k", min=1, max=50, help="passages that it is given")] = 4,
     where: Annotated[str | None, WHERE] = None,
+    template: Annotated[
+        Path | None, typer.Option(help="file with a wording around passages and question (luthier prompt search)")
+    ] = None,
 ) -> None:
     """Search, write, cite."""
     from luthier.config import Recipe
@@ -156,9 +160,11 @@ def ask(
     from luthier.index.build import opened
     from luthier.index.search import Searcher
     from luthier.index.terms import script
+    from luthier.prompts.wording import read_template
 
+    wording = read_template(template, ()) if template else None
     searcher = Searcher(*opened(at))
-    answer = answer_of(searcher, lambda: _model(Recipe(model=model)), question, k, where)
+    answer = answer_of(searcher, lambda: _model(Recipe(model=model), wording), question, k, where)
     han = script(question) == "han"
     if answer.how == "absent":
         print("文档里没有答案。" if han else "The documents do not hold the answer.")
@@ -170,10 +176,11 @@ def ask(
         print(f"[{number}] {hit.chunk.place}")
 
 
-def _model(recipe: Recipe) -> BaseLM:
+def _model(recipe: Recipe, wording: Template | None) -> BaseLM:
     from luthier.run import load_base
 
-    return load_base(recipe)
+    lm = load_base(recipe)
+    return lm.worded(wording, ()) if wording else lm
 
 
 def evaluate(

@@ -156,6 +156,7 @@ class _Tried:
 
     def said(self, best: _Choice) -> str:
         """What was chosen, in words, and the scores that decided."""
+        count = best.k if best.way != "balanced" else max(best.k, min(len(self.data.labels), len(self.data.train)))
         order = (
             ("the nearest last", "the nearest first")[best.order] if best.way == "nearest" else f"order {best.order}"
         )
@@ -163,7 +164,7 @@ class _Tried:
             f"{c.template.name}/{c.way}/k {c.k}/order {c.order} {v:.3f}" for c, v in self._scores.items()
         )
         tried = f" (validation: {others})" if others else ""
-        return f"{best.k} examples, {best.way}, {order}, wording {best.template.name}{tried}"
+        return f"{count} examples, {best.way}, {order}, wording {best.template.name}{tried}"
 
     def cuts(self, best: _Choice, found: Any) -> list[str]:
         """What the context window left out, in words."""

@@ -74,12 +74,14 @@ class HardPrompt(Direct):
         if not (own or ready or self.write):
             raise LuthierError("direct.bundle: none, with no templates and write 0, leaves no wording to try")
         about: Any = vars(settings) | {"model": lm.key or lm.name, "proposer": self.proposer}
-        kept = log.Log(run.folder and run.folder / log.NAME, about | {"data": search.fingerprint(data)})
+        given = [lm.only, *own] if lm.only else own
+        about |= {"data": search.fingerprint(data), "wordings": search.digest((given, ready))}
+        kept = log.Log(run.folder and run.folder / log.NAME, about)
         writer = None
         if self.write:
             writer = proposer.Proposer(proposer.load(self.proposer, lm, self.endpoint), data, instruction, run.seed)
         made = search.Search(lm, data, settings, kept, writer, _told(run))
-        made.give([lm.only, *own] if lm.only else own, "user", bad)
+        made.give(given, "user", bad)
         made.give(ready, "bundled")
         return made
 

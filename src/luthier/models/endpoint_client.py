@@ -167,8 +167,8 @@ class Client:
         usage = answer.get("usage")
         usage = usage if isinstance(usage, dict) else {}
         # without the server's count: four bytes a token
-        put = usage.get("prompt_tokens") or len(json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")) / 4
-        got = usage.get("completion_tokens") or 0
+        put, got = (n if isinstance(n := usage.get(f"{part}_tokens"), int) else 0 for part in ("prompt", "completion"))
+        put = put or len(json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")) / 4
         with self._lock:
             self.cost += (float(put) * self.config.price_in + float(got) * self.config.price_out) / 1000
             self._write()
@@ -193,8 +193,9 @@ class Client:
         except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
             raise _Passing(self._network_words(error)) from None
         try:
-            answer = json.loads(text)
-        except ValueError:
+            whole = json.dumps(json.loads(text), ensure_ascii=False, allow_nan=False)
+            answer = json.loads(whole.encode("utf-8", "replace"))  # what a file can hold: no NaN, no half characters
+        except (ValueError, RecursionError):
             raise _Passing(f"half an answer, or none in JSON: {self._clean(text)!r}") from None
         if not isinstance(answer, dict):
             raise LuthierError(f"{self.url}{path}: the answer is no JSON object: {self._clean(text)!r}")

@@ -49,9 +49,8 @@ def pieces(lm: BaseLM, text: str) -> list[Piece]:
     for at, word in enumerate(words):
         owner[word.start() : word.end()] = at
     for (a, b), value in zip(encoded["offset_mapping"], found, strict=True):
-        inside = [int(i) for i in owner[a:b] if i >= 0]
-        if inside:
-            values.setdefault(inside[0], []).append(value)
+        for inside in {int(i) for i in owner[a:b] if i >= 0}:  # a token may hold several Han characters
+            values.setdefault(inside, []).append(value)
     return [
         Piece(w.start(), w.end(), float(np.mean(values[at])) if at in values else math.inf)
         for at, w in enumerate(words)

@@ -6,6 +6,7 @@ for) is taken from there, and the search goes on where it ends. A last line that
     {"event": "search", ...settings}                     first line: a log belongs to one search
     {"event": "candidate", "id", "text", "chat", "source", "parent", "round", "slot", "repaired"}
     {"event": "dropped", "reason", "text", "source", "parent", "round", "slot"}
+    {"event": "plan", "round", "rows"}                   how many rows the round scores
     {"event": "scores", "id", "at", "values"}            of the training rows from `at` on
     {"event": "failed", "reason", ...}                   said, not kept: it is tried again
     {"event": "round", "round", "rows", "order", "calls"}

@@ -108,9 +108,13 @@ def with_text(record: Record, change: Callable[[str], str], keep: str = "") -> R
 
 
 def measure(
-    lm: Any, data: Split, rows: Sequence[Record], found: Sequence[Variant], say: Callable[[int, int], None]
-) -> dict[str, Any]:
-    """Scores of the prompt and of every variant. lm: worded, with its examples."""
+    lm: Any, data: Split, rows: Sequence[Record], found: Sequence[Variant], say: Callable[[int, int], None],
+    failed: list[str],
+) -> dict[str, Any]:  # fmt: skip
+    """Scores of the prompt and of every variant. lm: worded, with its examples. failed: gets what could not be scored.
+
+    A prompt whose labels are calibrated is calibrated anew for each variant, so that both sides are alike.
+    """
     from luthier.compare.stats import Bootstrap
     from luthier.evals.task import evaluate
 
@@ -119,8 +123,11 @@ def measure(
     per_row: dict[str, list[list[float]]] = {}
     tried: list[dict[str, Any]] = []
     for at, v in enumerate(found):
-        worded = lm.worded(v.template, v.labels, lm.shots)
-        scores = evaluate(worded, replace(data, labels=v.labels), v.rows)
+        try:
+            scores = evaluate(_reworded(lm, v), replace(data, labels=v.labels), v.rows)
+        except LuthierError as error:
+            failed.append(f"{v.kind} was not scored: {error}")
+            continue
         per_row.setdefault(v.kind, []).append(scores.per_row)
         tried.append({"kind": v.kind, "shown": v.shown, "score": scores.score})
         say(at + 2, len(found) + 1)
@@ -135,6 +142,16 @@ def measure(
                     for k, c in changes.items()],
         "tried": tried,
     }  # fmt: skip
+
+
+def _reworded(lm: Any, v: Variant) -> Any:
+    worded = lm.worded(v.template, v.labels, lm.shots)
+    if getattr(lm, "favoured", None) is None:
+        return worded
+    from luthier.evals.calibration import content_free
+    from luthier.evals.shots_lm import ShotsLM
+
+    return ShotsLM(worded, content_free(worded, v.labels))
 
 
 def spoken(result: dict[str, Any]) -> list[str]:

@@ -38,7 +38,8 @@ def measured(
     instruction = shared_instruction(data)
     writer = writing.Proposer(writing.load(proposer, base, limits), data, instruction, seed)
     found = list(robust.variants(worded, data, judged, draws, seed, writer, failed))
-    result = robust.measure(lm, Split(data.task, data.train, (), (), data.labels, data.metric), judged, found, say)
+    seen = Split(data.task, data.train, (), (), data.labels, data.metric)
+    result = robust.measure(lm, seen, judged, found, say, failed)
     return worded, result | {"failed": failed}
 
 
@@ -55,6 +56,7 @@ def shares(text: str) -> list[float]:
 
 def shortened(path: Path, keep: float, tokens: int | None, model: str) -> tuple[str, int, int]:
     """The text of a file cut to its target, and its tokens before and after."""
+    from luthier.models.endpoint import is_remote
     from luthier.prompts.compress import compress
     from luthier.run import load_base
 
@@ -67,6 +69,8 @@ def shortened(path: Path, keep: float, tokens: int | None, model: str) -> tuple[
     except (OSError, UnicodeDecodeError) as error:
         raise LuthierError(f"{path}: not a text in UTF-8: {error}") from None
     lm = load_base(Recipe(model=model))
+    if is_remote(lm):
+        raise LuthierError(f"{model}: a server gives no information of its words: name a causal model with --model")
     count = lambda t: len(lm.tokenizer(t, add_special_tokens=False)["input_ids"])  # noqa: E731
     whole = count(text)
     if not whole:

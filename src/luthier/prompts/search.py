@@ -70,8 +70,12 @@ class Found:
 
 def fingerprint(data: Split) -> str:
     """Of what is scored: a log belongs to these rows."""
-    seen = repr((data.task, data.labels, data.metric, data.train))
-    return hashlib.sha256(seen.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    return digest((data.task, data.labels, data.metric, data.train))
+
+
+def digest(seen: object) -> str:
+    """Of anything by what it shows: scores are kept by a wording's place, so a log belongs to its given wordings."""
+    return hashlib.sha256(repr(seen).encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 class Search:

@@ -6,6 +6,7 @@ A template file is `.txt` (one wording a line, `\\n` for a line break), `.jsonl`
 
 from __future__ import annotations
 
+import codecs
 import dataclasses
 import json
 import re
@@ -48,6 +49,8 @@ def check(text: str, labels: Sequence[str]) -> str:
         raise BrokenError("it is empty")
     if len(text) > LONGEST:
         raise BrokenError(f"it has {len(text)} characters, more than {LONGEST}")
+    if any("\ud800" <= char <= "\udfff" for char in text):
+        raise BrokenError("it has half a character (a lone surrogate), which no model reads")
     _braces(text)
     for found in _WORD.finditer(text):
         if found[0] not in PLACES:
@@ -102,29 +105,29 @@ def read_templates(path: Path, labels: Sequence[str], instruction: str = "") -> 
     instruction: what all rows begin with; the wordings take its place unless they say `"replaces": ""`.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        raw = path.read_bytes().removeprefix(codecs.BOM_UTF8)
     except FileNotFoundError:
         raise LuthierError(f"{path}: there is no such file of templates") from None
     except OSError as error:
         raise LuthierError(f"{path}: the templates cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        at = path.read_bytes()[: error.start].count(b"\n") + 1
-        raise LuthierError(f"{path}:{at}: not UTF-8: save the file as UTF-8") from None
     if path.suffix == ".json":
         return [read_template(path, labels)], []
     good: list[Template] = []
     bad: list[Bad] = []
-    for number, line in enumerate(text.split("\n"), 1):
+    for number, part in enumerate(raw.split(b"\n"), 1):
+        line = part.decode("utf-8", "surrogateescape")  # bytes that are no UTF-8 become half characters
         if not line.strip() or (path.suffix != ".jsonl" and line.lstrip().startswith("#")):
             continue
         try:
+            if part != line.encode("utf-8", "replace"):
+                raise BrokenError("not UTF-8: save the file as UTF-8")
             good.append(
                 _object(line, labels, instruction)
                 if path.suffix == ".jsonl"
                 else _line(line, number, labels, instruction)
             )
         except BrokenError as error:
-            bad.append(Bad(f"{path}:{number}", str(error), line.strip()[:200]))
+            bad.append(Bad(f"{path}:{number}", str(error), part.decode("utf-8", "replace").strip()[:200]))
     if not good:
         first = f": {bad[0].where}: {bad[0].reason}" if bad else ""
         raise LuthierError(f"{path}: holds no wording that can be used{first or ', only empty lines'}")
