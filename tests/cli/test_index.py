@@ -63,7 +63,7 @@ def test_a_day_with_an_index(work: Path) -> None:
 
 
 def test_ask_says_what_is_absent_in_the_language_of_the_question(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("luthier.index.ask.border", lambda embedder, question: 2.0)
+    monkeypatch.setattr("luthier.index.ask.answerable", lambda *given: False)
     (work / "a.txt").write_text("Bows are rehaired.")
     run("build", "a.txt")
     assert "do not hold the answer" in run("ask", "Who wrote Carmen?").output
@@ -72,7 +72,7 @@ def test_ask_says_what_is_absent_in_the_language_of_the_question(work: Path, mon
 
 
 def test_ask_quotes_with_a_numbered_source(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("luthier.index.ask.border", lambda embedder, question: -1.0)
+    monkeypatch.setattr("luthier.index.ask.answerable", lambda *given: True)
     monkeypatch.setattr("luthier.index.ask.reads", lambda lm, question: False)
     monkeypatch.setattr("luthier.cli.index._model", lambda recipe, wording: None)
     (work / "a.txt").write_text("琴弓每年换一次弓毛。", encoding="utf-8")
@@ -89,7 +89,7 @@ def test_ask_takes_the_wording_of_a_file(work: Path, monkeypatch: pytest.MonkeyP
             seen.append((template.text, template.chat, tuple(labels)))
             return self
 
-    monkeypatch.setattr("luthier.index.ask.border", lambda embedder, question: -1.0)
+    monkeypatch.setattr("luthier.index.ask.answerable", lambda *given: True)
     monkeypatch.setattr("luthier.index.ask.reads", lambda lm, question: False)
     monkeypatch.setattr("luthier.run.load_base", lambda recipe: Model())
     (work / "a.txt").write_text("Bows are rehaired.")
@@ -108,7 +108,7 @@ def test_without_an_index(work: Path) -> None:
 
 def test_every_command_of_the_page_runs(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In the order of docs/index.md, in a folder that has what it names."""
-    monkeypatch.setattr("luthier.index.ask.border", lambda embedder, question: -1.0)
+    monkeypatch.setattr("luthier.index.ask.answerable", lambda *given: True)
     monkeypatch.setattr("luthier.index.ask.reads", lambda lm, question: False)
     monkeypatch.setattr("luthier.cli.index._model", lambda recipe, wording: None)
     for name in ("docs/leave.md", "minutes/a.txt"):

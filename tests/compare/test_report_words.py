@@ -91,3 +91,11 @@ def test_the_recommendation_is_recognised(bootstrap: Bootstrap, seconds: dict[st
 def test_other_sentences_stay_as_they_are() -> None:
     assert words.recognise("lora is nice.") is None
     assert words.recognise("No method finished.") == words.Phrase("said_none", {})
+
+
+def test_every_method_is_described_in_chinese() -> None:
+    """Seen failing with ten methods that had come since, and with a description that had changed."""
+    from luthier import catalog
+
+    known = {entry.summary for entry in catalog.methods().values()}
+    assert known == set(words.table()["summaries"])

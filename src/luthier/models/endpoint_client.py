@@ -167,10 +167,11 @@ class Client:
         usage = answer.get("usage")
         usage = usage if isinstance(usage, dict) else {}
         # without the server's count: four bytes a token
-        put, got = (n if isinstance(n := usage.get(f"{part}_tokens"), int) else 0 for part in ("prompt", "completion"))
+        counts = (usage.get(f"{part}_tokens") for part in ("prompt", "completion"))
+        put, got = (float(n) if isinstance(n, int) else 0.0 for n in counts)
         put = put or len(json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")) / 4
         with self._lock:
-            self.cost += (float(put) * self.config.price_in + float(got) * self.config.price_out) / 1000
+            self.cost += (put * self.config.price_in + got * self.config.price_out) / 1000
             self._write()
 
     def _write(self) -> None:
