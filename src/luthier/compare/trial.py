@@ -23,6 +23,7 @@ from typing import Any
 from luthier import catalog, config
 from luthier.compare.cells import Cell
 from luthier.compare.plan import Plan
+from luthier.compare.rates import Tried, chosen
 from luthier.data.prompts import prompt_of
 from luthier.data.task import first_rows
 from luthier.evals.forgetting import general_loss
@@ -90,7 +91,7 @@ class Bench:
         return replace(self, data=first_rows(self.data, cell.rows), plan=plan, tell=say)
 
     def _search(self, cell: Cell) -> float | None:
-        """The learning rate of the method's range with the lowest validation loss after a short run of its own."""
+        """The learning rate of the method's range that does best on validation rows after a short run of its own."""
         recipe = self.plan.recipe(cell.method, 0, 1, None)
         method = config.options(recipe)
         refuse_remote(self.lm, method)
@@ -99,23 +100,26 @@ class Bench:
         if reason := refusal(self.lm, method, objective_of(recipe, method, self.data, self.lm)):
             raise Refused(reason)
         rates = method.learning_rates
-        losses = {r: self._search_one(cell, r, self.plan.search_tokens // len(rates)) for r in rates}
-        return min(rates, key=lambda r: losses[r])
+        return chosen([self._search_one(cell, r, self.plan.search_tokens // len(rates)) for r in rates])
 
-    def _search_one(self, cell: Cell, rate: float, tokens: int) -> float:
+    def _search_one(self, cell: Cell, rate: float, tokens: int) -> Tried:
         place = cell.folder(self.folder) / "search" / f"{rate:g}"
         if (place / "result.json").exists():
-            return float(read_record(place / "result.json", "validation_loss")["validation_loss"])
+            kept = read_record(place / "result.json", "validation_loss")
+            return Tried(rate, float(kept["validation_loss"]), tuple(kept.get("validation_scores", ())))
         recipe = self.plan.recipe(cell.method, 0, tokens, rate)
         data = replace(self.data, test=())
         title = f"{cell.method}: learning rate {rate:g}"
         with adapted(self.lm, recipe, data, place, cache_dir(), lambda r: self.tell(title, r)) as outcome:
             loop, lm = outcome.loop, outcome.lm
             assert loop is not None and isinstance(lm, BaseLM)
-            loss = loop.evaluate(loop.objective.encode(lm, data, data.validation[:SEARCH_ROWS]))
+            rows = data.validation[:SEARCH_ROWS]
+            loss = loop.evaluate(loop.objective.encode(lm, data, rows))
+            scores = evaluate(lm, data, rows).per_row if data.task == "classification" else []
         shutil.rmtree(place / "checkpoint", ignore_errors=True)
-        write_json(place / "result.json", {"learning_rate": rate, "tokens": tokens, "validation_loss": loss})
-        return loss
+        found = {"learning_rate": rate, "tokens": tokens, "validation_loss": loss, "validation_scores": scores}
+        write_json(place / "result.json", found)
+        return Tried(rate, loss, tuple(scores))
 
     def _final(self, cell: Cell, seed: int, rate: float | None) -> None:
         place = cell.folder(self.folder) / f"seed-{seed}"
