@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import resource
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +14,7 @@ from hashed import Hashed
 from luthier.errors import LuthierError
 from luthier.index.build import add, build, opened, remove
 from luthier.index.chunks import Chunking
+from luthier.index.embed import Embedder
 from luthier.index.search import Searcher
 from luthier.index.store import Store
 
@@ -83,6 +87,119 @@ def test_broken_files_are_named_and_the_rest_goes_on(model: Hashed) -> None:
     write(good_md="")
     report = build([docs], "at", SMALL, limit_mb=1)
     assert report.removed == ["docs/good.md"] and [row["file"] for row in content()] == ["docs/gbk.txt"]
+
+
+def test_a_file_has_one_name(model: Hashed) -> None:
+    """Seen failing with ".." kept in names: every file was in the index twice."""
+    docs = write(a_md="One.", sub__b_txt="Two.")
+    build([docs, docs / "sub" / "..", docs.absolute()], "at", SMALL)
+    assert [row["file"] for row in content()] == ["docs/a.md", "docs/sub/b.txt"]
+    assert remove(["docs/sub/../a.md", "docs/a.md"], "at").removed == ["docs/a.md"]
+    assert remove(["."], "at").chunks == 0
+
+
+def test_names_and_links_that_cannot_be_read(model: Hashed) -> None:
+    """Seen failing with names as they came (the build ended) and links passed over in silence."""
+    docs = write(a_md="One.", **{"中文 名_txt": "Two."})
+    Path(os.fsdecode(b"docs/\xff.txt")).write_text("Three.")
+    (docs / "gone.txt").symlink_to("nothing")
+    (docs / "loop").symlink_to(".")
+    os.mkfifo(docs / "pipe.txt")
+    report = build([docs], "at", SMALL)
+    assert report.added == ["docs/a.md", "docs/中文 名.txt"] and set(report.notes) == {"docs/loop"}
+    assert set(report.problems) == {"docs/gone.txt", "docs/pipe.txt", os.fsdecode(b"docs/\xff.txt")}
+    assert "UTF-8" in report.problems[os.fsdecode(b"docs/\xff.txt")]
+
+
+def test_a_file_that_vanishes_is_named(model: Hashed, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between being found and being read. Seen failing with sizes taken without care."""
+    docs = write(a_md="One.", b_md="Two.")
+    monkeypatch.setattr("luthier.index.build.load_embedder", _then(docs / "a.md", opened_embedder(model)))
+    report = build([docs], "at", SMALL)
+    assert report.added == ["docs/b.md"] and set(report.problems) == {"docs/a.md"}
+
+
+def opened_embedder(model: Hashed) -> Embedder:
+    return Embedder("hashed", "hashed", lambda: model, Path("cache"))
+
+
+def _then(file: Path, embedder: Embedder) -> Callable[..., Embedder]:
+    def load(*_: object) -> Embedder:
+        file.unlink()
+        return embedder
+
+    return load
+
+
+def test_another_programs_table_is_left_alone(model: Hashed) -> None:
+    """Seen failing with every table that cannot be opened taken for none."""
+    import lancedb
+
+    lancedb.connect("at").create_table("chunks", [{"x": 1}])
+    with pytest.raises(LuthierError, match="not made by this version"):
+        build([write(a_md="One.")], "at", SMALL)
+    assert lancedb.connect("at").open_table("chunks").to_arrow().to_pylist() == [{"x": 1}]
+
+
+def test_an_address_that_cannot_be_reached_is_not_written_over(model: Hashed, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A table that is missing is made; any other trouble with an address is an error. Seen failing as above."""
+    at, docs = f"file://{Path('far').absolute()}", write(a_md="One.")
+    assert build([docs], at, SMALL).chunks == 1 and build([docs], at, SMALL).same == ["docs/a.md"]
+
+    class Down:
+        def open_table(self, name: str) -> None:
+            raise RuntimeError("timed out")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("luthier.index.store._connect", lambda at: Down())
+        with pytest.raises(LuthierError, match="timed out"):
+            build([docs], at, SMALL)
+    assert len(content(at)) == 1
+
+
+def test_a_full_disk_is_one_message(model: Hashed) -> None:
+    """And the same command goes on when there is room. Seen failing with LanceDB's own error."""
+    docs = write(a_md="One.")
+    build([docs], "at", SMALL)
+    write(b_md="Two sentences. " * 400)
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, limit[1]))
+    try:
+        with pytest.raises(LuthierError, match="cannot be written"):
+            build([docs], "at", SMALL)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    assert [row["file"] for row in content()] == ["docs/a.md"]
+    assert build([docs], "at", SMALL).added == ["docs/b.md"]
+
+
+def test_nothing_is_left_where_there_is_no_index(model: Hashed) -> None:
+    docs = write(a_md="One.")
+    for act in (lambda: add([docs], "none"), lambda: remove(["docs"], "none")):
+        with pytest.raises(LuthierError, match="luthier index build"):
+            act()
+    assert not Path("none").exists()
+
+
+def test_progress_moves_while_one_file_is_embedded(model: Hashed) -> None:
+    """Seen failing with files counted when they are read: a large file stood at its end all the while."""
+    said: list[tuple[int, int]] = []
+    docs = write(a_md="".join(f"第{i}句话很长很长很长。" for i in range(200)))
+    build([docs], "at", SMALL, say=lambda done, of: said.append((done, of)))
+    size = (docs / "a.md").stat().st_size
+    assert said == sorted(said) and said[-1] == (size, size) and len({done for done, _ in said}) > 3
+
+
+def test_a_damaged_index_says_so(model: Hashed) -> None:
+    """Seen failing with LanceDB's own error."""
+    build([write(a_md="One.")], "at", SMALL)
+    searcher = Searcher(*opened("at"))
+    for file in Path("at/chunks.lance/data").iterdir():
+        file.unlink()
+    with pytest.raises(LuthierError, match="cannot be searched"):
+        searcher.search("one")
+    with pytest.raises(LuthierError, match="build it anew"):
+        build([Path("docs")], "at", SMALL)
 
 
 def test_other_settings_make_it_anew(model: Hashed) -> None:

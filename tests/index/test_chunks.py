@@ -46,6 +46,12 @@ def test_spans_tile_the_text(text: str, how: Chunking) -> None:
         assert weight(text[c:b]) <= how.overlap
 
 
+def test_a_long_title_leaves_room_for_the_text() -> None:
+    """A model reads so many tokens of a passage. Seen failing with the whole title before each."""
+    (chunk,) = chunked(Document("a.jsonl", (Section("Text.", "line 1", "t" * 9000),)), Chunking())
+    assert chunk.title == "t" * 9000 and chunk.passage.endswith("Text.") and len(chunk.passage) < 120
+
+
 @settings(max_examples=200, deadline=None)
 @given(TEXTS, st.integers(8, 60))
 def test_pieces_are_the_text(text: str, size: int) -> None:

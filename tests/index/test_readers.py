@@ -54,6 +54,31 @@ def test_what_is_no_text(tmp_path: Path) -> None:
     assert "more than 1 MB" in problem(tmp_path / "a.txt", b"x" * 1_000_001)
 
 
+def test_half_characters_are_replaced_everywhere(tmp_path: Path) -> None:
+    """No file and no table can hold them. Seen failing with a title and tags as they came."""
+    row = '{"text": "a\\ud800", "title": "t\\ud800", "k\\ud800": "v\\ud800"}'
+    (section,) = read(tmp_path / "a.jsonl", row).sections
+    assert (section.text, section.title, section.tags) == ("a?", "t?", ("k?=v?",))
+
+
+def test_utf_32_is_not_taken_for_utf_16(tmp_path: Path) -> None:
+    """Its mark begins with the other's. Seen failing with UTF-16's mark looked for first."""
+    assert read(tmp_path / "a.txt", "年假 15".encode("utf-32")).sections[0].text == "年假 15"
+
+
+def test_what_a_library_raises_is_a_problem_of_the_file(tmp_path: Path) -> None:
+    """Seen failing with bs4's own error, which ended the whole build."""
+    pytest.importorskip("bs4")
+    assert "cannot be read" in problem(tmp_path / "a.html", "<p>x<![foo<p>y")
+
+
+@pytest.mark.parametrize("page", ["<article>one</article><article>two</article>", "<form>one <input>two</form>"])
+def test_all_of_a_page_is_read(tmp_path: Path, page: str) -> None:
+    """Seen failing with the first article alone, and with forms left out: some pages are one form."""
+    pytest.importorskip("bs4")
+    assert read(tmp_path / "a.html", f"<body>{page}</body>").sections[0].text.split() == ["one", "two"]
+
+
 def test_html_is_what_a_reader_sees(tmp_path: Path) -> None:
     """Seen failing with scripts kept, and with code on one line."""
     pytest.importorskip("bs4")

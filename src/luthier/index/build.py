@@ -7,7 +7,8 @@ rest goes on; a file that was in the index and cannot be read any more is taken 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from luthier.index.chunks import Chunking, chunked
 from luthier.index.embed import DEFAULT, Embedder, load_embedder
 from luthier.index.readers import endings, read_document
 from luthier.index.records import Chunk
-from luthier.index.store import Settings, Store, alone
+from luthier.index.store import Absent, Settings, Store, alone
 
 Say = Callable[[int, int], None]  # bytes done, of how many
 GROUP = 256  # chunks of one commit, at least
@@ -50,7 +51,7 @@ def build(
         try:
             store = Store.open(at)
             wanted = replace(wanted, width=store.settings.width)
-        except LuthierError:
+        except Absent:
             store = None
         if store is None or store.settings != wanted:
             store = Store.create(at, replace(wanted, width=model.encoder.width))
@@ -67,6 +68,7 @@ def add(
     """Put files and folders into an index that is there, beside what it holds."""
     report = Report()
     files = find(docs, report)
+    Store.open(at)  # says that there is none, before a folder is made for the lock
     with alone(at):
         store, model = opened(at, cache)
         _fill(store, model, files, store.files(), limit_mb, report, say)
@@ -76,15 +78,16 @@ def add(
 def remove(names: Sequence[str], at: str) -> Report:
     """Take files out, or all below a folder. Raises LuthierError for a name that stands for nothing in the index."""
     report = Report()
+    Store.open(at)
     with alone(at):
         store = Store.open(at)
         known = store.files()
         for name in names:
-            plain = label(Path(name))
-            found = [file for file in known if file == plain or file.startswith(plain.rstrip("/") + "/")]
+            top = _plain(Path(name))
+            found = [file for file in known if _plain(Path(file)).is_relative_to(top)]
             if not found:
                 raise LuthierError(f"{name}: the index at {at} holds no such file or folder")
-            report.removed += found
+            report.removed += [file for file in found if file not in report.removed]
         store.remove(report.removed)
         store.tidy()
         report.chunks = store.count()
@@ -104,12 +107,19 @@ def opened(at: str, cache: Path | None = None) -> tuple[Store, Embedder]:
 
 def label(path: Path) -> str:
     """The name of a file in the index: relative to the current folder where it lies in it."""
-    whole = path.absolute()
+    whole = _plain(path)
     return (whole.relative_to(Path.cwd()) if whole.is_relative_to(Path.cwd()) else whole).as_posix()
 
 
+def _plain(path: Path) -> Path:
+    return Path(os.path.normpath(path.absolute()))  # one name a file, without ".."; links stay as they are named
+
+
 def find(docs: Iterable[Path], report: Report) -> dict[str, Path]:
-    """Files by name, in order. A folder gives all in it that have a reader; what lies in hidden folders is left out."""
+    """Files by name, in order. A folder gives all in it that have a reader; what lies in hidden folders is left out.
+
+    A link to a file is read as a file; one to a folder is not followed, and what cannot be looked into is a problem.
+    """
     out: dict[str, Path] = {}
     for top in docs:
         if not top.exists():
@@ -120,9 +130,7 @@ def find(docs: Iterable[Path], report: Report) -> dict[str, Path]:
                                    f"{', '.join(endings())}")  # fmt: skip
             out[label(top)] = top
             continue
-        for path in sorted(p for p in top.rglob("*") if p.is_file()):
-            if any(part.startswith(".") for part in path.relative_to(top).parts):
-                continue
+        for path in _below(top, report):
             if path.suffix.lower() in endings():
                 out[label(path)] = path
             else:
@@ -133,20 +141,43 @@ def find(docs: Iterable[Path], report: Report) -> dict[str, Path]:
     return dict(sorted(out.items()))
 
 
+def _below(top: Path, report: Report) -> Iterator[Path]:
+    def closed(error: OSError) -> None:
+        report.problems[label(Path(error.filename))] = str(error.strerror)
+
+    for folder, folders, names in os.walk(top, onerror=closed):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for path in (Path(folder, name) for name in (*folders, *names) if not name.startswith(".")):
+            if path.name in folders:
+                if path.is_symlink():
+                    report.notes[label(path)] = "a link to a folder is not followed: name the folder itself"
+            elif os.path.isfile(path):  # noqa: PTH113 - Path.is_file raises in a folder that is closed
+                yield path
+            elif path.suffix.lower() in endings():
+                report.problems[label(path)] = "no file that can be read: a broken link, a pipe or a closed folder"
+
+
 def _fill(
     store: Store, model: Embedder, files: dict[str, Path], known: dict[str, str], limit_mb: float, report: Report,
     say: Say | None,
 ) -> None:  # fmt: skip
-    sizes = {name: path.stat().st_size for name, path in files.items()}
-    total, done = sum(sizes.values()), 0
+    sizes = {name: _size(path) for name, path in files.items()}
+    total, done, waiting = sum(sizes.values()), 0, 0
     digests: dict[str, str] = {}
     chunks: list[Chunk] = []
 
+    def told(embedded: int, of: int) -> None:
+        if say:
+            say(done + waiting * embedded // of, total)
+
     def commit() -> None:
+        nonlocal done, waiting
         if digests:
-            store.replace(digests, chunks, model.passages([chunk.passage for chunk in chunks]))
+            store.replace(digests, chunks, model.passages([chunk.passage for chunk in chunks], told))
         digests.clear()
         chunks.clear()
+        done, waiting = done + waiting, 0
+        told(0, 1)
 
     for name, path in files.items():
         try:
@@ -162,17 +193,22 @@ def _fill(
                 (report.changed if name in known else report.added).append(name)
         except (LuthierError, OSError) as error:
             report.problems[name] = str(error.strerror or error) if isinstance(error, OSError) else str(error)
-        if len(chunks) >= GROUP:
+        waiting += sizes[name]
+        if len(chunks) >= GROUP or not chunks:
             commit()
-        done += sizes[name]
-        if say:
-            say(done, total)
     commit()
-    gone = [name for name in report.problems if name in known]
+    gone = [name for name in report.problems if name in known and name not in report.removed]
     store.remove(gone)
     report.removed += gone
     store.tidy()
     report.chunks = store.count()
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:  # gone since it was found: reading it says so
+        return 0
 
 
 def _digest(path: Path, settings: Settings) -> str:

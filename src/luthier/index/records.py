@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+TITLE = 100  # characters of a title that stand before each passage: a longer one would push the text out of the model
+
 
 @dataclass(frozen=True, slots=True)
 class Section:
@@ -54,7 +56,8 @@ class Chunk:
     @property
     def passage(self) -> str:
         """What is embedded: the text under its document's title."""
-        return self.text if not self.title or self.title in self.text else f"{self.title}\n{self.text}"
+        title = self.title[:TITLE]
+        return self.text if not title or title in self.text else f"{title}\n{self.text}"
 
 
 @dataclass(frozen=True, slots=True)

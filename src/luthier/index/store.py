@@ -42,6 +42,10 @@ class Settings:
         return json.dumps(asdict(self), sort_keys=True)
 
 
+class Absent(LuthierError):  # noqa: N818
+    """No index is there, or only one that was broken off while it was made or is damaged: a build may make it anew."""
+
+
 class Store:
     """The table of one index, open."""
 
@@ -52,13 +56,14 @@ class Store:
 
     @classmethod
     def open(cls, at: str) -> Store:
-        """An index that is there. Raises LuthierError where none is, or it is another version's."""
+        """An index that is there. Raises Absent where none is, LuthierError where it is not ours or out of reach."""
         if "://" not in at and not (Path(at) / f"{TABLE}.lance").exists():
-            raise LuthierError(f"no index at {at}: make one with `luthier index build DOCS`, or name another with --at")
+            raise Absent(f"no index at {at}: make one with `luthier index build DOCS`, or name another with --at")
         try:
             table = _connect(at).open_table(TABLE)
         except (ValueError, OSError, RuntimeError) as error:
-            raise LuthierError(f"the index at {at} cannot be opened: {_said(error)}") from None
+            kind = Absent if "://" not in at or f"'{TABLE}' was not found" in str(error) else LuthierError
+            raise kind(f"the index at {at} cannot be opened: {_said(error)}") from None
         return cls(at, table, _settings(table, at))
 
     @classmethod
@@ -72,11 +77,9 @@ class Store:
         columns = [*((n, pa.string()) for n in texts), *((n, pa.int64()) for n in numbers)]
         columns += [("tags", pa.list_(pa.string())), ("vector", pa.list_(pa.float32(), settings.width))]
         schema = pa.schema(columns, metadata={"luthier": settings.rules})
-        try:
+        with _told(f"no index can be made at {at}, remove what is there or name another with --at"):
             store = cls(at, base.create_table(TABLE, schema=schema, mode="overwrite"), settings)
-        except (ValueError, OSError, RuntimeError) as error:
-            raise LuthierError(f"no index can be made at {at}: {_said(error)}") from None
-        store._words()
+            store._words()
         return store
 
     def _words(self) -> None:
@@ -108,25 +111,29 @@ class Store:
 
         gone = f"file IN ({', '.join(map(quoted, files))})"
         merge = self.table.merge_insert("id").when_matched_update_all().when_not_matched_insert_all()
-        merge.when_not_matched_by_source_delete(gone).execute(pa.Table.from_pylist(rows, schema=self.table.schema))
+        with _told(f"the index at {self.at} cannot be written"):
+            merge.when_not_matched_by_source_delete(gone).execute(pa.Table.from_pylist(rows, schema=self.table.schema))
 
     def remove(self, files: Sequence[str]) -> None:
         """Take all chunks of the files out, in one commit."""
         if files:
-            self.table.delete(f"file IN ({', '.join(map(quoted, files))})")
+            with _told(f"the index at {self.at} cannot be written"):
+                self.table.delete(f"file IN ({', '.join(map(quoted, files))})")
 
     def tidy(self) -> None:
         """Bring the full-text index up to date and drop what old commits left: searching stays quick."""
         from datetime import timedelta
 
-        self._words()
-        self.table.optimize(cleanup_older_than=timedelta(days=1))
+        with _told(f"the index at {self.at} cannot be written"):
+            self._words()
+            self.table.optimize(cleanup_older_than=timedelta(days=1))
 
     # -- reading -------------------------------------------------------------------------------------------------
 
     def files(self) -> dict[str, str]:
         """The digest of each file in the index, by its name."""
-        rows = self.table.search().select(["file", "digest"]).limit(None).to_arrow().to_pydict()
+        with _told(f"the index at {self.at} is damaged, remove it and build it anew"):
+            rows = self.table.search().select(["file", "digest"]).limit(None).to_arrow().to_pydict()
         return dict(zip(rows["file"], rows["digest"], strict=True))
 
     def count(self) -> int:
@@ -154,7 +161,7 @@ class Store:
             rows = query.select([*columns, score]).limit(count).to_arrow().to_pylist()
         except (ValueError, RuntimeError, OSError) as error:
             if not where:
-                raise
+                raise LuthierError(f"the index at {self.at} cannot be searched: {_said(error)}") from None
             known = ", ".join(n for n in self.table.schema.names if n not in HIDDEN)
             raise LuthierError(f"--where {where}: {_said(error)}. Columns: {known}") from None
         for row in rows:
@@ -173,6 +180,15 @@ def quoted(text: str) -> str:
 
 def _said(error: BaseException) -> str:
     return " ".join(str(error).split())[:300]
+
+
+@contextlib.contextmanager
+def _told(what: str) -> Iterator[None]:
+    """Say what LanceDB could not do, such as write on a full disk."""
+    try:
+        yield
+    except (ValueError, OSError, RuntimeError) as error:
+        raise LuthierError(f"{what}: {_said(error)}") from None
 
 
 def _connect(at: str) -> Any:
@@ -201,7 +217,7 @@ def _settings(table: Any, at: str) -> Settings:
 
 @contextlib.contextmanager
 def alone(at: str) -> Iterator[None]:
-    """One writer at a time, where the index is a folder; an object store's commits keep order by themselves."""
+    """One writer at a time, where the index is a folder. An object store has no lock: there it is up to the user."""
     if "://" in at:
         yield
         return

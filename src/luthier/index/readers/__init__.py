@@ -39,17 +39,31 @@ def read_document(path: Path, name: str, limit: int) -> Document:
 
     Raises LuthierError, its message without the file's name, for what cannot be read or holds no text.
     """
+    if name != _whole(name):
+        raise LuthierError("its name is not UTF-8: rename it")
     size = path.stat().st_size
     if size == 0:
         raise LuthierError("the file is empty")
     if size > limit:
         raise LuthierError(f"{size / 1e6:.0f} MB, more than {limit / 1e6:.0f} MB: split it, or raise --max-mb")
     read: Callable[[Path], Found] = importlib.import_module(f"{__name__}.{endings()[path.suffix.lower()]}").read
-    sections, notes = read(path)
-    kept = tuple(section for section in sections if section.text.strip())
+    try:
+        sections, notes = read(path)
+    except (LuthierError, OSError):
+        raise
+    except Exception as error:  # whatever the library of a format stumbles over in a damaged file
+        raise LuthierError(f"it cannot be read ({' '.join(str(error).split())[:120]})") from None
+    kept = tuple(
+        Section(_whole(s.text), s.name, _whole(s.title), tuple(map(_whole, s.tags))) for s in sections if s.text.strip()
+    )
     if not kept:
         raise LuthierError("no text was found in it")
     return Document(name, kept, tuple(notes))
+
+
+def _whole(text: str) -> str:
+    """The text, of the same length, without half characters such as JSON's "\\ud800", which no file can hold."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def needs(module: str, package: str) -> None:

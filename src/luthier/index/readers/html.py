@@ -20,7 +20,10 @@ UNSEEN = [
     "header",
     "footer",
     "aside",
-    "form",
+    "input",
+    "select",
+    "textarea",
+    "button",
     "iframe",
 ]
 BLOCKS = {
@@ -32,15 +35,18 @@ BLOCKS = {
 def read(path: Path) -> Found:
     """One section; blocks on lines of their own, code in Markdown's fences, so that it is not cut."""
     needs("bs4", "beautifulsoup4")
+    import logging
     import warnings
 
     from bs4 import BeautifulSoup, XMLParsedAsHTMLWarning
 
+    logging.getLogger("bs4.dammit").setLevel(logging.CRITICAL)  # what could not be decoded is said once, by us
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", XMLParsedAsHTMLWarning)
         soup = BeautifulSoup(path.read_bytes(), "html.parser")  # finds the encoding: mark, <meta>, then by likelihood
     title = soup.title.get_text(" ", strip=True) if soup.title else ""
-    body = soup.find("main") or soup.find("article") or soup.body or soup
+    articles = soup.find_all("article")
+    body = soup.find("main") or (articles[0] if len(articles) == 1 else soup.body) or soup
     for tag in body.find_all(UNSEEN):
         tag.decompose()
     lines: list[str] = [""]

@@ -45,5 +45,4 @@ def _section(row: Any, number: int) -> Section:
     title = row.get("title")
     rest = [(k, v) for k, v in row.items() if field and k not in (field, "title")]
     tags = [f"{k}={v}" for k, v in rest if isinstance(v, (str, int, float)) and len(str(v)) <= TAG]
-    clean = text.encode("utf-8", "replace").decode()  # "\ud800" is legal JSON, and no character
-    return Section(clean, f"line {number}", title if isinstance(title, str) and field else "", tuple(tags))
+    return Section(text, f"line {number}", title if isinstance(title, str) and field else "", tuple(tags))

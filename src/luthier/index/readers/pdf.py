@@ -35,7 +35,7 @@ def read(path: Path) -> Found:
         except Exception as error:
             notes.append(f"page {number + 1} cannot be read ({_said(error)})")
             continue
-        text = text.replace("\0", "").encode("utf-8", "replace").decode()
+        text = text.replace("\0", "")
         if text.strip():
             sections.append(Section(text, f"page {number + 1}", title))
         else:
