@@ -50,7 +50,8 @@ def ask(
     room: tokens of the answer.
     """
     hits = searcher.search(question, count, where)
-    if not answerable(searcher.embedder, question, [(h.chunk.passage, h.similarity) for h in hits]):
+    nearest = searcher.search(question, count, where, by="vector")  # words may have pushed them out of the fused few
+    if not answerable(searcher.embedder, question, [(h.chunk.passage, h.similarity) for h in nearest]):
         return Answer("", tuple(hits), "absent")
     lm = load()
     if not reads(lm, question):
