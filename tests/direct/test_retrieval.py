@@ -14,7 +14,9 @@ from hashed import Hashed, hashed
 import tiny
 from luthier import config, run
 from luthier.direct.retrieval import Retrieval
+from luthier.errors import LuthierError
 from luthier.files import write_text
+from luthier.index.embed import Embedder
 from luthier.index.rows import fit, voted
 from luthier.protocols import Chat, Message, Rated, Run, Sampling, Split, Tagged, Text
 
@@ -71,6 +73,17 @@ def test_rows_of_every_kind(model: Hashed, tmp_path: Path) -> None:
     lm = adapted(Split("generation", chats, ()))
     asked = [(Message("system", "Be brief"), Message("user", "what is the bow price?")), "年假呢"]
     assert lm.generate(asked, Sampling()) == ["£85", "十五"] and lm.sources(asked) == [[1], [0]]
+
+
+def test_rows_of_another_embedder_are_refused(model: Hashed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Vectors of two models cannot be compared. Seen failing with the embedder's name alone in the file."""
+    rows = tuple(Rated(f"row{i}", float(i)) for i in range(3))
+    Retrieval().adapt(None, Split("regression", rows, ()), Run(0, tmp_path)).save(tmp_path)  # type: ignore[arg-type]
+    assert Retrieval().load(tmp_path, None).output == "scalar"  # type: ignore[arg-type]
+    newer = Embedder("hashed", "newer", lambda: model, tmp_path)
+    monkeypatch.setattr("luthier.direct.retrieval.load_embedder", lambda name, cache=None: newer)
+    with pytest.raises(LuthierError, match="made by hashed, and newer is here"):
+        Retrieval().load(tmp_path, None)  # type: ignore[arg-type]
 
 
 DOCUMENTS = (

@@ -110,6 +110,8 @@ class Retrieval(Direct):
         if (folder / "documents.jsonl").exists():
             chunking = Chunking(**meta["chunking"])
             return DocumentsLM(lm, embedder, read_saved(folder), meta["k"], chunking, meta["modes"], meta["cite"])
+        if (made := meta.get("key", embedder.key)) != embedder.key:
+            raise LuthierError(f"{folder}: its vectors were made by {made}, and {embedder.key} is here: run it again")
         tensors = read_tensors(folder / "rows.safetensors")
         vectors, values = tensors["vectors"].numpy(), tensors["values"].numpy()
         answers, labels = tuple(meta["answers"]), tuple(meta["labels"])

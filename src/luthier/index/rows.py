@@ -140,7 +140,7 @@ class RowsLM:
         tensors = {"vectors": torch.from_numpy(self.vectors), "values": torch.from_numpy(self.values)}
         write_tensors(folder / "rows.safetensors", tensors)
         meta: dict[str, Any] = {"answers": list(self.answers), "task": self.task, "labels": list(self.labels)}
-        meta |= {"k": self.k, "temperature": self.temperature, "embedder": self.embedder.name}
+        meta |= {"k": self.k, "temperature": self.temperature, "embedder": self.embedder.name, "key": self.embedder.key}
         write_json(folder / "luthier.json", meta)
 
 
