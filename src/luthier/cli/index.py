@@ -149,6 +149,9 @@ def ask(
     ] = "embedded",
     k: Annotated[int, typer.Option("-k", min=1, max=50, help="passages that it is given")] = 4,
     where: Annotated[str | None, WHERE] = None,
+    template: Annotated[
+        Path | None, typer.Option(help="file with a wording of the question (luthier prompt search)")
+    ] = None,
 ) -> None:
     """Search, write, cite."""
     from luthier.config import Recipe
@@ -156,9 +159,11 @@ def ask(
     from luthier.index.build import opened
     from luthier.index.search import Searcher
     from luthier.index.terms import script
+    from luthier.prompts.wording import read_template
 
+    wording = read_template(template, ()) if template else None
     searcher = Searcher(*opened(at))
-    answer = answer_of(searcher, lambda: _model(Recipe(model=model)), question, k, where)
+    answer = answer_of(searcher, lambda: _model(Recipe(model=model)), question, k, where, template=wording)
     han = script(question) == "han"
     if answer.how == "absent":
         print("文档里没有答案。" if han else "The documents do not hold the answer.")
