@@ -85,7 +85,7 @@ def test_ask(searcher: Searcher, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_wording_is_for_the_model_alone(searcher: Searcher, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The search and the support of the answer go by the question. Seen failing with the wording searched for."""
+    """The search and the support of the answer go by the question."""
     monkeypatch.setattr("luthier.index.ask.reads", lambda lm, question: True)
     lm = Scripted(lambda p: "She is Gusset [1].")
     wording = Template("short", "Tersely, parrot year bows: {input}", chat=False)
@@ -98,7 +98,7 @@ def test_a_wording_is_for_the_model_alone(searcher: Searcher, monkeypatch: pytes
 
 
 def test_the_nearest_passage_decides_what_is_absent(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As the border is measured. Seen failing with the nearest of the fused few, which with one passage may be far."""
+    """As the border is measured."""
     monkeypatch.setitem(MEASURED, "hashed", {"han": 0.8, "": 0.8})
     monkeypatch.setattr("luthier.index.ask.reads", lambda lm, question: True)
     far = replace(hits("The cat is called Gusset.")[0], similarity=0.5)
