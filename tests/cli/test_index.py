@@ -74,29 +74,34 @@ def test_ask_says_what_is_absent_in_the_language_of_the_question(work: Path, mon
 def test_ask_quotes_with_a_numbered_source(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("luthier.index.ask.answerable", lambda *given: True)
     monkeypatch.setattr("luthier.index.ask.reads", lambda lm, question: False)
-    monkeypatch.setattr("luthier.cli.index._model", lambda recipe, wording: None)
+    monkeypatch.setattr("luthier.cli.index._model", lambda recipe: None)
     (work / "a.txt").write_text("琴弓每年换一次弓毛。", encoding="utf-8")
     run("build", "a.txt")
     assert run("ask", "多久换弓毛？").output == "琴弓每年换一次弓毛。 [1]\n\n[1] a.txt, characters 1-10\n"
 
 
 def test_ask_takes_the_wording_of_a_file(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It goes around passages and question."""
-    seen: list[Any] = []
+    """It goes around the question that the model sees."""
+    seen: list[str] = []
 
     class Model:
-        def worded(self, template: Any, labels: Any) -> Model:
-            seen.append((template.text, template.chat, tuple(labels)))
-            return self
+        context = 10_000
+
+        def length(self, text: str) -> int:
+            return len(text)
+
+        def generate(self, prompts: list[str], sampling: Any) -> list[str]:
+            seen.extend(prompts)
+            return ["They are rehaired [1]."]
 
     monkeypatch.setattr("luthier.index.ask.answerable", lambda *given: True)
-    monkeypatch.setattr("luthier.index.ask.reads", lambda lm, question: False)
-    monkeypatch.setattr("luthier.run.load_base", lambda recipe: Model())
+    monkeypatch.setattr("luthier.index.ask.reads", lambda lm, question: True)
+    monkeypatch.setattr("luthier.cli.index._model", lambda recipe: Model())
     (work / "a.txt").write_text("Bows are rehaired.")
     (work / "t.json").write_text('{"text": "Be brief. {input}", "chat": true}')
     run("build", "a.txt")
-    assert "Bows are rehaired." in run("ask", "What happens to bows?", "--template", "t.json").output
-    assert seen == [("Be brief. {input}", True, ())]
+    assert "rehaired. [1]" in run("ask", "What happens to bows?", "--template", "t.json").output
+    assert len(seen) == 1 and seen[0].endswith("Question: Be brief. What happens to bows?")
 
 
 def test_without_an_index(work: Path) -> None:
@@ -110,7 +115,7 @@ def test_every_command_of_the_page_runs(work: Path, monkeypatch: pytest.MonkeyPa
     """In the order of docs/index.md, in a folder that has what it names."""
     monkeypatch.setattr("luthier.index.ask.answerable", lambda *given: True)
     monkeypatch.setattr("luthier.index.ask.reads", lambda lm, question: False)
-    monkeypatch.setattr("luthier.cli.index._model", lambda recipe, wording: None)
+    monkeypatch.setattr("luthier.cli.index._model", lambda recipe: None)
     for name in ("docs/leave.md", "minutes/a.txt"):
         (work / name).parent.mkdir()
         (work / name).write_text("满五年有十五天年假。 Refunds take five days.", encoding="utf-8")

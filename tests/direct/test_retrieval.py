@@ -76,7 +76,7 @@ def test_rows_of_every_kind(model: Hashed, tmp_path: Path) -> None:
 
 
 def test_rows_of_another_embedder_are_refused(model: Hashed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Vectors of two models cannot be compared. Seen failing with the embedder's name alone in the file."""
+    """Vectors of two models cannot be compared."""
     rows = tuple(Rated(f"row{i}", float(i)) for i in range(3))
     Retrieval().adapt(None, Split("regression", rows, ()), Run(0, tmp_path)).save(tmp_path)  # type: ignore[arg-type]
     assert Retrieval().load(tmp_path, None).output == "scalar"  # type: ignore[arg-type]

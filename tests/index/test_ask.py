@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from hashed import Hashed
 
 from luthier.data import embedded
+from luthier.data.prompts import Template
 from luthier.index import reading
 from luthier.index.ask import ask, cited, prompt
 from luthier.index.build import build, opened
@@ -79,6 +82,33 @@ def test_ask(searcher: Searcher, monkeypatch: pytest.MonkeyPatch) -> None:
     none = Scripted(lambda p: "没有找到。")
     assert ask(searcher, lambda: none, "年假有几天？").how == "absent"  # type: ignore[arg-type,return-value]
     assert "只根据" in none.prompts[0]
+
+
+def test_a_wording_is_for_the_model_alone(searcher: Searcher, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The search and the support of the answer go by the question."""
+    monkeypatch.setattr("luthier.index.ask.reads", lambda lm, question: True)
+    lm = Scripted(lambda p: "She is Gusset [1].")
+    wording = Template("short", "Tersely, parrot year bows: {input}", chat=False)
+    asked = searcher.embedder.queries
+    seen: list[str] = []
+    monkeypatch.setattr(searcher.embedder, "queries", lambda texts: seen.extend(texts) or asked(texts))
+    found = ask(searcher, lambda: lm, "What is the cat called?", template=wording)  # type: ignore[arg-type,return-value]
+    assert found.how == "written" and set(seen) == {"What is the cat called?"}
+    assert lm.prompts[0].endswith("Question: Tersely, parrot year bows: What is the cat called?")
+
+
+def test_the_nearest_passage_decides_what_is_absent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the border is measured."""
+    monkeypatch.setitem(MEASURED, "hashed", {"han": 0.8, "": 0.8})
+    monkeypatch.setattr("luthier.index.ask.reads", lambda lm, question: True)
+    far = replace(hits("The cat is called Gusset.")[0], similarity=0.5)
+    found = {"fused": [far], "vector": [replace(far, similarity=0.9)]}
+    searcher = SimpleNamespace(embedder=SimpleNamespace(key="hashed"))
+    searcher.search = lambda question, count, where, by="fused": found[by]
+    lm = Scripted(lambda p: "She is Gusset [1].")
+    assert ask(searcher, lambda: lm, "What is the cat called?", 1).how == "written"  # type: ignore[arg-type,return-value]
+    found["vector"] = [far]
+    assert ask(searcher, lambda: lm, "What is the cat called?", 1).how == "absent"  # type: ignore[arg-type,return-value]
 
 
 def test_what_no_passage_is_like_is_absent_and_loads_no_model(searcher: Searcher) -> None:

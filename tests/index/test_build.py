@@ -142,7 +142,7 @@ def test_another_programs_table_is_left_alone(model: Hashed) -> None:
 
 
 def test_an_address_that_cannot_be_reached_is_not_written_over(model: Hashed, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A table that is missing is made; any other trouble with an address is an error. Seen failing as above."""
+    """A table that is missing is made; any other trouble with an address is an error."""
     at, docs = f"file://{Path('far').absolute()}", write(a_md="One.")
     assert build([docs], at, SMALL).chunks == 1 and build([docs], at, SMALL).same == ["docs/a.md"]
 
@@ -158,7 +158,7 @@ def test_an_address_that_cannot_be_reached_is_not_written_over(model: Hashed, mo
 
 
 def test_a_full_disk_is_one_message(model: Hashed) -> None:
-    """And the same command goes on when there is room. Seen failing with LanceDB's own error."""
+    """And the same command goes on when there is room."""
     docs = write(a_md="One.")
     build([docs], "at", SMALL)
     write(b_md="Two sentences. " * 400)
@@ -182,7 +182,7 @@ def test_nothing_is_left_where_there_is_no_index(model: Hashed) -> None:
 
 
 def test_progress_moves_while_one_file_is_embedded(model: Hashed) -> None:
-    """Seen failing with files counted when they are read: a large file stood at its end all the while."""
+    """Files are counted as their chunks are embedded."""
     said: list[tuple[int, int]] = []
     docs = write(a_md="".join(f"第{i}句话很长很长很长。" for i in range(200)))
     build([docs], "at", SMALL, say=lambda done, of: said.append((done, of)))

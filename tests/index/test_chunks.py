@@ -47,7 +47,7 @@ def test_spans_tile_the_text(text: str, how: Chunking) -> None:
 
 
 def test_a_long_title_leaves_room_for_the_text() -> None:
-    """A model reads so many tokens of a passage. Seen failing with the whole title before each."""
+    """A model reads so many tokens of a passage."""
     (chunk,) = chunked(Document("a.jsonl", (Section("Text.", "line 1", "t" * 9000),)), Chunking())
     assert chunk.title == "t" * 9000 and chunk.passage.endswith("Text.") and len(chunk.passage) < 120
 

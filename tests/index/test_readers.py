@@ -62,7 +62,7 @@ def test_half_characters_are_replaced_everywhere(tmp_path: Path) -> None:
 
 
 def test_utf_32_is_not_taken_for_utf_16(tmp_path: Path) -> None:
-    """Its mark begins with the other's. Seen failing with UTF-16's mark looked for first."""
+    """Its mark begins with the other's."""
     assert read(tmp_path / "a.txt", "年假 15".encode("utf-32")).sections[0].text == "年假 15"
 
 
@@ -74,7 +74,7 @@ def test_what_a_library_raises_is_a_problem_of_the_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("page", ["<article>one</article><article>two</article>", "<form>one <input>two</form>"])
 def test_all_of_a_page_is_read(tmp_path: Path, page: str) -> None:
-    """Seen failing with the first article alone, and with forms left out: some pages are one form."""
+    """Every article, and a page that is one form. Seen failing with forms left out."""
     pytest.importorskip("bs4")
     assert read(tmp_path / "a.html", f"<body>{page}</body>").sections[0].text.split() == ["one", "two"]
 

@@ -9,7 +9,6 @@ import typer
 
 if TYPE_CHECKING:
     from luthier.config import Recipe
-    from luthier.data.prompts import Template
     from luthier.index.build import Report
     from luthier.index.records import Hit
     from luthier.models.base import BaseLM
@@ -151,7 +150,7 @@ def ask(
     k: Annotated[int, typer.Option("-k", min=1, max=50, help="passages that it is given")] = 4,
     where: Annotated[str | None, WHERE] = None,
     template: Annotated[
-        Path | None, typer.Option(help="file with a wording around passages and question (luthier prompt search)")
+        Path | None, typer.Option(help="file with a wording of the question (luthier prompt search)")
     ] = None,
 ) -> None:
     """Search, write, cite."""
@@ -164,7 +163,7 @@ def ask(
 
     wording = read_template(template, ()) if template else None
     searcher = Searcher(*opened(at))
-    answer = answer_of(searcher, lambda: _model(Recipe(model=model), wording), question, k, where)
+    answer = answer_of(searcher, lambda: _model(Recipe(model=model)), question, k, where, template=wording)
     han = script(question) == "han"
     if answer.how == "absent":
         print("文档里没有答案。" if han else "The documents do not hold the answer.")
@@ -176,11 +175,10 @@ def ask(
         print(f"[{number}] {hit.chunk.place}")
 
 
-def _model(recipe: Recipe, wording: Template | None) -> BaseLM:
+def _model(recipe: Recipe) -> BaseLM:
     from luthier.run import load_base
 
-    lm = load_base(recipe)
-    return lm.worded(wording, ()) if wording else lm
+    return load_base(recipe)
 
 
 def evaluate(

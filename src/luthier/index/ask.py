@@ -23,6 +23,7 @@ from luthier.index.threshold import answerable
 from luthier.protocols import Sampling
 
 if TYPE_CHECKING:
+    from luthier.data.prompts import Template
     from luthier.models.base import BaseLM
 
 MARK = re.compile(r"\s*[\[［【](\d+)[\]］】]")
@@ -43,11 +44,11 @@ class Answer:
 
 def ask(
     searcher: Searcher, load: Callable[[], BaseLM], question: str, count: int = 4, where: str | None = None,
-    room: int = 96,
+    room: int = 96, template: Template | None = None,
 ) -> Answer:  # fmt: skip
     """An answer with its sources. load: gives the model, if one is needed. count: passages that the model sees.
 
-    room: tokens of the answer.
+    room: tokens of the answer. template: a wording of the question for the model; searched is for the question itself.
     """
     hits = searcher.search(question, count, where)
     nearest = searcher.search(question, count, where, by="vector")  # words may have pushed them out of the fused few
@@ -56,7 +57,8 @@ def ask(
     lm = load()
     if not reads(lm, question):
         return quoted(searcher.embedder, question, hits)
-    (said,) = lm.generate([prompt(lm, question, hits, room)], Sampling(max_new_tokens=room))
+    asked = template.fill(question, ()) if template else question
+    (said,) = lm.generate([prompt(lm, asked, hits, room)], Sampling(max_new_tokens=room))
     if NOT_FOUND.search(said) and len(said) < 40:
         return Answer("", tuple(hits), "absent")
     return cited(said, question, hits) or quoted(searcher.embedder, question, hits)
