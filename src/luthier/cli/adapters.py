@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from luthier.cli.common import add_group
+
 HELP = """Several adapters on one base.
 
 Example: luthier adapters mix RUN_A=0.7 RUN_B=0.3 --out runs/mixed
@@ -23,10 +25,7 @@ Example: luthier adapters mix RUN_A=0.7 RUN_B=0.3 --out runs/mixed
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
-    group = typer.Typer(help=HELP, no_args_is_help=True, rich_markup_mode=None)
-    group.command("mix", help=MIX)(mix)
-    group.callback()(lambda: None)  # keeps the name of the only command
-    app.add_typer(group, name="adapters")
+    add_group(app, "adapters", HELP, mix=(MIX, mix))
 
 
 def mix(

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import typer
+
 from luthier.errors import LuthierError
 
 if TYPE_CHECKING:
@@ -16,6 +18,16 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from luthier.loop import Report
+
+
+def add_group(app: typer.Typer, name: str, about: str, **commands: tuple[str, Callable[..., None]]) -> None:
+    """Register `luthier NAME COMMAND` for each command: its help, with an example, and what it runs."""
+    group = typer.Typer(help=about, no_args_is_help=True, rich_markup_mode=None)
+    for command, (help_, run) in commands.items():
+        group.command(command, help=help_)(run)
+    if len(commands) == 1:
+        group.callback()(lambda: None)  # keeps the name of the only command
+    app.add_typer(group, name=name)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from luthier.cli.common import pairs
+from luthier.cli.common import add_group, pairs
 
 HELP = """Look at data before anything is trained on it.
 
@@ -32,11 +32,7 @@ Example: luthier data sets
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
-    group = typer.Typer(help=HELP, no_args_is_help=True, rich_markup_mode=None)
-    group.command("inspect", help=INSPECT)(inspect)
-    group.command("formats", help=FORMATS)(formats)
-    group.command("sets", help=SETS)(sets)
-    app.add_typer(group, name="data")
+    add_group(app, "data", HELP, inspect=(INSPECT, inspect), formats=(FORMATS, formats), sets=(SETS, sets))
 
 
 def inspect(

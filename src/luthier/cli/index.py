@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from luthier.cli.common import add_group
+
 if TYPE_CHECKING:
     from luthier.config import Recipe
     from luthier.index.build import Report
@@ -67,15 +69,18 @@ DEFAULT_AT = ".luthier/index"
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
-    group = typer.Typer(help=HELP, no_args_is_help=True, rich_markup_mode=None)
-    group.command("build", help=BUILD)(build)
-    group.command("add", help=ADD)(add)
-    group.command("remove", help=REMOVE)(remove)
-    group.command("query", help=QUERY)(query)
-    group.command("ask", help=ASK)(ask)
-    group.command("eval", help=EVAL)(evaluate)
-    group.command("handbook", help=HANDBOOK)(handbook)
-    app.add_typer(group, name="index")
+    add_group(
+        app,
+        "index",
+        HELP,
+        build=(BUILD, build),
+        add=(ADD, add),
+        remove=(REMOVE, remove),
+        query=(QUERY, query),
+        ask=(ASK, ask),
+        eval=(EVAL, evaluate),
+        handbook=(HANDBOOK, handbook),
+    )
 
 
 def build(

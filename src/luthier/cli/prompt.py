@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from luthier.cli.common import add_group
+
 HELP = """Find a good wording, see how sure it is, make long prompts short. No weight is touched.
 
 Example: luthier prompt search de-en --calls 300
@@ -42,11 +44,7 @@ ENDPOINT = "limits for a server by comma: max_calls=500,timeout=30 (for the mode
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
-    group = typer.Typer(help=HELP, no_args_is_help=True, rich_markup_mode=None)
-    group.command("search", help=SEARCH)(search)
-    group.command("robust", help=ROBUST)(robust)
-    group.command("compress", help=COMPRESS)(compress)
-    app.add_typer(group, name="prompt")
+    add_group(app, "prompt", HELP, search=(SEARCH, search), robust=(ROBUST, robust), compress=(COMPRESS, compress))
 
 
 def search(

@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from luthier.cli.common import add_group
+
 HELP = """List, show, compare and remove runs and comparisons on disk.
 
 Example: luthier runs list
@@ -34,12 +36,7 @@ RUNS = Path("runs")
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
-    group = typer.Typer(help=HELP, no_args_is_help=True, rich_markup_mode=None)
-    group.command("list", help=LIST)(list_runs)
-    group.command("show", help=SHOW)(show)
-    group.command("diff", help=DIFF)(diff)
-    group.command("remove", help=REMOVE)(remove)
-    app.add_typer(group, name="runs")
+    add_group(app, "runs", HELP, list=(LIST, list_runs), show=(SHOW, show), diff=(DIFF, diff), remove=(REMOVE, remove))
 
 
 def list_runs(

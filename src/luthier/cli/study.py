@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from luthier.cli.common import pairs, resumable
+from luthier.cli.common import add_group, pairs, resumable
 
 HELP = """Experiments of the field on your model and your data, under an equal budget, with intervals.
 
@@ -26,10 +26,7 @@ def add_to(app: typer.Typer) -> None:
     """Register a command for every study; its help is its file's docstring."""
     from luthier.study.catalog import listed
 
-    group = typer.Typer(help=HELP, no_args_is_help=True, rich_markup_mode=None)
-    for entry in listed():
-        group.command(entry.name, help=entry.help)(_command(entry.name))
-    app.add_typer(group, name="study")
+    add_group(app, "study", HELP, **{entry.name: (entry.help, _command(entry.name)) for entry in listed()})
 
 
 def _command(name: str) -> Callable[..., None]:

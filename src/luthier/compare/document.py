@@ -1,13 +1,15 @@
-"""What every page of ours is made of: colours, scripts that the page's own policy allows, data that is never markup."""
+"""What every page with charts is made of: its frame, colours, scripts that its policy allows, data, never markup."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
 import json
+from collections.abc import Mapping
+from string import Template
 
 from luthier.compare import words
-from luthier.compare.words import PAGE
+from luthier.compare.words import PAGE, say
 
 # One source for the style sheet and the charts: a chart drawn by a script does not follow the style sheet by itself.
 PALETTE: dict[str, dict[str, str]] = {
@@ -22,6 +24,29 @@ PALETTE: dict[str, dict[str, str]] = {
         "warn": "#e9b860", "warnwash": "#2c2619", "bad": "#f08a80",
     },
 }  # fmt: skip
+
+SCRIPTS = ("words.js", "page.js", "evidence.js")  # one after the other in one element
+
+
+def framed(main: str, parts: Mapping[str, str], data: Mapping[str, object]) -> str:
+    """The page around `main`. parts, as markup: title_text, heading, brand, facts, quick; style; skip, a link to the
+
+    element `start`. data: what the scripts draw.
+    """
+    from plotly.offline import get_plotlyjs  # half a second: only where a page is written
+
+    library, own = script(get_plotlyjs()), script("\n".join(map(read, SCRIPTS)))
+    fields = {
+        **parts,
+        "main": main,
+        "policy": policy(library, own),
+        "a_language": say("language").attribute(),
+        "footer": say("footer").html(),
+        "data": as_json({**data, "palette": PALETTE}),
+        "plotly": library,
+        "script": own,
+    }
+    return Template(read("frame.html")).substitute(fields)
 
 
 def read(name: str) -> str:

@@ -1,8 +1,9 @@
 """Write `report.html`: a comparison as one page that opens anywhere, offline, and can be printed or handed on.
 
-`write_report(board, curves, details, out)` fills `page/template.html`. Whatever comes from data is escaped here, and
-the page's security policy allows exactly the scripts written into it (by hash) and no network at all, so that a label
-or an error message can never become a script. Plotly is embedded, which makes the file about 5 MB.
+`write_report(board, curves, details, out)` fills `page/template.html` and puts it into the frame. Whatever
+comes from data is escaped here, and the page's security policy allows exactly the scripts written into it (by hash) and
+no network at all, so that a label or an error message can never become a script. Plotly is embedded, which makes the
+file about 5 MB.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from string import Template
 from typing import Any
 
 from luthier.compare import charts, curve_chart, report_parts, units, words
-from luthier.compare.document import PALETTE, as_json, colours, policy, read, script
+from luthier.compare.document import colours, framed, read
 from luthier.compare.evidence_html import evidence_sections
 from luthier.compare.leaderboard_html import leaderboard
 from luthier.compare.report_parts import GO_ON as GO_ON
@@ -22,7 +23,6 @@ from luthier.compare.words import escape, say
 from luthier.files import write_text
 
 STYLES = ("style.css", "evidence.css")
-SCRIPTS = ("words.js", "page.js", "evidence.js")  # one after the other in one element
 
 
 def write_report(board: Facts, curves: Mapping[str, list[dict[str, Any]]], details: Facts, out: Path) -> None:
@@ -39,30 +39,21 @@ def write_report(board: Facts, curves: Mapping[str, list[dict[str, Any]]], detai
 
 def render(board: Facts, curves: Mapping[str, list[dict[str, Any]]], details: Facts) -> str:
     """The page as a string."""
-    from plotly.offline import get_plotlyjs  # half a second: only where a report is written
-
     scatters = [charts.scatter(board, cost) for cost in charts.COSTS]
     ranked = [str(row["method"]) for row in units.finished(board)]
     order = [name for name in dict.fromkeys([*ranked, *curves]) if name in curves]
     panels = charts.learning_curves({name: curves[name] for name in order})
     by_rows = [drawn] if (drawn := curve_chart.chart(board)) else []
     evidence = details.get("evidence")
-    library, own = script(get_plotlyjs()), script("\n".join(read(name) for name in SCRIPTS))
     texts = {language: words.table()[language] for language in ("en", "zh")}
     title = details.get("title") or "Comparison"
     data = {
-        "charts": [*scatters, *panels, *by_rows], "palette": PALETTE, "words": texts, "evidence": evidence,
-        "title": title,
+        "charts": [*scatters, *panels, *by_rows], "words": texts, "evidence": evidence, "title": title,
     }  # fmt: skip
     fields = {
         **{f"t_{key}": say(key).html() for key, text in texts["en"].items() if "{" not in text},
         **{f"a_{key}": say(key).attribute() for key, text in texts["en"].items() if "{" not in text},
-        "policy": policy(library, own),
-        "style": colours() + "".join(map(read, STYLES)),
         "no_charts": "" if any(chart["points"] for chart in scatters) else " hidden",
-        "title": escape(title),
-        "facts": report_parts.facts(board, details),
-        "quick_look": report_parts.quick_look(board, details),
         "recommendation": report_parts.recommendation(board, details),
         "leaderboard": leaderboard(board, details),
         "verdicts": report_parts.verdicts(board, details),
@@ -73,12 +64,19 @@ def render(board: Facts, curves: Mapping[str, list[dict[str, Any]]], details: Fa
         "measured": report_parts.measured(board, details),
         "recipe": report_parts.recipe(board, details),
         "environment": report_parts.environment(details),
-        "data": as_json(data),
-        "plotly": library,
-        "script": own,
     }
     fields["contents"] = _contents(fields)
-    return Template(read("template.html")).substitute(fields)
+    parts = {
+        "style": colours() + "".join(map(read, STYLES)),
+        "title_text": f"{escape(title)} · Luthier comparison",
+        "heading": f'<h1 dir="auto">{escape(title)}</h1>',
+        "brand": say("brand").html(),
+        "skip": say("skip").html(),
+        "start": "leaderboard",
+        "facts": report_parts.facts(board, details),
+        "quick": report_parts.quick_look(board, details),
+    }
+    return framed(Template(read("template.html")).substitute(fields), parts, data)
 
 
 def _contents(fields: Facts) -> str:

@@ -7,6 +7,7 @@ A metric is a file in `evals/metrics/` and is found by its name in small letters
 from __future__ import annotations
 
 import importlib
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,7 +42,7 @@ class Scores:
         return sum(self.per_row) / len(self.per_row)
 
 
-class Metric:
+class Metric(ABC):
     """One way to score an adapted model on rows of a task; a subclass is a frozen dataclass without fields.
 
     unit: "share" is stored from 0 to 1 and shown times 100, "points" is stored as shown (0 to 100).
@@ -54,9 +55,9 @@ class Metric:
     tasks: ClassVar[tuple[Task, ...]]
     meaning: ClassVar[str]
 
+    @abstractmethod
     def scores(self, lm: LM, data: Split, rows: Sequence[Record]) -> Scores:
         """Score the rows, which must not be empty."""
-        raise NotImplementedError
 
 
 class TextMetric(Metric):
@@ -64,9 +65,9 @@ class TextMetric(Metric):
 
     tasks = ("generation",)
 
+    @abstractmethod
     def per_row(self, answers: Sequence[str], wanted: Sequence[str]) -> list[float]:
         """One number a pair, in the metric's unit."""
-        raise NotImplementedError
 
     def secondary(self, answers: Sequence[str], wanted: Sequence[str]) -> dict[str, float]:
         """Other figures over all pairs."""

@@ -6,6 +6,7 @@ text, writes another). Patches, objectives and the loop know only this class.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -31,7 +32,7 @@ Row = tuple[list[int], list[list[int]]]  # a prompt's tokens and the tokens of e
 
 
 @dataclass
-class BaseLM:
+class BaseLM(ABC):
     """A base model with what adapts it: a wording, worked examples, virtual tokens, a label head.
 
     key: fingerprint of the base, part of every cache's name.
@@ -63,9 +64,9 @@ class BaseLM:
     peft_task = ""  # PEFT's name for what the model does
 
     @classmethod
+    @abstractmethod
     def wrap(cls, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str, key: str = "") -> Self:
         """A loaded model made ready: frozen, in evaluation mode; refuses what it cannot run."""
-        raise NotImplementedError
 
     # -- parts ---------------------------------------------------------------------------------------------------
 
@@ -159,9 +160,9 @@ class BaseLM:
 
     # -- forward passes ------------------------------------------------------------------------------------------
 
+    @abstractmethod
     def hidden(self, ids: Tensor, positions: Tensor, segments: Sequence[int]) -> Tensor:
         """Last hidden states (T, d) of segments laid end to end; ids, positions: (T,)."""
-        raise NotImplementedError
 
     def pick(self, hidden: Tensor, batch: Batch) -> Tensor:
         """From (T, d) the states (N, d) that a head reads."""
@@ -206,9 +207,9 @@ class BaseLM:
         blank = [self.tokenizer.eos_token_id or 0]
         return list(self.tokenizer(text)["input_ids"][: min(limit, self.context)]) or blank
 
+    @abstractmethod
     def encode_prompt(self, prompt: Prompt, labels: Sequence[str] = ()) -> list[int]:
         """Token ids of the worded prompt, virtual tokens first."""
-        raise NotImplementedError
 
     def length(self, prompt: Prompt, labels: Sequence[str] = ()) -> int:
         """Tokens of the worded prompt."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from luthier.data.prompts import question_and_answer
+from luthier.plain_page import text
 from luthier.prompts import page
 from luthier.prompts.compress import compress
 from luthier.prompts.robust import with_text
@@ -91,14 +92,14 @@ def write_page(path: Path, title: str, result: dict[str, Any]) -> None:
     drawing = chart(
         lines, "share of tokens kept, %", result["measure"], [(100 * k, f"{k:.0%}") for k in keeps], told[0]
     )
-    items = "".join(f"<li>{page.text(line)}</li>" for line in told)
+    items = "".join(f"<li>{text(line)}</li>" for line in told)
     shown = "".join(
-        f'<li><span class="facts">{p["keep"]:.0%} kept</span><pre dir="auto">{page.text(p["shown"])}</pre></li>'
+        f'<li><span class="facts">{p["keep"]:.0%} kept</span><pre dir="auto">{text(p["shown"])}</pre></li>'
         for p in result["points"] if p["way"] == WAYS[0]
     )  # fmt: skip
     body = (
         f'<h2>Quality against length</h2>\n{drawing}\n<ul class="facts">{items}</ul>\n<h2>The first row</h2>\n'
-        f'<ul class="tree"><li><span class="facts">whole</span><pre dir="auto">{page.text(result["shown"])}</pre></li>'
+        f'<ul class="tree"><li><span class="facts">whole</span><pre dir="auto">{text(result["shown"])}</pre></li>'
         f"{shown}</ul>"
     )
     page.write(path, title, body)

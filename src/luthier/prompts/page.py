@@ -6,20 +6,17 @@ script but the one written into the page of votes.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 from typing import Any
 
-from luthier.data.inspect_terminal import visible
-from luthier.files import write_text
+from luthier import plain_page
+from luthier.plain_page import text
 from luthier.prompts.svg import Line, chart
 
 ROOM = Path(__file__).parent
-STYLES = (ROOM.parent / "data" / "page" / "inspect.css", ROOM / "page" / "prompts.css")
+STYLES = (ROOM / "page" / "prompts.css",)
 Event = Mapping[str, Any]
 SAID = {
     "user": "given",
@@ -29,35 +26,9 @@ SAID = {
 }
 
 
-def text(value: object) -> str:
-    """Anything as text of a page."""
-    return escape(visible(str(value)))
-
-
 def write(path: Path, title: str, body: str, script: str = "", wide: bool = False) -> None:
-    """Write a page."""
-    style = "".join(p.read_text(encoding="utf-8") for p in STYLES)
-    script = script.replace("\r\n", "\n")
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    allowed = f"; script-src 'sha256-{digest}'" if script else ""
-    write_text(
-        path,
-        f"""<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'{allowed}">
-<title>{text(title)} · Luthier</title>
-<style>
-{style}</style>
-<header><p class="brand">Luthier</p><h1>{text(title)}</h1></header>
-<main{' class="wide"' if wide else ""}>
-{body}
-</main>
-{f"<script>{script}</script>" if script else ""}
-</html>
-""",
-    )
+    """Write a page about prompts."""
+    plain_page.write(path, f"{title} · Luthier", title, body, STYLES, script, wide)
 
 
 # -- the search ------------------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ import numpy as np
 
 from luthier.data.prompts import Template, question_and_answer
 from luthier.errors import LuthierError
+from luthier.plain_page import text
 from luthier.prompts import page, perturb
 from luthier.prompts.proposer import Proposer, cleaned, form, instruction_of
 from luthier.prompts.wording import BrokenError, repair
@@ -53,8 +54,8 @@ def variants(
         yield worded("typos in the wording", perturb.around_places(template.text, lambda t: perturb.typos(t, rng)))
     for _ in range(draws):
         yield asked("typos in the input", lambda t: perturb.typos(t, rng))
-    for text in _cases(template.text) if words else ():
-        yield worded("case of the wording", text)
+    for cased in _cases(template.text) if words else ():
+        yield worded("case of the wording", cased)
     for way in (str.lower, str.upper):
         if any(with_text(r, way, template.replaces) != r for r in rows):
             yield asked("case of the input", way)
@@ -177,19 +178,19 @@ def write_page(path: Path, title: str, template: Template, result: dict[str, Any
 
     points, lines = scale(result["metric"]), spoken(result)
     rows = "".join(
-        f'<tr><th scope="row">{page.text("all kinds together" if c["kind"] == "all" else c["kind"])}</th>'
+        f'<tr><th scope="row">{text("all kinds together" if c["kind"] == "all" else c["kind"])}</th>'
         f'<td class="number">{c["variants"]}</td><td class="number">{points * c["change"]:+.1f}</td>'
         f'<td class="number">{points * c["ci95"][0]:+.1f} to {points * c["ci95"][1]:+.1f}</td></tr>'
         for c in result["changes"]
     )
     tried = "".join(
-        f'<li><span class="facts">{page.text(t["kind"])}: {points * t["score"]:.1f}</span>'
-        f'<pre dir="auto">{page.text(t["shown"])}</pre></li>'
+        f'<li><span class="facts">{text(t["kind"])}: {points * t["score"]:.1f}</span>'
+        f'<pre dir="auto">{text(t["shown"])}</pre></li>'
         for t in result["tried"]
     )
-    failed = "".join(f"<li>{page.text(why)}</li>" for why in result.get("failed", ()))
+    failed = "".join(f"<li>{text(why)}</li>" for why in result.get("failed", ()))
     body = (
-        f'<p class="verdict">{page.text(lines[0])}</p><pre dir="auto">{page.text(template.text)}</pre>\n'
+        f'<p class="verdict">{text(lines[0])}</p><pre dir="auto">{text(template.text)}</pre>\n'
         '<h2>How far quality moves</h2>\n<table class="plain"><thead><tr><th scope="col">change</th>'
         '<th scope="col" class="number">variants</th><th scope="col" class="number">points</th>'
         f'<th scope="col" class="number">95 % interval</th></tr></thead><tbody>{rows}</tbody></table>\n'

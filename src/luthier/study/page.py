@@ -9,7 +9,7 @@ from string import Template
 from typing import Any
 
 from luthier.compare import report_parts, units, words
-from luthier.compare.document import PALETTE, as_json, colours, policy, read, script
+from luthier.compare.document import colours, framed, read
 from luthier.compare.words import Phrase, both, escape, html, say
 from luthier.config import DataConfig
 from luthier.files import write_text
@@ -17,7 +17,6 @@ from luthier.study.finding import VERDICTS, Finding, Table
 from luthier.study.runner import Request, Result, failures
 
 HERE = Path(__file__).parent / "page"
-SCRIPTS = ("words.js", "page.js", "evidence.js")
 TEXTS = {
     "brand": both("study", "实验"),
     "pictures": both("Pictures", "图"),
@@ -61,39 +60,33 @@ def write_page(result: Result, found: Finding, out: Path) -> None:
 
 def render(result: Result, found: Finding) -> str:
     """The page as a string."""
-    from plotly.offline import get_plotlyjs  # half a second: only where a page is written
-
-    library, own = script(get_plotlyjs()), script("\n".join(map(read, SCRIPTS)))
     texts = {lang: {**words.table()[lang], "page_title": "{title} · Luthier"} for lang in ("en", "zh")}
     title = result.request.made().title
-    data = {"charts": list(found.charts), "palette": PALETTE, "words": texts, "evidence": None, "title": title}
+    data = {"charts": list(found.charts), "words": texts, "evidence": None, "title": title}
     style = colours() + read("style.css") + read("evidence.css") + (HERE / "study.css").read_text("utf-8")
     fields = {
-        "policy": policy(library, own),
-        "style": style,
-        "title_text": escape(title),
-        "title": title.html(),
-        "skip": TEXTS["skip"].html(),
-        "brand": TEXTS["brand"].html(),
-        "a_language": say("language").attribute(),
         "a_answer": TEXTS["answer"].attribute(),
         "t_pictures": TEXTS["pictures"].html(),
         "t_tables": TEXTS["tables"].html(),
         "t_measured": say("measured").html(),
         "t_environment": say("environment").html(),
-        "facts": _facts(result),
-        "quick": _quick(result),
         "answer": _answer(result, found),
         "figures": "\n".join(report_parts.figure(i, chart) for i, chart in enumerate(found.charts)),
         "tables": "\n".join(map(_table, found.tables)),
         "measured": _measured(result, found),
         "environment": report_parts.environment({"environment": result.environment}),
-        "footer": say("footer").html(),
-        "data": as_json(data),
-        "plotly": library,
-        "script": own,
     }
-    return Template((HERE / "study.html").read_text("utf-8")).substitute(fields)
+    parts = {
+        "style": style,
+        "title_text": f"{escape(title)} · Luthier",
+        "heading": f"<h1>{title.html()}</h1>",
+        "brand": TEXTS["brand"].html(),
+        "skip": TEXTS["skip"].html(),
+        "start": "tables",
+        "facts": _facts(result),
+        "quick": _quick(result),
+    }
+    return framed(Template((HERE / "study.html").read_text("utf-8")).substitute(fields), parts, data)
 
 
 def _facts(result: Result) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -54,16 +55,16 @@ class OnModel:
         return {name: [run[key] for run in runs] for name, runs in self.runs.items()}
 
 
-class Study:
+class Study(ABC):
     """A subclass is a frozen dataclass whose fields are what `--set` may change (12 at most)."""
 
     title: ClassVar[Phrase]
     budget: ClassVar[str] = "4m"  # of all training together
     least: ClassVar[int] = 5  # steps that a run must have to say anything
 
+    @abstractmethod
     def arms(self, lm: BaseLM) -> tuple[list[Arm], list[Phrase]]:
         """What to try on this model, and what of it cannot be, with the fact about the model that forbids it."""
-        raise NotImplementedError
 
     def measure(self, bench: Bench, arm: Arm, seed: int) -> Measured:
         """One run. Raises LuthierError where the arm cannot be trained (its loss is not finite, say)."""
@@ -71,6 +72,6 @@ class Study:
             session.train()
             return session.measured()
 
+    @abstractmethod
     def finding(self, models: Sequence[OnModel]) -> Finding:
         """What the runs say; every model has runs of at least one arm."""
-        raise NotImplementedError

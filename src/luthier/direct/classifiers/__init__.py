@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import ClassVar
 
@@ -14,23 +15,23 @@ from luthier.errors import LuthierError
 from luthier.models.classical import Array, Fitted, Target
 
 
-class Classifier:
+class Classifier(ABC):
     """How to fit one kind of classifier."""
 
     extras: ClassVar[tuple[str, ...]] = ()
     tuned: ClassVar[bool] = True  # by the strengths of `features`; False: one setting for all data
 
+    @abstractmethod
     def fit(self, x: Array, y: Array, target: Target, strength: float) -> Fitted:
         """Fit features (N, d) to targets; a smaller strength regularises more."""
-        raise NotImplementedError
 
     def final(self, x: Array, y: Array, target: Target, strength: float) -> Fitted:
         """The one that ships: more work is allowed here than in a fold."""
         return self.fit(x, y, target, strength)
 
+    @abstractmethod
     def load(self, folder: Path) -> Fitted:
         """What `Fitted.save` wrote."""
-        raise NotImplementedError
 
 
 def names() -> list[str]:
