@@ -4,8 +4,8 @@
     python bench/adapters_in_peft.py --model path/to/folder --methods lora,adalora --tokens 500
 
 Methods are found through the catalog. One line each: the largest difference of a logit over English and Chinese texts,
-all tokens, float32, beside how far training has moved the logits. Exits with 1 where one differs by more than 1e-4.
-Causal models; the tests have small ones of every kind.
+all tokens, float32 (over a base in 4 bits where the method has one), beside how far the logits are from the plain
+base's. Exits with 1 where one differs by more than 1e-4. Causal models; the tests have small ones of every kind.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ import sys
 import tempfile
 import warnings
 from pathlib import Path
+
+from peft_base import peft_base
 
 LIMIT = 1e-4
 
@@ -49,7 +51,7 @@ def main() -> None:
     from luthier.data.task import load_split
     from luthier.export.parity import plain_logits, what_it_says
     from luthier.models.causal import CausalLM
-    from luthier.models.load import load_base
+    from luthier.models.load import resolve
 
     warnings.simplefilter("ignore")
     recipe = Recipe(model=args.model, dtype="float32")
@@ -70,7 +72,9 @@ def main() -> None:
             except run.Refused as reason:
                 print(f"{name:16} refused: {reason}", flush=True)
                 continue
-            model = peft.PeftModel.from_pretrained(load_base(args.model)[0], Path(folder) / "adapter").eval()
+            held, in_bf16 = outcome.base_bytes or (1, 0)
+            plain = peft_base(str(resolve(args.model)), four_bit=held < in_bf16)
+            model = peft.PeftModel.from_pretrained(plain, Path(folder) / "adapter").eval()
             found = plain_logits(model, want.ids)
         apart = max(float((a - b).abs().max()) for a, b in zip(want.logits, found, strict=True))
         moved = max(float((a - b).abs().max()) for a, b in zip(want.logits, base.logits, strict=True))

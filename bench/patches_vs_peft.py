@@ -29,6 +29,7 @@ from torch import Tensor, nn
 
 import measure
 import peer
+from peft_base import peft_base
 
 DATA, LENGTH = Path("../shared/data/alpaca_en_1k.json"), 256
 GOAL = 1.0
@@ -118,15 +119,8 @@ class Theirs:
         self, folder: str, title: str, config: dict[str, Any], rows: list[tuple[list[int], list[int]]]
     ) -> None:
         import peft
-        from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
-        loading: dict[str, Any] = {"dtype": torch.float32, "attn_implementation": "sdpa"}
-        if title == "qlora":
-            loading["quantization_config"] = BitsAndBytesConfig(
-                load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True,
-                bnb_4bit_compute_dtype=torch.float32,
-            )  # fmt: skip
-        base = AutoModelForCausalLM.from_pretrained(folder, **loading)
+        base = peft_base(folder, title == "qlora")
         cls = peft.PEFT_TYPE_TO_CONFIG_MAPPING[peft.PeftType(config["peft_type"])]
         known = {f.name for f in fields(cls)}
         given = {k: v for k, v in config.items() if k in known and k not in ("peft_type", "rank_pattern")}
