@@ -1,9 +1,9 @@
 """Which learning rate of a search is taken.
 
-The loss alone misleads where labels are judged: a model that has begun to memorise is sure of itself, and its few
-mistakes cost more than a model that has collapsed to a coin's even odds. So labels are judged first by how many rows
-are right; the loss decides among the rates that are within one standard error of the best (Breiman et al. 1984,
-"Classification and Regression Trees", choose so among prunings).
+The loss decides, since it sees progress long before the answers change. But it misleads where labels are judged and a
+short run has collapsed: a model that has begun to memorise is sure of itself, and its few mistakes cost more than even
+odds on everything. So a rate is out when another one has clearly more rows right: by more than two standard errors of
+the difference, row by row.
 """
 
 from __future__ import annotations
@@ -24,13 +24,16 @@ class Tried:
 
 
 def chosen(tried: Sequence[Tried]) -> float:
-    """The rate to go on with: the lowest loss, with scores only among those as good as the best."""
+    """The rate to go on with: the lowest loss among those that are not clearly worse than the one with most rows right.
+
+    Scores are of the same rows in the same order; without them the loss alone decides.
+    """
     if all(t.per_row for t in tried):
-        best = max(tried, key=_mean)
-        spread = statistics.pstdev(best.per_row) / math.sqrt(len(best.per_row))
-        tried = [t for t in tried if _mean(t) >= _mean(best) - spread]
+        best = max(tried, key=lambda t: statistics.fmean(t.per_row))
+        tried = [t for t in tried if not _clearly_worse(t, best)]
     return min(tried, key=lambda t: math.inf if math.isnan(t.loss) else t.loss).rate
 
 
-def _mean(tried: Tried) -> float:
-    return statistics.fmean(tried.per_row)
+def _clearly_worse(tried: Tried, best: Tried) -> bool:
+    lost = [b - a for a, b in zip(tried.per_row, best.per_row, strict=True)]
+    return statistics.fmean(lost) > 2 * statistics.pstdev(lost) / math.sqrt(len(lost))
