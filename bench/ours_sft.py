@@ -18,10 +18,10 @@ from luthier import run
 from luthier.config import Recipe, options, recipe_from
 from luthier.data.pack import Example
 from luthier.files import read_json, write_json, write_tensors
-from luthier.loop import Report
 from luthier.models.base import BaseLM
 from luthier.models.product import product
 from luthier.objectives.sft import renumbered
+from luthier.progress import Report
 from luthier.protocols import Chat, Message, Rng, Split
 
 

@@ -12,8 +12,8 @@ import torch
 
 from luthier import machine
 from luthier.files import read_json, replacing, write_json, write_tensors, write_text
-from luthier.loop import Report
 from luthier.metrics import MetricsFile, read_metrics
+from luthier.progress import Report
 
 
 def names(folder: Path) -> list[str]:

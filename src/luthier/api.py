@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from luthier.config import Recipe
 
 if TYPE_CHECKING:
-    from luthier.loop import Report
+    from luthier.progress import Report
     from luthier.protocols import LM, Prompt
 
 

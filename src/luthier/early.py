@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from luthier.data.pack import Example
-    from luthier.loop import Loop, Report
+    from luthier.loop import Loop
+    from luthier.progress import Report
 
 ROWS = 64  # validation rows that are looked at
 SHARE = 0.1  # of the budget between two looks, unless told otherwise

@@ -27,6 +27,7 @@ from luthier.errors import LuthierError
 from luthier.metrics import MetricsFile
 from luthier.models.fast import fast
 from luthier.models.trunk import make_trunk
+from luthier.progress import Report
 from luthier.protocols import Objective, Outputs, ParamGroup, Patch, Rng, resolve
 
 if TYPE_CHECKING:
@@ -47,20 +48,6 @@ class Training:
     checkpoint_seconds: float = 60.0
     early_stop: int | None = None  # these two: `luthier.early`
     evaluate_every: float | None = None
-
-
-@dataclass
-class Report:
-    """What a step tells: shown by the progress bar and written to metrics.jsonl."""
-
-    step: int
-    tokens: int
-    loss: float
-    learning_rate: float
-    grad_norm: float
-    tokens_per_second: float
-    progress: float
-    validation_loss: float | None = None
 
 
 @dataclass

@@ -24,13 +24,14 @@ from luthier.early import ROWS, EarlyStop, Watch
 from luthier.errors import LuthierError
 from luthier.errors import Refused as Refused
 from luthier.files import read_record, read_tensors, sync_folder, write_json, write_tensors
-from luthier.loop import Loop, Report, Trained, Training
+from luthier.loop import Loop, Trained, Training
 from luthier.models.base import BaseLM, Progress
 from luthier.models.embedded import cache_dir
 from luthier.models.labelling import HEADS
 from luthier.models.nf4 import linear_bytes
 from luthier.models.quiet import quiet
 from luthier.objectives.sft import renumbered
+from luthier.progress import Report
 from luthier.prompts.wording import read_template
 from luthier.protocols import LM, Direct, Objective, ParamGroup, Patch, Run, Split, Text
 from luthier.tasks import GIVES, unfit

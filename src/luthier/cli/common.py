@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
 
-    from luthier.loop import Report
+    from luthier.progress import Report
 
 
 def add_group(app: typer.Typer, name: str, about: str, **commands: tuple[str, Callable[..., None]]) -> None:
@@ -123,11 +123,10 @@ def training_bar(title: str) -> Iterator[Callable[[Report], None]]:
 
     def say(report: Report) -> None:
         nonlocal said
-        more = f"loss {report.loss:.3f}  {report.tokens_per_second:.0f} tokens/s"
-        bar.update(task, completed=report.progress, more=more)
+        bar.update(task, completed=report.progress, more=report.words)
         if not console.is_terminal and time.monotonic() - said > 10:
             said = time.monotonic()
-            console.print(f"{title}: step {report.step}, {report.progress:.0%}, {more}", markup=False, highlight=False)
+            console.print(f"{title}: {report.progress:.0%}, {report.words}", markup=False, highlight=False)
 
     with bar:
         yield say

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from luthier.compare.cells import Cell, cells, name_of
 from luthier.compare.plan import Request
 from luthier.compare.results import read_outcome, read_runs
-from luthier.loop import Report
+from luthier.progress import Report
 
 EVERY = 20.0  # seconds between lines where there is no terminal
 
@@ -51,9 +51,8 @@ class Show:
         self._titled(title)
         if report is None:
             return
-        more = f"loss {report.loss:.3f}  {report.tokens_per_second:.0f} tokens/s"
-        self.progress.update(self.current, completed=report.progress, more=more)
-        self._line(f"{title}: {report.progress:.0%}, {more}")
+        self.progress.update(self.current, completed=report.progress, more=report.words)
+        self._line(f"{title}: {report.progress:.0%}, {report.words}")
 
     def rows(self, done: int, total: int) -> None:
         """Rows scored or written so far."""

@@ -29,11 +29,11 @@ from luthier.data.task import first_rows
 from luthier.evals.forgetting import general_loss
 from luthier.evals.task import answer_one, evaluate
 from luthier.files import read_record, write_json, write_text
-from luthier.loop import Report
 from luthier.machine import environment, peak_memory, reset_peak_memory
 from luthier.models.base import BaseLM
 from luthier.models.embedded import cache_dir
 from luthier.models.endpoint import answering, is_remote
+from luthier.progress import Report
 from luthier.protocols import LM, Patch, Split
 from luthier.run import Outcome, Refused, adapted, base_facts, objective_of, refusal, refuse_remote, save_adapted
 from luthier.trackers import Tracking

@@ -90,12 +90,12 @@ class HardPrompt(Direct):
 
 
 def _told(run: Run) -> Any:
-    """Progress in the form of a training's: the step is the round, the loss what the best wording lacks."""
+    """Progress in the form of a training's: the step is the round."""
     if run.say is None:
         return None
-    from luthier.loop import Report
+    from luthier.progress import Searched
 
-    return lambda round_, share, best: run.say(Report(round_, 0, -best, 0.0, 0.0, 0.0, share))
+    return lambda round_, share, best: run.say(Searched(round_, 0, -best, 0.0, 0.0, 0.0, share))
 
 
 def _notes(search: Search, found: Found) -> list[str]:

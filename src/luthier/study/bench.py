@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 from luthier import config
 from luthier.config import Recipe, TrainingConfig
 from luthier.errors import LuthierError
-from luthier.loop import Loop, Report, Training
+from luthier.loop import Loop, Training
 from luthier.machine import peak_memory, reset_peak_memory
 from luthier.objectives.sft import renumbered
+from luthier.progress import Report
 from luthier.protocols import Labelled, Patch, Record, Split
 from luthier.run import attached, objective_of
 from luthier.study.study import Arm, Measured

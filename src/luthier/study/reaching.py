@@ -13,7 +13,8 @@ from luthier.study.study import Measured, OnModel
 
 if TYPE_CHECKING:
     from luthier.data.pack import Example
-    from luthier.loop import Loop, Report
+    from luthier.loop import Loop
+    from luthier.progress import Report
 
 Array = np.ndarray[Any, Any]
 RESAMPLES = 2000

@@ -27,8 +27,9 @@ from luthier.study import catalog
 from luthier.study.study import Arm, OnModel, Study
 
 if TYPE_CHECKING:
-    from luthier.loop import Loop, Report
+    from luthier.loop import Loop
     from luthier.models.base import BaseLM
+    from luthier.progress import Report
     from luthier.protocols import Split
     from luthier.study.bench import Bench
 

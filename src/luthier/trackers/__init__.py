@@ -23,7 +23,7 @@ from luthier.catalog import suggest
 from luthier.errors import LuthierError
 
 if TYPE_CHECKING:
-    from luthier.loop import Report
+    from luthier.progress import Report
 
 HERE = Path(__file__).parent
 FINAL = (

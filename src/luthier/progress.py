@@ -1,0 +1,32 @@
+"""What a long piece of work tells of itself while it runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass
+class Report:
+    """What a step tells: shown by the progress bar and written to metrics.jsonl."""
+
+    step: int
+    tokens: int
+    loss: float
+    learning_rate: float
+    grad_norm: float
+    tokens_per_second: float
+    progress: float
+    validation_loss: float | None = None
+
+    @property
+    def words(self) -> str:
+        """What a line of progress says of it."""
+        return f"loss {self.loss:.3f}  {self.tokens_per_second:.0f} tokens/s"
+
+
+class Searched(Report):
+    """A round of a search without training: `loss` is what the best candidate's score lacks to 0."""
+
+    @property
+    def words(self) -> str:
+        return f"round {self.step + 1}, best score {-self.loss:.3f}"
