@@ -56,10 +56,13 @@ def train(recipe: Recipe, out: Path | None = None, say: Callable[[Report], None]
 
     config.options(recipe)  # a wrong option is said before anything is loaded or written
     check(recipe.track)
-    recipe = replace(recipe, dtype=pick_dtype(recipe.dtype))
-    text = config.to_yaml(recipe)
-    key = hashlib.sha256(text.encode()).hexdigest()[:8]
+    key = hashlib.sha256(config.to_yaml(recipe).encode()).hexdigest()[:8]
     folder = out or Path("runs") / f"{recipe.method}-{Path(recipe.data.path).stem}-{key}"
+    # what was measured when a run began holds for it: on a busier machine another format may come out
+    begun = recipe.dtype == "auto" and run.begun(folder) and (folder / "recipe.yaml").exists()
+    dtype = config.read_recipe(folder / "recipe.yaml").dtype if begun else pick_dtype(recipe.dtype)
+    recipe = replace(recipe, dtype=dtype)
+    text = config.to_yaml(recipe)
     run.check_folder(folder, text)
     if (folder / "eval.json").exists():
         return folder

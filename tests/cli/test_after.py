@@ -15,6 +15,7 @@ from luthier.cli.after import chat
 from luthier.data.answers import answer_file
 from luthier.errors import LuthierError
 from luthier.files import write_json
+from luthier.progress import Report
 
 
 @pytest.fixture
@@ -110,3 +111,25 @@ def test_a_run_that_never_began_leaves_its_folder_free(tmp_path: Path) -> None:
     with pytest.raises(LuthierError, match="no such folder"):
         api.train(config.read_recipe(None, ["dtype=float32", f"model={tmp_path}/none"]), tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_stopped_run_goes_on_in_its_number_format(
+    tiny_folder: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A busier machine measures otherwise; nothing is saved yet but a checkpoint. Seen failing with it measured anew."""
+    values = [f"model={tiny_folder('llama_tied')}", "method=lora", "data.limit=40", "training.tokens=3000",
+              "training.checkpoint_seconds=0"]  # fmt: skip
+    recipe, bf16 = config.read_recipe(None, values), 1.0
+    monkeypatch.setattr("luthier.machine.product_rates", lambda: {"float32": 1.0, "bfloat16": bf16})
+    monkeypatch.chdir(tmp_path)
+
+    def stop(report: Report) -> None:
+        if report.step == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        api.train(recipe, say=stop)
+    (folder,) = (tmp_path / "runs").iterdir()
+    bf16 = 9.0
+    assert api.train(recipe).resolve() == folder and config.run_recipe(folder).dtype == "float32"
+    assert len(list((tmp_path / "runs").iterdir())) == 1

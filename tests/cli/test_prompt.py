@@ -142,9 +142,13 @@ def test_an_endpoint_writes_fails_and_talks_nonsense(
 def test_a_base_behind_an_address_that_dies_can_be_taken_up_again(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing is half-written, and the same command goes on. Seen failing with the recipe removed after the error."""
+    """Nothing is half-written, and the same command goes on, though the machine now measures otherwise.
+
+    Seen failing with the recipe removed after the error, and with the number format measured anew.
+    """
     monkeypatch.setenv("LUTHIER_CACHE", str(tmp_path / "cache"))
     dead = [True]
+    monkeypatch.setattr("luthier.machine.product_rates", lambda: {"float32": 1.0, "bfloat16": 1.0 if dead[0] else 9.0})
 
     def decide(path: str, body: dict[str, Any], before: int) -> Reply:
         return Reply(b"<html>busy</html>", 200) if dead[0] and before > 5 else answer("refund")
