@@ -116,15 +116,15 @@ def test_a_run_that_never_began_leaves_its_folder_free(tmp_path: Path) -> None:
 def test_a_stopped_run_goes_on_in_its_number_format(
     tiny_folder: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A busier machine measures otherwise; nothing is saved yet but a checkpoint. Seen failing with it measured anew."""
-    values = [f"model={tiny_folder('llama_tied')}", "method=lora", "data.limit=40", "training.tokens=3000",
+    """A busier machine measures otherwise; only a checkpoint is saved yet. Seen failing with it measured anew."""
+    values = [f"model={tiny_folder('llama_tied')}", "method=lora", "data.limit=40", "training.tokens=6000",
               "training.checkpoint_seconds=0"]  # fmt: skip
     recipe, bf16 = config.read_recipe(None, values), 1.0
     monkeypatch.setattr("luthier.machine.product_rates", lambda: {"float32": 1.0, "bfloat16": bf16})
     monkeypatch.chdir(tmp_path)
 
     def stop(report: Report) -> None:
-        if report.step == 4:
+        if report.step == 2:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
