@@ -10,14 +10,11 @@ are asked. One run each. The last line is the ratio of rows a second.
 
 from __future__ import annotations
 
-import argparse
-import json
-import sys
 import tempfile
 from pathlib import Path
 
 import peer
-from likelihood_vs_lm_eval import job_of, measured
+from likelihood_vs_lm_eval import given, job_of, measured, prepared, told
 from peer import THREADS
 
 K, ROWS, GOAL = 8, 128, 5.0
@@ -36,26 +33,16 @@ def job(sst2: Path, rows: int) -> dict[str, object]:
 
 def main() -> None:
     """Measure and write the result."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("sst2", nargs="?", type=Path, default=Path("../shared/data/sst2_test.tsv"))
-    parser.add_argument("--rows", type=int, help="this many rows, nothing written: a quick look")
-    options = parser.parse_args()
-    if not options.sst2.exists():
-        sys.exit(f"{options.sst2}: not here; give SST-2's test file (sentence, tab, label) as the argument")
+    options = given(str(__doc__).splitlines()[0])
     python = peer.environment("lm_eval")
     with tempfile.TemporaryDirectory(prefix="few-shot-") as name:
         work = Path(name)
-        (work / "job.json").write_text(json.dumps(job(options.sst2, options.rows or ROWS)), encoding="utf-8")
-        peer.side([sys.executable, peer.HERE / "ours_likelihood.py", "prepare", work], THREADS)
+        prepared(work, job(options.sst2, options.rows or ROWS))
         found = measured(work, python, TASK, 1)
     if not options.rows:
         about = {"dtype": "float32", "threads": THREADS, "k": K, "goals": {TASK: GOAL}, "tasks": {TASK: found}}
         peer.save("few_shot_vs_lm_eval", about)
-    print(
-        f"{TASK}, k = {K}: luthier {found['luthier_rows_per_second']:.2f} rows/s, lm_eval at batch {found['batch']} "
-        f"{found['lm_eval_rows_per_second']:.2f}; {found['predictions_that_differ']} of {found['rows']} predictions "
-        f"differ; goal {GOAL}"
-    )
+    told(f"{TASK}, k = {K}", found, GOAL)
     print(f"ratio {found['ratio']:.2f}")
 
 

@@ -95,31 +95,45 @@ def compared(own: list[peer.Figures], other: list[peer.Figures]) -> dict[str, An
     }
 
 
-def main() -> None:
-    """Measure and write the result."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def given(about: str) -> argparse.Namespace:
+    """SST-2's file and --rows."""
+    parser = argparse.ArgumentParser(description=about)
     parser.add_argument("sst2", nargs="?", type=Path, default=Path("../shared/data/sst2_test.tsv"))
-    parser.add_argument(
-        "--rows", type=int, help="this many rows of each task, one round, nothing written: a quick look"
-    )
+    parser.add_argument("--rows", type=int, help="this many rows of a task, one round, nothing written: a quick look")
     options = parser.parse_args()
     if not options.sst2.exists():
         sys.exit(f"{options.sst2}: not here; give SST-2's test file (sentence, tab, label) as the argument")
+    return options
+
+
+def prepared(work: Path, job: dict[str, Any]) -> None:
+    """Write what both sides are asked into `work`."""
+    (work / "job.json").write_text(json.dumps(job), encoding="utf-8")
+    peer.side([sys.executable, peer.HERE / "ours_likelihood.py", "prepare", work], THREADS)
+
+
+def told(name: str, figures: dict[str, Any], goal: float) -> None:
+    """Print a task's figures."""
+    print(
+        f"{name}: luthier {figures['luthier_rows_per_second']:.2f} rows/s, lm_eval at batch {figures['batch']} "
+        f"{figures['lm_eval_rows_per_second']:.2f}; {figures['predictions_that_differ']} of {figures['rows']} "
+        f"predictions differ; goal {goal}, ratio {figures['ratio']:.2f}"
+    )
+
+
+def main() -> None:
+    """Measure and write the result."""
+    options = given(str(__doc__).splitlines()[0])
     python = peer.environment("lm_eval")
     with tempfile.TemporaryDirectory(prefix="likelihood-") as name:
         work = Path(name)
-        (work / "job.json").write_text(json.dumps(job_of(options.sst2, options.rows)), encoding="utf-8")
-        peer.side([sys.executable, peer.HERE / "ours_likelihood.py", "prepare", work], THREADS)
+        prepared(work, job_of(options.sst2, options.rows))
         rounds = 1 if options.rows else ROUNDS
         found = {task: measured(work, python, task, rounds) for task in ("sst2", "tickets")}
     if not options.rows:
         peer.save("likelihood_vs_lm_eval", {"dtype": "float32", "threads": THREADS, "goals": GOALS, "tasks": found})
     for task, figures in found.items():
-        print(
-            f"{task}: luthier {figures['luthier_rows_per_second']:.2f} rows/s, lm_eval at batch {figures['batch']} "
-            f"{figures['lm_eval_rows_per_second']:.2f}; {figures['predictions_that_differ']} of {figures['rows']} "
-            f"predictions differ; goal {GOALS[task]}, ratio {figures['ratio']:.2f}"
-        )
+        told(task, figures, GOALS[task])
     print(f"ratio {found['tickets']['ratio']:.2f}")
 
 
