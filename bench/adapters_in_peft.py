@@ -74,6 +74,8 @@ def main() -> None:
                 continue
             held, in_bf16 = outcome.base_bytes or (1, 0)
             plain = peft_base(str(resolve(args.model)), four_bit=held < in_bf16)
+            if held < in_bf16:  # the rounded weights, multiplied in float32: bitsandbytes takes bf16 where a CPU has it
+                plain = plain.dequantize()
             model = peft.PeftModel.from_pretrained(plain, Path(folder) / "adapter").eval()
             found = plain_logits(model, want.ids)
         apart = max(float((a - b).abs().max()) for a, b in zip(want.logits, found, strict=True))
