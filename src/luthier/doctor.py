@@ -10,7 +10,6 @@ import os
 import shutil
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, requires, version
-from pathlib import Path
 
 from luthier import catalog
 
@@ -50,17 +49,13 @@ def machine() -> Rows:
 
 
 def _memory() -> str:
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        size = {line.split(":")[0]: int(line.split()[1]) * 1024 for line in lines if line.endswith("kB")}
-        total, free = size["MemTotal"], size["MemAvailable"]
-    except (OSError, KeyError):
-        pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 0
-        return f"{pages / 1e9:.1f} GB" if pages else "unknown"
-    limit = Path("/sys/fs/cgroup/memory.max")
-    most = limit.read_text().strip() if limit.is_file() else "max"
-    bound = f", this group of processes may use {int(most) / 1e9:.1f} GB" if most.isdigit() else ""
-    return f"{free / 1e9:.1f} GB available of {total / 1e9:.1f} GB{bound}"
+    from luthier.machine import memory
+
+    size = memory()
+    if not size:
+        return "unknown"
+    bound = f", this group of processes may use {size['limit'] / 1e9:.1f} GB" if "limit" in size else ""
+    return f"{size['available'] / 1e9:.1f} GB available of {size['total'] / 1e9:.1f} GB{bound}"
 
 
 def accelerator() -> Rows:

@@ -88,6 +88,23 @@ def peak_memory() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit + gpu
 
 
+def memory() -> dict[str, int]:
+    """Bytes: total, available, and limit (of this group of processes; absent without one). Empty where not known."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        size = {line.split(":")[0]: int(line.split()[1]) * 1024 for line in lines if line.endswith("kB")}
+        found = {"total": size["MemTotal"], "available": size["MemAvailable"]}
+    except (OSError, KeyError):
+        pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 0
+        return {"total": pages, "available": pages // 2} if pages else {}
+    group = Path("/sys/fs/cgroup")
+    most, used = ((group / f"memory.{name}") for name in ("max", "current"))
+    if most.is_file() and used.is_file() and (text := most.read_text().strip()).isdigit():
+        found["limit"] = int(text)
+        found["available"] = min(found["available"], max(0, int(text) - int(used.read_text())))
+    return found
+
+
 def environment() -> dict[str, str]:
     """Versions and machine, for `environment.json`; no names, no paths."""
     out = {"python": platform.python_version(), "system": f"{platform.system()} {platform.machine()}"}

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 import tiny
 from luthier import catalog
+from luthier.compare import crew as crews
 from luthier.compare import plan as plans
 from luthier.compare.plan import (
     Plan,
@@ -162,15 +163,15 @@ def test_seconds_become_tokens_by_the_rate_on_training_rows(lm: CausalLM, monkey
         seen.append(data.test)
         return 250.0
 
-    monkeypatch.setattr(plans, "measure_rate", rate)
-    plan = make_plan(REQUEST, lm, tiny.LABELLED, "float32", 1)
+    monkeypatch.setattr(crews, "measure_rate", rate)
+    plan = make_plan(replace(REQUEST, threads=1), lm, tiny.LABELLED, "float32")
     assert (plan.tokens, plan.seconds, plan.rate) == (45_000, 180.0, 250.0)
     assert seen == [()], "the test rows are not looked at"
-    plan = make_plan(replace(REQUEST, budget="20k-tokens"), lm, tiny.LABELLED, "float32", 1)
+    plan = make_plan(replace(REQUEST, threads=1, budget="20k-tokens"), lm, tiny.LABELLED, "float32")
     assert (plan.tokens, plan.seconds, plan.rate) == (20_000, None, None)
 
 
 def test_the_rate_leaves_the_base_as_it_was(lm: CausalLM) -> None:
     before, shape = tiny.bits(lm.model), tiny.tree(lm.model)
-    assert plans.measure_rate(lm, tiny.LABELLED, 4, seconds=0.05) > 0
+    assert crews.measure_rate(lm, tiny.LABELLED, 4, seconds=0.05) > 0
     assert tiny.same(before, tiny.bits(lm.model)) and tiny.tree(lm.model) == shape

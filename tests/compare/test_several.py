@@ -20,7 +20,7 @@ from rich.console import Console
 
 import luthier
 import tiny
-from luthier.compare import cells, supervise, terminal, trial, units, worker
+from luthier.compare import cells, team, terminal, trial, units, worker
 from luthier.compare.board import command_of, gather, publish
 from luthier.compare.plan import Request, make_request, read_plans, read_request
 from luthier.compare.stats import Bootstrap
@@ -40,7 +40,12 @@ BOARD = {"task", "metric", "model", "budget", "rows", "best", "recommendation"}
 @pytest.fixture(autouse=True)
 def in_this_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LUTHIER_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(supervise, "_worker", lambda folder, number: worker.work(folder, number) or 0)
+
+    def run(self: team.Team) -> dict[int, int]:
+        worker.work(self.folder, self.model, 0, lambda message: self.show.heard(0, message))
+        return {0: 0}
+
+    monkeypatch.setattr(team.Team, "run", run)
 
 
 @pytest.fixture
@@ -90,7 +95,7 @@ def test_one_model_keeps_its_layout_and_fields(
     assert set(board) == BOARD and board["model"] == model
     assert all(set(row) == FIELDS | {"model"} and row["model"] == model for row in board["rows"])
     assert (out / "plan.json").exists() and (out / "trials" / "head" / "seed-0" / "eval.json").exists()
-    assert sorted(p.name for p in (out / "trials").iterdir()) == ["current.json", "head", "zero_shot"]
+    assert sorted(p.name for p in (out / "trials").iterdir()) == ["current-0.json", "head", "zero_shot"]
     assert f"luthier predict {out / 'trials'}/" in board["recommendation"]
     assert f"--model {model}" in command_of(read_request(out))
 

@@ -20,7 +20,7 @@ from finished import comparison, evaluation
 
 import tiny
 from luthier import catalog
-from luthier.compare import supervise, worker
+from luthier.compare import team, worker
 from luthier.compare.board import publish
 from luthier.compare.cells import Cell, cells
 from luthier.compare.plan import LOCK, STOPPED, Plan, Request, begin, data_key
@@ -52,7 +52,7 @@ def data(tmp_path: Path) -> DataConfig:
 @pytest.fixture
 def planted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Workers and this process know the planted methods."""
-    monkeypatch.setattr(supervise, "WORKER", PLANTED)
+    monkeypatch.setattr(team, "WORKER", PLANTED)
     monkeypatch.setattr(catalog, "entries", planting.entries)
     monkeypatch.setenv("LUTHIER_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("PEEKED", str(tmp_path / "peeked.json"))
@@ -127,10 +127,10 @@ def test_a_worker_whose_parent_is_gone_ends(
 ) -> None:
     begin(request(data, tiny_folder("llama_tied"), "sleeper"), tmp_path / "out")
     with subprocess.Popen(
-        [*PLANTED, str(tmp_path / "out"), "0"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
+        [*PLANTED, str(tmp_path / "out"), "0", "0"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
     ) as process:
         until = time.monotonic() + 100
-        while not (tmp_path / "out/trials/current.json").exists() and time.monotonic() < until:
+        while not (tmp_path / "out/trials/current-0.json").exists() and time.monotonic() < until:
             time.sleep(0.1)
         assert process.stdin is not None
         process.stdin.close()
@@ -145,8 +145,8 @@ def test_a_worker_that_dies_before_any_trial_blames_no_method(
     out = tmp_path / "out"
     begin(request(data, tmp_path, "zero_shot"), out)
     (out / "trials").mkdir()
-    (out / "trials" / "current.json").write_text('{"method": "zero_shot"}')
-    monkeypatch.setattr(supervise, "WORKER", (sys.executable, "-c", "import sys; sys.exit(1)"))
+    (out / "trials" / "current-0.json").write_text('{"method": "zero_shot"}')
+    monkeypatch.setattr(team, "WORKER", (sys.executable, "-c", "import sys; sys.exit(1)"))
     with pytest.raises(LuthierError, match="ended with status 1 before its first trial"):
         run(request(data, tmp_path, "zero_shot"), out)
     assert not (out / "trials" / "zero_shot").exists()
@@ -183,7 +183,7 @@ def test_what_becomes_of_an_error(error: Exception, status: str, reason: str, tm
 
 def test_last_words_reach_the_parent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: DataConfig) -> None:
     code = f"import pathlib, sys; pathlib.Path(sys.argv[1], {STOPPED!r}).write_text('the reason'); sys.exit(2)"
-    monkeypatch.setattr(supervise, "WORKER", (sys.executable, "-c", code))
+    monkeypatch.setattr(team, "WORKER", (sys.executable, "-c", code))
     with pytest.raises(LuthierError, match=r"^the reason$"):
         run(request(data, tmp_path, "zero_shot"), tmp_path / "out")
     assert not (tmp_path / "out").exists()

@@ -207,7 +207,7 @@ def _details(
         "command": command_of(request),
         "recipe": recipe,
         "place": place,
-        "environment": environment | {"threads": str(plan.threads), "dtype": plan.dtype},
+        "environment": environment | {"workers": str(plan.workers), "threads": str(plan.threads), "dtype": plan.dtype},
         "notes": read_json(folder / "notes.json"),
         "summaries": {name: kinds[cell.method].summary for name, cell in trials.items()},
         "tokens_per_second": plan.rate,

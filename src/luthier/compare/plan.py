@@ -6,7 +6,6 @@ import dataclasses
 import hashlib
 import json
 import re
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from annotated_types import Ge
 
 from luthier import catalog
-from luthier.compare.cells import begun, plan_folder, scaled
+from luthier.compare.cells import begun, cells, plan_folder, scaled
 from luthier.config import DataConfig, EndpointConfig, Recipe, Threads, TrainingConfig, build
 from luthier.data import embedded
 from luthier.errors import LuthierError
@@ -81,7 +80,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Plan:
-    """The request with everything that was measured or read once at the start."""
+    """The request with everything that was measured or read once at the start. threads: of each of the workers."""
 
     request: Request
     tokens: int
@@ -92,6 +91,7 @@ class Plan:
     model_key: str
     data_key: str
     version: int = VERSION
+    workers: int = 1
 
     def recipe(self, method: str, seed: int, tokens: int, learning_rate: float | None) -> Recipe:
         """The recipe of one trial."""
@@ -186,42 +186,20 @@ def data_key(split: Split) -> str:
     return hashlib.sha256(json.dumps(parts, ensure_ascii=False).encode()).hexdigest()[:16]
 
 
-def measure_rate(lm: BaseLM, data: Split, batch: int, seconds: float = 4.0) -> float:
-    """Tokens a second of training LoRA on this data on this machine: what turns a time budget into tokens."""
-    from luthier.loop import Loop, Training
-    from luthier.objectives.classify import Classify
-    from luthier.objectives.sft import Sft
-    from luthier.patches.lora import Lora
-    from luthier.protocols import Objective
-    from luthier.run import attached
+def make_plan(request: Request, lm: BaseLM, split: Split, dtype: str) -> Plan:
+    """Turn a request into a plan: workers for the cores, and seconds into tokens by the measured rate, once."""
+    from luthier.compare.crew import beside, crew, measure_rate
 
-    tokens, spent, first = 0, 0.0, True
-    wanted: Objective = Classify() if data.labels and lm.lacks("logprobs") else Sft()
-    with attached(lm, Lora(), wanted, data.labels, 0) as (work, groups, objective):
-        examples = objective.encode(work, data, data.train[: 16 * batch])
-        loop = Loop(work, Lora(), objective, groups, examples, Training(batch=batch), 0)
-        for rows in objective.batches(examples, batch, loop.rng):
-            start = time.perf_counter()
-            loop.backward(rows)
-            loop.optimizer.zero_grad()
-            if not first:  # the first step warms up
-                spent += time.perf_counter() - start
-                tokens += sum(examples[i].tokens for i in rows)
-            first = False
-            if spent > seconds:
-                return tokens / spent
-    raise AssertionError("batches are endless")
-
-
-def make_plan(request: Request, lm: BaseLM, split: Split, dtype: str, threads: int) -> Plan:
-    """Turn a request into a plan: seconds become tokens by the measured rate, once."""
     kind, value = parse_budget(request.budget)
+    workers, threads = crew(lm, request.threads, request.seeds * len(cells(request, request.model)))
+    plan = Plan(request, 0, None, None, dtype, threads, lm.key, data_key(split), workers=workers)
     if is_remote(lm):
-        return Plan(request, 0, None, None, dtype, threads, lm.key, data_key(split))
-    rate = measure_rate(lm, replace(split, test=()), request.batch) if kind == "seconds" else None
-    tokens = max(int(value * rate) if rate is not None else int(value), 1)
-    seconds = value if kind == "seconds" else None
-    return Plan(request, tokens, seconds, rate, dtype, threads, lm.key, data_key(split))
+        return plan
+    if kind == "tokens":
+        return replace(plan, tokens=int(value))
+    with beside(workers - 1, lm):
+        rate = measure_rate(lm, replace(split, test=()), request.batch)
+    return replace(plan, tokens=max(int(value * rate), 1), seconds=value, rate=rate)
 
 
 def read_request(folder: Path) -> Request:
@@ -294,5 +272,7 @@ def spoken_total(plan: Plan, rows: int) -> str:
         f"at most {tokens:,} tokens in all{', the curve included' if len(points) > 1 else ''}"
     )
     if plan.rate:
-        text += f" (about {tokens / plan.rate / 60:.0f} minutes at the measured {plan.rate:.0f} tokens/s)"
+        minutes = tokens / plan.rate / plan.workers / 60
+        each = f" of each of {plan.workers} workers" if plan.workers > 1 else ""
+        text += f" (about {minutes:.0f} minutes at the measured {plan.rate:.0f} tokens/s{each})"
     return text + "; evaluation comes on top"

@@ -1,13 +1,19 @@
-"""What a running comparison tells: a bar with the time left, tokens a second and loss; a line a finished method."""
+"""What a running comparison tells: bars with the time left, tokens a second and loss; a line a finished method.
+
+The parent shows what its workers send: JSON objects, one a line, made by `Wire` and read by `Show.heard`.
+"""
 
 from __future__ import annotations
 
+import json
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
+from typing import IO, Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from luthier.compare.cells import Cell, cells, name_of
 from luthier.compare.plan import Request
@@ -15,6 +21,43 @@ from luthier.compare.results import read_outcome, read_runs
 from luthier.progress import Report
 
 EVERY = 20.0  # seconds between lines where there is no terminal
+OFTEN = 0.1  # seconds between two messages about the same work
+
+Send = Callable[[Mapping[str, Any]], None]
+
+
+def writer(file: IO[str]) -> Send:
+    """Sends messages as lines of this file."""
+
+    def send(message: Mapping[str, Any]) -> None:
+        file.write(json.dumps(message) + "\n")
+        file.flush()
+
+    return send
+
+
+class Wire:
+    """A worker's end: what it does, as messages."""
+
+    def __init__(self, send: Send) -> None:
+        self.send, self.title, self.sent = send, "", 0.0
+
+    def tell(self, title: str, report: Report | None) -> None:
+        """A step of training, or the name of what begins."""
+        if title != self.title or report is None:
+            self.title, self.sent = title, 0.0
+            self.send({"title": title, "share": 0.0, "words": ""})
+        if report:
+            self._now(report.progress, report.words)
+
+    def rows(self, done: int, total: int) -> None:
+        """Rows scored or written so far."""
+        self._now(done / max(total, 1), f"{done} of {total} rows")
+
+    def _now(self, share: float, words: str) -> None:
+        if time.monotonic() - self.sent > OFTEN:
+            self.sent = time.monotonic()
+            self.send({"title": self.title, "share": share, "words": words})
 
 
 class Show:
@@ -22,15 +65,17 @@ class Show:
 
     def __init__(self, request: Request, model: str, folder: Path) -> None:
         self.request, self.folder = request, folder
+        self.cells = {cell.place: cell for cell in cells(request, model)}
         self.console = Console()
         self.progress = Progress(
             TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"),
             TimeRemainingColumn(), TextColumn("{task.fields[more]}"), console=self.console, transient=True,
             disable=not self.console.is_terminal,
         )  # fmt: skip
-        self.overall = self.progress.add_task("methods", total=len(cells(request, model)), more="")
-        self.current = self.progress.add_task("", total=1.0, more="")
-        self.title, self.said = "", time.monotonic()
+        self.overall = self.progress.add_task("methods", total=len(self.cells), more="")
+        self.bars: dict[int, TaskID] = {}
+        self.titles: dict[int, str] = {}
+        self.said = time.monotonic()
 
     def __enter__(self) -> Show:
         self.progress.__enter__()
@@ -41,28 +86,35 @@ class Show:
     ) -> None:
         self.progress.__exit__(kind, error, trace)
 
-    def _titled(self, title: str) -> None:
-        if title != self.title:
-            self.title = title
-            self.progress.reset(self.current, description=title, total=1.0, more="")
+    def heard(self, worker: int, message: Mapping[str, Any]) -> None:
+        """A message of the worker of this number."""
+        if "say" in message:
+            self._print(message["say"])
+        if "finished" in message:
+            self.finished(self.cells[message["finished"]])
+        if "title" in message:
+            self._at_work(worker, message["title"], message["share"], message["words"])
 
-    def tell(self, title: str, report: Report | None) -> None:
-        """A step of training, or the name of what begins."""
-        self._titled(title)
-        if report is None:
-            return
-        self.progress.update(self.current, completed=report.progress, more=report.words)
-        self._line(f"{title}: {report.progress:.0%}, {report.words}")
+    def gone(self, worker: int) -> None:
+        """A worker has ended."""
+        if worker in self.bars:
+            self.progress.remove_task(self.bars.pop(worker))
+            del self.titles[worker]
 
-    def rows(self, done: int, total: int) -> None:
-        """Rows scored or written so far."""
-        self.progress.update(self.current, completed=done / max(total, 1), more=f"{done} of {total} rows")
-        self._line(f"{self.title}: {done} of {total} rows")
-
-    def _line(self, text: str) -> None:
-        if not self.console.is_terminal and time.monotonic() - self.said > EVERY:
+    def _at_work(self, worker: int, title: str, share: float, words: str) -> None:
+        if worker not in self.bars:
+            self.bars[worker] = self.progress.add_task("", total=1.0, more="")
+        bar = self.bars[worker]
+        if title != self.titles.get(worker):
+            self.titles[worker] = title
+            self.progress.reset(bar, description=title, total=1.0, more="")
+        self.progress.update(bar, completed=share, more=words)
+        if words and not self.console.is_terminal and time.monotonic() - self.said > EVERY:
             self.said = time.monotonic()
-            self.console.print(text, markup=False, highlight=False)
+            self._print(f"{title}: {share:.0%}, {words}")
+
+    def _print(self, text: str) -> None:
+        self.console.print(text, markup=False, highlight=False)
 
     def finished(self, cell: Cell) -> None:
         """A line with what came out."""
@@ -75,5 +127,5 @@ class Show:
         else:
             text = f"{name}: {outcome['status']}: {outcome['reason']}"
         if not (cell.rows and outcome["status"] == "skipped"):  # a point that only repeats another is no news
-            self.console.print(text, markup=False, highlight=False)
+            self._print(text)
         self.progress.advance(self.overall)

@@ -1,24 +1,23 @@
-"""The parent of a comparison: keeps one worker alive, starts it anew when a trial kills it, gathers the result."""
+"""The parent of a comparison: keeps workers alive, starts them anew when a trial kills them, gathers the result."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 
 from filelock import FileLock, Timeout
-from rich.console import Console
 
 from luthier.compare.cells import begun, cells
+from luthier.compare.claims import forget_claims
 from luthier.compare.plan import LOCK, STOPPED, Request, begin, check_folder
 from luthier.compare.results import finished
+from luthier.compare.show import Show
+from luthier.compare.team import Team, current_file
 from luthier.data.task import load_split
 from luthier.errors import LuthierError
 from luthier.files import forget, read_record, write_json
 from luthier.models import endpoint, load
 
-WORKER = (sys.executable, "-m", "luthier.compare.worker")
 ATTEMPTS = 2  # a trial may take the worker down this often before it is given up
 
 
@@ -50,7 +49,7 @@ def unfinished(request: Request, folder: Path, model: str | None = None) -> list
 
 
 def _run(request: Request, folder: Path) -> None:
-    """One worker for each base in turn: each holds one model."""
+    """The bases in turn: a worker holds one model."""
     waiting = [model for model in request.models if unfinished(request, folder, model)]
     for model in waiting:
         check_model(model, request)  # a wrong name is said before the first model's hours
@@ -67,36 +66,41 @@ def check_model(model: str, request: Request) -> None:
 
 
 def _run_model(request: Request, folder: Path, model: str) -> None:
+    """Workers on this base until every trial has its outcome."""
     deaths: Counter[str] = Counter()
-    while unfinished(request, folder, model):
-        current = folder / "trials" / "current.json"
-        current.unlink(missing_ok=True)
-        code = _worker(folder, request.models.index(model))
-        if code == 2:
-            raise LuthierError(_reason(folder))
-        if code == 0 or not unfinished(request, folder, model):
-            continue
-        method = str(read_record(current, "method")["method"]) if current.exists() else ""
-        deaths[method] += 1
-        if deaths[method] >= ATTEMPTS:
-            if not method:
-                raise LuthierError(f"the worker process ended with status {code} before its first trial")
-            how = f"signal {-code}" if code < 0 else f"status {code}"
-            reason = f"the process was ended by {how}, {ATTEMPTS} times"
-            reason += "; signal 9 mostly means that memory ran out" if code == -9 else ""
-            write_json(folder / "trials" / method / "outcome.json", {"status": "failed", "reason": reason})
+    alone = False
+    with Show(request, model, folder) as show:
+        for cell in cells(request, model):
+            if finished(folder, cell.place):
+                show.finished(cell)
+        while unfinished(request, folder, model):
+            for path in (folder / "trials").glob("current-*.json"):
+                path.unlink()
+            codes = Team(folder, request.models.index(model), show, alone).run()
+            if 2 in codes.values():
+                raise LuthierError(_reason(folder))
+            if not any(codes.values()) or not unfinished(request, folder, model):
+                continue
+            if len(codes) > 1:
+                alone = True  # several can be too many for the memory: one goes on, and then a death tells on its trial
+                continue
+            _lay_to_trial(folder, codes[0], deaths)
+    forget_claims(folder / "trials")
 
 
-def _worker(folder: Path, number: int) -> int:
-    """Run a worker for one of the bases to its end; its standard input stays open as long as this process lives."""
-    with subprocess.Popen([*WORKER, str(folder), str(number)], stdin=subprocess.PIPE) as process:
-        try:
-            return process.wait()
-        except BaseException:
-            process.terminate()
-            raise
-        finally:
-            Console().show_cursor()  # a worker that was ended in the middle of its progress bar has hidden it
+def _lay_to_trial(folder: Path, code: int, deaths: Counter[str]) -> None:
+    """Count the death of a worker that was alone to the trial it was at, which is given up after ATTEMPTS."""
+    current = current_file(folder, 0)
+    method = str(read_record(current, "method")["method"]) if current.exists() else ""
+    deaths[method] += 1
+    if deaths[method] < ATTEMPTS:
+        return
+    if not method:
+        raise LuthierError(f"the worker process ended with status {code} before its first trial")
+    how = f"signal {-code}" if code < 0 else f"status {code}"
+    reason = f"the process was ended by {how}, {ATTEMPTS} times"
+    reason += "; signal 9 mostly means that memory ran out" if code == -9 else ""
+    write_json(folder / "trials" / method / "outcome.json", {"status": "failed", "reason": reason})
 
 
 def _reason(folder: Path) -> str:

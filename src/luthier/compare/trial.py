@@ -22,6 +22,7 @@ from typing import Any
 
 from luthier import catalog, config
 from luthier.compare.cells import Cell
+from luthier.compare.claims import share
 from luthier.compare.plan import Plan
 from luthier.compare.rates import Tried, chosen
 from luthier.data.prompts import prompt_of
@@ -49,6 +50,13 @@ def _with_rows(tell: Tell, rows: int, title: str, report: Report | None) -> None
     tell(f"{rows} training rows, {title}", report)
 
 
+def tried(result: Path) -> Tried:
+    """What a short run with a learning rate came to, on validation rows."""
+    kept = read_record(result, "learning_rate", "validation_loss")
+    scores = tuple(kept.get("validation_scores", ()))
+    return Tried(float(kept["learning_rate"]), float(kept["validation_loss"]), scores)
+
+
 @dataclass
 class Bench:
     """What all trials of a worker share: the base (loaded once), the data, the plan and where results go."""
@@ -67,17 +75,21 @@ class Bench:
 
     def run(self, cell: Cell) -> None:
         """Everything that is left to do for a trial; raises Refused where it cannot be."""
+        seeds = self.share(cell, wait=True)
+        write_json(cell.folder(self.folder) / "outcome.json", {"status": "ok", "seeds": seeds})
+
+    def share(self, cell: Cell, wait: bool) -> int:
+        """Do what of a trial no other worker is at, and wait for the rest or not. Gives the number of its seeds."""
         if cell.rows:
-            self._on_rows(cell).run(replace(cell, rows=None))
-            return
+            return self._on_rows(cell).share(replace(cell, rows=None), wait)
         place = cell.folder(self.folder)
         cls = catalog.load(catalog.find(cell.method, "direct", "patches"))
         seeds = self.plan.request.seeds if getattr(cls, "seeded", True) else 1
-        rate = self._search(cell)
-        for seed in range(seeds):
-            if not (place / f"seed-{seed}" / "eval.json").exists():
-                self._final(cell, seed, rate)
-        write_json(place / "outcome.json", {"status": "ok", "seeds": seeds})
+        searches = self._searches(cell)
+        if share(searches, wait):
+            rate = chosen([tried(result) for result in searches]) if searches else None
+            share({place / f"seed-{k}" / "eval.json": partial(self._final, cell, k, rate) for k in range(seeds)}, wait)
+        return seeds
 
     def _on_rows(self, cell: Cell) -> Bench:
         """The same bench with the first training rows only; refuses what would only repeat another trial."""
@@ -90,23 +102,21 @@ class Bench:
         say = partial(_with_rows, self.tell, cell.rows)
         return replace(self, data=first_rows(self.data, cell.rows), plan=plan, tell=say)
 
-    def _search(self, cell: Cell) -> float | None:
-        """The learning rate of the method's range that does best on validation rows after a short run of its own."""
+    def _searches(self, cell: Cell) -> dict[Path, Callable[[], None]]:
+        """A short run of its own for every learning rate of the method's range, by the file of its result."""
         recipe = self.plan.recipe(cell.method, 0, 1, None)
         method = config.options(recipe)
         refuse_remote(self.lm, method)
         if not isinstance(method, Patch):
-            return None
+            return {}
         if reason := refusal(self.lm, method, objective_of(recipe, method, self.data, self.lm)):
             raise Refused(reason)
-        rates = method.learning_rates
-        return chosen([self._search_one(cell, r, self.plan.search_tokens // len(rates)) for r in rates])
+        rates, place = method.learning_rates, cell.folder(self.folder) / "search"
+        tokens = self.plan.search_tokens // len(rates)
+        return {place / f"{r:g}" / "result.json": partial(self._search_one, cell, r, tokens) for r in rates}
 
-    def _search_one(self, cell: Cell, rate: float, tokens: int) -> Tried:
+    def _search_one(self, cell: Cell, rate: float, tokens: int) -> None:
         place = cell.folder(self.folder) / "search" / f"{rate:g}"
-        if (place / "result.json").exists():
-            kept = read_record(place / "result.json", "validation_loss")
-            return Tried(rate, float(kept["validation_loss"]), tuple(kept.get("validation_scores", ())))
         recipe = self.plan.recipe(cell.method, 0, tokens, rate)
         data = replace(self.data, test=())
         title = f"{cell.method}: learning rate {rate:g}"
@@ -119,7 +129,6 @@ class Bench:
         shutil.rmtree(place / "checkpoint", ignore_errors=True)
         found = {"learning_rate": rate, "tokens": tokens, "validation_loss": loss, "validation_scores": scores}
         write_json(place / "result.json", found)
-        return Tried(rate, loss, tuple(scores))
 
     def _final(self, cell: Cell, seed: int, rate: float | None) -> None:
         place = cell.folder(self.folder) / f"seed-{seed}"

@@ -1,7 +1,8 @@
-"""The process that holds a base model for all its trials: `python -m luthier.compare.worker DIR N`, for the Nth model.
+"""A process that holds a base model for trials: `python -m luthier.compare.worker DIR N K`, the Kth on the Nth model.
 
-`supervise` starts it. It ends when its parent does (its standard input closes), so that a killed comparison leaves
-nothing running.
+`supervise` starts it. The first makes the plan, which says how many there are to be. What it tells goes to its standard
+output as messages (`compare.show`). It ends when its parent does (its standard input closes), so that a killed
+comparison leaves nothing running.
 """
 
 from __future__ import annotations
@@ -13,16 +14,18 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from luthier.compare.cells import Cell, cells, plan_folder
+from luthier.compare.claims import PAUSE, claimed
 from luthier.compare.plan import STOPPED, Plan, data_key, make_plan, read_plan, read_request, save_plan, spoken_total
 from luthier.compare.results import finished
 from luthier.compare.rows import record_rows
+from luthier.compare.show import Send, Wire, writer
+from luthier.compare.team import current_file
 from luthier.errors import LuthierError
 from luthier.evals.metric import for_task
 from luthier.files import write_json, write_text
@@ -43,31 +46,60 @@ def _follow_parent() -> None:
     threading.Thread(target=wait, daemon=True).start()
 
 
-def work(folder: Path, number: int) -> None:
-    """Run every trial on this base that is not finished; one that fails gets its reason and the others go on."""
-    from luthier.compare.show import Show
+def work(folder: Path, number: int, place: int, send: Send) -> None:
+    """Run the trials on this base that are not finished; one that fails gets its reason and the others go on.
+
+    place: 0 for the first worker on the base, 1 for the second...
+    """
     from luthier.compare.trial import Bench
     from luthier.data.task import load_split
     from luthier.evals.forgetting import general_loss
 
     request = read_request(folder)
-    model = request.models[number]
-    split, notes = load_split(request.data, folder / "rejected.jsonl")
+    model, first = request.models[number], place == 0
+    split, notes = load_split(request.data, folder / "rejected.jsonl" if first else None)
     plan, lm = _plan(folder, request.on(model), split, plan_folder(folder, request, model))
     if is_remote(lm):
         lm.client.keep_count(folder / "endpoint.json")
+    if first:
+        _keep(folder, split, notes)
+        send({"workers": plan.workers, "say": spoken_total(plan, len(split.train))})
+    wire = Wire(send)
+    lm.progress = wire.rows
+    bench = Bench(lm, split, plan, folder, None if is_remote(lm) else general_loss(lm), wire.tell)
+    _trials(bench, cells(request, model), current_file(folder, place), send)
+
+
+def _keep(folder: Path, split: Split, notes: list[str]) -> None:
+    """What belongs to the whole comparison."""
     write_json(folder / "notes.json", notes)
     if not (folder / "split.json").exists():
         write_json(folder / "split.json", _counts(split))
     record_rows(folder, split)
-    with Show(request, model, folder) as show:
-        lm.progress = show.rows
-        bench = Bench(lm, split, plan, folder, None if is_remote(lm) else general_loss(lm), show.tell)
-        for cell in cells(request, model):
-            if not finished(folder, cell.place):
-                write_json(folder / "trials" / "current.json", {"method": cell.place})
-                _attempt(bench, cell)
-            show.finished(cell)
+
+
+def _trials(bench: Bench, wanted: Sequence[Cell], current: Path, send: Send) -> None:
+    """Take trials that no other worker has; when all are taken, help with those that are not finished."""
+    hopeless: set[Cell] = set()
+    while left := [cell for cell in wanted if not finished(bench.folder, cell.place)]:
+        took = False
+        for cell in left:
+            with claimed(cell.folder(bench.folder)) as mine:
+                if mine and not finished(bench.folder, cell.place):
+                    took = True
+                    write_json(current, {"method": cell.place})
+                    _attempt(bench, cell)
+                    send({"finished": cell.place})
+        for cell in [] if took else [c for c in left if c not in hopeless]:
+            write_json(current, {"method": cell.place})
+            try:
+                bench.share(cell, wait=False)
+            except Exception as error:  # the worker whose trial it is meets and tells it
+                if _of_the_disk(error):
+                    raise
+                hopeless.add(cell)
+        if not took:
+            time.sleep(PAUSE)
 
 
 def _counts(split: Split) -> dict[str, Any]:
@@ -93,13 +125,12 @@ def _plan(folder: Path, request: Request, split: Split, place: Path) -> tuple[Pl
     threads = plan.threads if plan else request.threads
     lm = load_base(Recipe(model=request.model, dtype=dtype, threads=threads, endpoint=request.endpoint))
     if plan is None:
-        plan = make_plan(request, lm, split, dtype, torch.get_num_threads())
+        plan = make_plan(request, lm, split, dtype)
         save_plan(plan, place)
     if data_key(split) != plan.data_key:
         raise LuthierError(f"{folder}: the data is not what this comparison began with; choose another --out")
     if lm.key != plan.model_key:
         raise LuthierError(f"{folder}: the model is not what this comparison began with; choose another --out")
-    print(spoken_total(plan, len(split.train)), flush=True)
     return replace(plan, request=request), lm
 
 
@@ -141,13 +172,20 @@ def _last_words(folder: Path, error: Exception) -> str:
     return f"{folder}: the comparison stopped by an error in Luthier: {_logged(folder, error)}"
 
 
+def _sender() -> Send:
+    """Messages to the parent by standard output, which is theirs alone: what libraries print goes to standard error."""
+    wire = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    return writer(wire)
+
+
 def main() -> int:
     """Exit status 0 when every method has an outcome, 2 when the comparison cannot go on."""
-    folder, number = Path(sys.argv[1]), int(sys.argv[2])
+    folder, number, place = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends this process
     _follow_parent()
     try:
-        work(folder, number)
+        work(folder, number, place, _sender())
     except Exception as error:
         words = _last_words(folder, error)
         try:

@@ -160,7 +160,8 @@ def _plan(study: Study, request: Request, lm: BaseLM, split: Split, arms: Sequen
 
     import torch
 
-    from luthier.compare.plan import data_key, measure_rate, parse_budget
+    from luthier.compare.crew import measure_rate
+    from luthier.compare.plan import data_key, parse_budget
     from luthier.study.bench import Bench
 
     budget = request.budget or study.budget

@@ -1,0 +1,92 @@
+"""How many workers share a comparison on a CPU, and how fast each of them trains beside the others.
+
+One small model's products do not fill several cores: on the embedded model two workers of one thread each did in 137
+processor seconds what one worker took 196 for with two threads (docs/LOG.md). So every core gets a worker, as far as
+there are trials and memory for them.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from luthier.machine import device, memory, threads
+from luthier.models.endpoint import is_remote
+from luthier.protocols import Split
+
+if TYPE_CHECKING:
+    from luthier.models.base import BaseLM
+
+PER_PARAMETER = 20  # bytes: full tuning's weights, their float32 masters, gradients and AdamW's two averages
+BESIDES = 1.5e9  # bytes: libraries, and the activations of a micro-batch
+ROWS = 256  # of the products that stand for another worker's training
+
+
+def crew(lm: BaseLM, wanted: int | None, trials: int) -> tuple[int, int]:
+    """(workers, threads of each) for this many trials on at most `wanted` cores; sets this process's threads."""
+    cores = threads(wanted)
+    if is_remote(lm) or device() != "cpu":
+        return 1, cores
+    need = PER_PARAMETER * sum(p.numel() for p in lm.model.parameters()) + BESIDES
+    workers = max(1, min(cores, trials, int(memory().get("available", 0) / need)))
+    return workers, threads(cores // workers)
+
+
+def measure_rate(lm: BaseLM, data: Split, batch: int, seconds: float = 4.0) -> float:
+    """Tokens a second of training LoRA on this data on this machine: what turns a time budget into tokens."""
+    from luthier.loop import Loop, Training
+    from luthier.objectives.classify import Classify
+    from luthier.objectives.sft import Sft
+    from luthier.patches.lora import Lora
+    from luthier.protocols import Objective
+    from luthier.run import attached
+
+    tokens, spent, first = 0, 0.0, True
+    wanted: Objective = Classify() if data.labels and lm.lacks("logprobs") else Sft()
+    with attached(lm, Lora(), wanted, data.labels, 0) as (work, groups, objective):
+        examples = objective.encode(work, data, data.train[: 16 * batch])
+        loop = Loop(work, Lora(), objective, groups, examples, Training(batch=batch), 0)
+        for rows in objective.batches(examples, batch, loop.rng):
+            start = time.perf_counter()
+            loop.backward(rows)
+            loop.optimizer.zero_grad()
+            if not first:  # the first step warms up
+                spent += time.perf_counter() - start
+                tokens += sum(examples[i].tokens for i in rows)
+            first = False
+            if spent > seconds:
+                return tokens / spent
+    raise AssertionError("batches are endless")
+
+
+@contextmanager
+def beside(workers: int, lm: BaseLM) -> Iterator[None]:
+    """The machine as it is while this many others train: their products with the base's weights fill other cores.
+
+    A rate that is measured on an otherwise idle machine is higher than what a shared comparison reaches.
+    """
+    ended = threading.Event()
+    others = [threading.Thread(target=_multiply, args=(lm, ended), daemon=True) for _ in range(workers)]
+    for other in others:
+        other.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        for other in others:
+            other.join()
+
+
+def _multiply(lm: BaseLM, ended: threading.Event) -> None:
+    import torch
+
+    weights = [p.detach() for p in lm.model.parameters() if p.dim() == 2]
+    with torch.no_grad():
+        while not ended.is_set():
+            for weight in weights:
+                torch.mm(weight.new_ones(ROWS, weight.shape[1]), weight.T)
+                if ended.is_set():
+                    break
