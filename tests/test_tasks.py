@@ -77,7 +77,7 @@ def test_a_trial_of_a_comparison(lm: CausalLM, method: str, task: str, tmp_path:
     split = many(task)
     request = Request(model=lm.name, methods=(method,), budget="2k-tokens")
     plan = Plan(request, 2000, None, None, "float32", 1, lm.key, "")
-    Bench(lm, split, plan, tmp_path, 0.0, lambda *_: None).run(Cell(lm.name, method, None, method))
+    Bench(lm, split, plan, tmp_path, lambda *_: None).run(Cell(lm.name, method, None, method))
     result = read_json(tmp_path / "trials" / method / "seed-0" / "eval.json")
     assert result["metric"] == {"multilabel": "label_f1", "regression": "mae_skill"}[task]
     assert len(result["per_row"]) == 8 and result["latency_ms"] > 0

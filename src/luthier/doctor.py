@@ -32,16 +32,15 @@ def examine(step: Callable[[str], None]) -> dict[str, Rows]:
 
 def machine() -> Rows:
     """Cores, memory and disk."""
-    from luthier.machine import environment
+    from luthier.machine import cores, environment
     from luthier.models.embedded import cache_dir
 
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     cache = cache_dir()
     there = next(p for p in (cache, *cache.parents) if p.exists())
     disk = shutil.disk_usage(there)
     about = environment()
     return [
-        ("processor", f"{about['processor'] or 'unknown'}, {usable} of {os.cpu_count()} cores to use"),
+        ("processor", f"{about['processor'] or 'unknown'}, {cores()} of {os.cpu_count()} cores to use"),
         ("memory", _memory()),
         ("disk of the cache", f"{disk.free / 1e9:.0f} GB free of {disk.total / 1e9:.0f} GB, {cache}"),
         ("system", f"{about['system']}, Python {about['python']}"),

@@ -10,12 +10,16 @@ from pathlib import Path
 from typing import Any
 
 
+def cores() -> int:
+    """The CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def threads(wanted: int | None = None) -> int:
     """Set the number of CPU threads (the cores this process may use, unless given) and give it."""
     import torch
 
-    count = wanted or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else wanted or os.cpu_count()
-    torch.set_num_threads(int(count or 1))
+    torch.set_num_threads(wanted or cores())
     return torch.get_num_threads()
 
 

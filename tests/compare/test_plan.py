@@ -175,3 +175,23 @@ def test_the_rate_leaves_the_base_as_it_was(lm: CausalLM) -> None:
     before, shape = tiny.bits(lm.model), tiny.tree(lm.model)
     assert crews.measure_rate(lm, tiny.LABELLED, 4, seconds=0.05) > 0
     assert tiny.same(before, tiny.bits(lm.model)) and tiny.tree(lm.model) == shape
+
+
+@pytest.mark.parametrize(
+    ("cores", "trials", "gigabytes", "expected"),
+    [
+        (1, 9, 99, (1, 1)),
+        (2, 9, 99, (2, 1)),
+        (2, 1, 99, (1, 2)),
+        (8, 3, 99, (3, 2)),
+        (8, 9, 3.5, (2, 4)),
+        (2, 9, 1, (1, 2)),
+    ],
+)
+def test_every_core_gets_a_worker_as_far_as_trials_and_memory_go(
+    cores: int, trials: int, gigabytes: float, expected: tuple[int, int], lm: CausalLM, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The tiny model needs little beside the libraries' 1.5 GB."""
+    monkeypatch.setattr(crews, "threads", lambda wanted: wanted)
+    monkeypatch.setattr(crews, "memory", lambda: {"available": int(gigabytes * 1e9)})
+    assert crews.crew(lm, cores, trials) == expected

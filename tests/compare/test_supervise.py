@@ -62,11 +62,15 @@ def request(data: DataConfig, folder: Path, *methods: str) -> Request:
     return Request(data, str(folder), methods, "900-tokens", threads=1)
 
 
-def test_one_kills_the_worker_one_raises_and_the_others_finish(
+def test_one_kills_its_workers_one_raises_and_the_others_finish(
     planted: None, data: DataConfig, tiny_folder: Callable[[str], Path], tmp_path: Path
 ) -> None:
+    """Two workers: each may be taken down by the same trial, then one alone tells whose fault it was."""
     out = tmp_path / "out"
-    run(request(data, tiny_folder("llama_tied"), "killer", "raising", "peeking", "zero_shot"), out)
+    asked = request(data, tiny_folder("llama_tied"), "killer", "raising", "peeking", "zero_shot")
+    run(replace(asked, threads=2), out)
+    assert read_json(out / "plan.json")["workers"] == 2
+    assert not list(out.rglob(".*.claim"))
     rows = {row["method"]: row for row in publish(out)[0]["rows"]}
     assert {m: row["status"] for m, row in rows.items()} == {
         "peeking": "ok", "zero_shot": "ok", "killer": "failed", "raising": "failed",
@@ -96,7 +100,7 @@ def test_no_training_and_no_search_sees_a_test_row(
     monkeypatch.setattr(Sft, "encode", spy)
     asked = Request(DataConfig(), lm.name, ("lora",), "900-tokens")
     plan = Plan(asked, 900, None, None, "float32", 1, lm.key, data_key(tiny.LABELLED))
-    Bench(lm, tiny.LABELLED, plan, tmp_path, 0.0, lambda *_: None).run(cells(asked)[0])
+    Bench(lm, tiny.LABELLED, plan, tmp_path, lambda *_: None).run(cells(asked)[0])
     assert len(given) > 20
     assert {r for r in given if r != ()} == {*tiny.LABELLED.train, *tiny.LABELLED.validation}
     assert len(read_json(tmp_path / "trials/lora/seed-0/eval.json")["per_row"]) == len(tiny.LABELLED.test)
@@ -129,10 +133,12 @@ def test_a_worker_whose_parent_is_gone_ends(
     with subprocess.Popen(
         [*PLANTED, str(tmp_path / "out"), "0", "0"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
     ) as process:
+        assert process.stdin is not None
+        process.stdin.write(b"begin\n")
+        process.stdin.flush()
         until = time.monotonic() + 100
         while not (tmp_path / "out/trials/current-0.json").exists() and time.monotonic() < until:
             time.sleep(0.1)
-        assert process.stdin is not None
         process.stdin.close()
         assert process.wait(20) == 3
     assert not (tmp_path / "out/trials/sleeper/outcome.json").exists()

@@ -80,7 +80,10 @@ class Request:
 
 @dataclass(frozen=True)
 class Plan:
-    """The request with everything that was measured or read once at the start. threads: of each of the workers."""
+    """The request with everything that was measured or read once at the start.
+
+    threads: of each of the workers. base_loss: of the untouched base on general text, where it predicts text.
+    """
 
     request: Request
     tokens: int
@@ -92,6 +95,7 @@ class Plan:
     data_key: str
     version: int = VERSION
     workers: int = 1
+    base_loss: float | None = None
 
     def recipe(self, method: str, seed: int, tokens: int, learning_rate: float | None) -> Recipe:
         """The recipe of one trial."""
@@ -189,12 +193,14 @@ def data_key(split: Split) -> str:
 def make_plan(request: Request, lm: BaseLM, split: Split, dtype: str) -> Plan:
     """Turn a request into a plan: workers for the cores, and seconds into tokens by the measured rate, once."""
     from luthier.compare.crew import beside, crew, measure_rate
+    from luthier.evals.forgetting import general_loss
 
     kind, value = parse_budget(request.budget)
     workers, threads = crew(lm, request.threads, request.seeds * len(cells(request, request.model)))
     plan = Plan(request, 0, None, None, dtype, threads, lm.key, data_key(split), workers=workers)
     if is_remote(lm):
         return plan
+    plan = replace(plan, base_loss=general_loss(lm))
     if kind == "tokens":
         return replace(plan, tokens=int(value))
     with beside(workers - 1, lm):

@@ -16,6 +16,7 @@ from luthier.compare.team import Team, current_file
 from luthier.data.task import load_split
 from luthier.errors import LuthierError
 from luthier.files import forget, read_record, write_json
+from luthier.machine import cores
 from luthier.models import endpoint, load
 
 ATTEMPTS = 2  # a trial may take the worker down this often before it is given up
@@ -76,7 +77,8 @@ def _run_model(request: Request, folder: Path, model: str) -> None:
         while unfinished(request, folder, model):
             for path in (folder / "trials").glob("current-*.json"):
                 path.unlink()
-            codes = Team(folder, request.models.index(model), show, alone).run()
+            second = len(unfinished(request, folder, model)) * request.seeds > 1 and _cores(request, model) > 1
+            codes = Team(folder, request.models.index(model), show, alone=alone, second=second).run()
             if 2 in codes.values():
                 raise LuthierError(_reason(folder))
             if not any(codes.values()) or not unfinished(request, folder, model):
@@ -86,6 +88,11 @@ def _run_model(request: Request, folder: Path, model: str) -> None:
                 continue
             _lay_to_trial(folder, codes[0], deaths)
     forget_claims(folder / "trials")
+
+
+def _cores(request: Request, model: str) -> int:
+    """Cores that workers on this base may share; one where nothing is computed here."""
+    return 1 if endpoint.is_endpoint(model) else request.threads or cores()
 
 
 def _lay_to_trial(folder: Path, code: int, deaths: Counter[str]) -> None:

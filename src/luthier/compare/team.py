@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -22,33 +23,65 @@ def current_file(folder: Path, place: int) -> Path:
 
 
 class Team:
-    """The first worker on a base, and as many beside it as the plan wants that it makes or reads; or it alone."""
+    """The first worker on a base, and as many beside it as the plan wants that it makes or reads; or it alone.
 
-    def __init__(self, folder: Path, model: int, show: Show, alone: bool) -> None:
-        self.folder, self.model, self.show, self.alone = folder, model, show, alone
+    second: start one with the first, so that it has loaded its libraries when the plan is made; it waits for a line on
+    its standard input.
+    """
+
+    def __init__(self, folder: Path, model: int, show: Show, *, alone: bool, second: bool) -> None:
+        self.folder, self.model, self.show = folder, model, show
+        self.alone, self.second = alone, second and not alone
+        self.begun: set[int] = set()
         self.processes: dict[int, subprocess.Popen[str]] = {}
         self.heard: SimpleQueue[tuple[int, dict[str, Any] | None]] = SimpleQueue()
 
     def run(self) -> dict[int, int]:
-        """Exit status by worker, when all have ended. They end when this process does, however it does."""
+        """Exit status by worker that began, when all have ended. They end when this process does, however it does."""
         try:
-            self._start(0)
-            running = 1
-            while running:
+            self._begin(0)
+            if self.second:
+                self._start(1)
+            ended = 0
+            while ended < len(self.processes):
                 place, message = self.heard.get()
-                if message is None:
-                    running -= 1
-                    self.show.gone(place)
-                    if self.processes[place].wait() == STOP:
-                        self._stop()
+                if message is not None:
+                    self._hear(place, message)
                     continue
-                self.show.heard(place, message)
-                for other in range(1, 1 if self.alone else message.get("workers", 1)):
-                    self._start(other)
-                    running += 1
-            return {place: process.wait() for place, process in self.processes.items()}
+                ended += 1
+                self.show.gone(place)
+                if place == 0:
+                    self._dismiss()
+                if self.processes[place].wait() == STOP:
+                    self._stop()
+            return {place: self.processes[place].wait() for place in self.begun}
         finally:
             self._stop()
+
+    def _hear(self, place: int, message: dict[str, Any]) -> None:
+        self.show.heard(place, message)
+        if "workers" in message:
+            for other in range(1, 1 if self.alone else message["workers"]):
+                self._begin(other)
+            self._dismiss()
+
+    def _begin(self, place: int) -> None:
+        """Give a worker the word, started now or before."""
+        if place not in self.processes:
+            self._start(place)
+        self.begun.add(place)
+        stdin = self.processes[place].stdin
+        assert stdin is not None
+        with contextlib.suppress(BrokenPipeError):  # dead already: its end is heard
+            stdin.write("begin\n")
+            stdin.flush()
+
+    def _dismiss(self) -> None:
+        """Let those go that wait for their word."""
+        for place in self.processes.keys() - self.begun:
+            stdin = self.processes[place].stdin
+            assert stdin is not None
+            stdin.close()
 
     def _start(self, place: int) -> None:
         """A worker; its standard input stays open as long as this process lives."""

@@ -65,7 +65,6 @@ class Bench:
     data: Split
     plan: Plan
     folder: Path
-    base_loss: float | None
     tell: Tell
 
     @cached_property
@@ -183,7 +182,7 @@ class Bench:
     def _forgetting(self, lm: BaseLM) -> float | None:
         """Rise of the loss on general text, in nats a token; None where the model predicts no text."""
         loss = general_loss(lm)
-        return None if loss is None or self.base_loss is None else loss - self.base_loss
+        return None if loss is None or self.plan.base_loss is None else loss - self.plan.base_loss
 
     def _latency(self, lm: LM) -> float:
         """Milliseconds to answer one question alone: median over a few validation rows."""

@@ -53,7 +53,6 @@ def work(folder: Path, number: int, place: int, send: Send) -> None:
     """
     from luthier.compare.trial import Bench
     from luthier.data.task import load_split
-    from luthier.evals.forgetting import general_loss
 
     request = read_request(folder)
     model, first = request.models[number], place == 0
@@ -66,7 +65,7 @@ def work(folder: Path, number: int, place: int, send: Send) -> None:
         send({"workers": plan.workers, "say": spoken_total(plan, len(split.train))})
     wire = Wire(send)
     lm.progress = wire.rows
-    bench = Bench(lm, split, plan, folder, None if is_remote(lm) else general_loss(lm), wire.tell)
+    bench = Bench(lm, split, plan, folder, wire.tell)
     _trials(bench, cells(request, model), current_file(folder, place), send)
 
 
@@ -183,6 +182,10 @@ def main() -> int:
     """Exit status 0 when every method has an outcome, 2 when the comparison cannot go on."""
     folder, number, place = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends this process
+    import luthier.compare.trial  # noqa: F401  takes seconds to load: done while the first worker makes the plan
+
+    if not sys.stdin.readline():  # the parent's word to begin
+        return 0
     _follow_parent()
     try:
         work(folder, number, place, _sender())
