@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from luthier.compare.cells import Cell, cells, plan_folder
-from luthier.compare.claims import PAUSE, claimed
+from luthier.compare.claims import claimed
 from luthier.compare.plan import STOPPED, Plan, data_key, make_plan, read_plan, read_request, save_plan, spoken_total
 from luthier.compare.results import finished
 from luthier.compare.rows import record_rows
@@ -36,6 +36,8 @@ from luthier.run import Refused
 if TYPE_CHECKING:
     from luthier.compare.plan import Request
     from luthier.compare.trial import Bench
+
+LOOK = 0.5  # seconds between looks for something to help with
 
 
 def _follow_parent() -> None:
@@ -89,16 +91,16 @@ def _trials(bench: Bench, wanted: Sequence[Cell], current: Path, send: Send) -> 
                     write_json(current, {"method": cell.place})
                     _attempt(bench, cell)
                     send({"finished": cell.place})
-        for cell in [] if took else [c for c in left if c not in hopeless]:
-            write_json(current, {"method": cell.place})
+        if took:
+            continue
+        for cell in [c for c in left if c not in hopeless]:
             try:
                 bench.share(cell, wait=False)
             except Exception as error:  # the worker whose trial it is meets and tells it
                 if _of_the_disk(error):
                     raise
                 hopeless.add(cell)
-        if not took:
-            time.sleep(PAUSE)
+        time.sleep(LOOK)
 
 
 def _counts(split: Split) -> dict[str, Any]:
