@@ -86,14 +86,22 @@ def chunk(name: str) -> Chunk:
 
 
 def test_fusion_by_hand() -> None:
-    """b: 1/62 + 1/61, a: 1/61, c: 1/62. Seen failing with ranks from 0 and with scores added."""
-    near = [(chunk("a"), 0.9), (chunk("b"), 0.8)]
+    """a: 0.7 · 1, b: 0.7 · 0.75 + 0.3 · 1, c: 0.3 · 3/7, d: 0. Seen failing with the similarity's own zero."""
+    near = [(chunk("a"), 0.9), (chunk("b"), 0.8), (chunk("d"), 0.5)]
     worded = [(chunk("b"), 7.0), (chunk("c"), 3.0)]
     found = fused(near, worded)
-    assert [hit.chunk.file for hit in found] == ["b", "a", "c"]
-    assert [hit.score for hit in found] == pytest.approx([1 / 62 + 1 / 61, 1 / 61, 1 / 62])
-    assert [(h.vector_rank, h.text_rank, h.text_score) for h in found] == [(2, 1, 7.0), (1, None, 0.0), (None, 2, 3.0)]
+    assert [hit.chunk.file for hit in found] == ["b", "a", "c", "d"]
+    assert [hit.score for hit in found] == pytest.approx([0.825, 0.7, 0.9 / 7, 0])
+    ranks = [(h.vector_rank, h.text_rank, h.text_score) for h in found]
+    assert ranks == [(2, 1, 7.0), (1, None, 0.0), (None, 2, 3.0), (3, None, 0.0)]
     assert math.isnan(found[2].similarity)
+
+
+def test_one_list_alone_or_of_equals() -> None:
+    one, same = [(chunk("a"), 0.4)], [(chunk("a"), 2.0), (chunk("b"), 2.0)]
+    assert [hit.score for hit in fused(one, [])] == [0.7] and fused([], []) == []
+    assert [hit.score for hit in fused([], same)] == pytest.approx([0.3, 0.3])
+    assert [hit.score for hit in fused(same, [])] == [0.7, 0.7]
 
 
 def test_measures_are_those_of_brute_force(searcher: Searcher) -> None:

@@ -64,8 +64,8 @@ class Chunk:
 class Hit:
     """A chunk that a search found.
 
-    score: of the fused ranks. similarity: cosine with the query, -1 to 1. text_score: BM25 of the words, 0 where none
-    is shared. vector_rank, text_rank: 1 is best; None where that search did not find it.
+    score: of both searches, 0 to 1. similarity: cosine with the query, -1 to 1. text_score: BM25 of the words, 0
+    where none is shared. vector_rank, text_rank: 1 is best; None where that search did not find it.
     """
 
     chunk: Chunk
