@@ -54,7 +54,7 @@ def test_a_day_with_an_index(work: Path) -> None:
     assert "40 added, 1 left out. The index at .luthier/index holds 80 chunks." in built
     assert (work / ".luthier" / "index").is_dir() and "40 unchanged" in run("build", "handbook").output
     found = run("query", "霉假", "-k", "1", "--explain", "--where", "script = 'han'").output
-    assert "[1] handbook/25-suzhou-annual-leave.md, characters " in found and "(rank 1), fused score 0.0" in found
+    assert "[1] handbook/25-suzhou-annual-leave.md, characters " in found and "(rank 1), fused score 1.0" in found
     table = run("eval").output
     assert all(word in table for word in ("120 questions", "vector", "text", "fused", "nDCG@10", "MRR", "recall@5"))
     (work / "new.txt").write_text("The pelican opens the gate.")
