@@ -91,6 +91,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", nargs="?", type=Path, default=Path("../shared/data"))
     parser.add_argument("--docs", type=int, help="this many documents, one round, nothing written: a quick look")
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
     options = parser.parse_args()
     if not (options.data / "alpaca_zh_1k.json").exists():
         sys.exit(f"{options.data}: no alpaca_zh_1k.json and alpaca_en_1k.json in it; give a folder that has them")
@@ -102,7 +103,7 @@ def main() -> None:
             "luthier": lambda: peer.side([sys.executable, peer.HERE / "ours_index.py", "build", work], THREADS),
             "llama_index": lambda: peer.side([python, peer.HERE / "peers" / "llama_index_index.py", work], THREADS),
         }
-        own, other = peer.rounds(sides, 1 if options.docs else ROUNDS, line).values()
+        own, other = peer.rounds(sides, 1 if options.docs else options.rounds, line).values()
         sizes = [str(n // 10 if options.docs else n) for n in SIZES]
         ours = [sys.executable, peer.HERE / "ours_index.py", "sizes", work, *sizes]
         cost = peer.side(list(ours), THREADS)["points"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import time
@@ -11,8 +12,12 @@ from typing import Any
 
 
 def cores() -> int:
-    """The CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """The CPU cores that this process may use, a container's quota (cgroup 2) included."""
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    with contextlib.suppress(OSError, ValueError):
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        count = min(count, max(1, round(int(quota) / int(period)))) if quota != "max" else count
+    return count
 
 
 def threads(wanted: int | None = None) -> int:
@@ -65,7 +70,6 @@ def pick_dtype(wanted: str = "auto", rates: dict[str, float] | None = None) -> s
 
 def reset_peak_memory() -> None:
     """Start counting the peak anew (Linux: the process's high-water mark; CUDA: the allocator's)."""
-    import contextlib
 
     import torch
 
@@ -105,7 +109,11 @@ def memory() -> dict[str, int]:
     most, used = ((group / f"memory.{name}") for name in ("max", "current"))
     if most.is_file() and used.is_file() and (text := most.read_text().strip()).isdigit():
         found["limit"] = int(text)
-        found["available"] = min(found["available"], max(0, int(text) - int(used.read_text())))
+        kept = 0  # files that were read: given back when memory is wanted
+        with contextlib.suppress(OSError, ValueError, StopIteration):
+            lines = (group / "memory.stat").read_text().splitlines()
+            kept = next(int(line.split()[1]) for line in lines if line.startswith("inactive_file "))
+        found["available"] = min(found["available"], max(0, int(text) - int(used.read_text()) + kept))
     return found
 
 

@@ -33,14 +33,17 @@ def claimed(piece: Path) -> Iterator[bool]:
         lock.release()
 
 
-def share(pieces: Mapping[Path, Callable[[], None]], wait: bool) -> bool:
+def share(pieces: Mapping[Path, Callable[[], None]], wait: bool, stop: Callable[[], bool] = bool) -> bool:
     """Do every piece without a result (the key, a file in the piece's own folder) that no other worker is at.
 
-    What others are at is waited for, or not. Gives whether all results are there.
+    What others are at is waited for, or not; no piece is begun once `stop` says so. Gives whether all results are
+    there.
     """
     while left := {result: do for result, do in pieces.items() if not result.exists()}:
         took = False
         for result, do in left.items():
+            if stop():
+                return False
             with claimed(result.parent) as mine:
                 if mine and not result.exists():
                     do()

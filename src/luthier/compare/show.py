@@ -6,6 +6,7 @@ The parent shows what its workers send: JSON objects, one a line, made by `Wire`
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -30,8 +31,11 @@ def writer(file: IO[str]) -> Send:
     """Sends messages as lines of this file."""
 
     def send(message: Mapping[str, Any]) -> None:
-        file.write(json.dumps(message) + "\n")
-        file.flush()
+        try:
+            file.write(json.dumps(message) + "\n")
+            file.flush()
+        except OSError:  # the parent is gone: no fault of the trial that would be told of
+            os._exit(3)
 
     return send
 

@@ -86,7 +86,10 @@ def _run_model(request: Request, folder: Path, model: str) -> None:
             if len(codes) > 1:
                 alone = True  # several can be too many for the memory: one goes on, and then a death tells on its trial
                 continue
-            _lay_to_trial(folder, codes[0], deaths)
+            given_up = _lay_to_trial(folder, codes[0], deaths)
+            for cell in (c for c in cells(request, model) if c.place == given_up):
+                show.finished(cell)
+                alone = False
     forget_claims(folder / "trials")
 
 
@@ -95,19 +98,20 @@ def _cores(request: Request, model: str) -> int:
     return 1 if endpoint.is_endpoint(model) else request.threads or cores()
 
 
-def _lay_to_trial(folder: Path, code: int, deaths: Counter[str]) -> None:
-    """Count the death of a worker that was alone to the trial it was at, which is given up after ATTEMPTS."""
+def _lay_to_trial(folder: Path, code: int, deaths: Counter[str]) -> str:
+    """Count the death of a worker that was alone to the trial it was at; after ATTEMPTS it is given up, and named."""
     current = current_file(folder, 0)
     method = str(read_record(current, "method")["method"]) if current.exists() else ""
     deaths[method] += 1
     if deaths[method] < ATTEMPTS:
-        return
+        return ""
     if not method:
         raise LuthierError(f"the worker process ended with status {code} before its first trial")
     how = f"signal {-code}" if code < 0 else f"status {code}"
     reason = f"the process was ended by {how}, {ATTEMPTS} times"
     reason += "; signal 9 mostly means that memory ran out" if code == -9 else ""
     write_json(folder / "trials" / method / "outcome.json", {"status": "failed", "reason": reason})
+    return method
 
 
 def _reason(folder: Path) -> str:

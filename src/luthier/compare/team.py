@@ -79,27 +79,31 @@ class Team:
     def _dismiss(self) -> None:
         """Let those go that wait for their word."""
         for place in self.processes.keys() - self.begun:
-            stdin = self.processes[place].stdin
-            assert stdin is not None
-            stdin.close()
+            _close(self.processes[place])
 
     def _start(self, place: int) -> None:
         """A worker; its standard input stays open as long as this process lives."""
         command = [*WORKER, str(self.folder), str(self.model), str(place)]
         process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8", bufsize=1
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+            bufsize=1,
         )
         self.processes[place] = process
         Thread(target=self._listen, args=(place, process), daemon=True).start()
 
     def _listen(self, place: int, process: subprocess.Popen[str]) -> None:
         assert process.stdout is not None
-        for line in process.stdout:
-            try:
-                self.heard.put((place, json.loads(line)))
-            except ValueError:  # the last line of a worker that was killed while it wrote
-                break
-        self.heard.put((place, None))
+        try:
+            for line in process.stdout:
+                with contextlib.suppress(ValueError):  # cut by a kill, or a library's own words
+                    self.heard.put((place, json.loads(line)))
+        finally:
+            self.heard.put((place, None))
 
     def _stop(self) -> None:
         for process in self.processes.values():
@@ -107,5 +111,10 @@ class Team:
                 process.terminate()
         for process in self.processes.values():
             process.wait()
-            assert process.stdin is not None and process.stdout is not None
-            process.stdin.close()
+            _close(process)
+
+
+def _close(process: subprocess.Popen[str]) -> None:
+    assert process.stdin is not None
+    with contextlib.suppress(BrokenPipeError):  # it died with a word unread
+        process.stdin.close()

@@ -77,17 +77,21 @@ class Bench:
         seeds = self.share(cell, wait=True)
         write_json(cell.folder(self.folder) / "outcome.json", {"status": "ok", "seeds": seeds})
 
-    def share(self, cell: Cell, wait: bool) -> int:
-        """Do what of a trial no other worker is at, and wait for the rest or not. Gives the number of its seeds."""
+    def share(self, cell: Cell, wait: bool, stop: Callable[[], bool] = bool) -> int:
+        """Do what of a trial no other worker is at, and wait for the rest or not; nothing more once `stop` says so.
+
+        Gives the number of its seeds.
+        """
         if cell.rows:
-            return self._on_rows(cell).share(replace(cell, rows=None), wait)
+            return self._on_rows(cell).share(replace(cell, rows=None), wait, stop)
         place = cell.folder(self.folder)
         cls = catalog.load(catalog.find(cell.method, "direct", "patches"))
         seeds = self.plan.request.seeds if getattr(cls, "seeded", True) else 1
         searches = self._searches(cell)
-        if share(searches, wait):
+        if share(searches, wait, stop):
             rate = chosen([tried(result) for result in searches]) if searches else None
-            share({place / f"seed-{k}" / "eval.json": partial(self._final, cell, k, rate) for k in range(seeds)}, wait)
+            finals = {place / f"seed-{k}" / "eval.json": partial(self._final, cell, k, rate) for k in range(seeds)}
+            share(finals, wait, stop)
         return seeds
 
     def _on_rows(self, cell: Cell) -> Bench:

@@ -16,6 +16,7 @@ import time
 import traceback
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,7 @@ from luthier.compare.team import current_file
 from luthier.errors import LuthierError
 from luthier.evals.metric import for_task
 from luthier.files import write_json, write_text
+from luthier.machine import cores
 from luthier.models.endpoint import is_remote
 from luthier.protocols import Split
 from luthier.run import Refused
@@ -64,7 +66,9 @@ def work(folder: Path, number: int, place: int, send: Send) -> None:
         lm.client.keep_count(folder / "endpoint.json")
     if first:
         _keep(folder, split, notes)
-        send({"workers": plan.workers, "say": spoken_total(plan, len(split.train))})
+        left = sum(not finished(folder, c.place) for c in cells(request, model)) * request.seeds
+        workers = min(plan.workers, left, max(1, cores() // plan.threads))
+        send({"workers": workers, "say": spoken_total(plan, len(split.train))})
     wire = Wire(send)
     lm.progress = wire.rows
     bench = Bench(lm, split, plan, folder, wire.tell)
@@ -95,7 +99,7 @@ def _trials(bench: Bench, wanted: Sequence[Cell], current: Path, send: Send) -> 
             continue
         for cell in [c for c in left if c not in hopeless]:
             try:
-                bench.share(cell, wait=False)
+                bench.share(cell, wait=False, stop=partial(finished, bench.folder, cell.place))
             except Exception as error:  # the worker whose trial it is meets and tells it
                 if _of_the_disk(error):
                     raise
@@ -118,6 +122,7 @@ def _counts(split: Split) -> dict[str, Any]:
 def _plan(folder: Path, request: Request, split: Split, place: Path) -> tuple[Plan, Any]:
     """The plan, made now or read from the run that was interrupted, and the base it is for."""
     from luthier.config import Recipe
+    from luthier.evals.forgetting import general_loss
     from luthier.machine import pick_dtype
     from luthier.run import load_base
 
@@ -125,6 +130,8 @@ def _plan(folder: Path, request: Request, split: Split, place: Path) -> tuple[Pl
     dtype = plan.dtype if plan else pick_dtype()
     threads = plan.threads if plan else request.threads
     lm = load_base(Recipe(model=request.model, dtype=dtype, threads=threads, endpoint=request.endpoint))
+    if plan and plan.base_loss is None and not is_remote(lm):  # begun by an earlier version
+        plan = replace(plan, base_loss=general_loss(lm))
     if plan is None:
         plan = make_plan(request, lm, split, dtype)
         save_plan(plan, place)
@@ -184,14 +191,18 @@ def main() -> int:
     """Exit status 0 when every method has an outcome, 2 when the comparison cannot go on."""
     folder, number, place = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends this process
+    send = _sender()
     import luthier.compare.trial  # noqa: F401  takes seconds to load: done while the first worker makes the plan
 
     if not sys.stdin.readline():  # the parent's word to begin
         return 0
     _follow_parent()
     try:
-        work(folder, number, place, _sender())
+        work(folder, number, place, send)
     except Exception as error:
+        if place and not _of_the_disk(error):  # one that only helps: the others go on without it
+            _logged(folder, error)
+            return 1
         words = _last_words(folder, error)
         try:
             write_text(folder / STOPPED, words)

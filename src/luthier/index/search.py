@@ -8,7 +8,9 @@ advised; 0.7 found as much here and leaves more weight to rare words.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 
@@ -42,14 +44,16 @@ class Searcher:
 
     store: Store
     embedder: Embedder
+    _beside: ThreadPoolExecutor = field(default_factory=partial(ThreadPoolExecutor, 1), init=False, repr=False)
 
     def search(self, query: str, count: int = 5, where: str | None = None, by: str = "fused") -> list[Hit]:
         """The best chunks for a query, best first. where: an SQL condition on the columns of the index."""
-        (vector,) = self.embedder.queries([query])
         depth = max(DEPTH, 4 * count)
+        # words need no vector: they are looked up while it is made
+        words = self._beside.submit(self.store.worded, query, depth, where) if by != "vector" else None
+        (vector,) = self.embedder.queries([query])
         near = self.store.nearest(vector, depth, where) if by != "text" else []
-        worded = self.store.worded(query, depth, where) if by != "vector" else []
-        hits = fused(near, worded)[:count]
+        hits = fused(near, words.result() if words else [])[:count]
         return [self._measured(hit, vector) for hit in hits]
 
     def _measured(self, hit: Hit, vector: Vectors) -> Hit:

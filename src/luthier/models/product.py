@@ -25,9 +25,12 @@ def onednn_pays() -> bool:
     """Whether oneDNN's products are clearly faster here than MKL's."""
     if not (torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")):
         return False
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)  # so that processes with other numbers of threads choose alike
     x = torch.randn(512, 512, generator=torch.Generator().manual_seed(0))
     ways = [lambda: F.linear(x, x), lambda: _onednn(x, x)]
     times = [[_seconds(way) for way in ways] for _ in range(6)]  # in turn: a busy machine meets both
+    torch.set_num_threads(before)
     mkl, onednn = (min(column) for column in zip(*times[1:], strict=True))
     return bool(mkl > CLEARLY * onednn)
 
