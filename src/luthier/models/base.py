@@ -38,8 +38,7 @@ class BaseLM(ABC):
     key: fingerprint of the base, part of every cache's name.
     template: None means the task's first wording. shots: worked examples that stand before every prompt.
     virtual: ids at or above the vocabulary's size, which a soft prompt turns into its own vectors.
-    labels: the classes it tells apart.
-    trunks: states of the frozen part by content, shared by all runs on this base.
+    labels: the classes it tells apart. trunks: states of the frozen part by content, shared by all runs on this base.
     save_extra: what a patch adds to `save`. only: the one wording that methods may use, where the user chose it.
     chooser: gives the worked examples of each prompt, in place of `shots`.
     """
