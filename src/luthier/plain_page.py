@@ -1,48 +1,62 @@
-"""A page of text, tables and bars that opens offline and needs no chart library (those are `compare.document`'s)."""
+"""A page of text, tables and bars that opens offline and needs no chart library (those are `compare.document`'s).
+
+What it says in phrases it says in the reader's language, by the script of the report.
+"""
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
-from luthier.data.inspect_terminal import visible
+from luthier.compare import words
+from luthier.compare.document import as_json, languages, policy, read
+from luthier.compare.document import script as cleaned
+from luthier.compare.words import Phrase
+from luthier.data.source import visible
 from luthier.files import write_text
 
 STYLE = Path(__file__).parent / "data" / "page" / "inspect.css"
+BEGIN = 'document.documentElement.classList.add("js");\nwords.start();'
+DRAWN = 'document.documentElement.classList.add("drawn");'
+KEYS = ("both", "comma", "language")  # of the report's texts, those that a plain page says itself
 
 
 def text(value: object) -> str:
-    """Anything as text of a page."""
-    return escape(visible(str(value)))
+    """Anything as text of a page; a phrase in the reader's language."""
+    return value.html() if isinstance(value, Phrase) else escape(visible(str(value)))
+
+
+def both(en: str, zh: str) -> Phrase:
+    """A text of the page in both languages, with what would act on a terminal or a file written out."""
+    return words.both(visible(en), visible(zh))
 
 
 def write(
-    path: Path, title: str, heading: str, body: str, more_styles: Sequence[Path] = (), script: str = "",
+    path: Path, title: object, heading: object, body: str, more_styles: Sequence[Path] = (), script: str = "",
     wide: bool = False,
 ) -> None:  # fmt: skip
-    """Write a page, whole or not at all. body: markup; no network and no script but this one is allowed."""
-    style = "".join(p.read_text(encoding="utf-8") for p in (STYLE, *more_styles))
-    script = script.replace("\r\n", "\n")
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    allowed = f"; script-src 'sha256-{digest}'" if script else ""
+    """Write a page, whole or not at all. body: markup; no network and no other script is allowed."""
+    style = "".join([*(p.read_text(encoding="utf-8") for p in (STYLE, *more_styles)), read("languages.css")])
+    texts = {lang: {key: words.table()[lang][key] for key in KEYS} | {"page_title": "{title}"} for lang in ("en", "zh")}
+    data = as_json({"words": texts, "title": title})
+    script = cleaned("\n".join([read("words.js"), BEGIN, script, DRAWN]))
     write_text(
         path,
         f"""<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'{allowed}">
-<title>{text(title)}</title>
+<meta http-equiv="Content-Security-Policy" content="{policy(script)}">
+<title>{text(str(title))}</title>
 <style>
 {style}</style>
-<header><p class="brand">Luthier</p><h1>{text(heading)}</h1></header>
+<header><div class="top"><p class="brand">Luthier</p>{languages()}</div><h1>{text(heading)}</h1></header>
 <main{' class="wide"' if wide else ""}>
 {body}
 </main>
-{f"<script>{script}</script>" if script else ""}
+<script type="application/json" id="report-data">{data}</script>
+<script>{script}</script>
 </html>
 """,
     )

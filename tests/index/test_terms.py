@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from luthier.index.terms import script, terms
+from luthier.index.terms import script, sought, terms
 
 
 def test_chinese_words_of_one_and_two_characters_are_terms() -> None:
@@ -18,7 +18,12 @@ def test_chinese_words_of_one_and_two_characters_are_terms() -> None:
 def test_any_pair_of_han_is_found(text: str, at: int, length: int) -> None:
     """A query of one or two characters out of a Chinese text gives terms that the text has, too."""
     text = "年假" + "".join(c for c in text if "\u4e00" <= c <= "\u9fff") + "弓毛"
-    assert set(terms(text[at : at + length])) <= set(terms(text))
+    asked = sought(text[at : at + length])
+    assert set(asked) <= set(terms(text)) and (asked or not text[at : at + length])
+
+
+def test_a_question_is_looked_up_by_pairs() -> None:
+    assert sought("琴弓每年 换 Bow") == ["琴弓", "弓每", "每年", "换", "bow"] and sought("？") == []
 
 
 def test_script() -> None:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 import tiny
 from luthier.errors import LuthierError
+from luthier.plain_page import both
 from luthier.prompts import compress, curve
 from luthier.prompts.runs import shares
 
@@ -112,9 +113,9 @@ def test_a_curve_and_its_page(lm: Any, tmp_path: Path) -> None:
     assert [p["keep"] for p in result["points"]] == [0.8, 0.4, 0.8, 0.4] and told[-1] == (4, 4)
     assert all(p["tokens"] < result["tokens"] for p in result["points"])
     assert all(p["ci95"][0] <= p["score"] <= p["ci95"][1] for p in result["points"])
-    curve.write_page(tmp_path / "c.html", "<b>x</b>", result)
+    curve.write_page(tmp_path / "c.html", both("<b>x</b>", "<b>甲</b>"), result)
     page = (tmp_path / "c.html").read_text(encoding="utf-8")
-    assert "<svg" in page and "&lt;b&gt;x&lt;/b&gt;" in page and "<script" not in page
+    assert "<svg" in page and "&lt;b&gt;x&lt;/b&gt;" in page and page.count("<script") == 2
 
 
 def test_a_server_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

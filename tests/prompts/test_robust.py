@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import tiny
 from luthier.data.prompts import Template
 from luthier.errors import LuthierError
-from luthier.prompts import perturb, robust
+from luthier.prompts import perturb, robust, robust_page
 from luthier.prompts.proposer import Proposer
 from luthier.protocols import Split
 
@@ -79,6 +79,7 @@ def test_every_kind_is_there_and_inputs_keep_their_instruction(lm: Any) -> None:
     assert [k for k, after in pairwise([*kinds, ""]) if k != after] == [
         "typos in the wording", "typos in the input", "case of the wording", "case of the input", "order of options",
     ]  # fmt: skip
+    assert set(kinds) | {"paraphrase", "all"} == set(robust_page.KINDS), "a kind without its Chinese name"
     told = robust.with_text(tiny.chat("Translate.\nDas Auto", "the car"), str.upper, "Translate.\n")
     assert told.messages[0].content == "Translate.\nDAS AUTO" and told.wanted == "the car"  # type: ignore[union-attr]
 
@@ -132,7 +133,7 @@ def test_the_number_against_one_worked_by_hand() -> None:
     changes = {c["kind"]: c["change"] for c in result["changes"]}
     assert result["score"] == 1.0 and changes == pytest.approx({"a": -0.5, "b": -1.0, "all": -0.75})
     assert all(c["ci95"][0] <= c["change"] <= c["ci95"][1] for c in result["changes"])
-    said = robust.spoken(result)
+    said = robust_page.spoken(result)
     assert said[-1].startswith("  all kinds together: -75.0 points (95 % -")
 
 

@@ -46,7 +46,7 @@ def compare(
     map: Annotated[str | None, typer.Option(help="column=field by comma, such as 0=text,1=label")] = None,
     labels: Annotated[str | None, typer.Option(help="raw=name by comma, such as 0=negative,1=positive")] = None,
     instruction: Annotated[str | None, typer.Option(help="what to do, said before every input")] = None,
-    docs: Annotated[Path | None, typer.Option(help="folder of .txt and .md files the questions are about")] = None,
+    docs: Annotated[Path | None, typer.Option(help="folder of documents that questions are about")] = None,
     metric: Annotated[str, typer.Option(help="score that decides, such as token_f1; the task's own without it")] = "",
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="leave broken rows out and list them")] = False,
     curve: Annotated[str | None, typer.Option(help="also with this many training rows: 32,64,128,256")] = None,

@@ -115,15 +115,15 @@ def robust(
     from luthier.cli.common import pairs, rows_bar
     from luthier.config import EndpointConfig, build
     from luthier.files import write_json
-    from luthier.prompts import robust as measuring
+    from luthier.prompts import robust_page
     from luthier.prompts.runs import measured
 
     limits = build(EndpointConfig, pairs(endpoint, "--endpoint"), "--endpoint")
     with rows_bar("variants") as say:
         worded, result = measured(run, template, rows, draws, proposer, limits, seed, say)
     write_json(run / "robust.json", result)
-    measuring.write_page(run / "robust.html", f"How sure the prompt of {run.name} is", worded, result)
-    print("\n".join([*measuring.spoken(result), *result["failed"], f"Page: {run / 'robust.html'}"]))
+    robust_page.write_page(run / "robust.html", run.name, worded, result)
+    print("\n".join([*robust_page.spoken(result), *result["failed"], f"Page: {run / 'robust.html'}"]))
 
 
 def compress(

@@ -38,15 +38,26 @@ def framed(main: str, parts: Mapping[str, str], data: Mapping[str, object]) -> s
     library, own = script(get_plotlyjs()), script("\n".join(map(read, SCRIPTS)))
     fields = {
         **parts,
+        "style": read("languages.css") + parts["style"],
         "main": main,
         "policy": policy(library, own),
-        "a_language": say("language").attribute(),
+        "languages": languages(),
         "footer": say("footer").html(),
         "data": as_json({**data, "palette": PALETTE}),
         "plotly": library,
         "script": own,
     }
     return Template(read("frame.html")).substitute(fields)
+
+
+def languages() -> str:
+    """The buttons that choose a language."""
+    buttons = "".join(
+        f'<button type="button" class="button" lang="{lang}" data-language="{lang}" aria-pressed="{pressed}">{name}'
+        "</button>"
+        for lang, name, pressed in (("en", "English", "true"), ("zh", "中文", "false"))
+    )
+    return f'<div class="languages" role="group" {say("language").attribute()}>{buttons}</div>'
 
 
 def read(name: str) -> str:

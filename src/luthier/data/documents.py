@@ -1,38 +1,48 @@
-"""A folder of documents that questions are about: every .txt and .md file in it, folders within folders included."""
+"""A folder of documents that questions are about: each file that the index has a reader for, inner folders too."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 from luthier.errors import LuthierError
 from luthier.protocols import Text
 
-ENDINGS = (".txt", ".md")
+LIMIT_MB = 20  # of one file, as for an index
 
 
-def read_documents(folder: Path) -> tuple[Text, ...]:
-    """One `Text` a file, in the order of their names; `source` is the path inside the folder.
+def read_documents(folder: Path, rows: Collection[Path] = ()) -> tuple[tuple[Text, ...], list[str]]:
+    """One `Text` a file, in the order of their names, and what is to be said of files that were left out or mended.
 
-    Raises LuthierError for a folder that is not there or holds no such file, and for a file that is empty or not UTF-8.
+    `source` is the path inside the folder. rows: files of questions and answers, which are no documents, wherever they
+    lie: a test answer must not be found in one. Raises LuthierError for a folder that is not there, and for one that
+    holds nothing to read.
     """
+    from luthier.index.build import Report, find
+    from luthier.index.readers import read_document
+
     if not folder.is_dir():
         what = "is a file, not a folder" if folder.exists() else "is not there"
-        raise LuthierError(f"--docs {folder}: it {what}; name a folder with .txt and .md files")
-    files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in ENDINGS and p.is_file())
-    if not files:
-        raise LuthierError(f"--docs {folder}: no .txt or .md file is in it")
-    return tuple(Text(_read(file), file.relative_to(folder).as_posix()) for file in files)
+        raise LuthierError(f"--docs {folder}: it {what}; name a folder with documents")
+    report, texts = Report(), []
+    inside = {path.relative_to(folder).as_posix(): path for path in find([folder], report).values()}
+    for name, path in sorted(inside.items()):
+        if any(path.samefile(own) for own in rows):
+            continue
+        try:
+            document = read_document(path, name, LIMIT_MB * 10**6)
+        except (LuthierError, OSError) as error:
+            report.problems[name] = str(error)
+            continue
+        report.notes |= {name: "; ".join(document.notes)} if document.notes else {}
+        text = "\n\n".join(section.text for section in document.sections)
+        texts.append(Text(text.replace("\r\n", "\n"), name))
+    if not texts:
+        why = (_said(report.problems) or ["only the questions are there"])[0]
+        raise LuthierError(f"--docs {folder}: nothing in it can be read: {why}")
+    left = [f"--docs: {line}: left out" for line in _said(report.problems)]
+    return tuple(texts), left + [f"--docs: {line}" for line in _said(report.notes)]
 
 
-def _read(file: Path) -> str:
-    try:
-        text = file.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise LuthierError(
-            f"{file}: not UTF-8 text (byte {error.start}): save it as UTF-8, or take it out of the folder"
-        ) from None
-    except OSError as error:
-        raise LuthierError(f"{file}: {error.strerror or error}") from None
-    if not text.strip():
-        raise LuthierError(f"{file}: the file is empty: take it out of the folder")
-    return text.replace("\r\n", "\n")
+def _said(found: dict[str, str]) -> list[str]:
+    return [f"{name}: {what}" for name, what in found.items()]

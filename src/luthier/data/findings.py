@@ -1,4 +1,4 @@
-"""What an inspection found, in sentences: shared by the terminal and the page."""
+"""What an inspection found, in sentences of both languages: shared by the terminal and the page."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 
+from luthier.compare.words import Phrase
 from luthier.data.inspect import Inspection, Pair
 from luthier.data.overlap import ALIKE
+from luthier.plain_page import both
 
 BARS = 12
 LOPSIDED = 10  # a label this many times as frequent as another is worth a word
@@ -17,16 +19,16 @@ LOPSIDED = 10  # a label this many times as frequent as another is worth a word
 class Finding:
     """A sentence, whether it needs a look, and the rows it is about, one text each."""
 
-    text: str
+    text: Phrase
     trouble: bool
-    rows: tuple[str, ...] = ()
+    rows: tuple[Phrase, ...] = ()
 
 
 @dataclass(frozen=True)
 class Bar:
     """One line of a histogram: what it counts, how many, and their share of the largest, 0 to 1."""
 
-    name: str
+    name: str | Phrase
     count: int
     height: float
 
@@ -37,16 +39,18 @@ def findings(found: Inspection) -> list[Finding]:
 
 
 def _rows(found: Inspection) -> list[Finding]:
-    dropped = tuple(f"{found.unit} {bad.line}: {bad.reason}" for bad in found.bad)
-    text = f"{found.rows:,} rows in the file: {found.kept:,} kept, {len(found.bad):,} dropped"
-    out = [Finding(text, bool(found.bad), dropped)]
-    if found.unused:
-        out.append(
-            Finding(
-                f"{_rows_are(len(found.unused))} answers that were found bad: learning by imitation leaves them out",
-                False, tuple(f"{found.unit} {row.line}" for row in found.unused),
-            )
-        )  # fmt: skip
+    dropped = tuple(place(found, bad.line, f": {bad.reason}", f"：{bad.reason}") for bad in found.bad)
+    said = both(
+        f"{found.rows:,} rows in the file: {found.kept:,} kept, {len(found.bad):,} dropped",
+        f"文件共 {found.rows:,} 行：保留 {found.kept:,} 行，丢弃 {len(found.bad):,} 行",
+    )
+    out = [Finding(said, bool(found.bad), dropped)]
+    if unused := len(found.unused):
+        said = both(
+            f"{_rows_are(unused)} answers that were found bad: learning by imitation leaves them out",
+            f"{unused:,} 行是被评为不好的回答：模仿学习不使用它们",
+        )
+        out.append(Finding(said, False, tuple(place(found, row.line) for row in found.unused)))
     return out
 
 
@@ -55,46 +59,56 @@ def _tokens(found: Inspection) -> list[Finding]:
     if not count:
         return []
     ordered = sorted(tokens.lengths)
+    middle, high, most, whole = ordered[count // 2], ordered[count * 95 // 100], ordered[-1], sum(ordered)
+    cut, learned = len(tokens.cut), _share(tokens.learned, tokens.total)
     out = [
-        Finding(
-            f"Rows have {ordered[count // 2]:,} tokens in the median, {ordered[count * 95 // 100]:,} at the 95th "
-            f"percentile, {ordered[-1]:,} at most; {sum(ordered):,} in all",
-            False,
-        ),
-        Finding(
-            f"{_rows_are(len(tokens.cut))} longer than {tokens.limit:,} tokens and cut off there "
-            f"({_share(len(tokens.cut), count)})",
-            bool(tokens.cut), _lines(found, tokens.cut),
-        ),
-        Finding(
-            f"{_share(tokens.learned, tokens.total)} of tokens carry loss ({tokens.learned:,})", not tokens.learned
-        ),
+        Finding(both(
+            f"Rows have {middle:,} tokens in the median, {high:,} at the 95th percentile, {most:,} at most; "
+            f"{whole:,} in all",
+            f"每行词元数：中位数 {middle:,}，第 95 百分位 {high:,}，最多 {most:,}；共 {whole:,}",
+        ), False),
+        Finding(both(
+            f"{_rows_are(cut)} longer than {tokens.limit:,} tokens and cut off there ({_share(cut, count)})",
+            f"{cut:,} 行超过 {tokens.limit:,} 个词元，在此处截断（{_share(cut, count)}）",
+        ), bool(cut), _places(found, tokens.cut)),
+        Finding(both(
+            f"{learned} of tokens carry loss ({tokens.learned:,})", f"{learned} 的词元计入损失（{tokens.learned:,} 个）"
+        ), not tokens.learned),
     ]  # fmt: skip
-    if tokens.empty:
-        text = f"{_rows_have(len(tokens.empty))} no token to learn from (too short, or all of it is cut off)"
-        out.append(Finding(text, True, _lines(found, tokens.empty)))
+    if empty := len(tokens.empty):
+        said = both(
+            f"{_rows_have(empty)} no token to learn from (too short, or all of it is cut off)",
+            f"{empty:,} 行没有可学习的词元（太短，或已全部截断）",
+        )
+        out.append(Finding(said, True, _places(found, tokens.empty)))
     return out
 
 
 def _repeats(found: Inspection) -> list[Finding]:
+    same, other, near = len(found.duplicates), len(found.conflicts), len(found.alike)
     return [
-        Finding(f"{_rows_repeat(len(found.duplicates))} an earlier row", bool(found.duplicates),
-                _pairs(found, found.duplicates)),
-        Finding(f"{_rows_repeat(len(found.conflicts))} an earlier row with another answer", bool(found.conflicts),
-                _pairs(found, found.conflicts)),
-        Finding(f"{_rows_are(len(found.alike))} nearly an earlier row ({ALIKE:.0%} of n-grams of 8 bytes shared, or "
-                "more)", bool(found.alike), _pairs(found, found.alike)),
+        Finding(both(f"{_rows_repeat(same)} an earlier row", f"{same:,} 行与前面的行重复"),
+                bool(same), _pairs(found, found.duplicates)),
+        Finding(both(f"{_rows_repeat(other)} an earlier row with another answer",
+                     f"{other:,} 行与前面的行相同而答案不同"),
+                bool(other), _pairs(found, found.conflicts)),
+        Finding(both(f"{_rows_are(near)} nearly an earlier row ({ALIKE:.0%} of n-grams of 8 bytes shared, or more)",
+                     f"{near:,} 行与前面的行几乎相同（8 字节 n-gram 至少有 {ALIKE:.0%} 相同）"),
+                bool(near), _pairs(found, found.alike)),
     ]  # fmt: skip
 
 
 def _overlap(found: Inspection) -> list[Finding]:
     if not found.compared:
         return []
+    seen, near = len(found.seen), len(found.near)
     return [
-        Finding(f"{_rows_are(len(found.seen))} in the training file too: comparing leaves them out of training",
-                bool(found.seen), _pairs(found, found.seen, "training ")),
-        Finding(f"{_rows_are(len(found.near))} nearly a training row ({ALIKE:.0%} of its n-grams stand in it, or "
-                "more)", bool(found.near), _pairs(found, found.near, "training ")),
+        Finding(both(f"{_rows_are(seen)} in the training file too: comparing leaves them out of training",
+                     f"{seen:,} 行也在训练文件中：对比时不用它们训练"),
+                bool(seen), _pairs(found, found.seen, True)),
+        Finding(both(f"{_rows_are(near)} nearly a training row ({ALIKE:.0%} of its n-grams stand in it, or more)",
+                     f"{near:,} 行与某个训练行几乎相同（至少 {ALIKE:.0%} 的 n-gram 在其中）"),
+                bool(near), _pairs(found, found.near, True)),
     ]  # fmt: skip
 
 
@@ -103,7 +117,11 @@ def _labels(found: Inspection) -> list[Finding]:
     if len(counts) < 2 or found.task == "regression" or max(counts) < LOPSIDED * max(min(counts), 1):
         return []
     most, least = found.balance[0], found.balance[-1]
-    return [Finding(f'Labels are unequal: "{most[0]}" has {most[1]:,} rows, "{least[0]}" {least[1]:,}', True)]
+    said = both(
+        f'Labels are unequal: "{most[0]}" has {most[1]:,} rows, "{least[0]}" {least[1]:,}',
+        f"标签不均衡：“{most[0]}”有 {most[1]:,} 行，“{least[0]}”有 {least[1]:,} 行",
+    )
+    return [Finding(said, True)]
 
 
 def histogram(lengths: Sequence[int]) -> list[Bar]:
@@ -114,7 +132,9 @@ def histogram(lengths: Sequence[int]) -> list[Bar]:
     counts = [0] * (max(lengths) // width + 1)
     for length in lengths:
         counts[length // width] += 1
-    return [Bar(f"{i * width} to {(i + 1) * width - 1}", n, n / max(counts)) for i, n in enumerate(counts)]
+    ends = [(i * width, (i + 1) * width - 1) for i in range(len(counts))]
+    top = max(counts)
+    return [Bar(both(f"{a} to {b}", f"{a}–{b}"), n, n / top) for (a, b), n in zip(ends, counts, strict=True)]
 
 
 def _round_up(value: float) -> int:
@@ -129,22 +149,29 @@ def _round_up(value: float) -> int:
 
 def bars(balance: Sequence[tuple[str, int]], most: int = 40) -> list[Bar]:
     """Labels as bars; what is beyond `most` is one bar."""
-    shown = list(islice(balance, most))
+    shown: list[tuple[str | Phrase, int]] = list(islice(balance, most))
     if rest := sum(count for _, count in balance[most:]):
-        shown.append((f"({len(balance) - most} more)", rest))
+        shown.append((both(f"({len(balance) - most} more)", f"（其余 {len(balance) - most} 个）"), rest))
     top = max((count for _, count in shown), default=1) or 1
     return [Bar(name, count, count / top) for name, count in shown]
 
 
-def _lines(found: Inspection, lines: Sequence[int]) -> tuple[str, ...]:
-    return tuple(f"{found.unit} {line}" for line in lines)
+def place(found: Inspection, line: int, en: str = "", zh: str = "") -> Phrase:
+    """A row of the file, and what is said of it."""
+    return both(f"{found.unit} {line}{en}", f"第 {line} 行{zh}")
 
 
-def _pairs(found: Inspection, pairs: Sequence[Pair], of: str = "") -> tuple[str, ...]:
-    unit = found.unit
+def _places(found: Inspection, lines: Sequence[int]) -> tuple[Phrase, ...]:
+    return tuple(place(found, line) for line in lines)
+
+
+def _pairs(found: Inspection, pairs: Sequence[Pair], of_training: bool = False) -> tuple[Phrase, ...]:
+    en, zh = (" like training ", "，与训练文件") if of_training else (" like ", "，与")
     return tuple(
-        f"{unit} {p.line} like {of}{unit} {p.like}" + (f", {p.share:.0%}" if p.share < 1 else "") for p in pairs
-    )
+        place(found, p.line, f"{en}{found.unit} {p.like}" + (f", {p.share:.0%}" if p.share < 1 else ""),
+              f"{zh}第 {p.like} 行" + (f"有 {p.share:.0%} 相同" if p.share < 1 else "相同"))
+        for p in pairs
+    )  # fmt: skip
 
 
 def _share(part: int, whole: int) -> str:

@@ -1,4 +1,4 @@
-"""An inspection as one page of HTML that opens offline; everything that comes from a file is escaped."""
+"""An inspection as one page of HTML that opens offline, in both languages; what comes from a file is escaped."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from luthier import plain_page
-from luthier.data.findings import Bar, Finding, bars, findings, histogram
+from luthier.compare.words import Phrase
+from luthier.data.findings import Bar, Finding, bars, findings, histogram, place
 from luthier.data.inspect import Inspection, Shown
-from luthier.plain_page import text
+from luthier.plain_page import both, text
 
 ROWS = 1000
 
@@ -16,32 +17,37 @@ ROWS = 1000
 def write_page(found: Sequence[Inspection], path: Path) -> None:
     """Write the page of one or two files."""
     names = " and ".join(item.path.name for item in found)
-    parts = "\n".join(_part(item, "Training file" if i == 0 else "Test file") for i, item in enumerate(found))
-    plain_page.write(path, f"{names} inspected", names, parts)
+    titles = both("Training file", "训练文件"), both("Test file", "测试文件")
+    parts = "\n".join(_part(item, title) for item, title in zip(found, titles, strict=False))
+    plain_page.write(path, both(f"{names} inspected", f"{names} 的检查"), names, parts)
 
 
-def _part(found: Inspection, title: str) -> str:
+def _part(found: Inspection, title: Phrase) -> str:
     tokens = found.tokens
-    labels = "Values" if found.task == "regression" else "Labels"
+    labels = both("Values", "数值") if found.task == "regression" else both("Labels", "标签")
+    read = both(
+        f"Read as {found.layout}: {found.task}. Tokens of {tokens.model}, objective {tokens.objective}.",
+        f"按 {found.layout} 读取：{found.task}。词元来自 {tokens.model}，目标为 {tokens.objective}。",
+    )
     return f"""<article>
-<h2>{title}: <bdi>{text(str(found.path))}</bdi></h2>
-<p class="soft">Read as {text(found.layout)}: {found.task}. Tokens of {text(tokens.model)}, objective
-{text(tokens.objective)}.</p>
+<h2>{text(title)}: <bdi>{text(str(found.path))}</bdi></h2>
+<p class="soft">{text(read)}</p>
 <ul class="findings">
 {"".join(map(_finding, findings(found)))}</ul>
-{_bars("Tokens a row", histogram(tokens.lengths))}
+{_bars(both("Tokens a row", "每行词元数"), histogram(tokens.lengths))}
 {_bars(labels, bars(found.balance))}
 {_examples(found)}
 </article>"""
 
 
 def _finding(finding: Finding) -> str:
-    mark = '<b class="mark">Look</b> ' if finding.trouble else ""
+    mark = f'<b class="mark">{text(both("Look", "注意"))}</b> ' if finding.trouble else ""
     head = f"{mark}{text(finding.text)}"
     if not finding.rows:
         return f'<li class="{"trouble" if finding.trouble else "fine"}">{head}</li>\n'
     rows = "".join(f"<li><bdi>{text(row)}</bdi></li>" for row in finding.rows[:ROWS])
-    more = f"<li>and {len(finding.rows) - ROWS:,} more</li>" if len(finding.rows) > ROWS else ""
+    rest = len(finding.rows) - ROWS
+    more = f"<li>{text(both(f'and {rest:,} more', f'还有 {rest:,} 个'))}</li>" if rest > 0 else ""
     opened = " open" if finding.trouble and len(finding.rows) <= 10 else ""
     return (
         f'<li class="{"trouble" if finding.trouble else "fine"}"><details{opened}><summary>{head}</summary>'
@@ -49,7 +55,7 @@ def _finding(finding: Finding) -> str:
     )
 
 
-def _bars(title: str, rows: Sequence[Bar]) -> str:
+def _bars(title: Phrase, rows: Sequence[Bar]) -> str:
     if not rows:
         return ""
     lines = "".join(
@@ -57,21 +63,20 @@ def _bars(title: str, rows: Sequence[Bar]) -> str:
         f'<td class="track"><span style="width:{100 * bar.height:.1f}%"></span></td></tr>\n'
         for bar in rows
     )
-    return f'<h3>{title}</h3>\n<table class="bars"><tbody>\n{lines}</tbody></table>'
+    return f'<h3>{text(title)}</h3>\n<table class="bars"><tbody>\n{lines}</tbody></table>'
 
 
 def _examples(found: Inspection) -> str:
     if not found.tokens.shown:
         return ""
     shown = "".join(_example(found, item) for item in found.tokens.shown)
-    told = "<p>It learns what is <mark>underlined and coloured</mark>.</p>"
-    return f"<h3>Rows as the model reads them</h3>\n{told}\n{shown}"
+    told = both("The model learns what is underlined and coloured.", "模型学习的是带下划线和底色的部分。")
+    heading = both("Rows as the model reads them", "模型看到的行")
+    return f"<h3>{text(heading)}</h3>\n<p>{text(told)}</p>\n{shown}"
 
 
 def _example(found: Inspection, shown: Shown) -> str:
-    cut = f", {shown.cut:,} more cut off" if shown.cut else ""
+    cut = (f", {shown.cut:,} more cut off", f"，另有 {shown.cut:,} 个截断") if shown.cut else ("", "")
+    head = place(found, shown.line, f" ({shown.tokens:,} tokens{cut[0]})", f"（{shown.tokens:,} 个词元{cut[1]}）")
     runs = "".join(f"<mark>{text(run)}</mark>" if learned else text(run) for run, learned in shown.runs)
-    return (
-        f"<figure><figcaption>{found.unit} {shown.line} ({shown.tokens:,} tokens{cut})</figcaption>"
-        f'<pre dir="auto" tabindex="0">{runs}</pre></figure>\n'
-    )
+    return f'<figure><figcaption>{text(head)}</figcaption><pre dir="auto" tabindex="0">{runs}</pre></figure>\n'

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from luthier.data.findings import Bar, bars, findings, histogram
 from luthier.data.inspect import Inspection, Shown
-from luthier.data.source import printable
+from luthier.data.source import visible
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -17,12 +16,6 @@ if TYPE_CHECKING:
 ROWS = 10
 WIDTH = 30
 LONGEST = 1200  # characters of an example
-_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-
-
-def visible(text: str) -> str:
-    """The text with control characters (which a terminal would obey) and broken ones written out."""
-    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", printable(text))
 
 
 def print_inspection(found: Inspection, console: Console) -> None:
@@ -33,10 +26,10 @@ def print_inspection(found: Inspection, console: Console) -> None:
     console.print(Text(f"Read as {found.layout}: {found.task}. Tokens of {visible(found.tokens.model)}, objective "
                        f"{found.tokens.objective}."))  # fmt: skip
     for finding in findings(found):
-        console.print(Text(f"{'!' if finding.trouble else '·'} {visible(finding.text)}",
+        console.print(Text(f"{'!' if finding.trouble else '·'} {visible(str(finding.text))}",
                            style="bold yellow" if finding.trouble else ""))  # fmt: skip
         for row in finding.rows[:ROWS]:
-            console.print(Text(f"    {visible(row)}"))
+            console.print(Text(f"    {visible(str(row))}"))
         if len(finding.rows) > ROWS:
             console.print(Text(f"    and {len(finding.rows) - ROWS:,} more"))
     _print_bars("Tokens a row", histogram(found.tokens.lengths), console)
@@ -73,7 +66,9 @@ def _print_bars(title: str, rows: Sequence[Bar], console: Console) -> None:
     table.add_column()
     for bar in rows:
         table.add_row(
-            Text(visible(bar.name)), f"{bar.count:,}", "█" * round(WIDTH * bar.height) or ("▏" if bar.count else "")
+            Text(visible(str(bar.name))),
+            f"{bar.count:,}",
+            "█" * round(WIDTH * bar.height) or ("▏" if bar.count else ""),
         )
     console.print()
     console.print(table)

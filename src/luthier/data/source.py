@@ -21,6 +21,7 @@ FIELDS = (
     *("prompt", "completion", "chosen", "rejected", "question", "answer"),
 )
 MAX_BYTES = 10 * 2**20  # a longer row is a mistake (a missing line end, a pasted file) far more often than a text
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _UNDECODED = re.compile("[\udc80-\udcff]")
 
 
@@ -109,6 +110,11 @@ def printable(raw: str) -> str:
     except UnicodeEncodeError:  # halves that came from \\ud83d in JSON, not from bytes
         data = raw.encode("utf-8", "surrogatepass")
     return data.decode("utf-8", "backslashreplace")
+
+
+def visible(text: str) -> str:
+    """The text with control characters (which a terminal would obey) and broken ones written out."""
+    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", printable(text))
 
 
 def fault(raw: str) -> str:

@@ -34,8 +34,11 @@ def load_split(config: DataConfig, rejected: Path | None = None) -> tuple[Split,
         for_task(split.task, config.metric)  # a score that does not fit is said before anything long begins
     if config.train_rows is not None:
         split = first_rows(split, config.train_rows)
-    documents = read_documents(Path(config.docs)) if config.docs else split.documents
-    return replace(split, metric=config.metric or split.metric, documents=documents), notes + more
+    if config.docs:
+        own = [Path(name) for name in (config.path, config.test) if name and Path(name).is_file()]
+        documents, said = read_documents(Path(config.docs), own)
+        split, notes = replace(split, documents=documents), notes + said
+    return replace(split, metric=config.metric or split.metric), notes + more
 
 
 def first_rows(split: Split, rows: int) -> Split:

@@ -18,7 +18,7 @@ from luthier.errors import LuthierError
 from luthier.index.chunks import Chunking
 from luthier.index.embed import DEFAULT, Vectors
 from luthier.index.records import Chunk
-from luthier.index.terms import script, terms
+from luthier.index.terms import script, sought, terms
 
 TABLE = "chunks"
 FORMAT = 1  # raised when rows mean something else
@@ -147,7 +147,7 @@ class Store:
 
     def worded(self, text: str, count: int, where: str | None = None) -> Scored:
         """Chunks that share words with a text, by BM25, highest first."""
-        wanted = " ".join(terms(text))
+        wanted = " ".join(sought(text))
         if not wanted:
             return []
         query = self.table.search(wanted, query_type="fts", fts_columns="words")

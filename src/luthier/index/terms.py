@@ -23,13 +23,28 @@ SCRIPTS = {"CJK": "han", "HIRAGANA": "kana", "KATAKANA": "kana"}
 def terms(text: str) -> list[str]:
     """Words in small letters after Unicode NFKC; runs of Han give each character and each pair."""
     out: list[str] = []
-    for piece in PIECES.findall(unicodedata.normalize("NFKC", text).lower()):
-        if _JOINED.match(piece):
-            out += piece
-            out += [piece[i : i + 2] for i in range(len(piece) - 1)]
-        else:
-            out.append(piece)
+    for piece in _pieces(text):
+        out += [*piece, *_pairs(piece)] if _JOINED.match(piece) else [piece]
     return out
+
+
+def sought(text: str) -> list[str]:
+    """What a question is looked up by: of a run of Han its pairs alone, a single character only where it stands alone.
+
+    The characters of a pair say nothing that the pair does not, and the frequent ones are in nearly every text.
+    """
+    out: list[str] = []
+    for piece in _pieces(text):
+        out += _pairs(piece) or [piece] if _JOINED.match(piece) else [piece]
+    return out
+
+
+def _pieces(text: str) -> list[str]:
+    return PIECES.findall(unicodedata.normalize("NFKC", text).lower())
+
+
+def _pairs(piece: str) -> list[str]:
+    return [piece[i : i + 2] for i in range(len(piece) - 1)]
 
 
 def script(text: str) -> str:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from luthier.compare.words import Phrase
 from luthier.data.prompts import question_and_answer
-from luthier.plain_page import text
+from luthier.plain_page import both, text
 from luthier.prompts import page
 from luthier.prompts.compress import compress
 from luthier.prompts.robust import with_text
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from luthier.models.base import BaseLM
 
 WAYS = ("least informative first", "at random")
+WAYS_ZH = ("先去掉信息最少的", "随机去掉")
 
 
 def curve(
@@ -64,42 +66,53 @@ def _tokens(lm: BaseLM, record: Record, instruction: str) -> int:
     return len(lm.tokenizer(own, add_special_tokens=False)["input_ids"])
 
 
-def spoken(result: dict[str, Any]) -> list[str]:
+def spoken(result: dict[str, Any]) -> list[Phrase]:
     """The result in lines."""
     low, high = result["whole_ci95"]
-    lines = [f"{result['measure']} on {result['rows']} rows; whole, {result['tokens']:.0f} tokens: "
-             f"{result['whole']:.4g} (95 % {low:.4g} to {high:.4g})"]  # fmt: skip
+    measure, rows, whole = page.measured(result["measure"]), result["rows"], f"{result['whole']:.4g}"
+    lines = [both(
+        f"{measure} on {rows} rows; whole, {result['tokens']:.0f} tokens: {whole} (95 % {low:.4g} to {high:.4g})",
+        f"{measure.text('zh')}，{rows} 行；全文 {result['tokens']:.0f} 个词元：{whole}（95 % {low:.4g} 到 {high:.4g}）",
+    )]  # fmt: skip
     for p in result["points"]:
         low, high = p["change_ci95"]
-        lines.append(f"  {p['keep']:.0%} kept, {p['way']}: {p['tokens']:.0f} tokens, {p['score']:.4g}, "
-                     f"change {p['change']:+.4g} (95 % {low:+.4g} to {high:+.4g})")  # fmt: skip
+        zh = WAYS_ZH[WAYS.index(p["way"])]
+        lines.append(both(
+            f"{p['keep']:.0%} kept, {p['way']}: {p['tokens']:.0f} tokens, {p['score']:.4g}, change {p['change']:+.4g} "
+            f"(95 % {low:+.4g} to {high:+.4g})",
+            f"保留 {p['keep']:.0%}，{zh}：{p['tokens']:.0f} 个词元，{p['score']:.4g}，变化 {p['change']:+.4g}"
+            f"（95 % {low:+.4g} 到 {high:+.4g}）",
+        ))  # fmt: skip
     return lines
 
 
-def write_page(path: Path, title: str, result: dict[str, Any]) -> None:
+def write_page(path: Path, title: Phrase, result: dict[str, Any]) -> None:
     """The curve as a chart and a table, and the first row at every length."""
     whole = (100.0, result["whole"], *result["whole_ci95"])
     lines = [
         Line(
-            way,
+            both(way, zh),
             [*((100 * p["keep"], p["score"], *p["ci95"]) for p in result["points"] if p["way"] == way), whole],
             kind,
         )
-        for way, kind in zip(WAYS, ("main", "other"), strict=True)
+        for way, zh, kind in zip(WAYS, WAYS_ZH, ("main", "other"), strict=True)
     ]
     keeps = sorted({p["keep"] for p in result["points"]} | {1.0})
     told = spoken(result)
-    drawing = chart(
-        lines, "share of tokens kept, %", result["measure"], [(100 * k, f"{k:.0%}") for k in keeps], told[0]
-    )
+    across, up = both("share of tokens kept, %", "保留的词元比例（%）"), page.measured(result["measure"])
+    drawing = chart(lines, across, up, [(100 * k, f"{k:.0%}") for k in keeps], str(told[0]))
     items = "".join(f"<li>{text(line)}</li>" for line in told)
-    shown = "".join(
-        f'<li><span class="facts">{p["keep"]:.0%} kept</span><pre dir="auto">{text(p["shown"])}</pre></li>'
-        for p in result["points"] if p["way"] == WAYS[0]
-    )  # fmt: skip
+    shown = "".join(_shortened(p) for p in result["points"] if p["way"] == WAYS[0])
+    heading, first = both("Quality against length", "质量与长度"), both("The first row", "第一行")
     body = (
-        f'<h2>Quality against length</h2>\n{drawing}\n<ul class="facts">{items}</ul>\n<h2>The first row</h2>\n'
-        f'<ul class="tree"><li><span class="facts">whole</span><pre dir="auto">{text(result["shown"])}</pre></li>'
-        f"{shown}</ul>"
+        f'<h2>{text(heading)}</h2>\n{drawing}\n<ul class="facts">{items}</ul>\n<h2>{text(first)}</h2>\n'
+        f'<ul class="tree"><li><span class="facts">{text(both("whole", "全文"))}</span>'
+        f'<pre dir="auto">{text(result["shown"])}</pre></li>{shown}</ul>'
     )
     page.write(path, title, body)
+
+
+def _shortened(point: dict[str, Any]) -> str:
+    keep = f"{point['keep']:.0%}"
+    head = text(both(f"{keep} kept", f"保留 {keep}"))
+    return f'<li><span class="facts">{head}</span><pre dir="auto">{text(point["shown"])}</pre></li>'

@@ -1,7 +1,7 @@
 """What people look at: the tree of a search with its scores by round, and wordings side by side on the same rows.
 
-Pages open offline; whatever comes from data or a model is escaped, and the security policy allows no network and no
-script but the one written into the page of votes.
+Pages open offline and speak both languages; whatever comes from data or a model is escaped, and the security policy
+allows no network and no script but what is written into the page.
 """
 
 from __future__ import annotations
@@ -12,43 +12,64 @@ from pathlib import Path
 from typing import Any
 
 from luthier import plain_page
-from luthier.plain_page import text
+from luthier.compare import words
+from luthier.compare.words import Phrase
+from luthier.evals.metric import find, names
+from luthier.plain_page import both, text
 from luthier.prompts.svg import Line, chart
 
 ROOM = Path(__file__).parent
 STYLES = (ROOM / "page" / "prompts.css",)
 Event = Mapping[str, Any]
 SAID = {
-    "user": "given",
-    "bundled": "from the package",
-    "written": "written by a model",
-    "rewritten": "rewritten by a model",
+    "user": ("given", "用户给出"),
+    "bundled": ("from the package", "软件自带"),
+    "written": ("written by a model", "模型写出"),
+    "rewritten": ("rewritten by a model", "模型改写"),
+}
+MEASURES = {
+    "log-probability of the right label, nats": "正确标签的对数概率（奈特）",
+    "log-probability a byte of the answer, nats": "答案每字节的对数概率（奈特）",
 }
 
 
-def write(path: Path, title: str, body: str, script: str = "", wide: bool = False) -> None:
+def write(path: Path, title: Phrase, body: str, script: str = "", wide: bool = False) -> None:
     """Write a page about prompts."""
-    plain_page.write(path, f"{title} · Luthier", title, body, STYLES, script, wide)
+    whole = both(f"{title} · Luthier", f"{title.text('zh')} · Luthier")
+    plain_page.write(path, whole, title, body, STYLES, script, wide)
+
+
+def measured(measure: str) -> Phrase:
+    """What a score is (`scorer.unit`), in both languages."""
+    if measure in MEASURES:
+        return both(measure, MEASURES[measure])
+    name = next((n for n in names() if find(n).title == measure), "")
+    said = words.metric(name) if name else measure
+    return both(measure, said.text("zh") if isinstance(said, Phrase) else measure)
 
 
 # -- the search ------------------------------------------------------------------------------------------------------
 
 
-def write_search(path: Path, title: str, events: Sequence[Event], unit: str, facts: Sequence[str]) -> None:
+def write_search(path: Path, title: Phrase, events: Sequence[Event], unit: str, facts: Sequence[str]) -> None:
     """The page of a search, from its log alone."""
     lines, ticks, said = by_round(events)
     told = "".join(f"<li>{text(fact)}</li>" for fact in facts)
-    drawing = chart(lines, "round (training rows scored)", unit, ticks, said)
+    axis = both("round (training rows scored)", "轮（评分的训练行数）")
+    drawing = chart(lines, axis, measured(unit), ticks, str(said))
+    thin = both("Each thin line is a wording; it ends where its wording was left behind.",
+                "每条细线是一种措辞；它在该措辞被淘汰处结束。")  # fmt: skip
+    below = both("A wording stands below the one that it was rewritten from.", "改写的措辞列在它的来源之下。")
+    beside = both("The same rows under several wordings, side by side", "同样的行在几种措辞下的并排对照")
     body = (
-        f'<ul class="facts">{told}</ul>\n<h2>Score by round</h2>\n<p>{text(said)} Each thin line is a wording; it ends '
-        f"where its wording was left behind.</p>\n{drawing}\n<h2>The search tree</h2>\n"
-        f"<p>A wording stands below the one that it was rewritten from.</p>\n{tree(events)}\n"
-        '<p><a href="wordings.html">The same rows under several wordings, side by side</a></p>'
+        f'<ul class="facts">{told}</ul>\n<h2>{text(both("Score by round", "各轮得分"))}</h2>\n'
+        f"<p>{text(said)} {text(thin)}</p>\n{drawing}\n<h2>{text(both('The search tree', '搜索树'))}</h2>\n"
+        f'<p>{text(below)}</p>\n{tree(events)}\n<p><a href="wordings.html">{text(beside)}</a></p>'
     )
     write(path, title, body)
 
 
-def by_round(events: Sequence[Event]) -> tuple[list[Line], list[tuple[float, str]], str]:
+def by_round(events: Sequence[Event]) -> tuple[list[Line], list[tuple[float, str]], Phrase]:
     """A line a wording, the ticks of the axis, and the chart in a sentence."""
     rounds = [e for e in events if e["event"] == "round"]
     best = next((e["id"] for e in events if e["event"] == "best"), None)
@@ -59,11 +80,13 @@ def by_round(events: Sequence[Event]) -> tuple[list[Line], list[tuple[float, str
             part = values[id_][: e["rows"]]
             point: tuple[float, ...] = (float(e["round"]), sum(part) / len(part))
             points.setdefault(id_, []).append((*point, *_interval(part)) if id_ == best else point)
-    lines = [Line("the best" if id_ == best else f"wording {id_}", p, "main" if id_ == best else "")
-             for id_, p in points.items()]  # fmt: skip
+    lines = [
+        Line(*((both("the best", "最佳"), p, "main") if id_ == best else (both(f"wording {id_}", f"措辞 {id_}"), p)))
+        for id_, p in points.items()
+    ]
     ticks = [(float(e["round"]), f"{e['round'] + 1} ({e['rows']})") for e in rounds]
     heads = ", ".join(f"{e['scores'][0]:.3f}" for e in rounds)
-    return lines, ticks, f"The best score of each round: {heads}."
+    return lines, ticks, both(f"The best score of each round: {heads}.", f"各轮最高分：{heads}。")
 
 
 def _interval(values: Sequence[float]) -> tuple[float, float]:
@@ -97,24 +120,37 @@ def tree(events: Sequence[Event]) -> str:
         return f"<ul{kind}>{items}</ul>" if items else ""
 
     def item(e: Event) -> str:
-        source = SAID.get(e["source"], e["source"])
+        wording = f'<pre dir="auto">{text(e["text"])}</pre>'
         if e["event"] == "dropped":
-            return (
-                f'<li class="left"><span class="facts">dropped in round {e["round"] + 1}, {source}: {text(e["reason"])}'
-                f'</span><pre dir="auto">{text(e["text"])}</pre></li>'
-            )
-        own = values[e["id"]]
-        mean = f"score {sum(own) / len(own):.3f} on {len(own)} rows" if own else "not scored"
-        repaired = f"; {text(e['repaired'])}" if e["repaired"] else ""
-        form = "a chat turn" if e["chat"] else "plain text"
-        mark = "<b>The best.</b> " if e["id"] == best else ""
-        kind = ' class="best"' if e["id"] == best else ""
-        return (
-            f'<li{kind}>{mark}<span class="facts">wording {e["id"]}, round {e["round"] + 1}, {source}, {form}; '
-            f'{mean}{repaired}</span><pre dir="auto">{text(e["text"])}</pre>{listed(e["id"])}</li>'
-        )
+            return f'<li class="left"><span class="facts">{text(_dropped(e))}</span>{wording}</li>'
+        is_best = e["id"] == best
+        mark = f"<b>{text(both('The best.', '最佳。'))}</b> " if is_best else ""
+        about = f'<span class="facts">{text(_about(e, values[e["id"]]))}</span>'
+        kind = ' class="best"' if is_best else ""
+        return f"<li{kind}>{mark}{about}{wording}{listed(e['id'])}</li>"
 
     return listed(None)
+
+
+def _dropped(e: Event) -> Phrase:
+    en, zh = SAID.get(e["source"], (e["source"], e["source"]))
+    return both(
+        f"dropped in round {e['round'] + 1}, {en}: {e['reason']}", f"第 {e['round'] + 1} 轮舍弃，{zh}：{e['reason']}"
+    )
+
+
+def _about(e: Event, own: Sequence[float]) -> Phrase:
+    en, zh = SAID.get(e["source"], (e["source"], e["source"]))
+    mean = ("not scored", "未评分")
+    if own:
+        value = f"{sum(own) / len(own):.3f}"
+        mean = f"score {value} on {len(own)} rows", f"{len(own)} 行得分 {value}"
+    repaired = (f"; {e['repaired']}", f"；{e['repaired']}") if e["repaired"] else ("", "")
+    form = ("a chat turn", "对话轮") if e["chat"] else ("plain text", "纯文本")
+    return both(
+        f"wording {e['id']}, round {e['round'] + 1}, {en}, {form[0]}; {mean[0]}{repaired[0]}",
+        f"措辞 {e['id']}，第 {e['round'] + 1} 轮，{zh}，{form[1]}；{mean[1]}{repaired[1]}",
+    )
 
 
 # -- side by side ----------------------------------------------------------------------------------------------------
@@ -128,7 +164,7 @@ class Sheet:
     rows: Sequence[tuple[str, str, Sequence[str]]]
 
 
-def write_sheet(path: Path, title: str, sheet: Sheet) -> None:
+def write_sheet(path: Path, title: Phrase, sheet: Sheet) -> None:
     """The page on which a person judges: columns are letters, what they stand for is behind a fold."""
     letters = [chr(ord("A") + i) for i in range(len(sheet.wordings))]
     heads = "".join(f'<th scope="col">{letter}</th>' for letter in letters)
@@ -138,23 +174,30 @@ def write_sheet(path: Path, title: str, sheet: Sheet) -> None:
         f'<li><b>{letter}</b> <pre dir="auto">{text(w)}</pre></li>'
         for letter, w in zip(letters, sheet.wordings, strict=True)
     )
+    how = both(
+        "The same training rows under each wording. Say in each row which answer is best; the wordings are below, so "
+        "that they do not decide.",
+        "同样的训练行在每种措辞下的回答。请在每行选出最好的回答；措辞本身列在下方，以免影响判断。",
+    )
+    asked, voted = both("Asked, and wanted", "问题与期望的答案"), both("Votes", "票数")
+    which, back = both("Which wording is which", "各列是哪种措辞"), both("The search", "搜索过程")
     write(
         path, title,
-        '<p>The same training rows under each wording. Say in each row which answer is best; the wordings are below, '
-        'so that they do not decide.</p>\n<div class="scroll" tabindex="0"><table class="sheet"><thead><tr>'
-        f'<th scope="col">Asked, and wanted</th>{heads}</tr></thead><tbody>{body}'
-        f'<tr><th scope="row">Votes</th>{votes}</tr></tbody></table></div>\n'
-        f"<details><summary>Which wording is which</summary><ul>{told}</ul></details>\n"
-        '<p><a href="search.html">The search</a></p>',
+        f'<p>{text(how)}</p>\n<div class="scroll" tabindex="0"><table class="sheet"><thead><tr>'
+        f'<th scope="col">{text(asked)}</th>{heads}</tr></thead><tbody>{body}'
+        f'<tr><th scope="row">{text(voted)}</th>{votes}</tr></tbody></table></div>\n'
+        f"<details><summary>{text(which)}</summary><ul>{told}</ul></details>\n"
+        f'<p><a href="search.html">{text(back)}</a></p>',
         (ROOM / "page" / "votes.js").read_text(encoding="utf-8"), wide=True,
     )  # fmt: skip
 
 
 def _judged(number: int, row: tuple[str, str, Sequence[str]], letters: Sequence[str]) -> str:
     asked, wanted, answers = row
+    nothing, best = f"<i>{text(both('nothing', '空'))}</i>", text(both("best", "最好"))
     cells = "".join(
-        f'<td><div dir="auto">{text(answer) or "<i>nothing</i>"}</div><label><input type="radio" name="row{number}" '
-        f'value="{letter}"> best</label></td>'
+        f'<td><div dir="auto">{text(answer) or nothing}</div><label><input type="radio" name="row{number}" '
+        f'value="{letter}"> {best}</label></td>'
         for letter, answer in zip(letters, answers, strict=True)
     )
     return (

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from luthier.config import run_recipe
 from luthier.data.prompts import Template, question_and_answer
 from luthier.files import read_json, read_record, write_json
+from luthier.plain_page import both
 from luthier.prompts import log, page
 from luthier.prompts.scorer import unit
 from luthier.prompts.wording import write_template
@@ -35,10 +36,11 @@ def publish(folder: Path, beside: int) -> Template:
     more = {"labels": list(data.labels), "score": best["score"], "measure": measure, "rows": best["rows"]}
     write_template(folder / "template.json", template, more)
     notes = read_json(folder / "eval.json").get("notes", [])
-    title = f"Wordings for {Path(recipe.data.path).stem}"
+    name = Path(recipe.data.path).stem
+    title = both(f"Wordings for {name}", f"{name} 的措辞")
     page.write_search(folder / "search.html", title, events, measure, notes)
     sheet = _sheet(folder, data, events, beside)
-    page.write_sheet(folder / "wordings.html", f"{title}, side by side", sheet)
+    page.write_sheet(folder / "wordings.html", both(f"{title}, side by side", f"{name} 的措辞并排对照"), sheet)
     return template
 
 

@@ -9,15 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from luthier.data.prompts import Template, question_and_answer
 from luthier.errors import LuthierError
-from luthier.plain_page import text
-from luthier.prompts import page, perturb
+from luthier.prompts import perturb
 from luthier.prompts.proposer import Proposer, cleaned, form, instruction_of
 from luthier.prompts.wording import BrokenError, repair
 from luthier.protocols import Chat, Labelled, Message, Record, Split
@@ -153,47 +151,3 @@ def _reworded(lm: Any, v: Variant) -> Any:
     from luthier.evals.shots_lm import ShotsLM
 
     return ShotsLM(worded, content_free(worded, v.labels))
-
-
-def spoken(result: dict[str, Any]) -> list[str]:
-    """The result in lines; the last is the number for all kinds together."""
-    from luthier.evals.metric import scale
-
-    points = scale(result["metric"])
-    low, high = (points * v for v in result["ci95"])
-    lines = [
-        f"{result['metric']} {points * result['score']:.1f} (95 % {low:.1f} to {high:.1f}) on {result['rows']} rows"
-    ]
-    for found in result["changes"]:
-        low, high = (points * v for v in found["ci95"])
-        name = "all kinds together" if found["kind"] == "all" else f"{found['kind']} ({found['variants']})"
-        sure = "" if low > 0 or high < 0 else ", not distinguishable from none"
-        lines.append(f"  {name}: {points * found['change']:+.1f} points (95 % {low:+.1f} to {high:+.1f}){sure}")
-    return lines
-
-
-def write_page(path: Path, title: str, template: Template, result: dict[str, Any]) -> None:
-    """The page of a measurement."""
-    from luthier.evals.metric import scale
-
-    points, lines = scale(result["metric"]), spoken(result)
-    rows = "".join(
-        f'<tr><th scope="row">{text("all kinds together" if c["kind"] == "all" else c["kind"])}</th>'
-        f'<td class="number">{c["variants"]}</td><td class="number">{points * c["change"]:+.1f}</td>'
-        f'<td class="number">{points * c["ci95"][0]:+.1f} to {points * c["ci95"][1]:+.1f}</td></tr>'
-        for c in result["changes"]
-    )
-    tried = "".join(
-        f'<li><span class="facts">{text(t["kind"])}: {points * t["score"]:.1f}</span>'
-        f'<pre dir="auto">{text(t["shown"])}</pre></li>'
-        for t in result["tried"]
-    )
-    failed = "".join(f"<li>{text(why)}</li>" for why in result.get("failed", ()))
-    body = (
-        f'<p class="verdict">{text(lines[0])}</p><pre dir="auto">{text(template.text)}</pre>\n'
-        '<h2>How far quality moves</h2>\n<table class="plain"><thead><tr><th scope="col">change</th>'
-        '<th scope="col" class="number">variants</th><th scope="col" class="number">points</th>'
-        f'<th scope="col" class="number">95 % interval</th></tr></thead><tbody>{rows}</tbody></table>\n'
-        f'<ul class="facts">{failed}</ul>\n<h2>What was tried</h2>\n<ul class="tree">{tried}</ul>'
-    )
-    page.write(path, title, body)

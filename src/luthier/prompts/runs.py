@@ -85,6 +85,7 @@ def plotted(
     """Quality by length on data that was not trained on by anyone, written as a page and JSON beside it."""
     from luthier.data.task import load_split
     from luthier.files import write_json
+    from luthier.plain_page import both
     from luthier.prompts import curve
     from luthier.run import load_base
 
@@ -95,6 +96,7 @@ def plotted(
         raise LuthierError(f"{path}: is for {data.task}; give data with a text and a label, or an input and an output")
     judged = (*data.test, *data.validation, *data.train)[:rows]  # nothing is learned or chosen: any row serves
     result = curve.curve(load_base(Recipe(model=model)), data, judged, keeps, how, seed, say)
-    curve.write_page(page, f"{Path(path).stem}: quality against length", result)
+    name = Path(path).stem
+    curve.write_page(page, both(f"{name}: quality against length", f"{name}：质量与长度"), result)
     write_json(page.with_suffix(".json"), result)
-    return curve.spoken(result)
+    return list(map(str, curve.spoken(result)))

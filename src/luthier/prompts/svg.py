@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
+from luthier.compare.words import Phrase
+
 WIDTH, HEIGHT = 760, 340
 LEFT, RIGHT, TOP, BOTTOM = 70, 190, 20, 56
 
@@ -14,18 +16,22 @@ LEFT, RIGHT, TOP, BOTTOM = 70, 190, 20, 56
 class Line:
     """points: (x, y) or (x, y, low, high). kind: "main" and "other" stand out and are named; "" is one of many."""
 
-    name: str
+    name: Phrase
     points: Sequence[tuple[float, ...]]
     kind: str = ""
 
 
-def chart(lines: Sequence[Line], x_title: str, y_title: str, ticks: Sequence[tuple[float, str]], said: str) -> str:
+def chart(
+    lines: Sequence[Line], x_title: Phrase, y_title: Phrase, ticks: Sequence[tuple[float, str]], said: str
+) -> str:
     """The chart. ticks: of the horizontal axis. said: for readers who do not see it."""
     xs = [p[0] for line in lines for p in line.points] or [0.0]
     ys = [v for line in lines for p in line.points for v in p[1:]] or [0.0]
     low, high = min(ys), max(ys)
     pad = (high - low) * 0.08 or abs(high) * 0.1 or 1.0
-    low, high = low - pad, high + pad
+    # a score that is never below nothing, or a log-probability, never above, has no axis beyond
+    low, high = (max(low - pad, 0.0) if low >= 0 else low - pad), (min(high + pad, 0.0) if high <= 0 else high + pad)
+    high = high if high > low else low + 1.0
     x0, x1 = min(xs), max(xs)
 
     def x(value: float) -> float:
@@ -41,7 +47,7 @@ def chart(lines: Sequence[Line], x_title: str, y_title: str, ticks: Sequence[tup
     for line in named:  # names beside the last points, moved up where they would lie on each other
         at = min(y(line.points[-1][1]) + 4, last - 15)
         last = at
-        parts.append(f'<text class="{line.kind}" x="{WIDTH - RIGHT + 10}" y="{at:.1f}">{escape(line.name[:26])}</text>')
+        parts.append(line.name.html("text", f' class="{line.kind}" x="{WIDTH - RIGHT + 10}" y="{at:.1f}"'))
     head = f'<svg class="chart" role="img" viewBox="0 0 {WIDTH} {HEIGHT}"><title>{escape(said)}</title>'
     return f"{head}{''.join(parts)}</svg>"
 
@@ -55,11 +61,9 @@ def _axes(x, y, low, high, ticks, x_title, y_title) -> str:  # type: ignore[no-u
         value = low + (high - low) * i / 4
         out.append(f'<path class="axis" d="M{LEFT} {y(value):.1f}H{right}" opacity=".5"/>')
         out.append(f'<text x="{LEFT - 8}" y="{y(value) + 4:.1f}" text-anchor="end">{value:.3g}</text>')
-    out.append(f'<text x="{(LEFT + right) / 2}" y="{HEIGHT - 12}" text-anchor="middle">{escape(x_title)}</text>')
+    out.append(x_title.html("text", f' x="{(LEFT + right) / 2}" y="{HEIGHT - 12}" text-anchor="middle"'))
     middle = (TOP + bottom) / 2
-    out.append(
-        f'<text x="14" y="{middle}" text-anchor="middle" transform="rotate(-90 14 {middle})">{escape(y_title)}</text>'
-    )
+    out.append(y_title.html("text", f' x="14" y="{middle}" text-anchor="middle" transform="rotate(-90 14 {middle})"'))
     return "".join(out)
 
 

@@ -1,0 +1,85 @@
+"""Pages about prompts in a real browser: both languages, hostile text, votes, nothing from the network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from luthier.data.prompts import Template
+from luthier.plain_page import both
+from luthier.prompts import curve, page, robust_page
+
+EVIL = "</script><img src=x onerror=alert(1)> `{input}` {en} 退款"
+KEPT = {"chat": False, "repaired": "", "name": "n", "replaces": ""}
+EVENTS: list[dict[str, Any]] = [
+    {"event": "candidate", "id": 0, "parent": None, "source": "user", "round": 0, "text": EVIL, **KEPT},
+    {"event": "candidate", "id": 1, "parent": 0, "source": "rewritten", "round": 1, "text": "Say: {input}", **KEPT},
+    {"event": "dropped", "parent": 0, "source": "written", "round": 1, "text": "{", "reason": "the brace <b>"},
+    {"event": "scores", "id": 0, "values": [-1.0, -2.0, -1.5]},
+    {"event": "scores", "id": 1, "values": [-0.5, -0.2, -0.1]},
+    {"event": "round", "round": 0, "order": [0], "rows": 2, "scores": [-1.5]},
+    {"event": "round", "round": 1, "order": [1, 0], "rows": 3, "scores": [-0.267, -1.5]},
+    {"event": "best", "id": 1, "rows": 3, "score": -0.267},
+]
+CURVE = {
+    "measure": "Accuracy, %", "rows": 3, "whole": 0.8, "whole_ci95": [0.6, 0.9], "tokens": 40.0, "shown": EVIL,
+    "points": [{"way": way, "keep": 0.5, "tokens": 20.0, "shown": EVIL, "score": 0.5, "ci95": [0.3, 0.7],
+                "change": -0.3, "change_ci95": [-0.5, -0.1]} for way in curve.WAYS],
+}  # fmt: skip
+ROBUST = {
+    "metric": "accuracy", "rows": 3, "score": 0.8, "ci95": [0.6, 0.9], "failed": [EVIL],
+    "changes": [{"kind": kind, "change": -0.1, "ci95": [-0.2, 0.0], "variants": 2} for kind in ("paraphrase", "all")],
+    "tried": [{"kind": "paraphrase", "shown": EVIL, "score": 0.7}],
+}  # fmt: skip
+
+
+def written(folder: Path) -> dict[str, Path]:
+    """All four pages."""
+    files = {name: folder / f"{name}.html" for name in ("search", "wordings", "curve", "robust")}
+    title = both(f"Wordings for {EVIL}", f"{EVIL} 的措辞")
+    page.write_search(files["search"], title, EVENTS, "log-probability of the right label, nats", ["a note"])
+    page.write_sheet(files["wordings"], title, page.Sheet(["{input}", EVIL], [("asked", EVIL, ["", "yes"])]))
+    curve.write_page(files["curve"], title, CURVE)
+    robust_page.write_page(files["robust"], EVIL, Template("t", "{input}", False), ROBUST)
+    return files
+
+
+SAID = {
+    "search": ("Score by round", "各轮得分"),
+    "wordings": ("Which wording is which", "各列是哪种措辞"),
+    "curve": ("share of tokens kept, %", "保留的词元比例（%）"),
+    "robust": ("all kinds together", "全部种类合计"),
+}
+
+
+@pytest.mark.parametrize("name", list(SAID))
+def test_pages_speak_the_readers_language(name: str, open_page: Any, tmp_path: Path) -> None:
+    file = written(tmp_path)[name]
+    english, chinese = SAID[name]
+    with open_page(file, locale="zh-CN") as (shown, heard):
+        assert chinese in shown.content() and english not in shown.inner_text("body")
+        assert shown.evaluate("document.documentElement.lang") == "zh-Hans"
+        shown.click("[data-language=en]")
+        assert english in shown.inner_text("body") and chinese not in shown.inner_text("body")
+        assert EVIL.split(" ")[0] in shown.inner_text("body") and not shown.query_selector("img")
+        assert not heard, heard
+
+
+def test_votes_are_counted(open_page: Any, tmp_path: Path) -> None:
+    with open_page(written(tmp_path)["wordings"]) as (shown, heard):
+        shown.check("input[value=B]")
+        assert [c.inner_text() for c in shown.query_selector_all("[data-votes]")] == ["0", "1"]
+        assert not heard
+
+
+def test_an_axis_does_not_go_where_no_score_is() -> None:
+    """Seen failing with the margin added on both sides: an accuracy below nothing."""
+    from luthier.prompts.svg import Line, chart
+
+    name = both("a", "甲")
+    for values, sign in (((0.0, 0.5), "-"), ((0.0, 0.0), "-")):
+        drawn = chart([Line(name, [(0, v) for v in values])], name, name, [], "")
+        assert f'text-anchor="end">{sign}' not in drawn
+    assert 'text-anchor="end">0<' in chart([Line(name, [(0, -3.0), (1, 0.0)])], name, name, [], "")
