@@ -109,3 +109,18 @@ def test_metrics(tmp_path: Path) -> None:
     file.add(report(3, loss=0.5))
     file.close()
     assert steps(path) == [1, 2, 3] and read_metrics(path)[2]["loss"] == 0.5
+
+
+def test_two_runs_do_not_write_into_one_folder(tmp_path: Path, tiny_folder: Any) -> None:
+    """The second is told, and what it was told leaves nothing behind. Seen failing without the lock: both went on."""
+    import luthier
+    import tiny
+    from luthier.config import DataConfig
+    from luthier.errors import LuthierError
+    from luthier.files import alone
+
+    recipe = tiny.recipe(tiny_folder("llama_tied"), "zero_shot", data=DataConfig("mood", limit=40))
+    with alone(tmp_path / ".run.lock", ""), pytest.raises(LuthierError, match=r"run: another command is training"):
+        luthier.train(recipe, tmp_path / "run")
+    assert names(tmp_path) == []
+    assert names(luthier.train(recipe, tmp_path / "run").parent) == ["run"]

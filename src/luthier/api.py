@@ -45,19 +45,31 @@ def train(recipe: Recipe, out: Path | None = None, say: Callable[[Report], None]
     """One run of a recipe, resumed if it was interrupted; gives the run folder. Raises LuthierError."""
     import hashlib
 
-    from luthier import config, run
-    from luthier.data.task import load_split
-    from luthier.errors import LuthierError
-    from luthier.evals.task import evaluate
-    from luthier.files import forget, write_json, write_text
-    from luthier.machine import environment, pick_dtype
-    from luthier.run import base_facts
-    from luthier.trackers import Tracking, check
+    from luthier import config
+    from luthier.files import alone
+    from luthier.trackers import check
 
     config.options(recipe)  # a wrong option is said before anything is loaded or written
     check(recipe.track)
     key = hashlib.sha256(config.to_yaml(recipe).encode()).hexdigest()[:8]
     folder = out or Path("runs") / f"{recipe.method}-{Path(recipe.data.path).stem}-{key}"
+    place = folder.absolute()
+    with alone(place.with_name(f".{place.name}.lock"), f"{folder}: another command is training there"):
+        _trained(recipe, folder, say)
+    return folder
+
+
+def _trained(recipe: Recipe, folder: Path, say: Callable[[Report], None] | None) -> None:
+    from luthier import config, run
+    from luthier.data.task import load_split
+    from luthier.errors import LuthierError
+    from luthier.evals.shots import cuts
+    from luthier.evals.task import evaluate
+    from luthier.files import forget, write_json, write_text
+    from luthier.machine import environment, pick_dtype
+    from luthier.run import base_facts
+    from luthier.trackers import Tracking
+
     # what was measured when a run began holds for it: on a busier machine another format may come out
     begun = recipe.dtype == "auto" and run.begun(folder) and (folder / "recipe.yaml").exists()
     dtype = config.read_recipe(folder / "recipe.yaml").dtype if begun else pick_dtype(recipe.dtype)
@@ -65,7 +77,7 @@ def train(recipe: Recipe, out: Path | None = None, say: Callable[[Report], None]
     text = config.to_yaml(recipe)
     run.check_folder(folder, text)
     if (folder / "eval.json").exists():
-        return folder
+        return
     try:
         split, _ = load_split(recipe.data, folder / "rejected.jsonl")
         lm = run.load_base(recipe)
@@ -88,10 +100,10 @@ def train(recipe: Recipe, out: Path | None = None, say: Callable[[Report], None]
     result = {"metric": scores.metric, "score": scores.score, "secondary": scores.secondary}
     result |= {"per_row": scores.per_row, "answers": scores.answers, "trainable": outcome.trainable}
     result |= base_facts(outcome)
-    result |= {"notes": list(outcome.notes)} if outcome.notes else {}
+    notes = [*outcome.notes, *cuts(outcome.lm)]
+    result |= {"notes": notes} if notes else {}
     tracking.finish(result)
     write_json(folder / "eval.json", result)
-    return folder
 
 
 class Model:

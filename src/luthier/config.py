@@ -40,7 +40,7 @@ class DataConfig:
     """Where rows come from. path: a file, or "tickets" (embedded). map: column -> field. labels: raw value -> name.
 
     metric: the score that decides (see `luthier.evals.metrics`); "" is the task's own. docs: a folder
-    of .txt and .md documents that the questions are about. also: files of other tasks (or their paths) to learn at
+    of documents that the questions are about. also: files of other tasks (or their paths) to learn at
     once, all as conversations; limit and limit_test hold for each file.
     """
 

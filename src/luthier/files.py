@@ -112,3 +112,24 @@ def write_tensors(path: Path, tensors: Mapping[str, Any], metadata: Mapping[str,
             if found is None:
                 raise
             raise OSError(int(found[1]), os.strerror(int(found[1])), str(path)) from None
+
+
+@contextlib.contextmanager
+def alone(lock: Path, said: str) -> Iterator[None]:
+    """Hold a lock on a file, which the system gives back when this process dies; the file is gone afterwards.
+
+    Raises LuthierError(said) where another process holds it.
+    """
+    from filelock import FileLock, Timeout
+
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    held = FileLock(lock)
+    try:
+        held.acquire(timeout=0)
+    except Timeout:
+        raise LuthierError(said) from None
+    try:
+        yield
+    finally:
+        lock.unlink(missing_ok=True)
+        held.release()

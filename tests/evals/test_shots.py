@@ -103,6 +103,25 @@ def test_what_does_not_fit_is_what_stands_in_front(lm: Any, tmp_path: Path) -> N
     assert any(f"{40 - len(left)} of 40 examples were cut off" in n for n in run.notes)
 
 
+def test_a_long_question_gets_fewer_examples_and_that_is_said(lm: Any, tmp_path: Path) -> None:
+    """Longer than any known one. Seen failing with the examples cut in their middle, without a word."""
+    run = Run(0, tmp_path)
+    found: Any = FewShot(k=3, calibrate=False, choose="random").adapt(lm, DATA, run)
+    some = [lm.worded(found.template, DATA.labels, found.shots[n:]) for n in range(len(found.shots) + 1)]
+    long = "word "
+    while some[0].length(long, DATA.labels) <= lm.context - shots.ROOM:
+        long += "word "
+    fits = next(w for w in some if w.length(long, DATA.labels) <= lm.context - shots.ROOM)
+    assert found.shots_for("a") == found.shots and len(fits.shots) < len(found.shots)
+    asked = ["where is it", long]
+    got = found.predict(asked, DATA.labels)
+    torch.testing.assert_close(got[1:], fits.predict([long], DATA.labels), rtol=1e-4, atol=1e-4)
+    assert shots.cuts(found)[0].endswith("1 of 3 questions were asked with fewer examples")
+    found.save(tmp_path)
+    again: Any = load_shots(tmp_path, lm, tmp_path)
+    assert again.shots == found.shots and again.shots_for(long) == fits.shots
+
+
 def test_balanced_and_random() -> None:
     drawn = shots.drawn(DATA, 3, 0, balanced=True)
     assert {answer_of(r) for r in drawn} == set(DATA.labels) and len(drawn) == 3

@@ -109,3 +109,21 @@ def test_a_prompt_that_all_others_begin_with(lm: CausalLM) -> None:
         for got, want in zip(values, score.continuations(lm, [row])[0], strict=True):
             torch.testing.assert_close(got, want, rtol=1e-4, atol=1e-4)
     assert score.continuations(lm, []) == []
+
+
+def test_one_overlong_prompt_does_not_take_the_prefix_from_the_others(
+    lm: CausalLM, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seen failing with one common prefix for all: the examples ran again for each row."""
+    head = list(range(5, 45))
+    asked: list[score.Row] = [([*head, 50 + i, 60], [[3], [4, 5]]) for i in range(5)]
+    asked.insert(2, ([*range(90, 70, -1), 61], [[3], [4, 5]]))
+    assert score.sharing([p for p, _ in asked]) == [[0, 1, 3, 4, 5], [2]] and score.sharing([]) == []
+    once: list[int] = []
+    real = score.run_prefix
+    monkeypatch.setattr(score, "run_prefix", lambda lm, ids: (once.append(len(ids)), real(lm, ids))[1])
+    found = score.continuations(lm, asked)
+    assert once == [40, 0]
+    for row, values in zip(asked, found, strict=True):
+        for got, want in zip(values, score.continuations(lm, [row])[0], strict=True):
+            torch.testing.assert_close(got, want, rtol=1e-4, atol=1e-4)

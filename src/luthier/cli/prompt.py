@@ -143,7 +143,8 @@ def compress(
     from luthier.prompts import runs
 
     if curve is None:
-        short, before, after = runs.shortened(Path(input), keep, tokens, model)
+        with rows_bar("reading", "tokens") as say:
+            short, before, after = runs.shortened(Path(input), keep, tokens, model, say)
         if out:
             write_text(out, short)
         print(short if out is None else f"{after} of {before} tokens kept: {out}")

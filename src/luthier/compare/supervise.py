@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from luthier.compare.cells import begun, cells
 from luthier.compare.claims import forget_claims
 from luthier.compare.plan import LOCK, STOPPED, Request, begin, check_folder
@@ -15,7 +13,7 @@ from luthier.compare.show import Show
 from luthier.compare.team import Team, current_file
 from luthier.data.task import load_split
 from luthier.errors import LuthierError
-from luthier.files import forget, read_record, write_json
+from luthier.files import alone, forget, read_record, write_json
 from luthier.machine import cores
 from luthier.models import endpoint, load
 
@@ -27,17 +25,14 @@ def run(request: Request, folder: Path) -> None:
     check_folder(request, folder)
     if unfinished(request, folder):
         load_split(request.data)  # most mistakes are in the data: say so before anything is loaded or written
-    try:
-        with FileLock(folder / LOCK).acquire(timeout=0):
-            begin(request, folder)
-            try:
-                _run(request, folder)
-            except LuthierError:
-                if not begun(folder):
-                    forget(folder, "request.json", "rejected.jsonl", "rejected-test.jsonl", "worker.log", LOCK)
-                raise
-    except Timeout:
-        raise LuthierError(f"{folder}: another comparison is running there") from None
+    with alone(folder / LOCK, f"{folder}: another comparison is running there"):
+        begin(request, folder)
+        try:
+            _run(request, folder)
+        except LuthierError:
+            if not begun(folder):
+                forget(folder, "request.json", "rejected.jsonl", "rejected-test.jsonl", "worker.log", LOCK)
+            raise
 
 
 def unfinished(request: Request, folder: Path, model: str | None = None) -> list[str]:

@@ -28,6 +28,7 @@ from luthier.compare.rates import Tried, chosen
 from luthier.data.prompts import prompt_of
 from luthier.data.task import first_rows
 from luthier.evals.forgetting import general_loss
+from luthier.evals.shots import cuts
 from luthier.evals.task import answer_one, evaluate
 from luthier.files import read_record, write_json, write_text
 from luthier.machine import environment, peak_memory, reset_peak_memory
@@ -163,7 +164,7 @@ class Bench:
             "learning_rate": outcome.learning_rate,
             "tokens": outcome.trained.tokens if outcome.trained else 0,
             **base_facts(outcome),
-            "notes": list(outcome.notes),
+            "notes": [*outcome.notes, *cuts(outcome.lm)],
         }  # fmt: skip
         tracking.finish(result)
         write_json(place / "eval.json", result)

@@ -144,7 +144,7 @@ class _Tried:
         seed = self.run.seed
         drawn = shots.drawn(self.data, choice.k, seed, balanced=choice.way == "balanced")
         fit = shots.fitting(lm, shots.reordered(drawn, choice.order, seed), shots.longest(self.data))
-        return lm.worded(choice.template, self.data.labels, fit)
+        return shots.fixed(lm.worded(choice.template, self.data.labels, fit))
 
     def _nearest(self, lm: BaseLM, choice: _Choice) -> Any:
         from luthier.evals.shots_lm import ShotsLM, choosing
@@ -167,12 +167,9 @@ class _Tried:
         return f"{count} examples, {best.way}, {order}, wording {best.template.name}{tried}"
 
     def cuts(self, best: _Choice, found: Any) -> list[str]:
-        """What the context window left out, in words."""
+        """What the context window left out for all questions, in words; see `shots.cuts` for single ones."""
         if best.way == "nearest":
-            near = found.nearest
-            short = sum(len(near(r.asked)) < min(best.k, len(near.pool)) for r in self.judged)
-            whole = f"of {len(self.judged)} validation questions {short} have room for fewer than {best.k} examples"
-            return [f"context of {self.lm.context} tokens: {whole}"] if short else []
+            return []
         wanted = len(shots.drawn(self.data, best.k, self.run.seed, balanced=best.way == "balanced"))
         left = wanted - len(found.shots)
         return [f"context of {self.lm.context} tokens: {left} of {wanted} examples were cut off"] if left else []

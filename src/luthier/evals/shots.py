@@ -7,6 +7,7 @@ Sources: Brown et al. 2020 (examples in the prompt); Liu et al. 2022, "What Make
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -57,16 +58,64 @@ def longest(data: Split) -> Prompt:
     return max(map(prompt_of, data.validation or data.train), key=lambda asked: len(str(asked)))
 
 
-class Nearest:
+class Counted:
+    """Worked examples for each prompt. asked: the prompts so far; cut: those whose context had no room for all."""
+
+    def __init__(self) -> None:
+        self.asked: set[str] = set()
+        self.cut: set[str] = set()
+
+    def fitted(self, lm: BaseLM, shots: Sequence[Record], prompt: Prompt) -> tuple[Record, ...]:
+        """`fitting`, counted."""
+        left = fitting(lm, shots, prompt)
+        self.asked.add(text_of(prompt))
+        if len(left) < len(shots):
+            self.cut.add(text_of(prompt))
+        return left
+
+
+class Fixed(Counted):
+    """The same examples for every prompt, as many as fit with it. lm: worded."""
+
+    def __init__(self, lm: BaseLM, shots: Sequence[Record]) -> None:
+        super().__init__()
+        assert lm.template is not None
+        self.lm, self.shots = lm, tuple(shots)
+        # a token is a byte or more, so that most questions are known to fit without being counted
+        self.room = lm.context - ROOM - lm.worded(lm.template, lm.labels, self.shots).length("", lm.labels)
+
+    def __call__(self, prompt: Prompt) -> tuple[Record, ...]:
+        """The examples that stand before a prompt."""
+        if len(str(prompt).encode("utf-8", "replace")) > self.room:
+            return self.fitted(self.lm, self.shots, prompt)
+        self.asked.add(text_of(prompt))
+        return self.shots
+
+
+def fixed(lm: BaseLM) -> BaseLM:
+    """A worded model whose own examples give way, from the front, where a prompt is too long to stand beside them."""
+    return replace(lm, chooser=Fixed(lm, lm.shots)) if lm.shots else lm
+
+
+def cuts(lm: Any) -> list[str]:
+    """What the context window left out of the prompts so far, in words."""
+    counted = getattr(lm, "chooser", None)
+    if not isinstance(counted, Counted) or not counted.cut:
+        return []
+    whole = f"{len(counted.cut)} of {len(counted.asked)} questions were asked with fewer examples"
+    return [f"context of {lm.context} tokens: {whole}"]
+
+
+class Nearest(Counted):
     """Chooses for each prompt the k rows of a pool whose questions are nearest by embedding, the nearest last.
 
-    first: the nearest first. cut: prompts for which fewer than k fit the context, of `asked`.
+    first: the nearest first.
     """
 
     def __init__(self, lm: BaseLM, pool: Sequence[Record], k: int, embedder: Embedder, first: bool = False) -> None:
+        super().__init__()
         self.lm, self.pool, self.k, self.embedder, self.first = lm, tuple(pool), k, embedder, first
         self.vectors = embedder.passages([text_of(prompt_of(r)) for r in self.pool])
-        self.cut = self.asked = 0
         self._known: dict[str, Any] = {}
 
     def prepare(self, prompts: Sequence[Prompt]) -> None:
@@ -84,9 +133,7 @@ class Nearest:
     def __call__(self, prompt: Prompt) -> tuple[Record, ...]:
         """The worked examples of a prompt. What does not fit is what is farthest."""
         chosen = [self.pool[i] for i in reversed(self.neighbours(prompt))]
-        left = fitting(self.lm, chosen, prompt)
-        self.asked += 1
-        self.cut += len(left) < len(chosen)
+        left = self.fitted(self.lm, chosen, prompt)
         return left[::-1] if self.first else left
 
 

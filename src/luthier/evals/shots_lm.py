@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from luthier.data.prompts import Template
 from luthier.evals.calibration import calibrated
-from luthier.evals.shots import Nearest
+from luthier.evals.shots import Nearest, fixed
 from luthier.files import read_record, write_json
 from luthier.protocols import LM, Prompt, Record, Sampling
 
@@ -62,7 +62,7 @@ class ShotsLM:
     def worded(self, template: Template, labels: Sequence[str], shots: Sequence[Record] = ()) -> LM:
         """The same examples behind another wording, without the calibration, which was the old wording's."""
         worded = self.lm.worded(template, labels, shots)
-        return ShotsLM(choosing(worded, replace_lm(self.nearest, worded))) if self.nearest else worded
+        return ShotsLM(choosing(worded, replace_lm(self.nearest, worded))) if self.nearest else fixed(worded)
 
     def save(self, folder: Path) -> None:
         """What the worded model saves, with the calibration and the pool of examples beside it."""
@@ -97,6 +97,8 @@ def load_shots(folder: Path, lm: BaseLM, cache: Path) -> LM:
         worded = replace(worded, shots=())
         embedder = load_embedder(near["embedder"], cache)
         worded = choosing(worded, Nearest(worded, records, near["k"], embedder, near["first"]))
+    else:
+        worded = fixed(worded)
     if favoured is None and not near:
         return worded  # type: ignore[no-any-return]
     import torch

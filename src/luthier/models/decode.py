@@ -12,7 +12,7 @@ from torch import Tensor
 from luthier.models.attention import Decode, KeysValues, Packed
 from luthier.models.fast import fast
 from luthier.models.product import product
-from luthier.models.score import common_prefix, run_prefix
+from luthier.models.score import common_prefix, run_prefix, sharing
 from luthier.protocols import Sampling
 
 if TYPE_CHECKING:
@@ -25,20 +25,23 @@ ROWS = 64  # rows decoded at once
 def generate(lm: CausalLM, prompts: Sequence[list[int]], sampling: Sampling, line: bool = False) -> list[list[int]]:
     """Tokens of one answer a prompt, without the end token; `line` also ends an answer at its first line break."""
     prompts = [_fitting(lm, p) for p in prompts]
-    shared = common_prefix(prompts)
-    prefix = run_prefix(lm, prompts[0][:shared]) if prompts else None
     stops = lm.end_ids | (_line_tokens(lm.tokenizer) if line else set())
     random = torch.Generator().manual_seed(sampling.seed)
     answers: list[list[int]] = [[] for _ in prompts]
-    order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
-    for at in range(0, len(order), ROWS):
-        rows = order[at : at + ROWS]
-        with fast(lm.model):
-            found = _generate_rows(lm, [prompts[i] for i in rows], shared, prefix, sampling, stops, random)
-        for i, tokens in zip(rows, found, strict=True):
-            answers[i] = tokens
-        if lm.progress:
-            lm.progress(min(at + ROWS, len(order)), len(order))
+    done = 0
+    for numbers in sharing(prompts):
+        shared = common_prefix([prompts[i] for i in numbers])
+        prefix = run_prefix(lm, prompts[numbers[0]][:shared])
+        order = sorted(numbers, key=lambda i: len(prompts[i]))
+        for at in range(0, len(order), ROWS):
+            rows = order[at : at + ROWS]
+            with fast(lm.model):
+                found = _generate_rows(lm, [prompts[i] for i in rows], shared, prefix, sampling, stops, random)
+            for i, tokens in zip(rows, found, strict=True):
+                answers[i] = tokens
+            done += len(rows)
+            if lm.progress:
+                lm.progress(done, len(prompts))
     return answers
 
 

@@ -37,6 +37,20 @@ def common_prefix(prompts: Sequence[Sequence[int]]) -> int:
     return shared if shared >= WORTH_SHARING else 0
 
 
+def sharing(prompts: Sequence[Sequence[int]]) -> list[list[int]]:
+    """Numbers of the prompts that begin as most do, and of the others, which would leave these nothing to share.
+
+    An overlong question, whose examples were left out, is such a one.
+    """
+    if not prompts:
+        return []
+    usual = sorted(map(list, prompts))[len(prompts) // 2]
+    like = [common_prefix([p, usual]) for p in prompts]
+    enough = sorted(like)[len(like) // 2] // 2
+    parts = [[i for i, n in enumerate(like) if n >= enough], [i for i, n in enumerate(like) if n < enough]]
+    return [part for part in parts if part]
+
+
 @torch.no_grad()
 def run_prefix(lm: CausalLM, ids: Sequence[int]) -> KeysValues | None:
     """Keys and values of a prefix at every layer, behind learned ones if there are any; None where there is neither."""
@@ -85,16 +99,18 @@ def continuations(lm: CausalLM, rows: Sequence[Row]) -> list[list[Tensor]]:
     What does not fit the model's context is left out, see `_fitting`.
     """
     rows = [_fitting(lm, *row) for row in rows]
-    shared = common_prefix([p for p, _ in rows])
-    prefix = run_prefix(lm, rows[0][0][:shared]) if rows else None
     found: list[list[Tensor]] = [[] for _ in rows]
     done = 0
-    for group in _groups(rows, shared):
-        for i, values in zip(group, _score_group(lm, [rows[i] for i in group], shared, prefix), strict=True):
-            found[i] = values
-        done += len(group)
-        if lm.progress:
-            lm.progress(done, len(rows))
+    for numbers in sharing([p for p, _ in rows]):
+        shared = common_prefix([rows[i][0] for i in numbers])
+        prefix = run_prefix(lm, rows[numbers[0]][0][:shared])
+        for group in _groups([rows[i] for i in numbers], shared):
+            members = [numbers[i] for i in group]
+            for i, values in zip(members, _score_group(lm, [rows[i] for i in members], shared, prefix), strict=True):
+                found[i] = values
+            done += len(group)
+            if lm.progress:
+                lm.progress(done, len(rows))
     return found
 
 

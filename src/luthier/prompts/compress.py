@@ -67,6 +67,8 @@ def surprise(lm: BaseLM, ids: Sequence[int]) -> list[float]:
         values = [-float(v) for v in lm.stretch_logprobs(part)]
         out += values[len(out) - at - 1 :]
         at += max(window // 2, 1)
+        if lm.progress:
+            lm.progress(len(out), len(ids))
     return out
 
 

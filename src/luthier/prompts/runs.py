@@ -54,8 +54,8 @@ def shares(text: str) -> list[float]:
     return sorted(set(found), reverse=True)
 
 
-def shortened(path: Path, keep: float, tokens: int | None, model: str) -> tuple[str, int, int]:
-    """The text of a file cut to its target, and its tokens before and after."""
+def shortened(path: Path, keep: float, tokens: int | None, model: str, say: Say | None = None) -> tuple[str, int, int]:
+    """The text of a file cut to its target, and its tokens before and after. say: gets the tokens that were read."""
     from luthier.models.endpoint import is_remote
     from luthier.prompts.compress import compress
     from luthier.run import load_base
@@ -71,6 +71,7 @@ def shortened(path: Path, keep: float, tokens: int | None, model: str) -> tuple[
     lm = load_base(Recipe(model=model))
     if is_remote(lm):
         raise LuthierError(f"{model}: a server gives no information of its words: name a causal model with --model")
+    lm.progress = say
     count = lambda t: len(lm.tokenizer(t, add_special_tokens=False)["input_ids"])  # noqa: E731
     whole = count(text)
     if not whole:
@@ -99,4 +100,5 @@ def plotted(
     name = Path(path).stem
     curve.write_page(page, both(f"{name}: quality against length", f"{name}：质量与长度"), result)
     write_json(page.with_suffix(".json"), result)
-    return list(map(str, curve.spoken(result)))
+    first, *others = map(str, curve.spoken(result))
+    return [first, *(f"  {line}" for line in others)]

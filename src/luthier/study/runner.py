@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from luthier.compare.words import Phrase, both
 from luthier.config import DataConfig, build
 from luthier.errors import LuthierError
-from luthier.files import read_record, write_json
+from luthier.files import alone, read_record, write_json
 from luthier.protocols import Rng
 from luthier.study import catalog
 from luthier.study.study import Arm, OnModel, Study
@@ -76,8 +76,6 @@ class Result:
 
 def run(request: Request, folder: Path, say: Say) -> Result:
     """Do every run that is not there yet and gather all. Raises LuthierError when it cannot go on."""
-    from filelock import FileLock, Timeout
-
     from luthier.compare.plan import parse_budget
     from luthier.data.task import load_split
     from luthier.machine import environment
@@ -87,12 +85,9 @@ def run(request: Request, folder: Path, say: Say) -> Result:
     _check_folder(request, folder)
     split, _ = load_split(request.data)
     folder.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(folder / LOCK).acquire(timeout=0):
-            write_json(folder / "request.json", dataclasses.asdict(request))
-            models = [_on_model(study, request, folder, split, number, say) for number in range(len(request.models))]
-    except Timeout:
-        raise LuthierError(f"{folder}: another study is running there") from None
+    with alone(folder / LOCK, f"{folder}: another study is running there"):
+        write_json(folder / "request.json", dataclasses.asdict(request))
+        models = [_on_model(study, request, folder, split, number, say) for number in range(len(request.models))]
     if empty := [m for m in models if not m.runs]:
         reasons = "; ".join(f"{name}: {why}" for name, why in empty[0].failed.items())
         raise LuthierError(f"{empty[0].name}: no run of the study succeeded ({reasons})")
