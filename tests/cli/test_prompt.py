@@ -136,7 +136,7 @@ def test_an_endpoint_writes_fails_and_talks_nonsense(
     written = [e for e in events if e.get("source") == "written"]
     assert [e["event"] for e in written] == ["candidate", "dropped"]
     assert written[0]["text"] == "Name the topic of the message.\n\n{input}"
-    assert "no answer within 0.3 s" in text and "failed 2 times" in text and events[-1]["event"] == "best"
+    assert "no answer within 0.3 s" in text and "failures: 2" in text and events[-1]["event"] == "best"
 
 
 def test_a_base_behind_an_address_that_dies_can_be_taken_up_again(

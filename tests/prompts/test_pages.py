@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +24,12 @@ EVENTS: list[dict[str, Any]] = [
     {"event": "round", "round": 1, "order": [1, 0], "rows": 3, "scores": [-0.267, -1.5]},
     {"event": "best", "id": 1, "rows": 3, "score": -0.267},
 ]
-CURVE = {
+CURVE: dict[str, Any] = {
     "measure": "Accuracy, %", "rows": 3, "whole": 0.8, "whole_ci95": [0.6, 0.9], "tokens": 40.0, "shown": EVIL,
     "points": [{"way": way, "keep": 0.5, "tokens": 20.0, "shown": EVIL, "score": 0.5, "ci95": [0.3, 0.7],
                 "change": -0.3, "change_ci95": [-0.5, -0.1]} for way in curve.WAYS],
 }  # fmt: skip
-ROBUST = {
+ROBUST: dict[str, Any] = {
     "metric": "accuracy", "rows": 3, "score": 0.8, "ci95": [0.6, 0.9], "failed": [EVIL],
     "changes": [{"kind": kind, "change": -0.1, "ci95": [-0.2, 0.0], "variants": 2} for kind in ("paraphrase", "all")],
     "tried": [{"kind": "paraphrase", "shown": EVIL, "score": 0.7}],
@@ -67,6 +68,15 @@ def test_pages_speak_the_readers_language(name: str, open_page: Any, tmp_path: P
         assert not heard, heard
 
 
+def test_a_curve_goes_from_left_to_right(tmp_path: Path) -> None:
+    """Shares come largest first. Seen failing with points in that order: the line went back across the chart."""
+    far = [{**p, "keep": 0.8} for p in CURVE["points"]]
+    curve.write_page(tmp_path / "c.html", both("a", "甲"), CURVE | {"points": far + CURVE["points"]})
+    ways = re.findall(r'class="line (?:main|other)" d="M([^"V]+)"', (tmp_path / "c.html").read_text(encoding="utf-8"))
+    across = [[float(point.split()[0]) for point in way.split("L")] for way in ways]
+    assert len(across) == 2 and all(len(xs) == 3 and xs == sorted(xs) for xs in across)
+
+
 def test_votes_are_counted(open_page: Any, tmp_path: Path) -> None:
     with open_page(written(tmp_path)["wordings"]) as (shown, heard):
         shown.check("input[value=B]")
@@ -76,9 +86,11 @@ def test_votes_are_counted(open_page: Any, tmp_path: Path) -> None:
 
 def test_an_axis_does_not_go_where_no_score_is() -> None:
     """Seen failing with the margin added on both sides: an accuracy below nothing."""
-    from luthier.prompts.svg import Line, chart
+    from luthier.prompts.svg import Line, _round_values, chart
 
     name = both("a", "甲")
+    assert [round(v, 3) for v in _round_values(-1.481, -0.985)] == [-1.4, -1.3, -1.2, -1.1, -1.0]
+    assert _round_values(0.0, 1.0) == [0, 0.2, 0.4, 0.6000000000000001, 0.8, 1.0]
     for values, sign in (((0.0, 0.5), "-"), ((0.0, 0.0), "-")):
         drawn = chart([Line(name, [(0, v) for v in values])], name, name, [], "")
         assert f'text-anchor="end">{sign}' not in drawn

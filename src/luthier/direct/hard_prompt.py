@@ -111,8 +111,9 @@ def _notes(search: Search, found: Found) -> list[str]:
     ]
     out += [f"left out: {e['reason']}: {e['text']}" for e in dropped if e["source"] == "user"]
     written = [e for e in dropped if e["source"] != "user"]
-    out += [f"{len(written)} wordings were dropped, such as: {written[0]['reason']}"] if written else []
-    out += [f"failed {len(failed)} times, such as: {failed[-1]['reason']}"] if failed else []
+    many = f"{len(written)} wordings were" if len(written) > 1 else "a wording was"
+    out += [f"{many} dropped, such as: {written[0]['reason']}"] if written else []
+    out += [f"failures: {len(failed)}, such as: {failed[-1]['reason']}"] if failed else []
     return out
 
 

@@ -92,7 +92,7 @@ def write_page(path: Path, title: Phrase, result: dict[str, Any]) -> None:
     lines = [
         Line(
             both(way, zh),
-            [*((100 * p["keep"], p["score"], *p["ci95"]) for p in result["points"] if p["way"] == way), whole],
+            sorted([*((100 * p["keep"], p["score"], *p["ci95"]) for p in result["points"] if p["way"] == way), whole]),
             kind,
         )
         for way, zh, kind in zip(WAYS, WAYS_ZH, ("main", "other"), strict=True)

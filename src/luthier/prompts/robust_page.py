@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from luthier.compare import words
 from luthier.compare.words import Phrase
 from luthier.data.prompts import Template
 from luthier.evals.metric import scale
@@ -31,9 +32,11 @@ def _head(result: dict[str, Any]) -> Phrase:
     points = scale(result["metric"])
     low, high = (points * v for v in result["ci95"])
     name, value, rows = result["metric"], f"{points * result['score']:.1f}", result["rows"]
+    named = words.metric(name)
+    zh = named.text("zh") if isinstance(named, Phrase) else named
     return both(
         f"{name} {value} (95 % {low:.1f} to {high:.1f}) on {rows} rows",
-        f"{name} {value}（95 % {low:.1f} 到 {high:.1f}），{rows} 行",
+        f"{zh} {value}（95 % {low:.1f} 到 {high:.1f}），{rows} 行",
     )
 
 

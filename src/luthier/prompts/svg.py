@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
@@ -57,8 +58,7 @@ def _axes(x, y, low, high, ticks, x_title, y_title) -> str:  # type: ignore[no-u
     out = [f'<path class="axis" d="M{LEFT} {TOP}V{bottom}H{right}"/>']
     for at, text in ticks:
         out.append(f'<text x="{x(at):.1f}" y="{bottom + 18}" text-anchor="middle">{escape(text)}</text>')
-    for i in range(5):
-        value = low + (high - low) * i / 4
+    for value in _round_values(low, high):
         out.append(f'<path class="axis" d="M{LEFT} {y(value):.1f}H{right}" opacity=".5"/>')
         out.append(f'<text x="{LEFT - 8}" y="{y(value) + 4:.1f}" text-anchor="end">{value:.3g}</text>')
     out.append(x_title.html("text", f' x="{(LEFT + right) / 2}" y="{HEIGHT - 12}" text-anchor="middle"'))
@@ -67,14 +67,24 @@ def _axes(x, y, low, high, ticks, x_title, y_title) -> str:  # type: ignore[no-u
     return "".join(out)
 
 
+def _round_values(low: float, high: float) -> list[float]:
+    """Three to seven values to read between two numbers, each a multiple of 1, 2 or 5 times a power of ten."""
+    rough = (high - low) / 5
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(power * f for f in (1, 2, 5, 10) if power * f >= rough * 0.999)
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    return [n * step for n in range(first, last + 1)]
+
+
 def _line(line: Line, x, y) -> str:  # type: ignore[no-untyped-def]
     if not line.points:
         return ""
     way = "L".join(f"{x(p[0]):.1f} {y(p[1]):.1f}" for p in line.points)
     out = [f'<path class="line {line.kind}" d="M{way}"/>']
     for p in line.points:
-        if len(p) == 4:
-            out.append(f'<path class="line {line.kind}" d="M{x(p[0]):.1f} {y(p[2]):.1f}V{y(p[3]):.1f}"/>')
+        if len(p) == 4:  # beside the point where another line may have one at the same place
+            across = x(p[0]) + (5 if line.kind == "other" else 0)
+            out.append(f'<path class="line {line.kind}" d="M{across:.1f} {y(p[2]):.1f}V{y(p[3]):.1f}"/>')
         note = f"{line.name}: {p[1]:.4g}" + (f" ({p[2]:.4g} to {p[3]:.4g})" if len(p) == 4 else "")
         out.append(
             f'<circle class="dot {line.kind}" cx="{x(p[0]):.1f}" cy="{y(p[1]):.1f}" r="{4 if line.kind else 3}">'
