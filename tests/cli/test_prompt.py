@@ -83,6 +83,9 @@ def test_the_template_is_used_elsewhere(found: tuple[Path, str], data: Path, tmp
         assert kept["text"] == "{input}\nWhich of {labels}?", method
     with pytest.raises(LuthierError, match="come from no wording"):
         load(tmp_path / "head", template=other)
+    for method in ("features", "retrieval"):  # seen failing: the file was not looked at
+        with pytest.raises(LuthierError, match="it puts its input into no wording: leave out --template"):
+            said("train", f"method={method}", *recipe[1:], "--template", other, "--out", tmp_path / method)
     other.write_text('{"text": "{input"}')
     with pytest.raises(LuthierError, match=r"other.json: the brace at character 1 is never closed"):
         said("train", *recipe, "--template", other, "--out", tmp_path / "broken")

@@ -17,6 +17,7 @@ import numpy as np
 
 from luthier.direct.classifiers import Classifier, chosen, find
 from luthier.errors import LuthierError
+from luthier.evals.wording import unworded
 from luthier.files import read_record, write_json
 from luthier.models.classical import Array, Fitted, Target
 from luthier.protocols import Direct, Labelled, Prompt, Rated, Record, Run, Sampling, Split, Tagged, Task
@@ -44,6 +45,9 @@ class Features(Direct):
 
     tasks: ClassVar[tuple[Task, ...]] = ("classification", "multilabel", "regression")
     seeded: ClassVar[bool] = False
+
+    def refuses(self, lm: BaseLM, data: Split) -> str | None:
+        return unworded(lm)
 
     def adapt(self, lm: BaseLM, data: Split, run: Run) -> FeatureLM:
         from luthier.models.features import features

@@ -17,6 +17,7 @@ import numpy as np
 from luthier.data.prompts import prompt_of, question_and_answer
 from luthier.errors import LuthierError
 from luthier.evals.task import evaluate
+from luthier.evals.wording import unworded
 from luthier.files import read_record, read_tensors
 from luthier.index.embed import load_embedder
 from luthier.protocols import LM, Direct, Labelled, Record, Run, Split, Task
@@ -47,6 +48,9 @@ class Retrieval(Direct):
     tasks: ClassVar[tuple[Task, ...]] = ("classification", "multilabel", "regression", "generation")
     seeded: ClassVar[bool] = False
     remote: ClassVar[bool] = True
+
+    def refuses(self, lm: BaseLM, data: Split) -> str | None:
+        return unworded(lm)
 
     def adapt(self, lm: BaseLM, data: Split, run: Run) -> LM:
         if self.k < 1:

@@ -25,3 +25,8 @@ def best_wording(choices: Sequence[BaseLM], data: Split, rows: int) -> BaseLM:
 def load_wording(folder: Path, lm: BaseLM) -> BaseLM:
     """What `BaseLM.save` wrote for a method that only words the question."""
     return lm.restore(read_record(folder / "luthier.json", "template", "shots", "labels"))
+
+
+def unworded(lm: BaseLM) -> str | None:
+    """The reason against a wording that a method would not use."""
+    return "it puts its input into no wording: leave out --template" if lm.only else None
