@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from luthier.compare.rates import Tried, chosen
+from luthier.compare.rates import Tried, beyond, chosen
 
 RIGHT, EVEN = (1.0,) * 54 + (0.0,) * 10, (1.0, 0.0) * 32
 
@@ -30,3 +30,14 @@ def test_a_rate_that_has_not_moved_is_not_taken_for_luck() -> None:
 def test_without_scores_the_lowest_loss() -> None:
     assert chosen([Tried(1.0, math.nan), Tried(2.0, 0.5), Tried(3.0, 0.6)]) == 2.0
     assert chosen([Tried(1.0, 0.4), Tried(2.0, 0.5, RIGHT)]) == 1.0, "a search of an earlier version went on"
+
+
+def test_one_more_rate_where_the_best_is_the_last_of_the_range() -> None:
+    """Seen failing with the range's other end, and with the step of the other end."""
+    losses = {"low": (0.4, 0.5, 0.6), "high": (0.6, 0.5, 0.4), "middle": (0.5, 0.4, 0.6)}
+    found = {
+        name: beyond([Tried(r, loss) for r, loss in zip((2e-5, 5e-5, 1e-4), values, strict=True)])
+        for name, values in losses.items()
+    }
+    assert found == {"low": 8e-6, "high": 2e-4, "middle": None}
+    assert beyond([Tried(1.0, 0.5)]) is None

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from luthier.study.reaching import crossing, times
-from luthier.study.studies.lora_plus import reference
+from luthier.study.studies.lora_plus import _claims, _sentence, reference
 from luthier.study.study import Arm, OnModel
 
 SHARES = np.array([0.0, 0.5, 1.0])
@@ -68,3 +68,15 @@ def test_one_width_is_said_and_two_are_compared(studied: Any) -> None:
         assert on.runs[name][0]["looks"][0][:2] == [0, 0.0] and len(on.runs[name][0]["looks"]) == 5
     result, found, _ = studied("lora-plus", ("llama_tied", "qwen2_sliding"), ratios=(16.0,), plain=(1.0,), looks=4)
     assert len(result.models) == 2 and len(found.tables) == 2 and len(found.claims) == 3
+
+
+@pytest.mark.parametrize(("rate", "verdict"), [(1e-3, "differs"), (4e-3, "open")])
+def test_a_larger_rate_of_plain_lora_is_no_word_against_a_ratio(rate: float, verdict: str) -> None:
+    """Nor is a time said that is not there. Seen failing with "does not agree" for a ratio that had one rate only."""
+    on = made({"LoRA": [3.0, 2.0, 1.0], "ratio 16": [3.0, 2.9, 2.8]})
+    for arm, facts, lowest in zip(on.arms, ((True, 1.0), (False, 16.0)), (rate, 2.5e-4), strict=True):
+        object.__setattr__(arm, "facts", dict(zip(("plain", "ratio"), facts, strict=True)))
+        on.runs[arm.name][0]["rate"] = lowest
+    share, kept = times(on, "LoRA")
+    assert _claims([(on, share, kept)])[0].verdict == verdict
+    assert _sentence(on, share).text().endswith("no ratio is surely faster than plain LoRA. None came to its loss.")

@@ -1,4 +1,4 @@
-"""Which learning rate of a search is taken.
+"""Which learning rate of a search is taken, and whether one beyond its range is looked at.
 
 The loss decides, since it sees progress long before the answers change. But it misleads where labels are judged and a
 short run has collapsed: a model that has begun to memorise is sure of itself, and its few mistakes cost more than even
@@ -32,6 +32,18 @@ def chosen(tried: Sequence[Tried]) -> float:
         best = max(tried, key=lambda t: statistics.fmean(t.per_row))
         tried = [t for t in tried if not _clearly_worse(t, best)]
     return min(tried, key=lambda t: math.inf if math.isnan(t.loss) else t.loss).rate
+
+
+def beyond(tried: Sequence[Tried]) -> float | None:
+    """A rate to try, too, where the lowest or the highest was the best: as far out as its neighbour is inside.
+
+    Ranges are short, and what suits a few steps is too much for many: 8 of 12 methods took the lowest of their three
+    rates when a run was long (docs/LOG.md). None where the best has a neighbour on both sides.
+    """
+    rates = sorted(t.rate for t in tried)
+    best = chosen(tried)
+    inner = {rates[-1]: rates[-2], rates[0]: rates[1]} if len(rates) > 1 else {}
+    return float(f"{best * best / inner[best]:.2g}") if best in inner else None
 
 
 def _clearly_worse(tried: Tried, best: Tried) -> bool:

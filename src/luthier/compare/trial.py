@@ -24,7 +24,7 @@ from luthier import catalog, config
 from luthier.compare.cells import Cell
 from luthier.compare.claims import share
 from luthier.compare.plan import Plan
-from luthier.compare.rates import Tried, chosen
+from luthier.compare.rates import Tried, beyond, chosen
 from luthier.data.prompts import prompt_of
 from luthier.data.task import first_rows
 from luthier.evals.forgetting import general_loss
@@ -89,7 +89,11 @@ class Bench:
         cls = catalog.load(catalog.find(cell.method, "direct", "patches"))
         seeds = self.plan.request.seeds if getattr(cls, "seeded", True) else 1
         searches = self._searches(cell)
-        if share(searches, wait, stop):
+        done = share(searches, wait, stop)
+        if done and searches and (further := beyond([tried(result) for result in searches])):
+            searches |= self._search(cell, further)
+            done = share(searches, wait, stop)
+        if done:
             rate = chosen([tried(result) for result in searches]) if searches else None
             finals = {place / f"seed-{k}" / "eval.json": partial(self._final, cell, k, rate) for k in range(seeds)}
             share(finals, wait, stop)
@@ -115,12 +119,17 @@ class Bench:
             return {}
         if reason := refusal(self.lm, method, objective_of(recipe, method, self.data, self.lm)):
             raise Refused(reason)
-        rates, place = method.learning_rates, cell.folder(self.folder) / "search"
-        tokens = self.plan.search_tokens // len(rates)
-        return {place / f"{r:g}" / "result.json": partial(self._search_one, cell, r, tokens) for r in rates}
+        return {result: do for r in method.learning_rates for result, do in self._search(cell, r).items()}
 
-    def _search_one(self, cell: Cell, rate: float, tokens: int) -> None:
+    def _search(self, cell: Cell, rate: float) -> dict[Path, Callable[[], None]]:
+        return {
+            cell.folder(self.folder) / "search" / f"{rate:g}" / "result.json": partial(self._search_one, cell, rate)
+        }
+
+    def _search_one(self, cell: Cell, rate: float) -> None:
         place = cell.folder(self.folder) / "search" / f"{rate:g}"
+        known = config.options(self.plan.recipe(cell.method, 0, 1, None)).learning_rates
+        tokens = self.plan.search_tokens // (len(known) + 1)  # one may be looked at beyond them
         recipe = self.plan.recipe(cell.method, 0, tokens, rate)
         data = replace(self.data, test=())
         title = f"{cell.method}: learning rate {rate:g}"

@@ -133,16 +133,19 @@ def _sentence(on: OnModel, share: dict[str, Interval]) -> Phrase:
     slower = [n for n in others if share[n].low > 1]
     best = min(faster or others, key=lambda n: share[n].value, default="")
     needs = spoken(share[best]) if best else units.DASH
+    reached = bool(best) and not math.isinf(share[best].value)
     text = both(f"{who}, no ratio is surely faster than plain LoRA.", f"{zh}，没有哪个比例确定快于普通 LoRA。")
     if faster:
         text = both(
             f"{who}, {best} reaches plain LoRA's loss after {needs} of its training.",
             f"{zh}，{best} 用普通 LoRA {needs} 的训练量达到它的损失。",
         )
-    elif best:
+    elif reached:
         more = both(f"The best, {best}, needs {needs} of its training.", f"最好的 {best} 需要它 {needs} 的训练量。")
         text = joined([text, more])
-    if slower:
+    elif best:
+        text = joined([text, both("None came to its loss.", "没有一个达到它的损失。")])
+    if slower and reached:
         text = joined([text, both(f"Surely slower: {', '.join(slower)}.", f"确定更慢：{'、'.join(slower)}。")])
     return text
 
@@ -156,6 +159,8 @@ def _claims(found: Sequence[tuple[OnModel, dict[str, Interval], dict[str, Array]
         near = min(high, key=lambda n: abs(math.log(on.arm(n).facts["ratio"] / 16)))
         gap = share[near]
         reached: Verdict = "agrees" if gap.high < 1 else "differs" if gap.low > 1 else "open"
+        if reached == "differs" and _larger(on, near):
+            reached = "open"  # plain LoRA was helped by a larger rate, which the ratio was not tried at
         says = both(
             f"{on.name}: {near} reaches plain LoRA's quality sooner (the paper: up to twice as fast).",
             f"{on.name}：{near} 更早达到普通 LoRA 的质量（论文：最多快一倍）。",
@@ -164,6 +169,13 @@ def _claims(found: Sequence[tuple[OnModel, dict[str, Interval], dict[str, Array]
     if len(found) > 1 and all(kept for _, _, kept in found) and out:
         out.append(_width_claim(found, source))
     return out
+
+
+def _larger(on: OnModel, name: str) -> bool:
+    """Whether the better of plain LoRA's rates is above the geometric mean that a ratio was tried at."""
+    plain = reference(on)
+    middle = on.runs[name][0]["rate"] * math.sqrt(on.arm(name).facts["ratio"])
+    return plain is not None and on.runs[plain][0]["rate"] > 1.01 * middle
 
 
 def _width_claim(found: Sequence[tuple[OnModel, dict[str, Interval], dict[str, Array]]], source: str) -> Claim:
