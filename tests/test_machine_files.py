@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from luthier import machine
-from luthier.files import read_json, replacing, write_json, write_tensors, write_text
+from luthier.errors import LuthierError
+from luthier.files import LOCK, alone, read_json, replacing, write_json, write_tensors, write_text
 from luthier.metrics import MetricsFile, read_metrics
 from luthier.progress import Report
 
@@ -116,11 +117,21 @@ def test_two_runs_do_not_write_into_one_folder(tmp_path: Path, tiny_folder: Any)
     import luthier
     import tiny
     from luthier.config import DataConfig
-    from luthier.errors import LuthierError
-    from luthier.files import alone
 
     recipe = tiny.recipe(tiny_folder("llama_tied"), "zero_shot", data=DataConfig("mood", limit=40))
-    with alone(tmp_path / ".run.lock", ""), pytest.raises(LuthierError, match=r"run: another command is training"):
+    with alone(tmp_path / "run" / LOCK, ""), pytest.raises(LuthierError, match=r"run: another command is training"):
         luthier.train(recipe, tmp_path / "run")
-    assert names(tmp_path) == []
-    assert names(luthier.train(recipe, tmp_path / "run").parent) == ["run"]
+    assert names(tmp_path / "run") == [LOCK]
+    luthier.train(recipe, tmp_path / "run")
+    with alone(tmp_path / "run" / LOCK, ""):  # a finished run is only looked at
+        assert luthier.train(recipe, tmp_path / "run") == tmp_path / "run"
+    wrong = tiny.recipe(tiny_folder("llama_tied"), "zero_shot", data=DataConfig(str(tmp_path / "none.jsonl")))
+    with pytest.raises(LuthierError, match=r"none\.jsonl"):
+        luthier.train(wrong, tmp_path / "runs" / "deep" / "run")
+    assert names(tmp_path) == ["run"]
+
+
+def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(LuthierError, match=r"nothing can be written there"), alone(tmp_path / "file" / LOCK, ""):
+        pass

@@ -45,17 +45,26 @@ def train(recipe: Recipe, out: Path | None = None, say: Callable[[Report], None]
     """One run of a recipe, resumed if it was interrupted; gives the run folder. Raises LuthierError."""
     import hashlib
 
-    from luthier import config
-    from luthier.files import alone
+    from luthier import config, run
+    from luthier.files import LOCK, alone
+    from luthier.machine import pick_dtype
     from luthier.trackers import check
 
     config.options(recipe)  # a wrong option is said before anything is loaded or written
     check(recipe.track)
     key = hashlib.sha256(config.to_yaml(recipe).encode()).hexdigest()[:8]
     folder = out or Path("runs") / f"{recipe.method}-{Path(recipe.data.path).stem}-{key}"
-    place = folder.absolute()
-    with alone(place.with_name(f".{place.name}.lock"), f"{folder}: another command is training there"):
-        _trained(recipe, folder, say)
+    # what was measured when a run began holds for it: on a busier machine another format may come out
+    begun = recipe.dtype == "auto" and run.begun(folder) and (folder / "recipe.yaml").exists()
+    dtype = config.read_recipe(folder / "recipe.yaml").dtype if begun else pick_dtype(recipe.dtype)
+    recipe = replace(recipe, dtype=dtype)
+    run.check_folder(folder, config.to_yaml(recipe))
+    if (folder / "eval.json").exists():
+        return folder
+    with alone(folder / LOCK, f"{folder}: another command is training there"):
+        run.check_folder(folder, config.to_yaml(recipe))  # another may have begun there meanwhile, and ended
+        if not (folder / "eval.json").exists():
+            _trained(recipe, folder, say)
     return folder
 
 
@@ -63,25 +72,17 @@ def _trained(recipe: Recipe, folder: Path, say: Callable[[Report], None] | None)
     from luthier import config, run
     from luthier.data.task import load_split
     from luthier.errors import LuthierError
-    from luthier.evals.shots import cuts
+    from luthier.evals.shots import cuts, uncounted
     from luthier.evals.task import evaluate
-    from luthier.files import forget, write_json, write_text
-    from luthier.machine import environment, pick_dtype
+    from luthier.files import LOCK, forget, write_json, write_text
+    from luthier.machine import environment
     from luthier.run import base_facts
     from luthier.trackers import Tracking
 
-    # what was measured when a run began holds for it: on a busier machine another format may come out
-    begun = recipe.dtype == "auto" and run.begun(folder) and (folder / "recipe.yaml").exists()
-    dtype = config.read_recipe(folder / "recipe.yaml").dtype if begun else pick_dtype(recipe.dtype)
-    recipe = replace(recipe, dtype=dtype)
-    text = config.to_yaml(recipe)
-    run.check_folder(folder, text)
-    if (folder / "eval.json").exists():
-        return
     try:
-        split, _ = load_split(recipe.data, folder / "rejected.jsonl")
+        split, found = load_split(recipe.data, folder / "rejected.jsonl")
         lm = run.load_base(recipe)
-        write_text(folder / "recipe.yaml", text)
+        write_text(folder / "recipe.yaml", config.to_yaml(recipe))
         write_json(folder / "environment.json", environment())
         tracking = Tracking(recipe.track, folder.name, config.plain(recipe), folder)
 
@@ -92,15 +93,17 @@ def _trained(recipe: Recipe, folder: Path, say: Callable[[Report], None] | None)
 
         with run.adapted(lm, recipe, split, folder, say=told) as outcome:
             run.save_adapted(outcome, folder)
+            uncounted(outcome.lm)
             scores = evaluate(outcome.lm, split, split.test)
     except LuthierError:
         if not run.begun(folder):
-            forget(folder, "recipe.yaml", "environment.json", "metrics.jsonl", "rejected.jsonl", "rejected-test.jsonl")
+            rejected = "rejected.jsonl", "rejected-test.jsonl"
+            forget(folder, LOCK, "recipe.yaml", "environment.json", "metrics.jsonl", *rejected)
         raise
     result = {"metric": scores.metric, "score": scores.score, "secondary": scores.secondary}
     result |= {"per_row": scores.per_row, "answers": scores.answers, "trainable": outcome.trainable}
     result |= base_facts(outcome)
-    notes = [*outcome.notes, *cuts(outcome.lm)]
+    notes = [*found, *outcome.notes, *cuts(outcome.lm)]
     result |= {"notes": notes} if notes else {}
     tracking.finish(result)
     write_json(folder / "eval.json", result)
@@ -166,8 +169,9 @@ def load(
 def reworded(lm: Any, path: Path) -> LM:
     """The adapted model behind the wording of a file. Raises LuthierError where its answers come from no wording."""
     from luthier.errors import LuthierError
+    from luthier.evals.shots import again
     from luthier.prompts.wording import read_template
 
     if not hasattr(lm, "worded") or getattr(lm, "label_head", None) is not None or lm.mute(lm.labels):
         raise LuthierError(f"{path}: this run's answers come from no wording that could be changed")
-    return lm.worded(read_template(path, lm.labels), lm.labels, lm.shots)  # type: ignore[no-any-return]
+    return again(lm, read_template(path, lm.labels), lm.labels)  # type: ignore[no-any-return]

@@ -14,6 +14,8 @@ from typing import Any
 
 from luthier.errors import LuthierError
 
+LOCK = ".lock"  # held by the process that writes a folder's run, comparison or study
+
 
 def sync_folder(folder: Path) -> None:
     """Make a rename in the folder durable; systems that cannot open folders are left alone."""
@@ -116,20 +118,26 @@ def write_tensors(path: Path, tensors: Mapping[str, Any], metadata: Mapping[str,
 
 @contextlib.contextmanager
 def alone(lock: Path, said: str) -> Iterator[None]:
-    """Hold a lock on a file, which the system gives back when this process dies; the file is gone afterwards.
+    """Hold a lock on a file, which the system gives back when this process dies. The file stays: another process may
+    be about to hold it. A folder made for it goes again where nothing else came into it.
 
-    Raises LuthierError(said) where another process holds it.
+    Raises LuthierError: `said` where another process holds it, and where the folder cannot be written.
     """
     from filelock import FileLock, Timeout
 
-    lock.parent.mkdir(parents=True, exist_ok=True)
+    made = [folder for folder in lock.parents if not folder.exists()]
     held = FileLock(lock)
     try:
+        lock.parent.mkdir(parents=True, exist_ok=True)
         held.acquire(timeout=0)
     except Timeout:
         raise LuthierError(said) from None
+    except OSError as error:
+        raise LuthierError(f"{lock.parent}: nothing can be written there: {error.strerror or error}") from None
     try:
         yield
     finally:
-        lock.unlink(missing_ok=True)
         held.release()
+        for folder in made:
+            with contextlib.suppress(OSError):
+                folder.rmdir()

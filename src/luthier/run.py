@@ -23,7 +23,7 @@ from luthier.config import Recipe
 from luthier.early import ROWS, EarlyStop, Watch
 from luthier.errors import LuthierError
 from luthier.errors import Refused as Refused
-from luthier.files import read_record, read_tensors, sync_folder, write_json, write_tensors
+from luthier.files import LOCK, read_record, read_tensors, sync_folder, write_json, write_tensors
 from luthier.loop import Loop, Trained, Training
 from luthier.models.base import BaseLM, Progress
 from luthier.models.embedded import cache_dir
@@ -236,7 +236,7 @@ def check_folder(folder: Path, recipe: str) -> None:
         raise LuthierError(f"{folder} is a file: choose another --out")
     path = folder / "recipe.yaml"
     if not path.exists():
-        if folder.exists() and any(folder.iterdir()):
+        if folder.exists() and any(p.name != LOCK for p in folder.iterdir()):
             raise LuthierError(f"{folder} is not empty and holds no run: choose another --out")
     elif begun(folder) and path.read_text(encoding="utf-8", errors="replace") != recipe:
         raise LuthierError(f"{folder} holds a run of another recipe: choose another --out")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -41,6 +42,40 @@ def test_what_is_wrong_is_said_and_the_rest_is_read(tmp_path: Path) -> None:
     assert found == Text("退款要七天。" * 20, "old.txt")
     assert any("broken.pdf: a broken PDF" in line and line.endswith("left out") for line in said)
     assert any("one.txt" in line and line.endswith("left out") for line in said)
+
+
+def test_answers_do_not_come_in_by_the_side_door(tmp_path: Path) -> None:
+    """Rows, copies and links of the questions, and what a comparison wrote. Seen failing with each of them read."""
+    folder = tmp_path / "docs"
+    for name in ("data", "runs/cmp/method"):
+        (folder / name).mkdir(parents=True)
+    (folder / "page.md").write_text("We open at nine.")
+    (folder / "data" / "test.json").write_text('[{"question": "q", "answer": "secret"}]')
+    (folder / "data" / "test.txt").write_text("secret")
+    (folder / "rows.jsonl").write_text('{"question": "q", "answer": "secret"}')
+    (folder / "runs" / "cmp" / "request.json").write_text("{}")
+    (folder / "runs" / "cmp" / "method" / "report.html").write_text("<p>secret</p>")
+    (tmp_path / "asked.csv").write_text("question,answer\nq,secret\n")
+    (folder / "copy.txt").write_text("question,answer\nq,secret\n")
+    (folder / "link.txt").symlink_to(tmp_path / "asked.csv")
+    found, said = read_documents(folder, [folder / "data", tmp_path / "asked.csv"])
+    assert found == (Text("We open at nine.", "page.md"),) and len(said) == 5 and "secret" not in "".join(said)
+
+
+def test_what_was_left_out_stands_in_the_run(tmp_path: Path, tiny_folder: Any) -> None:
+    """Seen failing: a training on fewer documents said nothing."""
+    import luthier
+    import tiny
+    from luthier.files import read_json
+
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "page.md").write_text("We open at nine. " * 20)
+    (tmp_path / "docs" / "broken.pdf").write_bytes(b"%PDF-1.7 no more")
+    rows = "".join(f'{{"instruction": "question {i}", "output": "answer {i}"}}\n' for i in range(20))
+    (tmp_path / "rows.jsonl").write_text(rows)
+    data = DataConfig(path=str(tmp_path / "rows.jsonl"), docs=str(tmp_path / "docs"))
+    folder = luthier.train(tiny.recipe(tiny_folder("llama_tied"), "zero_shot", data=data), tmp_path / "run")
+    assert any("broken.pdf" in note and note.endswith("left out") for note in read_json(folder / "eval.json")["notes"])
 
 
 def test_they_come_with_the_split_and_so_does_the_score(tmp_path: Path) -> None:

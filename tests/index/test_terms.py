@@ -24,6 +24,7 @@ def test_any_pair_of_han_is_found(text: str, at: int, length: int) -> None:
 
 def test_a_question_is_looked_up_by_pairs() -> None:
     assert sought("琴弓每年 换 Bow") == ["琴弓", "弓每", "每年", "换", "bow"] and sought("？") == []
+    assert sought("水とは") == terms("水とは")
 
 
 def test_script() -> None:

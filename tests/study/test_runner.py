@@ -57,7 +57,7 @@ def test_a_killed_study_goes_on_with_what_is_missing(
     assert len(done) == len(set(done)) == 8
     for name, runs in result.models[0].runs.items():
         assert [r["loss"] for r in again.models[0].runs[name]] == [r["loss"] for r in runs]
-    assert {p.name for p in (tmp_path / "out").iterdir()} == {"request.json", "plan-0.json", "runs"}
+    assert {p.name for p in (tmp_path / "out").iterdir()} == {"request.json", "plan-0.json", "runs", ".lock"}
 
 
 def test_a_finished_study_trains_nothing(studied: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,7 @@ from luthier.compare.cells import begun, cells, plan_folder, scaled
 from luthier.config import DataConfig, EndpointConfig, Recipe, Threads, TrainingConfig, build
 from luthier.data import embedded
 from luthier.errors import LuthierError
-from luthier.files import read_json, write_json
+from luthier.files import LOCK, read_json, write_json
 from luthier.models.endpoint import is_remote
 from luthier.protocols import Split
 
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from luthier.models.base import BaseLM
 
 VERSION = 1
-LOCK = ".lock"  # held by the process that runs a folder's comparison
 LARGEST = 1e15  # seconds or tokens: what lies above is a mistake
 STOPPED = ".stopped"  # the worker's last words, for its parent
 SEARCH_SHARE = 1.0  # of one final run's budget, over all learning rates together

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from luthier.compare.cells import begun, cells
 from luthier.compare.claims import forget_claims
-from luthier.compare.plan import LOCK, STOPPED, Request, begin, check_folder
+from luthier.compare.plan import STOPPED, Request, begin, check_folder
 from luthier.compare.results import finished
 from luthier.compare.show import Show
 from luthier.compare.team import Team, current_file
 from luthier.data.task import load_split
 from luthier.errors import LuthierError
-from luthier.files import alone, forget, read_record, write_json
+from luthier.files import LOCK, alone, forget, read_record, write_json
 from luthier.machine import cores
 from luthier.models import endpoint, load
 

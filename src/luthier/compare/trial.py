@@ -28,7 +28,7 @@ from luthier.compare.rates import Tried, beyond, chosen
 from luthier.data.prompts import prompt_of
 from luthier.data.task import first_rows
 from luthier.evals.forgetting import general_loss
-from luthier.evals.shots import cuts
+from luthier.evals.shots import cuts, uncounted
 from luthier.evals.task import answer_one, evaluate
 from luthier.files import read_record, write_json, write_text
 from luthier.machine import environment, peak_memory, reset_peak_memory
@@ -173,19 +173,21 @@ class Bench:
             "learning_rate": outcome.learning_rate,
             "tokens": outcome.trained.tokens if outcome.trained else 0,
             **base_facts(outcome),
-            "notes": [*outcome.notes, *cuts(outcome.lm)],
         }  # fmt: skip
         tracking.finish(result)
         write_json(place / "eval.json", result)
 
     def _measure(self, outcome: Outcome) -> dict[str, Any]:
         lm = outcome.lm
+        uncounted(lm)
         scores = evaluate(lm, self.data, self.data.test)
+        cut = cuts(lm)
         same_weights = outcome.trained is None
         return {
             "metric": scores.metric,
             "score": scores.score,
             "secondary": scores.secondary,
+            "notes": [*outcome.notes, *cut],
             "latency_ms": self._latency(lm),
             # a method that leaves the weights and the input alone has nothing to forget
             "forgetting": 0.0 if same_weights or not isinstance(lm, BaseLM) else self._forgetting(lm),

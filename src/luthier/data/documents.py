@@ -1,7 +1,12 @@
-"""A folder of documents that questions are about: each file that the index has a reader for, inner folders too."""
+"""A folder of documents that questions are about: each file that the index has a reader for, inner folders too.
+
+Answers must not get in by the side door: rows (.jsonl) are no documents, nor is what Luthier wrote (runs, comparisons),
+nor the file or the data set of the questions, nor a copy of it.
+"""
 
 from __future__ import annotations
 
+import filecmp
 from collections.abc import Collection
 from pathlib import Path
 
@@ -9,14 +14,14 @@ from luthier.errors import LuthierError
 from luthier.protocols import Text
 
 LIMIT_MB = 20  # of one file, as for an index
+WRITTEN = ("environment.json", "request.json")  # in a folder of a run, a comparison or a study
 
 
 def read_documents(folder: Path, rows: Collection[Path] = ()) -> tuple[tuple[Text, ...], list[str]]:
     """One `Text` a file, in the order of their names, and what is to be said of files that were left out or mended.
 
-    `source` is the path inside the folder. rows: files of questions and answers, which are no documents, wherever they
-    lie: a test answer must not be found in one. Raises LuthierError for a folder that is not there, and for one that
-    holds nothing to read.
+    `source` is the path inside the folder. rows: files and folders of the questions. Raises LuthierError for a folder
+    that is not there, and for one that holds nothing to read.
     """
     from luthier.index.build import Report, find
     from luthier.index.readers import read_document
@@ -27,21 +32,35 @@ def read_documents(folder: Path, rows: Collection[Path] = ()) -> tuple[tuple[Tex
     report, texts = Report(), []
     inside = {path.relative_to(folder).as_posix(): path for path in find([folder], report).values()}
     for name, path in sorted(inside.items()):
-        if any(path.samefile(own) for own in rows):
+        if why := _no_document(path, folder, rows):
+            report.problems[name] = why
             continue
         try:
             document = read_document(path, name, LIMIT_MB * 10**6)
         except (LuthierError, OSError) as error:
-            report.problems[name] = str(error)
+            report.problems[name] = str(error).replace(", or raise --max-mb", "")
             continue
         report.notes |= {name: "; ".join(document.notes)} if document.notes else {}
         text = "\n\n".join(section.text for section in document.sections)
         texts.append(Text(text.replace("\r\n", "\n"), name))
     if not texts:
-        why = (_said(report.problems) or ["only the questions are there"])[0]
-        raise LuthierError(f"--docs {folder}: nothing in it can be read: {why}")
+        raise LuthierError(f"--docs {folder}: nothing in it can be read: {_said(report.problems)[0]}")
     left = [f"--docs: {line}: left out" for line in _said(report.problems)]
     return tuple(texts), left + [f"--docs: {line}" for line in _said(report.notes)]
+
+
+def _no_document(path: Path, top: Path, rows: Collection[Path]) -> str:
+    """Why a file is not taken for a document; "" where it is one."""
+    if path.suffix.lower() == ".jsonl":
+        return "rows, not a document"
+    above = [p for p in path.parents if p == top or p.is_relative_to(top)]
+    if any((p / name).exists() for p in above for name in WRITTEN):
+        return "written by luthier"
+    if any(path.resolve().is_relative_to(own.resolve()) for own in rows if own.is_dir()):
+        return "of the questions' data set"
+    if any(path.samefile(own) or filecmp.cmp(path, own, shallow=False) for own in rows if own.is_file()):
+        return "the questions themselves"
+    return ""
 
 
 def _said(found: dict[str, str]) -> list[str]:

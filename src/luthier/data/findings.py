@@ -94,7 +94,7 @@ def _repeats(found: Inspection) -> list[Finding]:
                 bool(other), _pairs(found, found.conflicts)),
         Finding(both(f"{_rows_are(near)} nearly an earlier row ({ALIKE:.0%} of n-grams of 8 bytes shared, or more)",
                      f"{near:,} 行与前面的行几乎相同（8 字节 n-gram 至少有 {ALIKE:.0%} 相同）"),
-                bool(near), _pairs(found, found.alike)),
+                bool(near), _pairs(found, found.alike, near=True)),
     ]  # fmt: skip
 
 
@@ -108,7 +108,7 @@ def _overlap(found: Inspection) -> list[Finding]:
                 bool(seen), _pairs(found, found.seen, True)),
         Finding(both(f"{_rows_are(near)} nearly a training row ({ALIKE:.0%} of its n-grams stand in it, or more)",
                      f"{near:,} 行与某个训练行几乎相同（至少 {ALIKE:.0%} 的 n-gram 在其中）"),
-                bool(near), _pairs(found, found.near, True)),
+                bool(near), _pairs(found, found.near, True, True)),
     ]  # fmt: skip
 
 
@@ -165,11 +165,14 @@ def _places(found: Inspection, lines: Sequence[int]) -> tuple[Phrase, ...]:
     return tuple(place(found, line) for line in lines)
 
 
-def _pairs(found: Inspection, pairs: Sequence[Pair], of_training: bool = False) -> tuple[Phrase, ...]:
+def _pairs(
+    found: Inspection, pairs: Sequence[Pair], of_training: bool = False, near: bool = False
+) -> tuple[Phrase, ...]:
+    """near: only a share of the row is that of the other, even where it is all of it."""
     en, zh = (" like training ", "，与训练文件") if of_training else (" like ", "，与")
     return tuple(
-        place(found, p.line, f"{en}{found.unit} {p.like}" + (f", {p.share:.0%}" if p.share < 1 else ""),
-              f"{zh}第 {p.like} 行" + (f"有 {p.share:.0%} 相同" if p.share < 1 else "相同"))
+        place(found, p.line, f"{en}{found.unit} {p.like}" + (f", {p.share:.0%}" if near else ""),
+              f"{zh}第 {p.like} 行" + (f"有 {p.share:.0%} 相同" if near else "相同"))
         for p in pairs
     )  # fmt: skip
 

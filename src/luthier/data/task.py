@@ -35,8 +35,8 @@ def load_split(config: DataConfig, rejected: Path | None = None) -> tuple[Split,
     if config.train_rows is not None:
         split = first_rows(split, config.train_rows)
     if config.docs:
-        own = [Path(name) for name in (config.path, config.test) if name and Path(name).is_file()]
-        documents, said = read_documents(Path(config.docs), own)
+        own = [Path(str(name).partition(":")[0]) for name in (config.path, config.test) if name]
+        documents, said = read_documents(Path(config.docs), [path for path in own if path.exists()])
         split, notes = replace(split, documents=documents), notes + said
     return replace(split, metric=config.metric or split.metric), notes + more
 

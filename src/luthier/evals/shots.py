@@ -16,6 +16,7 @@ from luthier.data.prompts import answer_of, prompt_of
 from luthier.protocols import Prompt, Record, Split
 
 if TYPE_CHECKING:
+    from luthier.data.prompts import Template
     from luthier.index.embed import Embedder
     from luthier.models.base import BaseLM
 
@@ -68,9 +69,9 @@ class Counted:
     def fitted(self, lm: BaseLM, shots: Sequence[Record], prompt: Prompt) -> tuple[Record, ...]:
         """`fitting`, counted."""
         left = fitting(lm, shots, prompt)
-        self.asked.add(text_of(prompt))
+        self.asked.add(str(prompt))
         if len(left) < len(shots):
-            self.cut.add(text_of(prompt))
+            self.cut.add(str(prompt))
         return left
 
 
@@ -88,13 +89,26 @@ class Fixed(Counted):
         """The examples that stand before a prompt."""
         if len(str(prompt).encode("utf-8", "replace")) > self.room:
             return self.fitted(self.lm, self.shots, prompt)
-        self.asked.add(text_of(prompt))
+        self.asked.add(str(prompt))
         return self.shots
 
 
 def fixed(lm: BaseLM) -> BaseLM:
     """A worded model whose own examples give way, from the front, where a prompt is too long to stand beside them."""
     return replace(lm, chooser=Fixed(lm, lm.shots)) if lm.shots else lm
+
+
+def again(lm: Any, template: Template, labels: Sequence[str]) -> Any:
+    """A worded model with its examples behind another wording, where they give way as they did."""
+    worded = lm.worded(template, labels, lm.shots)
+    return fixed(worded) if worded.shots and not worded.chooser else worded
+
+
+def uncounted(lm: Any) -> None:
+    """Forget the prompts so far: what `cuts` says is about those that follow."""
+    if isinstance(counted := getattr(lm, "chooser", None), Counted):
+        counted.asked.clear()
+        counted.cut.clear()
 
 
 def cuts(lm: Any) -> list[str]:

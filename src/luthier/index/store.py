@@ -147,11 +147,11 @@ class Store:
 
     def worded(self, text: str, count: int, where: str | None = None) -> Scored:
         """Chunks that share words with a text, by BM25, highest first."""
-        wanted = " ".join(sought(text))
-        if not wanted:
-            return []
-        query = self.table.search(wanted, query_type="fts", fts_columns="words")
-        return list(self._rows(query, count, where, "_score"))
+        for wanted in dict.fromkeys(" ".join(words(text)) for words in (sought, terms)):
+            query = self.table.search(wanted, query_type="fts", fts_columns="words")
+            if wanted and (found := list(self._rows(query, count, where, "_score"))):
+                return found
+        return []
 
     def _rows(self, query: Any, count: int, where: str | None, score: str) -> Iterator[tuple[Chunk, float]]:
         columns = ["file", "at", "section", "title", "start", "end", "text", "tags"]

@@ -17,6 +17,7 @@ JOINED = (
 )
 PIECES = re.compile(rf"[{JOINED}]+|[^\W_{JOINED}]+")
 _JOINED = re.compile(rf"[{JOINED}]")
+_HAN = re.compile("[\u3005-\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]+")
 SCRIPTS = {"CJK": "han", "HIRAGANA": "kana", "KATAKANA": "kana"}
 
 
@@ -29,13 +30,14 @@ def terms(text: str) -> list[str]:
 
 
 def sought(text: str) -> list[str]:
-    """What a question is looked up by: of a run of Han its pairs alone, a single character only where it stands alone.
+    """What a question is looked up by first: of a run of Han its pairs alone, else `terms`.
 
-    The characters of a pair say nothing that the pair does not, and the frequent ones are in nearly every text.
+    The characters of a pair seldom say what the pair does not, and the frequent ones are in nearly every text. Where
+    no pair is found, they are looked up, too.
     """
     out: list[str] = []
     for piece in _pieces(text):
-        out += _pairs(piece) or [piece] if _JOINED.match(piece) else [piece]
+        out += _pairs(piece) if len(piece) > 1 and _HAN.fullmatch(piece) else terms(piece)
     return out
 
 

@@ -68,6 +68,7 @@ def _tokens(lm: BaseLM, record: Record, instruction: str) -> int:
 
 def spoken(result: dict[str, Any]) -> list[Phrase]:
     """The result in lines."""
+    result = _in_points(result)
     low, high = result["whole_ci95"]
     measure, rows, whole = page.measured(result["measure"]), result["rows"], f"{result['whole']:.4g}"
     lines = [both(
@@ -88,6 +89,7 @@ def spoken(result: dict[str, Any]) -> list[Phrase]:
 
 def write_page(path: Path, title: Phrase, result: dict[str, Any]) -> None:
     """The curve as a chart and a table, and the first row at every length."""
+    told, result = spoken(result), _in_points(result)
     whole = (100.0, result["whole"], *result["whole_ci95"])
     lines = [
         Line(
@@ -98,7 +100,6 @@ def write_page(path: Path, title: Phrase, result: dict[str, Any]) -> None:
         for way, zh, kind in zip(WAYS, WAYS_ZH, ("main", "other"), strict=True)
     ]
     keeps = sorted({p["keep"] for p in result["points"]} | {1.0})
-    told = spoken(result)
     across, up = both("share of tokens kept, %", "保留的词元比例（%）"), page.measured(result["measure"])
     drawing = chart(lines, across, up, [(100 * k, f"{k:.0%}") for k in keeps], str(told[0]))
     items = "".join(f"<li>{text(line)}</li>" for line in told)
@@ -116,3 +117,15 @@ def _shortened(point: dict[str, Any]) -> str:
     keep = f"{point['keep']:.0%}"
     head = text(both(f"{keep} kept", f"保留 {keep}"))
     return f'<li><span class="facts">{head}</span><pre dir="auto">{text(point["shown"])}</pre></li>'
+
+
+def _in_points(result: dict[str, Any]) -> dict[str, Any]:
+    """The result with its scores in the unit of the measure."""
+    by = page.times(result["measure"])
+
+    def scaled(found: dict[str, Any]) -> dict[str, Any]:
+        kept = ("whole", "whole_ci95", "score", "ci95", "change", "change_ci95")
+        more = {k: [by * x for x in v] if isinstance(v, list) else by * v for k, v in found.items() if k in kept}
+        return found | more
+
+    return scaled(result) | {"points": [scaled(p) for p in result["points"]]}

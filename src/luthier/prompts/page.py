@@ -14,7 +14,7 @@ from typing import Any
 from luthier import plain_page
 from luthier.compare import words
 from luthier.compare.words import Phrase
-from luthier.evals.metric import find, names
+from luthier.evals.metric import find, names, scale
 from luthier.plain_page import both, text
 from luthier.prompts.svg import Line, chart
 
@@ -39,11 +39,21 @@ def write(path: Path, title: Phrase, body: str, script: str = "", wide: bool = F
     plain_page.write(path, whole, title, body, STYLES, script, wide)
 
 
+def _metric(measure: str) -> str:
+    """The metric that a measure is the title of; "" for a likelihood."""
+    return next((n for n in names() if find(n).title == measure), "")
+
+
+def times(measure: str) -> float:
+    """What scores are multiplied with to be in the measure's unit: 100 for per cent."""
+    return scale(name) if (name := _metric(measure)) else 1.0
+
+
 def measured(measure: str) -> Phrase:
     """What a score is (`scorer.unit`), in both languages."""
     if measure in MEASURES:
         return both(measure, MEASURES[measure])
-    name = next((n for n in names() if find(n).title == measure), "")
+    name = _metric(measure)
     said = words.metric(name) if name else measure
     return both(measure, said.text("zh") if isinstance(said, Phrase) else measure)
 
@@ -53,7 +63,7 @@ def measured(measure: str) -> Phrase:
 
 def write_search(path: Path, title: Phrase, events: Sequence[Event], unit: str, facts: Sequence[str]) -> None:
     """The page of a search, from its log alone."""
-    lines, ticks, said = by_round(events)
+    lines, ticks, said = by_round(events, times(unit))
     told = "".join(f"<li>{text(fact)}</li>" for fact in facts)
     axis = both("round (training rows scored)", "轮（评分的训练行数）")
     drawing = chart(lines, axis, measured(unit), ticks, str(said))
@@ -64,28 +74,28 @@ def write_search(path: Path, title: Phrase, events: Sequence[Event], unit: str, 
     body = (
         f'<ul class="facts">{told}</ul>\n<h2>{text(both("Score by round", "各轮得分"))}</h2>\n'
         f"<p>{text(said)} {text(thin)}</p>\n{drawing}\n<h2>{text(both('The search tree', '搜索树'))}</h2>\n"
-        f'<p>{text(below)}</p>\n{tree(events)}\n<p><a href="wordings.html">{text(beside)}</a></p>'
+        f'<p>{text(below)}</p>\n{tree(events, times(unit))}\n<p><a href="wordings.html">{text(beside)}</a></p>'
     )
     write(path, title, body)
 
 
-def by_round(events: Sequence[Event]) -> tuple[list[Line], list[tuple[float, str]], Phrase]:
+def by_round(events: Sequence[Event], points: float = 1.0) -> tuple[list[Line], list[tuple[float, str]], Phrase]:
     """A line a wording, the ticks of the axis, and the chart in a sentence."""
     rounds = [e for e in events if e["event"] == "round"]
     best = next((e["id"] for e in events if e["event"] == "best"), None)
-    values = scores(events)
-    points: dict[int, list[tuple[float, ...]]] = {}
+    values = {id_: [points * v for v in own] for id_, own in scores(events).items()}
+    drawn: dict[int, list[tuple[float, ...]]] = {}
     for e in rounds:
         for id_ in e["order"]:
             part = values[id_][: e["rows"]]
             point: tuple[float, ...] = (float(e["round"]), sum(part) / len(part))
-            points.setdefault(id_, []).append((*point, *_interval(part)) if id_ == best else point)
+            drawn.setdefault(id_, []).append((*point, *_interval(part)) if id_ == best else point)
     lines = [
         Line(*((both("the best", "最佳"), p, "main") if id_ == best else (both(f"wording {id_}", f"措辞 {id_}"), p)))
-        for id_, p in points.items()
+        for id_, p in drawn.items()
     ]
     ticks = [(float(e["round"]), f"{e['round'] + 1} ({e['rows']})") for e in rounds]
-    heads = ", ".join(f"{e['scores'][0]:.3f}" for e in rounds)
+    heads = ", ".join(f"{points * e['scores'][0]:.4g}" for e in rounds)
     return lines, ticks, both(f"The best score of each round: {heads}.", f"各轮最高分：{heads}。")
 
 
@@ -105,9 +115,9 @@ def scores(events: Sequence[Event]) -> dict[int, list[float]]:
     return out
 
 
-def tree(events: Sequence[Event]) -> str:
+def tree(events: Sequence[Event], points: float = 1.0) -> str:
     """All wordings, dropped ones too, each below its parent."""
-    values = scores(events)
+    values = {id_: [points * v for v in own] for id_, own in scores(events).items()}
     best = next((e["id"] for e in events if e["event"] == "best"), None)
     below: dict[int | None, list[Event]] = {}
     for e in events:
@@ -143,7 +153,7 @@ def _about(e: Event, own: Sequence[float]) -> Phrase:
     en, zh = SAID.get(e["source"], (e["source"], e["source"]))
     mean = ("not scored", "未评分")
     if own:
-        value = f"{sum(own) / len(own):.3f}"
+        value = f"{sum(own) / len(own):.4g}"
         mean = f"score {value} on {len(own)} rows", f"{len(own)} 行得分 {value}"
     repaired = (f"; {e['repaired']}", f"；{e['repaired']}") if e["repaired"] else ("", "")
     form = ("a chat turn", "对话轮") if e["chat"] else ("plain text", "纯文本")

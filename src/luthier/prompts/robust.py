@@ -15,6 +15,7 @@ import numpy as np
 
 from luthier.data.prompts import Template, question_and_answer
 from luthier.errors import LuthierError
+from luthier.evals.shots import again
 from luthier.prompts import perturb
 from luthier.prompts.proposer import Proposer, cleaned, form, instruction_of
 from luthier.prompts.wording import BrokenError, repair
@@ -144,7 +145,7 @@ def measure(
 
 
 def _reworded(lm: Any, v: Variant) -> Any:
-    worded = lm.worded(v.template, v.labels, lm.shots)
+    worded = again(lm, v.template, v.labels)
     if getattr(lm, "favoured", None) is None:
         return worded
     from luthier.evals.calibration import content_free

@@ -63,7 +63,7 @@ def write_page(path: Path, run: str, template: Template, result: dict[str, Any])
     )
     failed = "".join(f"<li>{text(why)}</li>" for why in result.get("failed", ()))
     number = ' class="number"'
-    heads = (("", both("change", "改动")), (number, both("variants", "变体数")), (number, both("points", "分")),
+    heads = (("", both("change", "改动")), (number, both("variants", "变体数")), (number, both("points", "百分点")),
              (number, both("95 % interval", "95 % 区间")))  # fmt: skip
     body = (
         f'<p class="verdict">{text(_head(result))}</p><pre dir="auto">{text(template.text)}</pre>\n'

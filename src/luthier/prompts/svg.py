@@ -58,9 +58,12 @@ def _axes(x, y, low, high, ticks, x_title, y_title) -> str:  # type: ignore[no-u
     out = [f'<path class="axis" d="M{LEFT} {TOP}V{bottom}H{right}"/>']
     for at, text in ticks:
         out.append(f'<text x="{x(at):.1f}" y="{bottom + 18}" text-anchor="middle">{escape(text)}</text>')
-    for value in _round_values(low, high):
+    values = _round_values(low, high)
+    step = values[1] - values[0] if len(values) > 1 else 1.0
+    places = max(0, -math.floor(math.log10(step) + 1e-9))
+    for value in values:
         out.append(f'<path class="axis" d="M{LEFT} {y(value):.1f}H{right}" opacity=".5"/>')
-        out.append(f'<text x="{LEFT - 8}" y="{y(value) + 4:.1f}" text-anchor="end">{value:.3g}</text>')
+        out.append(f'<text x="{LEFT - 8}" y="{y(value) + 4:.1f}" text-anchor="end">{value + 0.0:.{places}f}</text>')
     out.append(x_title.html("text", f' x="{(LEFT + right) / 2}" y="{HEIGHT - 12}" text-anchor="middle"'))
     middle = (TOP + bottom) / 2
     out.append(y_title.html("text", f' x="14" y="{middle}" text-anchor="middle" transform="rotate(-90 14 {middle})"'))

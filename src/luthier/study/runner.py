@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from luthier.compare.words import Phrase, both
 from luthier.config import DataConfig, build
 from luthier.errors import LuthierError
-from luthier.files import alone, read_record, write_json
+from luthier.files import LOCK, alone, read_record, write_json
 from luthier.protocols import Rng
 from luthier.study import catalog
 from luthier.study.study import Arm, OnModel, Study
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from luthier.study.bench import Bench
 
 Say = Callable[[str, float], None]  # what is done now; the share of the whole that is done
-LOCK = ".lock"
 RATE_SECONDS = 3.0
 
 
