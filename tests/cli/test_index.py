@@ -68,7 +68,14 @@ def test_ask_says_what_is_absent_in_the_language_of_the_question(work: Path, mon
     run("build", "a.txt")
     assert "do not hold the answer" in run("ask", "Who wrote Carmen?").output
     answer = run("ask", "谁写了卡门？").output
-    assert "文档里没有答案" in answer and "a.txt, characters 1-18" in answer
+    assert "文档里没有答案" in answer and "a.txt，第 1–18 字" in answer
+
+
+def test_an_empty_question_is_no_question(work: Path) -> None:
+    (work / "a.txt").write_text("Bows are rehaired.")
+    run("build", "a.txt")
+    with pytest.raises(LuthierError, match="the question is empty"):
+        run("ask", "  ")
 
 
 def test_ask_quotes_with_a_numbered_source(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,7 +84,9 @@ def test_ask_quotes_with_a_numbered_source(work: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr("luthier.cli.index._model", lambda recipe: None)
     (work / "a.txt").write_text("琴弓每年换一次弓毛。", encoding="utf-8")
     run("build", "a.txt")
-    assert run("ask", "多久换弓毛？").output == "琴弓每年换一次弓毛。 [1]\n\n[1] a.txt, characters 1-10\n"
+    assert run("ask", "多久换弓毛？").output == (
+        "琴弓每年换一次弓毛。 [1]\n\n[1] a.txt，第 1–10 字\n（原文引用：模型自己的回答不可靠）\n"
+    )
 
 
 def test_ask_takes_the_wording_of_a_file(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:

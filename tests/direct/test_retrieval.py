@@ -119,6 +119,10 @@ def test_documents_answer(model: Hashed, tmp_path: Path) -> None:
     assert [found[0] for found in lm.sources(asked)] == ["cat.md, characters 1-43", "leave.md, characters 1-21"]
     citing = documents_lm(tmp_path, "nonsense", cite=True, k=1)
     assert citing.generate(asked, Sampling())[1] == "满五年，年假十五天。 [leave.md]"
+    # with both documents found, in either order: seen failing with the file of the first passage
+    asked = ["年假几天？", "What is the cat called?", "cat 年假几天？", "年假 cat called?"]
+    for said in documents_lm(tmp_path, "nonsense", cite=True, k=2).generate(asked, Sampling()):
+        assert said.endswith("[leave.md]" if "年假" in said else "[cat.md]"), said
 
 
 def test_documents_are_saved(model: Hashed, tiny_folder: Any, tmp_path: Path) -> None:

@@ -134,7 +134,8 @@ def test_the_number_against_one_worked_by_hand() -> None:
     assert result["score"] == 1.0 and changes == pytest.approx({"a": -0.5, "b": -1.0, "all": -0.75})
     assert all(c["ci95"][0] <= c["change"] <= c["ci95"][1] for c in result["changes"])
     said = robust_page.spoken(result)
-    assert said[-1].startswith("  all kinds together: -75.0 points (95 % -")
+    assert said[-1] == "Only 3 rows: intervals of so few are too narrow."
+    assert said[-2].startswith("  all kinds together: -75.0 points (95 % -")
 
 
 def test_a_variant_that_cannot_be_scored_is_said_and_a_calibrated_prompt_stays_calibrated(

@@ -184,6 +184,14 @@ def test_what_models_wrap_around_an_instruction_goes() -> None:
     for said in ('"Sort it."', "```\nSort it.\n```", "Instruction: Sort it.", "**Instruction:** Sort it.",
                  "Sort it.\n\nInput: x\nAnswer: y", "“Sort it.”", "新的指令：Sort it."):  # fmt: skip
         assert cleaned(said) == "Sort it.", said
+
+
+def test_the_request_is_no_wording() -> None:
+    """Seen failing: `Reply with the instruction only.` was scored."""
+    fake = Fake([], lambda seed: "Reply with the instruction only.")
+    made = search(None, fake, replace(SETTINGS, write=2, rounds=1))
+    made.run()
+    assert made.log.of("dropped") and not [e for e in made.log.of("candidate") if e["source"] == "written"]
     assert instruction_of(Template("t", "Translate the German sentence '{input}' into English:", False)) == (
         "Translate the German sentence … into English:"
     )

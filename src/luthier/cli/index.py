@@ -173,11 +173,14 @@ def ask(
     if answer.how == "absent":
         print("文档里没有答案。" if han else "The documents do not hold the answer.")
         near = "最接近的段落：" if han else "The nearest passages:"
-        print("\n".join([near, *(f"  - {hit.chunk.place}" for hit in answer.sources)]) if answer.sources else "")
+        places = [f"  - {hit.chunk.place_in(han)}" for hit in answer.sources]
+        print("\n".join([near, *places]) if places else "")
         return
     print(answer.text + "\n")
     for number, hit in enumerate(answer.sources, 1):
-        print(f"[{number}] {hit.chunk.place}")
+        print(f"[{number}] {hit.chunk.place_in(han)}")
+    if answer.how == "quoted":
+        print("（原文引用：模型自己的回答不可靠）" if han else "(quoted: the model's own answer was not reliable)")
 
 
 def _model(recipe: Recipe) -> BaseLM:

@@ -96,10 +96,21 @@ def search(
     print(f"Best wording: {best.text!r}")
     for note in result.get("notes", ()):
         print(f"  {note}")
-    print(
-        f"{result['metric']} {result['score']:.3f} on {len(result['per_row'])} held-out rows that the search never saw"
-    )
+    print(measured_on(result["metric"], result["per_row"]))
     print(f"Template: {folder / 'template.json'}\nPages: {folder / 'search.html'} {folder / 'wordings.html'}")
+
+
+def measured_on(metric: str, per_row: list[float]) -> str:
+    """The score on rows that the search never saw, with its interval."""
+    from luthier.compare.stats import Bootstrap
+    from luthier.evals.metric import scale, title
+
+    found, by = Bootstrap({"it": [per_row]}).score("it"), scale(metric)
+    low, high = by * found.low, by * found.high
+    return (
+        f"{title(metric)}: {by * found.value:.1f} (95 % {low:.1f} to {high:.1f}) on {len(per_row)} held-out rows that "
+        f"the search never saw"
+    )
 
 
 def robust(
@@ -128,7 +139,7 @@ def robust(
 
 def compress(
     input: Annotated[str, typer.Argument(help="text file; with --curve, data with input and output, such as notes")],
-    keep: Annotated[float, typer.Option(help="share of the tokens to keep, above 0 and at most 1")] = 0.5,
+    keep: Annotated[float | None, typer.Option(help="share of the tokens to keep, 0 to 1; 0.5 without it")] = None,
     tokens: Annotated[int | None, typer.Option(min=1, help="tokens to keep at most, in place of --keep")] = None,
     curve: Annotated[str | None, typer.Option(help="shares by comma at which quality is measured: 0.8,0.5,0.3")] = None,
     rows: Annotated[int, typer.Option(min=2, help="rows that are measured at most, with --curve")] = 40,
@@ -139,10 +150,16 @@ def compress(
 ) -> None:
     """Shorten a text, or measure what that costs on data."""
     from luthier.cli.common import rows_bar
+    from luthier.errors import LuthierError
     from luthier.files import write_text
     from luthier.prompts import runs
 
+    if out and out.is_dir():
+        raise LuthierError(f"--out {out}: it is a folder: name a file")
+    if curve is not None and (tokens or keep is not None):
+        raise LuthierError("--curve measures its own shares: leave out --keep and --tokens")
     if curve is None:
+        keep = 0.5 if keep is None else keep
         with rows_bar("reading", "tokens") as say:
             short, before, after = runs.shortened(Path(input), keep, tokens, model, say)
         if out:

@@ -24,7 +24,9 @@ def run(request: Request, folder: Path) -> None:
     """Run every trial of the request that is not finished in this folder. Raises LuthierError when it cannot go on."""
     check_folder(request, folder)
     if unfinished(request, folder):
-        load_split(request.data)  # most mistakes are in the data: say so before anything is loaded or written
+        # most mistakes are in the data: say so before anything is loaded or written
+        for note in load_split(request.data)[1]:
+            print(note)
     with alone(folder / LOCK, f"{folder}: another comparison is running there"):
         begin(request, folder)
         try:

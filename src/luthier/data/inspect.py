@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from luthier.models.causal import CausalLM
 
 ROWS_AT_ONCE = 64
+HALVES = 8  # tokens that a character may be cut into, at most
 SHOWN = 5
 _ENDLESS = 1 << 40
 
@@ -243,8 +243,14 @@ def _by_row(examples: Sequence[Example]) -> defaultdict[int, list[Example]]:
 
 def _show(lm: CausalLM, line: int, example: Example, cut: int) -> Shown:
     learned = {place + 1 for place in example.where}
-    places = [(token, i in learned) for i, token in enumerate(example.ids)]
-    runs = [
-        (str(lm.tokenizer.decode([token for token, _ in run])), flag) for flag, run in groupby(places, lambda p: p[1])
-    ]
-    return Shown(line, tuple(runs), len(example.ids), cut)
+    runs: list[tuple[list[int], bool]] = []
+    for i, token in enumerate(example.ids):
+        flag = i in learned
+        # a token may end inside a character: what follows stays with it until the character is whole
+        half = runs and str(lm.tokenizer.decode(runs[-1][0][-HALVES:])).endswith("\ufffd")
+        if runs and (runs[-1][1] == flag or half):
+            runs[-1][0].append(token)
+        else:
+            runs.append(([token], flag))
+    texts = tuple((str(lm.tokenizer.decode(tokens)), flag) for tokens, flag in runs)
+    return Shown(line, texts, len(example.ids), cut)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from luthier.prompts.search import Found, Search, Settings
 
 extras = ()
+FEW = 10  # training rows, under which the best of many wordings is mostly luck
 
 
 @dataclass(frozen=True)
@@ -109,6 +110,8 @@ def _notes(search: Search, found: Found) -> list[str]:
         f"{len(found.candidates)} wordings, {found.calls} model calls; the best is {found.best.source}: {text} "
         f"({unit(search.data, how)}: {value} on {found.rows} training rows)"
     ]
+    if found.rows < FEW:
+        out.append(f"only {found.rows} training rows decided: more --calls, or fewer wordings, would tell more")
     out += [f"left out: {e['reason']}: {e['text']}" for e in dropped if e["source"] == "user"]
     written = [e for e in dropped if e["source"] != "user"]
     many = f"{len(written)} wordings were" if len(written) > 1 else "a wording was"

@@ -5,18 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from luthier.errors import LuthierError
 from luthier.files import write_json, write_text
-from luthier.index.ask import MARK, nearest_sentence, prompt
+from luthier.index.ask import MARK, nearest_sentence, prompt, support
 from luthier.index.chunks import Chunking, chunked
 from luthier.index.embed import Embedder
 from luthier.index.readers.plain import title_of
 from luthier.index.reading import language
-from luthier.index.records import Document, Hit, Section
+from luthier.index.records import Document, Section
 from luthier.index.rows import text_of
 from luthier.index.search import Searcher
 from luthier.index.store import Settings, Store
@@ -80,13 +80,16 @@ class DocumentsLM:
         questions = [text_of(p) for p in prompts]
         self.embedder.queries(questions)
         found = [self.searcher.search(q, self.k) for q in questions]
-        out = [self._quoted(q, hits) for q, hits in zip(questions, found, strict=True)]
+        best = partial(nearest_sentence, self.embedder)
+        near = [best(q, hits) if hits else ("", None) for q, hits in zip(questions, found, strict=True)]
+        out, source = [text for text, _ in near], [hit for _, hit in near]
         asked = [i for i, q in enumerate(questions) if found[i] and self.modes[language(q)] == "write"]
         worded = [prompt(self.lm, questions[i], found[i], sampling.max_new_tokens) for i in asked]
         for i, said in zip(asked, self.lm.generate(worded, sampling) if worded else [], strict=True):
             out[i] = MARK.sub("", said).strip()
+            source[i] = max(found[i], key=partial(support, out[i], questions[i]))  # the first of equals
         if self.cite:
-            out = [f"{text} [{', '.join(_files(hits))}]" for text, hits in zip(out, found, strict=True)]
+            out = [f"{text} [{hit.chunk.file}]" if hit else text for text, hit in zip(out, source, strict=True)]
         return out
 
     def sources(self, prompts: Sequence[Prompt]) -> list[list[str]]:
@@ -101,19 +104,12 @@ class DocumentsLM:
         """Not possible."""
         raise LuthierError("retrieval from documents gives no likelihood of a text")
 
-    def _quoted(self, question: str, hits: Sequence[Hit]) -> str:
-        return nearest_sentence(self.embedder, question, hits)[0] if hits else ""
-
     def save(self, folder: Path) -> None:
         """The documents and how they are searched; vectors are made again, or come from the cache."""
         rows = [json.dumps({"source": t.source, "text": t.text}, ensure_ascii=False) for t in self.documents]
         write_text(folder / "documents.jsonl", "\n".join(rows) + "\n")
         meta = {"k": self.k, "chunking": asdict(self.chunking), "modes": self.modes, "cite": self.cite}
         write_json(folder / "luthier.json", meta | {"embedder": self.embedder.name, "labels": []})
-
-
-def _files(hits: Sequence[Hit]) -> list[str]:
-    return list(dict.fromkeys(h.chunk.file for h in hits[:1]))
 
 
 def read_saved(folder: Path) -> tuple[Text, ...]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Literal
 
+from luthier.errors import LuthierError
 from luthier.index.embed import Embedder
 from luthier.index.reading import reads, worded
 from luthier.index.records import Hit
@@ -50,6 +51,8 @@ def ask(
 
     room: tokens of the answer. template: a wording of the question for the model; searched is for the question itself.
     """
+    if not question.strip():
+        raise LuthierError("the question is empty")
     hits = searcher.search(question, count, where)
     nearest = searcher.search(question, count, where, by="vector")  # words may have pushed them out of the fused few
     if not answerable(searcher.embedder, question, [(h.chunk.passage, h.similarity) for h in nearest]):
@@ -83,7 +86,8 @@ def quoted(embedder: Embedder, question: str, hits: Sequence[Hit]) -> Answer:
 def nearest_sentence(embedder: Embedder, question: str, hits: Sequence[Hit]) -> tuple[str, Hit]:
     """The sentence of the passages that is nearest to the question, and the passage it stands in; hits: not empty."""
     stretches = [(s.strip(), hit) for hit in reversed(hits) for s in SENTENCE.findall(hit.chunk.text)]
-    found = {text: hit for text, hit in stretches if text and not text.startswith("#")}  # a heading answers nothing
+    # a heading answers nothing, nor does a line of signs, such as the fence of a code block
+    found = {text: hit for text, hit in stretches if any(map(str.isalnum, text)) and not text.startswith("#")}
     sentences = list(found) or [hits[0].chunk.text]
     near = embedder.passages(sentences) @ embedder.queries([question])[0]
     best = sentences[int(near.round(5).argmax())]

@@ -53,6 +53,13 @@ class Chunk:
         where = f", {self.section}" if self.section else ""
         return f"{self.file}{where}, characters {self.start + 1}-{self.end}"
 
+    def place_in(self, chinese: bool) -> str:
+        """`place`, for a Chinese reader where asked."""
+        if not chinese:
+            return self.place
+        where = f"，{self.section}" if self.section else ""
+        return f"{self.file}{where}，第 {self.start + 1}–{self.end} 字"
+
     @property
     def passage(self) -> str:
         """What is embedded: the text under its document's title."""

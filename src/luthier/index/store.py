@@ -157,7 +157,7 @@ class Store:
         columns = ["file", "at", "section", "title", "start", "end", "text", "tags"]
         try:
             if where:
-                query = query.where(where, prefilter=True)
+                query = query.where(f"({where})", prefilter=True)  # else what follows a whole condition is ignored
             rows = query.select([*columns, score]).limit(count).to_arrow().to_pylist()
         except (ValueError, RuntimeError, OSError) as error:
             if not where:

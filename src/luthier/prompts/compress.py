@@ -85,7 +85,7 @@ def render(text: str, kept: Sequence[Piece]) -> str:
             out.append(" ")
         out.append(text[piece.start : piece.end])
         last = piece.end
-    return "".join(out)
+    return "".join(out) + ("\n" if out and text.endswith("\n") else "")
 
 
 def compress(lm: BaseLM, text: str, keep: float, order: np.random.Generator | None = None) -> str:

@@ -93,13 +93,19 @@ class Proposer:
 
     def _said(self, prompt: str, slot: int) -> str:
         sampling = Sampling(ROOM, temperature=0.8, top_p=0.95, seed=self.seed * 1000 + slot)
-        return cleaned(self.lm.worded(ASK, ()).generate([(Message("user", prompt),)], sampling)[0])
+        said = cleaned(self.lm.worded(ASK, ()).generate([(Message("user", prompt),)], sampling)[0])
+        own = _letters(said)
+        return "" if len(own) > 3 and own in _letters(prompt) else said  # what it was asked is no answer
 
     def tail(self, slot: int) -> tuple[str, bool]:
         """Where the input of a new wording goes, and whether it is a chat turn: both forms in turn."""
         words = TEXTS[self._chinese]
         cue = words["cue" if self.data.labels else "answer"]
         return ("\n\n{input}", True) if slot % 2 == 0 else ("\n\n{input}" + cue, False)
+
+
+def _letters(text: str) -> str:
+    return "".join(char for char in text.lower() if char.isalnum())
 
 
 def instruction_of(template: Template) -> str:
@@ -122,7 +128,7 @@ def cleaned(text: str) -> str:
     text = re.sub(
         r"^\W*(?:new |the )?(?:instruction|prompt|指令|新指令|新的指令)\s*\W*[:：]\s*", "", text, flags=re.IGNORECASE
     )
-    text = text.lstrip("*: \n").split("\n\n")[0].strip()
+    text = text.lstrip("*: \n").split("\n\n")[0].strip().rstrip("\ufffd")  # cut off inside a character
     if len(text) > 1 and text[0] + text[-1] in ('""', "''", "“”", "「」", "``"):
         text = text[1:-1].strip()
     return text

@@ -12,6 +12,7 @@ from luthier.evals.metric import scale
 from luthier.plain_page import both, text
 from luthier.prompts import page
 
+FEW = 20  # rows under which a bootstrap's interval is no help
 KINDS = {
     "all": ("all kinds together", "全部种类合计"),
     "typos in the wording": ("typos in the wording", "措辞中的错字"),
@@ -41,7 +42,7 @@ def _head(result: dict[str, Any]) -> Phrase:
 
 
 def spoken(result: dict[str, Any]) -> list[str]:
-    """The result in lines; the last is the number for all kinds together."""
+    """The result in lines: every kind, all kinds together, and a word where the rows are few."""
     points = scale(result["metric"])
     lines = [str(_head(result))]
     for found in result["changes"]:
@@ -49,7 +50,14 @@ def spoken(result: dict[str, Any]) -> list[str]:
         name, sure = kind_of(found)[0], "" if low > 0 or high < 0 else ", not distinguishable from none"
         name += "" if found["kind"] == "all" else f" ({found['variants']})"
         lines.append(f"  {name}: {points * found['change']:+.1f} points (95 % {low:+.1f} to {high:+.1f}){sure}")
-    return lines
+    return [*lines, *(str(said) for said in _few(result))]
+
+
+def _few(result: dict[str, Any]) -> list[Phrase]:
+    rows = result["rows"]
+    if rows >= FEW:
+        return []
+    return [both(f"Only {rows} rows: intervals of so few are too narrow.", f"只有 {rows} 行：行数太少，区间偏窄。")]
 
 
 def write_page(path: Path, run: str, template: Template, result: dict[str, Any]) -> None:
@@ -61,7 +69,7 @@ def write_page(path: Path, run: str, template: Template, result: dict[str, Any])
         f'<pre dir="auto">{text(t["shown"])}</pre></li>'
         for t in result["tried"]
     )
-    failed = "".join(f"<li>{text(why)}</li>" for why in result.get("failed", ()))
+    failed = "".join(f"<li>{text(why)}</li>" for why in [*_few(result), *result.get("failed", ())])
     number = ' class="number"'
     heads = (("", both("change", "改动")), (number, both("variants", "变体数")), (number, both("points", "百分点")),
              (number, both("95 % interval", "95 % 区间")))  # fmt: skip

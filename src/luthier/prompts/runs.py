@@ -56,6 +56,7 @@ def shares(text: str) -> list[float]:
 
 def shortened(path: Path, keep: float, tokens: int | None, model: str, say: Say | None = None) -> tuple[str, int, int]:
     """The text of a file cut to its target, and its tokens before and after. say: gets the tokens that were read."""
+    from luthier.index.readers._decode import decode
     from luthier.models.endpoint import is_remote
     from luthier.prompts.compress import compress
     from luthier.run import load_base
@@ -63,11 +64,11 @@ def shortened(path: Path, keep: float, tokens: int | None, model: str, say: Say 
     if not 0 < keep <= 1:
         raise LuthierError(f"--keep {keep:g}: a share above 0 and at most 1")
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text, _ = decode(path.read_bytes())
     except FileNotFoundError:
         raise LuthierError(f"{path}: there is no such text file (for data, give --curve 0.8,0.5,0.3)") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise LuthierError(f"{path}: not a text in UTF-8: {error}") from None
+    except (OSError, LuthierError) as error:
+        raise LuthierError(f"{path}: no text that can be read: {error}") from None
     lm = load_base(Recipe(model=model))
     if is_remote(lm):
         raise LuthierError(f"{model}: a server gives no information of its words: name a causal model with --model")

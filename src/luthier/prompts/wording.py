@@ -156,7 +156,12 @@ def read_template(path: Path, labels: Sequence[str] | None = None) -> Template:
     """The template of a file that a search wrote. labels: of the task; None where they are not known yet."""
     if not path.exists():
         raise LuthierError(f"{path}: there is no such template file")
-    values = read_record(path, "text")
+    try:
+        values = read_record(path, "text")
+    except LuthierError:
+        raise LuthierError(
+            f'{path}: no template: give the template.json of a prompt search, or {{"text": "… {{input}} …"}} in a file'
+        ) from None
     known = {f.name: type(f.default) for f in dataclasses.fields(Template)}
     given = {"name": path.stem, "chat": False} | {k: v for k, v in values.items() if k in known}
     if not isinstance(given["chat"], bool) or not all(isinstance(v, str) for k, v in given.items() if k != "chat"):

@@ -45,7 +45,7 @@ def read_document(path: Path, name: str, limit: int) -> Document:
     if size == 0:
         raise LuthierError("the file is empty")
     if size > limit:
-        raise LuthierError(f"{size / 1e6:.0f} MB, more than {limit / 1e6:.0f} MB: split it, or raise --max-mb")
+        raise LuthierError(f"{size / 1e6:.3g} MB, more than {limit / 1e6:.3g} MB: split it, or raise --max-mb")
     read: Callable[[Path], Found] = importlib.import_module(f"{__name__}.{endings()[path.suffix.lower()]}").read
     try:
         sections, notes = read(path)
