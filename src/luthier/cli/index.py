@@ -180,7 +180,12 @@ def ask(
     for number, hit in enumerate(answer.sources, 1):
         print(f"[{number}] {hit.chunk.place_in(han)}")
     if answer.how == "quoted":
-        print("（原文引用：模型自己的回答不可靠）" if han else "(quoted: the model's own answer was not reliable)")
+        why = "模型自己的回答不可靠，以上是最相近的原文，未必含有答案"
+        print(
+            f"（{why}）"
+            if han
+            else "(the nearest passage, as the model's own answer was not reliable: it may not hold one)"
+        )
 
 
 def _model(recipe: Recipe) -> BaseLM:
