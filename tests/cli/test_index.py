@@ -85,7 +85,8 @@ def test_ask_quotes_with_a_numbered_source(work: Path, monkeypatch: pytest.Monke
     (work / "a.txt").write_text("琴弓每年换一次弓毛。", encoding="utf-8")
     run("build", "a.txt")
     assert run("ask", "多久换弓毛？").output == (
-        "琴弓每年换一次弓毛。 [1]\n\n[1] a.txt，第 1–10 字\n（模型自己的回答不可靠，以上是最相近的原文，未必含有答案）\n"
+        "琴弓每年换一次弓毛。 [1]\n\n[1] a.txt，第 1–10 字\n"
+        "（模型自己的回答不可靠，以上是最相近的原文，未必含有答案）\n"
     )
 
 
