@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import tiny
+from luthier.compare.words import Phrase
 from luthier.data.prompts import Template
+from luthier.direct.hard_prompt import HardPrompt
 from luthier.plain_page import both
 from luthier.prompts import curve, page, robust_page
+from luthier.protocols import Run
 
 EVIL = "</script><img src=x onerror=alert(1)> `{input}` {en} 退款"
 KEPT = {"chat": False, "repaired": "", "name": "n", "replaces": ""}
@@ -24,6 +29,12 @@ EVENTS: list[dict[str, Any]] = [
     {"event": "round", "round": 1, "order": [1, 0], "rows": 3, "scores": [-0.267, -1.5]},
     {"event": "best", "id": 1, "rows": 3, "score": -0.267},
 ]
+NOTES = [
+    "19 wordings, 239 model calls; the best is bundled: Say {input} (log-probability of the right label, nats: -2.3 "
+    "on 17 training rows)",
+    "only 3 training rows decided: more --calls, or fewer wordings, would tell more",
+    "2 wordings were dropped, such as: it is empty", "failures: 2, such as: no answer", "a note of another kind",
+]  # fmt: skip
 CURVE: dict[str, Any] = {
     "measure": "Accuracy, %", "rows": 3, "whole": 0.8, "whole_ci95": [0.6, 0.9], "tokens": 40.0, "shown": EVIL,
     "points": [{"way": way, "keep": 0.5, "tokens": 20.0, "shown": EVIL, "score": 0.5, "ci95": [0.3, 0.7],
@@ -40,7 +51,7 @@ def written(folder: Path) -> dict[str, Path]:
     """All four pages."""
     files = {name: folder / f"{name}.html" for name in ("search", "wordings", "curve", "robust")}
     title = both(f"Wordings for {EVIL}", f"{EVIL} 的措辞")
-    page.write_search(files["search"], title, EVENTS, "log-probability of the right label, nats", ["a note"])
+    page.write_search(files["search"], title, EVENTS, "log-probability of the right label, nats", NOTES)
     page.write_sheet(files["wordings"], title, page.Sheet(["{input}", EVIL], [("asked", EVIL, ["", "yes"])]))
     curve.write_page(files["curve"], title, CURVE)
     robust_page.write_page(files["robust"], EVIL, Template("t", "{input}", False), ROBUST)
@@ -75,6 +86,18 @@ def test_a_curve_goes_from_left_to_right(tmp_path: Path) -> None:
     ways = re.findall(r'class="line (?:main|other)" d="M([^"V]+)"', (tmp_path / "c.html").read_text(encoding="utf-8"))
     across = [[float(point.split()[0]) for point in way.split("L")] for way in ways]
     assert len(across) == 2 and all(len(xs) == 3 and xs == sorted(xs) for xs in across)
+
+
+def test_the_notes_of_a_search_in_chinese(lm: Any, tmp_path: Path) -> None:
+    """Those above, and those that a search really makes."""
+    zh = [said.text("zh") if isinstance(said := page.noted(note), Phrase) else said for note in NOTES]
+    assert zh[0].startswith(
+        "19 种措辞，239 次模型调用；最佳的措辞（软件自带）：Say {input}（正确标签的对数概率（奈特）"
+    )
+    assert zh[3] == "失败 2 次，例如：no answer" and zh[4] == NOTES[4]
+    run = Run(0, tmp_path)
+    HardPrompt(calls=60, rounds=2, write=2).adapt(lm, replace(tiny.LABELLED, test=()), run)
+    assert run.notes and all(isinstance(page.noted(note), Phrase) for note in run.notes), run.notes
 
 
 def test_votes_are_counted(open_page: Any, tmp_path: Path) -> None:

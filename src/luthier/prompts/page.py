@@ -6,6 +6,7 @@ allows no network and no script but what is written into the page.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,28 @@ MEASURES = {
     "log-probability of the right label, nats": "正确标签的对数概率（奈特）",
     "log-probability a byte of the answer, nats": "答案每字节的对数概率（奈特）",
 }
+
+
+NOTES = {  # what a search notes of itself (`direct.hard_prompt`), and the same in Chinese
+    r"(\d+) wordings, (\d+) model calls; the best is (\w+): (.*) \((.*): (\S+) on (\d+) training rows\)": (
+        "{0} 种措辞，{1} 次模型调用；最佳的措辞（{2}）：{3}（{4}：{5}，{6} 行训练数据）"
+    ),
+    r"only (\d+) training rows decided: .*": "只有 {0} 行训练数据参与决定：增加 --calls 或减少措辞会更可靠",
+    r"a wording was dropped, such as: (.*)": "舍弃了一种措辞：{0}",
+    r"(\d+) wordings were dropped, such as: (.*)": "舍弃了 {0} 种措辞，例如：{1}",
+    r"left out: (.*)": "未采用：{0}",
+    r"failures: (\d+), such as: (.*)": "失败 {0} 次，例如：{1}",
+}
+
+
+def noted(note: str) -> Phrase | str:
+    """A note of a search in both languages; one of another kind as it is."""
+    for pattern, zh in NOTES.items():
+        if found := re.fullmatch(pattern, note, re.DOTALL):
+            said = [SAID[part][1] if part in SAID else part for part in found.groups()]
+            said = [measured(part).text("zh") if part in MEASURES or _metric(part) else part for part in said]
+            return both(note, zh.format(*said))
+    return note
 
 
 def write(path: Path, title: Phrase, body: str, script: str = "", wide: bool = False) -> None:
@@ -64,7 +87,7 @@ def measured(measure: str) -> Phrase:
 def write_search(path: Path, title: Phrase, events: Sequence[Event], unit: str, facts: Sequence[str]) -> None:
     """The page of a search, from its log alone."""
     lines, ticks, said = by_round(events, times(unit))
-    told = "".join(f"<li>{text(fact)}</li>" for fact in facts)
+    told = "".join(f"<li>{text(noted(fact))}</li>" for fact in facts)
     axis = both("round (training rows scored)", "轮（评分的训练行数）")
     drawing = chart(lines, axis, measured(unit), ticks, str(said))
     thin = both("Each thin line is a wording; it ends where its wording was left behind.",
