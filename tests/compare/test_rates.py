@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from luthier.compare.rates import Tried, beyond, chosen
+from luthier.compare.rates import Tried, beyond, chosen, settled
 
 RIGHT, EVEN = (1.0,) * 54 + (0.0,) * 10, (1.0, 0.0) * 32
 
@@ -41,3 +41,12 @@ def test_one_more_rate_where_the_best_is_the_last_of_the_range() -> None:
     }
     assert found == {"low": 8e-6, "high": 2e-4, "middle": None}
     assert beyond([Tried(1.0, 0.5)]) is None
+
+
+def test_a_rate_beyond_the_range_must_be_better_by_more_than_a_shade() -> None:
+    """Losses of LLaMA-Adapter and IA3 on SST-2. Seen failing with the lowest loss of all."""
+    adapter = [Tried(1e-2, 0.650), Tried(3e-2, 0.677), Tried(1e-1, 0.721)]
+    assert settled(adapter, [Tried(3.3e-3, 0.646)]) == 1e-2
+    ia3 = [Tried(1e-2, 0.440), Tried(3e-2, 0.518), Tried(1e-1, 0.687)]
+    assert settled(ia3, [Tried(3.3e-3, 0.370)]) == 3.3e-3 and settled(ia3, []) == 1e-2
+    assert settled([Tried(1.0, 0.6, RIGHT)], [Tried(2.0, 0.1, EVEN)]) == 1.0, "a collapsed one"

@@ -13,6 +13,8 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+CLEAR = 0.95  # of the best loss within a range: what lies beyond must come below it
+
 
 @dataclass(frozen=True)
 class Tried:
@@ -44,6 +46,18 @@ def beyond(tried: Sequence[Tried]) -> float | None:
     best = chosen(tried)
     inner = {rates[-1]: rates[-2], rates[0]: rates[1]} if len(rates) > 1 else {}
     return float(f"{best * best / inner[best]:.2g}") if best in inner else None
+
+
+def settled(tried: Sequence[Tried], more: Sequence[Tried]) -> float:
+    """The rate to go on with: of the range, or what was looked at beyond it, if that is better by more than a shade.
+
+    On SST-2 LLaMA-Adapter at 3.3e-3 was 0.004 nats ahead of 1e-2 after a quarter of the tokens; with all of them it was
+    8 points of accuracy behind (docs/LOG.md).
+    """
+    best = chosen(tried)
+    loss = next(t.loss for t in tried if t.rate == best)
+    better = [t for t in more if t.loss < CLEAR * loss]
+    return chosen([*(t for t in tried if t.rate == best), *better])
 
 
 def _clearly_worse(tried: Tried, best: Tried) -> bool:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import shutil
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -24,7 +24,7 @@ from luthier import catalog, config
 from luthier.compare.cells import Cell
 from luthier.compare.claims import share
 from luthier.compare.plan import Plan
-from luthier.compare.rates import Tried, beyond, chosen
+from luthier.compare.rates import Tried, beyond, settled
 from luthier.data.prompts import prompt_of
 from luthier.data.task import first_rows
 from luthier.evals.forgetting import general_loss
@@ -90,11 +90,9 @@ class Bench:
         seeds = self.plan.request.seeds if getattr(cls, "seeded", True) else 1
         searches = self._searches(cell)
         done = share(searches, wait, stop)
-        if done and searches and (further := beyond([tried(result) for result in searches])):
-            searches |= self._search(cell, further)
-            done = share(searches, wait, stop)
-        if done:
-            rate = chosen([tried(result) for result in searches]) if searches else None
+        more = self._beyond(cell, searches) if done else {}
+        if done and share(more, wait, stop):
+            rate = settled(list(map(tried, searches)), list(map(tried, more))) if searches else None
             finals = {place / f"seed-{k}" / "eval.json": partial(self._final, cell, k, rate) for k in range(seeds)}
             share(finals, wait, stop)
         return seeds
@@ -120,6 +118,11 @@ class Bench:
         if reason := refusal(self.lm, method, objective_of(recipe, method, self.data, self.lm)):
             raise Refused(reason)
         return {result: do for r in method.learning_rates for result, do in self._search(cell, r).items()}
+
+    def _beyond(self, cell: Cell, searches: Mapping[Path, object]) -> dict[Path, Callable[[], None]]:
+        """One more short run, where the best of the range is its first or last."""
+        further = beyond(list(map(tried, searches))) if searches else None
+        return self._search(cell, further) if further else {}
 
     def _search(self, cell: Cell, rate: float) -> dict[Path, Callable[[], None]]:
         return {
