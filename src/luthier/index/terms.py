@@ -1,6 +1,6 @@
 """The words that full-text search compares, for every language: Latin words as they are, Han as one and two characters.
 
-No dictionary is needed and every Chinese word of one or two characters is found, wherever a segmenter would have cut;
+No dictionary is needed and every Chinese word of one or two characters is held, wherever a segmenter would have cut;
 longer ones are found by their pairs. Source: Nie et al. 2000, "On the Use of Words and N-grams for Chinese Information
 Retrieval".
 """
