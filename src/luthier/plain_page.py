@@ -47,6 +47,7 @@ def write(
 <html lang="en">
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="generator" content="Luthier">
 <meta http-equiv="Content-Security-Policy" content="{policy(script)}">
 <title>{text(str(title))}</title>
 <style>

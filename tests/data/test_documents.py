@@ -55,11 +55,14 @@ def test_answers_do_not_come_in_by_the_side_door(tmp_path: Path) -> None:
     (folder / "rows.jsonl").write_text('{"question": "q", "answer": "secret"}')
     (folder / "runs" / "cmp" / "request.json").write_text("{}")
     (folder / "runs" / "cmp" / "method" / "report.html").write_text("<p>secret</p>")
+    from luthier import plain_page
+
+    plain_page.write(folder / "inspected.html", "rows", "rows", "<p>secret</p>")
     (tmp_path / "asked.csv").write_text("question,answer\nq,secret\n")
     (folder / "copy.txt").write_text("question,answer\nq,secret\n")
     (folder / "link.txt").symlink_to(tmp_path / "asked.csv")
     found, said = read_documents(folder, [folder / "data", tmp_path / "asked.csv"])
-    assert found == (Text("We open at nine.", "page.md"),) and len(said) == 5 and "secret" not in "".join(said)
+    assert found == (Text("We open at nine.", "page.md"),) and len(said) == 6 and "secret" not in "".join(said)
 
 
 def test_what_was_left_out_stands_in_the_run(tmp_path: Path, tiny_folder: Any) -> None:

@@ -14,6 +14,7 @@ from luthier.errors import LuthierError
 from luthier.protocols import Text
 
 LIMIT_MB = 20  # of one file, as for an index
+GENERATOR = b'<meta name="generator" content="Luthier">'  # near the top of every page of ours
 WRITTEN = ("environment.json", "request.json")  # in a folder of a run, a comparison or a study
 
 
@@ -53,6 +54,8 @@ def _no_document(path: Path, top: Path, rows: Collection[Path]) -> str:
     """Why a file is not taken for a document; "" where it is one."""
     if path.suffix.lower() == ".jsonl":
         return "rows, not a document"
+    if path.suffix.lower() in (".html", ".htm") and GENERATOR in _head(path):
+        return "written by luthier"
     above = [p for p in path.parents if p == top or p.is_relative_to(top)]
     if any((p / name).exists() for p in above for name in WRITTEN):
         return "written by luthier"
@@ -61,6 +64,14 @@ def _no_document(path: Path, top: Path, rows: Collection[Path]) -> str:
     if any(path.samefile(own) or filecmp.cmp(path, own, shallow=False) for own in rows if own.is_file()):
         return "the questions themselves"
     return ""
+
+
+def _head(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(2000)
+    except OSError:  # reading it says why
+        return b""
 
 
 def _said(found: dict[str, str]) -> list[str]:
