@@ -6,7 +6,6 @@ allows no network and no script but what is written into the page.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,26 +33,15 @@ MEASURES = {
 }
 
 
-NOTES = {  # what a search notes of itself (`direct.hard_prompt`), and the same in Chinese
-    r"(\d+) wordings, (\d+) model calls; the best is (\w+): (.*) \((.*): (\S+) on (\d+) training rows\)": (
-        "{0} 种措辞，{1} 次模型调用；最佳的措辞（{2}）：{3}（{4}：{5}，{6} 行训练数据）"
-    ),
-    r"only (\d+) training rows decided: .*": "只有 {0} 行训练数据参与决定：增加 --calls 或减少措辞会更可靠",
-    r"a wording was dropped, such as: (.*)": "舍弃了一种措辞：{0}",
-    r"(\d+) wordings were dropped, such as: (.*)": "舍弃了 {0} 种措辞，例如：{1}",
-    r"left out: (.*)": "未采用：{0}",
-    r"failures: (\d+), such as: (.*)": "失败 {0} 次，例如：{1}",
-}
-
-
 def noted(note: str) -> Phrase | str:
-    """A note of a search in both languages; one of another kind as it is."""
-    for pattern, zh in NOTES.items():
-        if found := re.fullmatch(pattern, note, re.DOTALL):
-            said = [SAID[part][1] if part in SAID else part for part in found.groups()]
-            said = [measured(part).text("zh") if part in MEASURES or _metric(part) else part for part in said]
-            return both(note, zh.format(*said))
-    return note
+    """A note of a search (`direct.hard_prompt`) in both languages; one of another kind as it is."""
+    found = words.recognise(note)
+    if found is None:
+        return note
+    values = dict(found.values)
+    if source := SAID.get(str(values.get("source"))):
+        values |= {"source": both(*source), "measure": measured(str(values["measure"]))}
+    return both(note, Phrase(found.key, values).text("zh"))
 
 
 def write(path: Path, title: Phrase, body: str, script: str = "", wide: bool = False) -> None:
