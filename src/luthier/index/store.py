@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -179,7 +180,8 @@ def quoted(text: str) -> str:
 
 
 def _said(error: BaseException) -> str:
-    return " ".join(str(error).split())[:300]
+    whole = " ".join(str(error).split())
+    return re.sub(r", /\S+\.rs:\d+:\d+", "", whole)[:300]  # where in LanceDB's source is nothing to a user
 
 
 @contextlib.contextmanager
