@@ -3,18 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import MISSING, asdict, dataclass, fields
+from typing import Any, Literal
 
 Task = Literal["classification", "multilabel", "regression", "generation", "text"]
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One turn of a conversation; `role` is system, user or assistant."""
+    """One turn of a conversation; `role` is system, developer, user, assistant or tool.
+
+    name: who speaks, or which tool answers. reasoning: what the assistant thought before the content. calls: the tools
+    it calls, a JSON list in OpenAI's form with arguments as objects; call_id: the call that a tool's turn answers.
+    tools: the declarations of all tools, a JSON list; it stands on a conversation's first message. learned: False for
+    an assistant's turn that carries no loss. Change a message with `dataclasses.replace`, so that nothing is lost.
+    """
 
     role: str
     content: str
+    name: str = ""
+    reasoning: str = ""
+    calls: str = ""
+    call_id: str = ""
+    tools: str = ""
+    learned: bool = True
+
+    def __repr__(self) -> str:
+        """What it has, as a call: fingerprints are made from it, so what it has not is left out."""
+        return f"Message({', '.join(f'{name}={value!r}' for name, value in record_values(self).items())})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +162,12 @@ class Judged:
 
 Prompt = str | Sequence[Message]
 Record = Labelled | Tagged | Rated | Chat | Text | Preference | Judged
+_USUAL = {f.name: f.default for f in fields(Message) if f.default is not MISSING}
+
+
+def record_values(record: Record | Message) -> dict[str, Any]:
+    """The record as plain values, for files and fingerprints; what a message has not is left out of it."""
+    return asdict(record, dict_factory=lambda pairs: {k: v for k, v in pairs if k not in _USUAL or v != _USUAL[k]})
 
 
 @dataclass(frozen=True)

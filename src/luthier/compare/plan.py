@@ -21,6 +21,7 @@ from luthier.errors import LuthierError
 from luthier.files import LOCK, read_json, write_json
 from luthier.models.endpoint import is_remote
 from luthier.protocols import Split
+from luthier.records import record_values
 
 if TYPE_CHECKING:
     from luthier.models.base import BaseLM
@@ -185,7 +186,7 @@ def parse_budget(text: str) -> tuple[str, float]:
 def data_key(split: Split) -> str:
     """Fingerprint of the rows and their parts."""
     groups = [split.train, split.validation, split.test, *([split.documents] if split.documents else [])]
-    parts = [[dataclasses.asdict(r) for r in rows] for rows in groups]
+    parts = [[record_values(r) for r in rows] for rows in groups]
     return hashlib.sha256(json.dumps(parts, ensure_ascii=False).encode()).hexdigest()[:16]
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 _MARK = "\ue000answer\ue001"  # private-use characters: no template has them, no trim removes them
+
+
+class Unrendered(LuthierError):  # noqa: N818
+    """The tokenizer's chat template cannot write this conversation as the row says it; the message is the reason."""
 
 
 class Encoded(NamedTuple):
@@ -115,7 +120,7 @@ def _folded(messages: list[Message]) -> list[Message]:
         if message.role == "system":
             held.append(message.content)
         elif message.role == "user":
-            out.append(Message("user", "\n\n".join([*held, message.content])))
+            out.append(replace(message, content="\n\n".join([*held, message.content])))
             held = []
         else:
             out.append(message)
@@ -127,7 +132,7 @@ def _joined(messages: list[Message]) -> list[Message]:
     out: list[Message] = []
     for message in messages:
         if out and out[-1].role == message.role:
-            out[-1] = Message(message.role, f"{out[-1].content}\n\n{message.content}")
+            out[-1] = replace(out[-1], content=f"{out[-1].content}\n\n{message.content}")
         else:
             out.append(message)
     return out

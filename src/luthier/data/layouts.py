@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from luthier.data.rows import (
@@ -133,7 +133,7 @@ def _prompt(fields: Fields, wanted: Wanted) -> tuple[Message, ...]:
     if isinstance(value, str):
         return (Message("user", _with(wanted.instruction, check(value, f"field {wanted.call(field)}"))),)
     *head, last = asked_chat(messages_of(value, f"field {wanted.call(field)}"))
-    return (*head, Message("user", _with(wanted.instruction, last.content)))
+    return (*head, replace(last, content=_with(wanted.instruction, last.content)))
 
 
 def _answer(value: Any, name: str) -> tuple[Message, ...]:

@@ -7,7 +7,7 @@ A template is plain text with `{input}` (and `{labels}`); braces in the user's o
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from luthier.protocols import Message, Prompt, Record
 
@@ -87,7 +87,7 @@ def _conversation(
         out += [Message("user", template.fill(question, labels)), Message("assistant", answer)]
     last = max((i for i, m in enumerate(rest) if m.role == "user"), default=None)
     if last is not None:
-        rest[last] = Message("user", template.fill(rest[last].content, labels))
+        rest[last] = replace(rest[last], content=template.fill(rest[last].content, labels))
     return (*out, *rest)
 
 

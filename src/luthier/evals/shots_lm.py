@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ from luthier.evals.calibration import calibrated
 from luthier.evals.shots import Nearest, fixed
 from luthier.files import read_record, write_json
 from luthier.protocols import LM, Prompt, Record, Sampling
+from luthier.records import record_values
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -69,7 +70,7 @@ class ShotsLM:
         self.lm.save(folder)
         more: dict[str, Any] = {"favoured": None if self.favoured is None else self.favoured.tolist(), "nearest": None}
         if n := self.nearest:
-            pool = [asdict(r) for r in n.pool]
+            pool = [record_values(r) for r in n.pool]
             more["nearest"] = {"k": n.k, "first": n.first, "embedder": n.embedder.name, "pool": pool}
         write_json(folder / "luthier.json", read_record(folder / "luthier.json") | more)
 

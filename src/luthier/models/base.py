@@ -26,6 +26,7 @@ from luthier.models.fast import fast
 from luthier.models.labelling import LabelHead
 from luthier.models.prefix import LearnedPrefix
 from luthier.protocols import Batch, Labelled, Message, Prompt, Record, Sampling
+from luthier.records import record_values
 
 Progress = Callable[[int, int], None]  # done, of how many
 Row = tuple[list[int], list[list[int]]]  # a prompt's tokens and the tokens of each of its answers
@@ -288,7 +289,7 @@ class BaseLM(ABC):
 
 
 def _shot(record: Record) -> dict[str, Any]:
-    return asdict(record)
+    return record_values(record)
 
 
 def _unshot(record: dict[str, Any]) -> Record:

@@ -176,7 +176,7 @@ class EndpointLM:
     def save(self, folder: Path) -> None:
         """Wording and worked examples in `luthier.json`."""
         template = asdict(self.template) if self.template else None
-        shots = [asdict(s) for s in self.shots]
+        shots = [records.record_values(s) for s in self.shots]
         write_json(folder / "luthier.json", {"template": template, "shots": shots, "labels": list(self.labels)})
 
     def restore(self, wording: dict[str, Any]) -> EndpointLM:
@@ -200,7 +200,7 @@ class EndpointLM:
         if isinstance(composed, str) and not self.known.get("chat only"):
             return "/completions", body | {"prompt": composed, "stop": ["\n"]}
         messages = (Message("user", composed),) if isinstance(composed, str) else composed
-        return "/chat/completions", body | {"messages": [asdict(m) for m in messages]}
+        return "/chat/completions", body | {"messages": [records.record_values(m) for m in messages]}
 
     def _answers(self, prompts: Sequence[Prompt], labels: Sequence[str], sampling: Sampling) -> list[str]:
         """Texts of the answers. What the server turns out not to take is left out, and asked again without."""

@@ -19,7 +19,7 @@ from luthier.evals.shots import again
 from luthier.prompts import perturb
 from luthier.prompts.proposer import Proposer, cleaned, form, instruction_of
 from luthier.prompts.wording import BrokenError, repair
-from luthier.protocols import Chat, Labelled, Message, Record, Split
+from luthier.protocols import Chat, Labelled, Record, Split
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def with_text(record: Record, change: Callable[[str], str], keep: str = "") -> R
         return replace(record, text=changed(record.text))
     assert isinstance(record, Chat)
     last = max(i for i, m in enumerate(record.messages) if m.role == "user")
-    turns = (Message(m.role, changed(m.content)) if i == last else m for i, m in enumerate(record.messages))
+    turns = (replace(m, content=changed(m.content)) if i == last else m for i, m in enumerate(record.messages))
     return replace(record, messages=tuple(turns))
 
 
