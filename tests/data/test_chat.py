@@ -319,3 +319,10 @@ def test_any_text_is_marked_whole(base: PreTrainedTokenizerFast, name: str, answ
     assert said(tokenizer, encoded) == "".join(answer + end for answer in answers)
     prompt = encode_prompt(tokenizer, chat[:-1])
     assert encoded.ids[: len(prompt)] == prompt
+
+
+def test_answers_marked_not_to_be_learned_carry_no_loss(base: PreTrainedTokenizerFast) -> None:
+    tokenizer = with_template(base, CHATML)
+    bad = Message("assistant", "BAD", learned=False)
+    (encoded,) = encode_chat(tokenizer, [ASK, bad, user("again"), assistant("Good.")])
+    assert said(tokenizer, encoded) == "Good.<|im_end|>" and "BAD" in tokenizer.decode(encoded.ids)

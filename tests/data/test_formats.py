@@ -73,7 +73,7 @@ LISTS: dict[str, tuple[Row, Record, list[tuple[Row, str]]]] = {
         {"conversations": [said("system", "s"), said("human", "问?"), said("gpt", "答 a")]},
         Chat((SYSTEM, USER, ASSISTANT)),
         [({"conversations": [said("human", "x")]}, "the last message is the user's"),
-         ({"conversations": [said("human", "x"), said("tool", "y")]}, 'message 2 is from "tool"'),
+         ({"conversations": [said("human", "x"), said("narrator", "y")]}, 'message 2 is from "narrator"'),
          ({"conversations": []}, "is empty")],
     ),
     "completion": (

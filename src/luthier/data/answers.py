@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from luthier.data.read import read_inputs, report_bad
+from luthier.data.read import Inputs, read_inputs, report_bad
 from luthier.errors import LuthierError
 from luthier.files import write_text
 
@@ -33,6 +33,8 @@ def answer_file(
     inputs = read_inputs(data, columns=columns, instruction=instruction)
     report_bad(inputs, skip_bad, rejected)
     model = load(run, say, template)
+    if model.output != "text":
+        _check_texts(inputs)
     added = ADDED[model.output](model, inputs.prompts)
     rows = [{**row, **more} for row, more in zip(inputs.rows, added, strict=True)]
     fields = [*inputs.fieldnames, *[k for k in (added[0] if added else {}) if k not in inputs.fieldnames]]
@@ -54,13 +56,22 @@ def _check_out(out: Path, data: Path, rejected: Path | None) -> None:
         raise LuthierError(f"{out} cannot be written, since {place} cannot: choose another --out")
 
 
-def _labels(model: Model, prompts: Sequence[str]) -> list[dict[str, Any]]:
+def _check_texts(inputs: Inputs) -> None:
+    """Refuse rows with a system text, earlier turns or tools for a model that labels plain texts."""
+    for line, prompt in zip(inputs.lines, inputs.prompts, strict=True):
+        if not isinstance(prompt, str):
+            raise LuthierError(
+                f"{inputs.path}:{line}: the row is a conversation (system, history or tools), and this run labels texts"
+            )
+
+
+def _labels(model: Model, prompts: Sequence[Any]) -> list[dict[str, Any]]:
     best = [max(row.items(), key=lambda kv: kv[1]) for row in model.probabilities(prompts)]
     # no share at all: a model behind an address named no label
     return [{"prediction": k if v else "", "probability": round(v, 4)} for k, v in best]
 
 
-ADDED: Mapping[str, Callable[[Model, Sequence[str]], list[dict[str, Any]]]] = {
+ADDED: Mapping[str, Callable[[Model, Sequence[Any]], list[dict[str, Any]]]] = {
     "labels": _labels,
     "tags": lambda model, prompts: [{"prediction": ", ".join(tags)} for tags in model.tags(prompts)],
     "scalar": lambda model, prompts: [{"prediction": f"{value:.6g}"} for value in model.values(prompts)],

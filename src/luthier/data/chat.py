@@ -128,14 +128,19 @@ def _folded(messages: list[Message]) -> list[Message]:
 
 
 def _joined(messages: list[Message]) -> list[Message]:
-    """Neighbours with the same role made one."""
+    """Neighbours with the same role made one, unless one of them is more than its words."""
     out: list[Message] = []
     for message in messages:
-        if out and out[-1].role == message.role:
+        if out and _alike(out[-1], message):
             out[-1] = replace(out[-1], content=f"{out[-1].content}\n\n{message.content}")
         else:
             out.append(message)
     return out
+
+
+def _alike(one: Message, two: Message) -> bool:
+    bare = [replace(m, content="", tools="") for m in (one, two)]
+    return bare[0] == bare[1] == Message(one.role, "", learned=one.learned)
 
 
 def _render(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], prompt: bool = False) -> str:
@@ -188,10 +193,10 @@ def _common(one: str, two: str) -> str:
 
 
 def _turns(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message]) -> list[_Turn]:
-    """Every assistant turn that follows another message, rendered as the last one of its conversation."""
+    """Every learned answer that follows another message, rendered as the last one of its conversation."""
     out = []
     for i, message in enumerate(messages):
-        if message.role != "assistant" or i == 0:
+        if message.role != "assistant" or i == 0 or not message.learned:
             continue
         prompt, after = _around(tokenizer, messages[:i])
         text = _render(tokenizer, messages[: i + 1])

@@ -6,24 +6,24 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from luthier.data.conversation import FRAME, asked, framed
+from luthier.data.keys import Trace
 from luthier.data.rows import (
     Fields,
     RejectError,
     Wanted,
     answer_of,
-    asked_chat,
     check,
     label_of,
-    messages_of,
     number_of,
     present,
     tags_of,
     text_of,
     verdict,
-    whole_chat,
 )
 from luthier.data.source import Row, kind
-from luthier.protocols import Chat, Judged, Labelled, Message, Preference, Rated, Record, Tagged, Task, Text
+from luthier.data.turns import asked_chat, messages_of, until_learned, whole_chat
+from luthier.protocols import Chat, Judged, Labelled, Message, Preference, Prompt, Rated, Record, Tagged, Task, Text
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Layout:
     more: frozenset[str] = frozenset()
     also: Callable[[Fields, Wanted], bool] = lambda fields, wanted: True
     asks: frozenset[str] | None = None
-    ask: Callable[[Fields, Wanted], str] | None = None
+    ask: Callable[[Fields, Wanted], Prompt] | None = None
     rank: int = 2
     structured: bool = False
     labels: bool = False
@@ -53,7 +53,7 @@ class Layout:
     @property
     def fields(self) -> frozenset[str]:
         """All that --map may name together."""
-        return self.needs | self.more
+        return self.needs | self.more | (FRAME if self.task == "generation" else frozenset())
 
     def fits(self, fields: Fields, wanted: Wanted, answers: bool = True) -> bool:
         """Whether a row can be meant like this; `answers` False asks it of a row to predict on."""
@@ -61,11 +61,12 @@ class Layout:
         return needed is not None and fields.keys() >= needed and self.also(fields, wanted)
 
 
-def to_record(row: Row, layout: Layout, wanted: Wanted, first: bool) -> Record:
-    """The row's record; `first` marks the first row of a table without header. Raises RejectError."""
+def to_prompt(row: Row, layout: Layout, wanted: Wanted) -> Prompt:
+    """What a row to predict on asks. Raises RejectError."""
     if row.reason:
         raise RejectError(row.reason)
-    return layout.make(wanted.fields(row), wanted, first)
+    assert layout.ask is not None
+    return layout.ask(wanted.fields(row), wanted)
 
 
 def ask(fields: Fields, wanted: Wanted) -> str:
@@ -74,15 +75,24 @@ def ask(fields: Fields, wanted: Wanted) -> str:
     has_own = own is not None and own != ""
     if not has_own and wanted.instruction is None:
         return text_of(fields, "instruction", wanted)  # says what is wrong with it
-    instruction = text_of(fields, "instruction", wanted) if has_own else wanted.instruction
-    if has_own and (given is None or (isinstance(given, str) and not given.strip())):
-        return str(instruction)
-    text = text_of(fields, "input", wanted)
-    return _with(instruction, text)
+    if has_own:
+        instruction: str | None = text_of(fields, "instruction", wanted)
+        if given is None or (isinstance(given, str) and not given.strip()):
+            fields.optional("input")
+            return str(instruction)
+    else:
+        fields.optional("instruction")
+        instruction = wanted.instruction
+    return _with(instruction, text_of(fields, "input", wanted))
 
 
 def _with(instruction: str | None, text: str) -> str:
     return f"{instruction}\n{text}" if instruction else text
+
+
+def _asks(make: Callable[[Fields, Wanted], str]) -> Callable[[Fields, Wanted], Prompt]:
+    """What a row to predict on asks, with what stands beside it."""
+    return lambda fields, wanted: asked(make(fields, wanted), fields, wanted)
 
 
 def _told(field: str) -> Callable[[Fields, Wanted], str]:
@@ -113,17 +123,36 @@ def _text(fields: Fields, wanted: Wanted, first: bool) -> Record:
 
 def _messages(fields: Fields, wanted: Wanted, first: bool) -> Record:
     field = "conversations" if "conversations" in fields and "messages" not in fields else "messages"
-    return Chat(whole_chat(messages_of(present(fields, field, wanted), f"field {wanted.call(field)}")))
+    value = until_learned(present(fields, field, wanted), fields.trace)
+    own = messages_of(value, f"field {wanted.call(field)}", fields.trace)
+    return Chat(whole_chat(framed(own, fields, wanted)))
+
+
+def _exchange(question: str, answer: str, fields: Fields, wanted: Wanted) -> Record:
+    return Chat(framed((Message("user", question), Message("assistant", answer)), fields, wanted))
 
 
 def _instruct(fields: Fields, wanted: Wanted, first: bool) -> Record:
-    answer = answer_of(fields, "output", wanted)
-    return Chat((Message("user", ask(fields, wanted)), Message("assistant", answer)))
+    return _exchange(ask(fields, wanted), answer_of(fields, "output", wanted), fields, wanted)
 
 
 def _question(fields: Fields, wanted: Wanted, first: bool) -> Record:
-    answer = answer_of(fields, "answer", wanted)
-    return Chat((Message("user", _told("question")(fields, wanted)), Message("assistant", answer)))
+    return _exchange(_told("question")(fields, wanted), answer_of(fields, "answer", wanted), fields, wanted)
+
+
+def _answers(fields: Fields, wanted: Wanted, first: bool) -> Record:
+    """The first of several answers, as SQuAD has them: {text: [...], answer_start: [...]}, or a list of texts."""
+    value, name, mark = present(fields, "answers", wanted), f"field {wanted.call('answers')}", fields.trace.mark
+    if isinstance(value, dict):
+        for key in value:
+            mark("answers", str(key), "used" if key == "text" else "unused")
+        value = value.get("text")
+    texts = value if isinstance(value, list) else [value]
+    if not texts:
+        raise RejectError(f"{name} holds no answer")
+    if len({str(text) for text in texts}) > 1:
+        mark("answers", "text[1:]", "unused")
+    return _exchange(_told("question")(fields, wanted), check(texts[0], f"the text of {name}"), fields, wanted)
 
 
 def _prompt(fields: Fields, wanted: Wanted) -> tuple[Message, ...]:
@@ -131,26 +160,33 @@ def _prompt(fields: Fields, wanted: Wanted) -> tuple[Message, ...]:
     field = next((f for f in ("prompt", "conversations", "messages") if f in fields), "prompt")
     value = present(fields, field, wanted)
     if isinstance(value, str):
-        return (Message("user", _with(wanted.instruction, check(value, f"field {wanted.call(field)}"))),)
-    *head, last = asked_chat(messages_of(value, f"field {wanted.call(field)}"))
-    return (*head, replace(last, content=_with(wanted.instruction, last.content)))
-
-
-def _answer(value: Any, name: str) -> tuple[Message, ...]:
-    """An answer as messages: a text is the assistant's; one message or a list of them may stand for it."""
-    if isinstance(value, str):
-        return (Message("assistant", check(value, name)),)
-    return messages_of([value] if isinstance(value, dict) else value, name)
+        own = (Message("user", _with(wanted.instruction, check(value, f"field {wanted.call(field)}"))),)
+        return framed(own, fields, wanted)
+    messages = list(asked_chat(messages_of(value, f"field {wanted.call(field)}", fields.trace)))
+    last = max((i for i, message in enumerate(messages) if message.role == "user"), default=None)
+    if last is None:
+        raise RejectError("no message is the user's")
+    messages[last] = replace(messages[last], content=_with(wanted.instruction, messages[last].content))
+    return framed(messages, fields, wanted)
 
 
 def _completion(fields: Fields, wanted: Wanted, first: bool) -> Record:
-    answer = _answer(present(fields, "completion", wanted), f"field {wanted.call('completion')}")
+    value, name = present(fields, "completion", wanted), f"field {wanted.call('completion')}"
+    if isinstance(value, str):
+        answer: tuple[Message, ...] = (Message("assistant", check(value, name)),)
+    else:
+        answer = messages_of(until_learned(_listed(value), fields.trace), name, fields.trace)
     return Chat(whole_chat((*_prompt(fields, wanted), *answer)))
+
+
+def _listed(value: Any) -> Any:
+    """One message is a list of it."""
+    return [value] if isinstance(value, dict) else value
 
 
 def _judged(fields: Fields, wanted: Wanted, first: bool) -> Record:
     name = f"field {wanted.call('completion')}"
-    asked, answer = _split(_answer(present(fields, "completion", wanted), name), name)
+    asked, answer = _split(present(fields, "completion", wanted), name, fields.trace)
     if asked:
         raise RejectError(f"{name} holds more than the answer")
     value = present(fields, "label", wanted)
@@ -164,22 +200,37 @@ def _judged(fields: Fields, wanted: Wanted, first: bool) -> Record:
 def _preference(fields: Fields, wanted: Wanted, first: bool) -> Record:
     sides = []
     for field in ("chosen", "rejected"):
-        name = f"field {wanted.call(field)}"
-        sides.append(_split(_answer(present(fields, field, wanted), name), name))
+        sides.append(_split(present(fields, field, wanted), f"field {wanted.call(field)}", fields.trace))
     (before, chosen), (other, rejected) = sides
     if before != other:
         raise RejectError("chosen and rejected differ before their last message")
-    asked = asked_chat(before) if before else _prompt(fields, wanted)
+    asked = framed(asked_chat(before), fields, wanted) if before else _prompt(fields, wanted)
     if chosen.strip() == rejected.strip():
         raise RejectError("chosen and rejected are the same answer")
     return Preference(asked, chosen, rejected)
 
 
-def _split(messages: tuple[Message, ...], name: str) -> tuple[tuple[Message, ...], str]:
-    """What stands before the answer, and the answer."""
-    if messages[-1].role != "assistant":
-        raise RejectError(f"{name} ends with the {messages[-1].role}'s message, not the assistant's")
-    return messages[:-1], messages[-1].content
+def _split(value: Any, name: str, trace: Trace) -> tuple[tuple[Message, ...], str]:
+    """What stands before an answer, and the answer: a text, a message, or a conversation that ends with it."""
+    if isinstance(value, str):
+        return (), check(value, name)
+    turns = _listed(value)
+    if not isinstance(turns, list) or not turns:
+        return messages_of(turns, name, trace), ""  # says what is wrong with it
+    before = messages_of(turns[:-1], name, trace) if turns[:-1] else ()
+    own = Trace()
+    (*_, last) = messages_of(turns[-1:], name, own) or (Message("system", ""),)
+    if last.role != "assistant":
+        raise RejectError(f"{name} ends with the {last.role}'s message, not the assistant's")
+    if last.calls or last.reasoning:
+        raise RejectError(
+            f"{name} ends with {'calls of tools' if last.calls else 'reasoning'}: a judged answer is text"
+        )
+    for (level, key), effects in own.marks.items():  # all but the words of the answer is left out
+        kept = level != "message" or key in ("role", "from", "content", "value")
+        for effect in effects:
+            trace.mark(level, key, effect if kept or effect == "empty" else "unused")
+    return before, last.content
 
 
 def _has_instruction(fields: Fields, wanted: Wanted) -> bool:
@@ -202,13 +253,15 @@ LAYOUTS = (
     Layout("text and value", _set("text", "value"), "regression", _rated, rank=1),
     TEXT,
     Layout("instruction and input and output", _set("output"), "generation", _instruct, instruction=True,
-           more=_set("instruction", "input"), also=_has_instruction, asks=_set(), ask=ask),
+           more=_set("instruction", "input"), also=_has_instruction, asks=_set(), ask=_asks(ask)),
     Layout("messages", _set("messages"), "generation", _messages, structured=True),
     Layout("conversations", _set("conversations"), "generation", _messages, structured=True),
     Layout("question and answer", _set("question", "answer"), "generation", _question, instruction=True,
-           asks=_set("question"), ask=_told("question")),
+           asks=_set("question"), ask=_asks(_told("question"))),
+    Layout("question and answers", _set("question", "answers"), "generation", _answers, instruction=True, rank=1,
+           asks=_set("question"), ask=_asks(_told("question"))),
     Layout("prompt and completion", _set("prompt", "completion"), "generation", _completion, instruction=True,
-           asks=_set("prompt"), ask=_told("prompt")),
+           asks=_set("prompt"), ask=_asks(_told("prompt"))),
     Layout("prompt and completion and label", _set("prompt", "completion", "label"), "generation", _judged,
            instruction=True, also=_has_verdict, rank=3),
     Layout("prompt and chosen and rejected", _set("chosen", "rejected"), "generation", _preference,

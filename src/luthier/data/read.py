@@ -15,13 +15,15 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from luthier.data.conversation import FRAME
 from luthier.data.formats import load
-from luthier.data.layouts import LAYOUTS, TEXT, Layout, to_record
+from luthier.data.keys import Key, Tally
+from luthier.data.layouts import LAYOUTS, TEXT, Layout, to_prompt
 from luthier.data.rows import HEADERS, RejectError, Wanted
 from luthier.data.source import FIELDS, Row, Source, printable, quoted
 from luthier.errors import LuthierError
 from luthier.files import write_text
-from luthier.protocols import Record, Task
+from luthier.protocols import Prompt, Record, Task
 
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
@@ -37,7 +39,10 @@ class Bad:
 
 @dataclass(frozen=True)
 class Table:
-    """A file's records with the line each starts on, and its bad rows; `unit` is what lines count: line or row."""
+    """A file's records with the line each starts on, and its bad rows; `unit` is what lines count: line or row.
+
+    keys: all that its rows have, with what each does.
+    """
 
     task: Task
     records: tuple[Record, ...]
@@ -46,6 +51,7 @@ class Table:
     path: Path
     unit: str = "line"
     layout: str = ""
+    keys: tuple[Key, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -54,7 +60,7 @@ class Inputs:
 
     task: Task
     rows: list[dict[str, str]]
-    prompts: list[str]
+    prompts: list[Prompt]
     fieldnames: list[str]
     lines: tuple[int, ...]
     bad: tuple[Bad, ...]
@@ -89,17 +95,25 @@ def read(
     records: list[Record] = []
     lines: list[int] = []
     bad: list[Bad] = []
+    tally = Tally()
     for i, row in enumerate(source.rows):
+        fields = wanted.fields(row)
         try:
-            record = to_record(row, layout, wanted, first=i == 0 and not source.headed)
+            if row.reason:
+                raise RejectError(row.reason)
+            record = layout.make(fields, wanted, i == 0 and not source.headed)
         except RejectError as why:
             bad.append(_bad(row, why))
+            tally.bad(row.columns, {name: field for field, name in fields.names.items() if field in layout.fields})
         else:
             records.append(record)
             lines.append(row.line)
+            tally.good(row.columns, fields.trace)
     if not records:
         raise _unusable(source, bad)
-    return Table(layout.task, tuple(records), tuple(lines), tuple(bad), source.path, source.unit, layout.name)
+    return Table(
+        layout.task, tuple(records), tuple(lines), tuple(bad), source.path, source.unit, layout.name, tally.keys()
+    )
 
 
 def read_inputs(path: Path, *, columns: Mapping[str, str] = _NOTHING, instruction: str | None = None) -> Inputs:
@@ -107,7 +121,7 @@ def read_inputs(path: Path, *, columns: Mapping[str, str] = _NOTHING, instructio
 
     Other columns are kept. What `columns` maps to an answer may be absent here. Raises LuthierError as `read` does.
     """
-    asking = ("text", "instruction", "input", "question", "prompt")
+    asking = ("text", "instruction", "input", "question", "prompt", *FRAME)
     columns = {name: field for name, field in columns.items() if field in asking}
     source = load(Path(path), columns)
     wanted = Wanted(columns, {}, instruction, frozenset())
@@ -117,14 +131,12 @@ def read_inputs(path: Path, *, columns: Mapping[str, str] = _NOTHING, instructio
     if instruction is not None and not layout.instruction:
         raise LuthierError(f"{path}: --instruction is for files with an input column; this one has text")
     rows: list[dict[str, str]] = []
-    prompts: list[str] = []
+    prompts: list[Prompt] = []
     lines: list[int] = []
     bad: list[Bad] = []
     for row in source.rows:
         try:
-            if row.reason:
-                raise RejectError(row.reason)
-            prompts.append(layout.ask(wanted.fields(row), wanted))
+            prompts.append(to_prompt(row, layout, wanted))
         except RejectError as why:
             bad.append(_bad(row, why))
         else:

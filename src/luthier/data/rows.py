@@ -1,28 +1,42 @@
-"""Parts of a row, checked: texts, labels, numbers, conversations. What is wrong is said in words."""
+"""Parts of a row, checked: texts, labels, numbers. What is wrong is said in words."""
 
 from __future__ import annotations
 
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from luthier.data.keys import Effect, Trace, nothing
 from luthier.data.source import FIELDS, Row, kind, quoted
-from luthier.protocols import Message
 
-ROLES = ("system", "user", "assistant")
-SPEAKERS: Mapping[str, str] = {  # ShareGPT's `from`
-    **{"system": "system", "human": "user", "user": "user"},
-    **dict.fromkeys(("gpt", "assistant", "model", "chatgpt", "bard", "bing"), "assistant"),
-}
+OTHER_NAMES: Mapping[str, str] = {"score": "value", "functions": "tools"}
 TRUTH: Mapping[str, bool] = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _INVISIBLE = "\u200b\u200c\u200d\u2060\ufeff"
 HEADERS = frozenset({"label", "labels", "class", "category", "target", "intent", "sentiment", "标签", "类别"})
 
-Fields = Mapping[str, Any]
+
+class Fields(dict[str, Any]):
+    """A row's values by field; `names`: the column of each field; `trace`: what its keys do."""
+
+    def __init__(self, values: Mapping[str, Any], names: Mapping[str, str]) -> None:
+        super().__init__(values)
+        self.names, self.trace = names, Trace()
+
+    def used(self, field: str, effect: Effect = "used") -> None:
+        """Note that a field is read."""
+        self.trace.mark("column", self.names[field], effect, field)
+
+    def optional(self, field: str) -> Any:
+        """A field's value; None where it is absent or holds nothing."""
+        if field not in self:
+            return None
+        empty = nothing(self[field])
+        self.used(field, "empty" if empty else "used")
+        return None if empty else self[field]
 
 
 class RejectError(Exception):
@@ -39,14 +53,17 @@ class Wanted:
     names: frozenset[str]  # labels that pass as they are; empty: all do, unless `labels` is given
     source: str = ""  # the file's name
 
-    def fields(self, row: Row) -> dict[str, Any]:
+    def fields(self, row: Row) -> Fields:
         """The row's columns under their field names; a mapped column wins over one that has the field's name."""
-        mapped = {field: row.columns[name] for name, field in self.columns.items() if name in row.columns}
+        names = {field: name for name, field in self.columns.items() if name in row.columns}
         taken = {*self.columns, *self.columns.values()}
-        own = {name: value for name, value in row.columns.items() if name in FIELDS and name not in taken}
-        if "score" in row.columns and not taken & {"score", "value"}:  # another usual name
-            own.setdefault("value", row.columns["score"])
-        return own | mapped
+        for name in row.columns:
+            if name in FIELDS and name not in taken:
+                names.setdefault(name, name)
+        for name, field in OTHER_NAMES.items():
+            if name in row.columns and not taken & {name, field}:
+                names.setdefault(field, name)
+        return Fields({field: row.columns[name] for field, name in names.items()}, names)
 
     def call(self, field: str) -> str:
         """A field's name for a message."""
@@ -70,6 +87,7 @@ def present(fields: Fields, field: str, wanted: Wanted) -> Any:
     """A field's value. Raises RejectError when there is none."""
     if field not in fields:
         raise RejectError(f"missing field {wanted.call(field)}")
+    fields.used(field)
     return fields[field]
 
 
@@ -147,45 +165,3 @@ def verdict(value: Any) -> bool | None:
     if isinstance(value, bool):
         return value
     return TRUTH.get(str(value).strip().lower()) if isinstance(value, str | int) else None
-
-
-def messages_of(value: Any, name: str) -> tuple[Message, ...]:
-    """A list of {role, content} or {from, value}. Raises RejectError."""
-    if not isinstance(value, list) or not value:
-        raise RejectError(f"{name} is {'empty' if value == [] else kind(value) + ', not a list of messages'}")
-    return tuple(_message(turn, i) for i, turn in enumerate(value, 1))
-
-
-def _message(turn: Any, i: int) -> Message:
-    if not isinstance(turn, dict):
-        raise RejectError(f"message {i} is {kind(turn)}, not an object with role and content")
-    role, content = turn.get("role"), "content"
-    if role is None and "from" in turn:
-        said, content = turn["from"], "value"
-        role = SPEAKERS.get(said.strip().lower()) if isinstance(said, str) else None
-        if role is None:
-            shown = quoted([said]) if isinstance(said, str) else kind(said)
-            raise RejectError(f"message {i} is from {shown}: known are {', '.join(SPEAKERS)}")
-    if role not in ROLES:
-        said = f"has role {quoted([role])}" if isinstance(role, str) else "has no role"
-        raise RejectError(f"message {i} {said}: roles are {', '.join(ROLES)}")
-    if content not in turn:
-        raise RejectError(f"message {i} has no {content}")
-    return Message(role, check(turn[content], f"the {content} of message {i}"))
-
-
-def whole_chat(messages: Sequence[Message]) -> tuple[Message, ...]:
-    """The messages when they are a conversation to learn from. Raises RejectError."""
-    if messages[-1].role != "assistant":
-        raise RejectError(f"the last message is the {messages[-1].role}'s, not the assistant's")
-    if not any(message.role == "user" for message in messages):
-        raise RejectError("no message is the user's")
-    return tuple(messages)
-
-
-def asked_chat(messages: Sequence[Message]) -> tuple[Message, ...]:
-    """The messages when they are a question: the last one is the user's. Raises RejectError."""
-    if not messages or messages[-1].role != "user":
-        last = f"the last message before the answer is the {messages[-1].role}'s" if messages else "nothing is asked"
-        raise RejectError(f"{last}, not the user's" if messages else last)
-    return tuple(messages)

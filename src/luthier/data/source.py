@@ -18,7 +18,8 @@ from luthier.errors import LuthierError
 
 FIELDS = (
     *("text", "label", "labels", "value", "instruction", "input", "output", "messages", "conversations"),
-    *("prompt", "completion", "chosen", "rejected", "question", "answer"),
+    *("prompt", "completion", "chosen", "rejected", "question", "answer", "answers"),
+    *("system", "history", "context", "tools"),
 )
 MAX_BYTES = 10 * 2**20  # a longer row is a mistake (a missing line end, a pasted file) far more often than a text
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")

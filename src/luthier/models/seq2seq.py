@@ -195,7 +195,7 @@ class Seq2SeqLM(BaseLM):
         return [
             self.example(row, self.encode_prompt(messages[:i]), self.encode_answer(m.content), max_length)
             for i, m in enumerate(messages)
-            if m.role == "assistant" and i
+            if m.role == "assistant" and i and m.learned
         ]
 
     # -- what is asked of it -------------------------------------------------------------------------------------
