@@ -27,9 +27,9 @@ from luthier.files import LOCK, read_record, read_tensors, sync_folder, write_js
 from luthier.loop import Loop, Trained, Training
 from luthier.models.base import BaseLM, Progress
 from luthier.models.embedded import cache_dir
+from luthier.models.ends import save_model
 from luthier.models.labelling import HEADS
 from luthier.models.nf4 import linear_bytes
-from luthier.models.quiet import quiet
 from luthier.objectives.sft import renumbered
 from luthier.progress import Report
 from luthier.prompts.wording import read_template
@@ -193,9 +193,7 @@ def _save_patch(lm: BaseLM, patch: Patch, folder: Path) -> None:
         for name, tensor in lm.label_head.state_dict().items():
             tensors[f"label_head.{name}"] = tensor
     if patch.save_as == "model":
-        with quiet():
-            lm.model.save_pretrained(folder)
-            lm.tokenizer.save_pretrained(folder)
+        save_model(lm, folder)
         return
     write_tensors(folder / "adapter_model.safetensors", tensors, {"format": "pt"})
     if peft:

@@ -20,7 +20,7 @@ TEXTS = ("where is my parcel, please?", "退款还没有到")
 
 def finished(model: Path, folder: Path, method: str = "lora", data: Split = tiny.CHATS, **changes: Any) -> Path:
     """A run folder as `luthier train` leaves it, trained hard enough to differ from its base."""
-    recipe = tiny.recipe(model, method, training={"learning_rate": 0.02, "epochs": 4}, **changes)
+    recipe = tiny.recipe(model, method, **{"training": {"learning_rate": 0.02, "epochs": 4}, **changes})
     with run.adapted(tiny.fresh(model), recipe, data, cache=folder / "cache") as outcome:
         run.save_adapted(outcome, folder)
     write_text(folder / "recipe.yaml", config.to_yaml(recipe))

@@ -19,6 +19,7 @@ from luthier.protocols import Message
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+_CLOSING = re.compile(r"\s*\S+")  # of what a template writes after an answer, what is learned with it
 _MARK = "\ue000answer\ue001"  # private-use characters: no template has them, no trim removes them
 
 
@@ -214,13 +215,28 @@ def _turn(tokenizer: PreTrainedTokenizerBase, text: str, start: int, after: str,
         raise _hidden("it leaves the answer out")
     if not known:
         return _Turn(text, start, content)
-    if closing := re.match(r"\s*\S+", after):
+    if closing := _CLOSING.match(after):
         return _Turn(text, start, content + closing.end())
+    if not tokenizer.eos_token:  # what separates turns is all that ends one
+        return _Turn(text, start, len(text))
     end = len(text[:content].rstrip())
-    if last and tokenizer.eos_token:
+    if last:
         text = text[:end] + str(tokenizer.eos_token)
         end = len(text)
     return _Turn(text, start, end)
+
+
+def answer_end(tokenizer: PreTrainedTokenizerBase) -> str:
+    """What `encode_chat` has an answer end with: the template's end of turn, else the tokenizer's end token.
+
+    "" for a template that does not show it.
+    """
+    try:
+        after = _around(tokenizer, [Message("user", "a")])[1]
+    except LuthierError:
+        return ""
+    closing = _CLOSING.match(after)
+    return closing[0] if closing else str(tokenizer.eos_token or after)
 
 
 def _hidden(why: str) -> LuthierError:

@@ -7,7 +7,15 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from luthier.export.parity import Before, Check, compare_logits, compare_tokenizer, plain_logits, what_it_says
+from luthier.export.parity import (
+    Before,
+    Check,
+    compare_ends,
+    compare_logits,
+    compare_tokenizer,
+    plain_logits,
+    what_it_says,
+)
 from luthier.export.source import Source
 from luthier.files import write_json, write_tensors
 
@@ -16,7 +24,7 @@ ALLOWED = (3e-5, 6e-5)  # of the largest logit: float32, summed in another order
 
 def write_adapter(source: Source, before: Before, folder: Path) -> list[Check]:
     """Write into the existing folder, load it with PEFT (or, where that is missing, ourselves) and compare."""
-    from luthier.models.quiet import quiet
+    from luthier.models.ends import save_tokenizer, saved_ends
 
     tensors, config = source.patch.export(source.lm)
     write_tensors(folder / "adapter_model.safetensors", tensors, {"format": "pt"})
@@ -24,12 +32,12 @@ def write_adapter(source: Source, before: Before, folder: Path) -> list[Check]:
         folder / "adapter_config.json",
         {**config, "base_model_name_or_path": source.base, "inference_mode": True},
     )
-    with quiet():
-        source.lm.tokenizer.save_pretrained(folder)
+    save_tokenizer(source.lm, folder)
     shutil.copyfile(source.files / "luthier.json", folder / "luthier.json")
     from transformers import AutoTokenizer
 
     checks = compare_tokenizer(before, AutoTokenizer.from_pretrained(folder), "transformers")
+    checks.append(compare_ends(before, saved_ends(folder), "transformers"))
     if importlib.util.find_spec("peft") is None:
         return [*_read_back(source, before, folder), *checks]
     return [*compare_logits(before, plain_logits(_with_peft(source, folder), before.ids), ALLOWED, "PEFT"), *checks]

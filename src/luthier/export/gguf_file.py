@@ -9,8 +9,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from luthier.data.chat import answer_end
 from luthier.errors import LuthierError
 from luthier.export.gguf_tokenizer import add_tokenizer
+from luthier.models.ends import ends, naming_the_end
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,7 +37,9 @@ def write_gguf(model: Any, tokenizer: Any, path: Path, kind: Type, name: str) ->
     writer = gguf.GGUFWriter(path, config.model_type)
     try:
         _add_configuration(writer, config, kind, name)
-        add_tokenizer(writer, tokenizer, model.get_input_embeddings().weight.shape[0], name)
+        found = ends(model, tokenizer, answer_end(tokenizer))
+        with naming_the_end(tokenizer, found):
+            add_tokenizer(writer, tokenizer, model.get_input_embeddings().weight.shape[0], name, found.tokens)
         tensors = _tensors(model)
         for stored, tensor in tensors.items():
             shape = tuple(tensor.shape)

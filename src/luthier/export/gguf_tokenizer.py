@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from luthier.errors import LuthierError
+from luthier.models.gguf_header import read_header
 
 if TYPE_CHECKING:
     from gguf import GGUFWriter
@@ -14,9 +17,10 @@ NORMAL, CONTROL, USER_DEFINED, UNUSED = 1, 3, 4, 5  # llama.cpp's token types
 COMMON = ("llama-bpe", "qwen2", "tekken", "gpt-4o")  # of several names for one way of splitting, the best known
 
 
-def add_tokenizer(writer: GGUFWriter, tokenizer: Any, size: int, name: str) -> None:
+def add_tokenizer(writer: GGUFWriter, tokenizer: Any, size: int, name: str, ends: Sequence[int] = ()) -> None:
     """Write vocabulary, merges, special tokens and template for a model with `size` rows of embeddings.
 
+    ends: tokens that end an answer; the format has room for the end token and two more.
     Raises LuthierError for a tokenizer that llama.cpp would run in another way.
     """
     raw = json.loads(tokenizer.backend_tokenizer.to_str())
@@ -39,11 +43,21 @@ def add_tokenizer(writer: GGUFWriter, tokenizer: Any, size: int, name: str) -> N
     ):
         if (number := getattr(tokenizer, f"{kind}_token_id")) is not None:
             add(number)
+    others = [token for token in ends if token != tokenizer.eos_token_id]
+    for number, add in zip(others, (writer.add_eot_token_id, writer.add_eom_token_id), strict=False):
+        add(number)
     start = tokenizer("a")["input_ids"]
     writer.add_add_bos_token(bool(start[0] == tokenizer.bos_token_id and len(start) > 1))
     writer.add_add_space_prefix(False)
     if isinstance(tokenizer.chat_template, str):
         writer.add_chat_template(tokenizer.chat_template)
+
+
+def stored_ends(path: Path) -> list[int]:
+    """Tokens that end an answer, from a GGUF file."""
+    header = read_header(path)
+    found = [header.integer(f"tokenizer.ggml.{kind}_token_id") for kind in ("eos", "eot", "eom")]
+    return [number for number in found if number is not None]
 
 
 def _byte_level(part: dict[str, Any] | None) -> bool:

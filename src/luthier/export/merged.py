@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from luthier.errors import LuthierError
-from luthier.export.parity import Before, Check, compare_logits, compare_tokenizer, plain_logits
+from luthier.export.parity import Before, Check, compare_ends, compare_logits, compare_tokenizer, plain_logits
 from luthier.export.source import Source
+from luthier.models.ends import save_model, saved_ends
 
 # Of the largest logit. 16-bit weights are rounded once more after the merge, in every matrix.
 ALLOWED = {"float32": (3e-5, 6e-5), "bfloat16": (5e-2, 2e-2), "float16": (6e-3, 2e-3)}
@@ -35,9 +36,8 @@ def write_merged(source: Source, before: Before, folder: Path) -> list[Check]:
     fold(source)
     dtype = source.recipe.dtype if source.recipe.dtype in ALLOWED else "float32"
     model: Any = source.lm.model.to(getattr(torch, dtype))
-    with quiet(), _told_of_its_head(model):
-        model.save_pretrained(folder)
-        source.lm.tokenizer.save_pretrained(folder)
+    with _told_of_its_head(model):
+        save_model(source.lm, folder)
     shutil.copyfile(source.files / "luthier.json", folder / "luthier.json")
     with quiet():
         again: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="sdpa")
@@ -46,6 +46,7 @@ def write_merged(source: Source, before: Before, folder: Path) -> list[Check]:
     return [
         *compare_logits(before, after, ALLOWED[dtype], f"transformers, {dtype}"),
         *compare_tokenizer(before, tokenizer, "transformers"),
+        compare_ends(before, saved_ends(folder), "transformers"),
     ]
 
 

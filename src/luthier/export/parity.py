@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from luthier.models.causal import CausalLM
+    from luthier.models.ends import Ends
 
 TEXTS = (
     "My parcel has not arrived yet, and I have been waiting for 12 days.",
@@ -52,6 +53,7 @@ class Before:
     logits: list[Tensor]
     rendered: list[str]
     tokens: list[list[int]]
+    ends: Ends
 
     @property
     def spread(self) -> float:
@@ -71,7 +73,7 @@ def what_it_says(lm: CausalLM) -> Before:
         own = slice(len(lm.virtual), None)
         logits.append((hidden[own] @ lm.head.T).detach().float().cpu())
         ids.append(whole[own].tolist())
-    return Before(ids, logits, _rendered(lm.tokenizer), _tokens(lm.tokenizer))
+    return Before(ids, logits, _rendered(lm.tokenizer), _tokens(lm.tokenizer), lm.ends)
 
 
 def plain_logits(model: Any, rows: Sequence[list[int]]) -> list[Tensor]:
@@ -130,6 +132,15 @@ def compare_text(before: Before, rendered: list[str], tokens: list[list[int]], w
         _equal("chat template", where, before.rendered, rendered),
         _equal("tokens", where, before.tokens, tokens),
     ]
+
+
+def compare_ends(before: Before, found: Iterable[int], where: str) -> Check:
+    """Tokens that end an answer where it was written, against the run's; the one that was learned has to be there."""
+    wanted, there = before.ends.tokens, set(found)
+    said = f"{len(there & set(wanted))} of {len(wanted)} tokens"
+    if before.ends.text:
+        said += f"; the text {before.ends.text!r} ends one too, which no file can say: give it as a stop where it runs"
+    return Check("ends of an answer", where, said, "the learned one", not wanted or wanted[0] in there)
 
 
 def _equal(what: str, where: str, one: Sequence[Any], two: Sequence[Any]) -> Check:

@@ -11,7 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from luthier.errors import LuthierError
-from luthier.export.parity import Before, Check, compare_logits, compare_tokenizer, how_far, plain_logits, refuse
+from luthier.export.parity import (
+    Before,
+    Check,
+    compare_ends,
+    compare_logits,
+    compare_tokenizer,
+    how_far,
+    plain_logits,
+    refuse,
+)
 from luthier.export.source import Source, To, open_run
 from luthier.files import replacing, sync_folder
 
@@ -70,6 +79,7 @@ def _write_gguf(source: Source, before: Before, target: Path, kind: Any, step: S
 
     from luthier.export import llama_cpp
     from luthier.export.gguf_file import check_architecture, write_gguf
+    from luthier.export.gguf_tokenizer import stored_ends
     from luthier.export.merged import fold
     from luthier.models.gguf import import_gguf
     from luthier.models.quiet import quiet
@@ -86,6 +96,7 @@ def _write_gguf(source: Source, before: Before, target: Path, kind: Any, step: S
             tokenizer = AutoTokenizer.from_pretrained(Path(work) / "model")
         checks = compare_logits(before, plain_logits(again.eval(), before.ids), ALLOWED[kind], "transformers")
         checks += compare_tokenizer(before, tokenizer, "transformers")
+        checks.append(compare_ends(before, stored_ends(temporary), "the file"))
         if llama_cpp.is_here():
             behind = max(ALLOWED[kind][1], ROUNDING) * before.spread
             checks += llama_cpp.compare(before, temporary, behind, torch.get_num_threads())

@@ -22,10 +22,11 @@ from luthier.errors import LuthierError
 from luthier.files import write_json
 from luthier.models.attention import KeysValues
 from luthier.models.blocks import find_blocks, input_of, outputs_of, upper_only
+from luthier.models.ends import Ends, ends
 from luthier.models.fast import fast
 from luthier.models.labelling import LabelHead
 from luthier.models.prefix import LearnedPrefix
-from luthier.protocols import Batch, Labelled, Message, Prompt, Record, Sampling
+from luthier.protocols import Batch, Chat, Labelled, Message, Prompt, Record, Sampling
 from luthier.records import record_values
 
 Progress = Callable[[int, int], None]  # done, of how many
@@ -150,6 +151,11 @@ class BaseLM(ABC):
         """The longest sequence, in tokens."""
         return int(getattr(self.model.config, "max_position_embeddings", 2048)) - self.ahead
 
+    @property
+    def ends(self) -> Ends:
+        """What ends an answer of a model that writes some."""
+        return ends(self.model, self.tokenizer)
+
     def lacks(self, ability: str) -> str | None:
         """The fact why it cannot do that (one of `LM.can`), or None when it can."""
         return None if ability in self.can else self.cannot
@@ -272,7 +278,7 @@ class BaseLM(ABC):
         """Wording and worked examples in `luthier.json`; a patch writes its tensors beside it."""
         wording = {
             "template": asdict(self.template) if self.template else None,
-            "shots": [_shot(s) for s in self.shots],
+            "shots": [record_values(s) for s in self.shots],
             "labels": list(self.labels),
             "head": self.label_head.kind if self.label_head else None,
         }
@@ -288,13 +294,7 @@ class BaseLM(ABC):
         )
 
 
-def _shot(record: Record) -> dict[str, Any]:
-    return record_values(record)
-
-
 def _unshot(record: dict[str, Any]) -> Record:
-    from luthier.protocols import Chat
-
     if "label" in record:
         return Labelled(**record)
     return Chat(tuple(Message(**m) for m in record["messages"]))

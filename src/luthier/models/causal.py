@@ -16,6 +16,7 @@ from luthier.errors import LuthierError
 from luthier.models.attention import KeysValues, Layout, Packed, register
 from luthier.models.base import BaseLM, Row
 from luthier.models.base import Progress as Progress
+from luthier.models.ends import Ends, ends
 from luthier.protocols import Batch, Message, Prompt, Sampling
 
 
@@ -93,11 +94,11 @@ class CausalLM(BaseLM):
         ]
 
     @property
-    def end_ids(self) -> set[int]:
-        """Tokens that end an answer."""
-        ends = getattr(self.model.generation_config, "eos_token_id", None)
-        found = set(ends if isinstance(ends, list) else [ends]) | {self.tokenizer.eos_token_id}
-        return {i for i in found if i is not None}
+    def ends(self) -> Ends:
+        """What ends an answer: what is learned as the end of one, and the end tokens of the model's files."""
+        from luthier.data.chat import answer_end
+
+        return ends(self.model, self.tokenizer, answer_end(self.tokenizer))
 
     def continuations(self, rows: Sequence[Row]) -> list[list[Tensor]]:
         from luthier.models import score
@@ -126,5 +127,6 @@ class CausalLM(BaseLM):
         template = self.template or GENERATE[0]
         encoded = [self.encode_prompt(p) for p in prompts]
         answers = generate(self, encoded, sampling, line=not template.chat)
-        texts = [str(self.tokenizer.decode(a, skip_special_tokens=True)).strip() for a in answers]
+        ends = self.ends
+        texts = [ends.cut(str(self.tokenizer.decode(a, skip_special_tokens=True))).strip() for a in answers]
         return texts if template.chat else [t.split("\n", 1)[0].strip() for t in texts]

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from luthier.models.attention import Decode, KeysValues, Packed
+from luthier.models.ends import Ends
 from luthier.models.fast import fast
 from luthier.models.product import product
 from luthier.models.score import common_prefix, run_prefix, sharing
@@ -23,9 +24,10 @@ ROWS = 64  # rows decoded at once
 
 @torch.no_grad()
 def generate(lm: CausalLM, prompts: Sequence[list[int]], sampling: Sampling, line: bool = False) -> list[list[int]]:
-    """Tokens of one answer a prompt, without the end token; `line` also ends an answer at its first line break."""
+    """Tokens of one answer a prompt, without the token that ends it; `line` also ends it at its first line break."""
     prompts = [_fitting(lm, p) for p in prompts]
-    stops = lm.end_ids | (_line_tokens(lm.tokenizer) if line else set())
+    ends = lm.ends
+    stops = {*ends.tokens, *(_line_tokens(lm.tokenizer) if line else ())}
     random = torch.Generator().manual_seed(sampling.seed)
     answers: list[list[int]] = [[] for _ in prompts]
     done = 0
@@ -36,7 +38,7 @@ def generate(lm: CausalLM, prompts: Sequence[list[int]], sampling: Sampling, lin
         for at in range(0, len(order), ROWS):
             rows = order[at : at + ROWS]
             with fast(lm.model):
-                found = _generate_rows(lm, [prompts[i] for i in rows], shared, prefix, sampling, stops, random)
+                found = _generate_rows(lm, [prompts[i] for i in rows], shared, prefix, sampling, stops, ends, random)
             for i, tokens in zip(rows, found, strict=True):
                 answers[i] = tokens
             done += len(rows)
@@ -89,7 +91,7 @@ def _prefill(
 
 def _generate_rows(
     lm: CausalLM, prompts: Sequence[list[int]], shared: int, prefix: KeysValues | None,
-    sampling: Sampling, stops: set[int], random: torch.Generator,
+    sampling: Sampling, stops: set[int], ends: Ends, random: torch.Generator,
 ) -> list[list[int]]:  # fmt: skip
     rooms = [min(sampling.max_new_tokens, lm.context - len(p)) for p in prompts]
     keys, values, hidden = _prefill(lm, prompts, shared, prefix, max(rooms))
@@ -102,7 +104,7 @@ def _generate_rows(
         for place, (row, token) in enumerate(zip(alive, tokens.tolist(), strict=True)):
             if token not in stops:
                 answers[row].append(token)
-                if len(answers[row]) < rooms[row]:
+                if len(answers[row]) < rooms[row] and not ends.reached(lm.tokenizer, answers[row]):
                     keep.append(place)
         if not keep:
             break

@@ -62,6 +62,7 @@ def generate(lm: Seq2SeqLM, prompts: Sequence[list[int]], sampling: Sampling) ->
     settings: dict[str, Any] = {
         "max_new_tokens": sampling.max_new_tokens, "num_beams": 1, "do_sample": sampling.temperature > 0,
         "min_length": 0, "no_repeat_ngram_size": 0, "decoder_start_token_id": lm.start,
+        "eos_token_id": list(lm.ends.tokens),
     }  # fmt: skip
     if sampling.temperature > 0:
         settings |= {"temperature": sampling.temperature, "top_p": sampling.top_p, "top_k": 0}
