@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from luthier.compare.plan import data_key
-from luthier.models.base import _shot, _unshot
+from luthier.models.base import _unshot
 from luthier.protocols import Chat, Message, Split
 from luthier.records import record_values
 
@@ -33,6 +33,6 @@ def test_what_a_message_has_not_is_neither_written_nor_hashed() -> None:
 
 def test_saved_examples_come_back_whole_and_those_of_earlier_files_too() -> None:
     for record in (PLAIN, FULL):
-        assert _unshot(_shot(record)) == record
+        assert _unshot(record_values(record)) == record
         assert eval(repr(record.messages[1])) == record.messages[1]
     assert _unshot({"messages": [{"role": "user", "content": "hi"}]}) == Chat((Message("user", "hi"),))
