@@ -35,5 +35,5 @@ def lora_step(lm: BaseLM, rank: int, examples: Iterable[Example]) -> float:
     total = 0.0
     for e in examples:
         n = len(e.ids)
-        total += token * n + 6.0 * wide * n * (n + 1) * blocks + 4.0 * lm.head.numel() * len(e.where)
+        total += token * n + 6.0 * wide * n * (n + 1) * blocks + 4.0 * lm.head.weight.numel() * len(e.where)
     return total

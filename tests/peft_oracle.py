@@ -39,9 +39,9 @@ def ours(lm: BaseLM) -> Tensor:
     ids = (*lm.virtual, *IDS)
     if lm.model.config.is_encoder_decoder:
         batch = pack([Example(0, ids, tuple(range(7)), (0,) * 7, decoder=(0, *IDS[:6]))], {})
-        return lm.read(batch) @ lm.head.T
+        return lm.head.logits(lm.read(batch))
     hidden = lm.hidden(torch.tensor(ids), torch.arange(len(ids)), [len(ids)])[len(lm.virtual) :]
-    return hidden @ lm.head.T if lm.peft_task == "CAUSAL_LM" else hidden
+    return lm.head.logits(hidden) if lm.peft_task == "CAUSAL_LM" else hidden
 
 
 def with_peft(folder: Path, adapter: Path) -> Any:

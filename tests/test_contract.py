@@ -183,7 +183,7 @@ def raw(lm: BaseLM, split: Split) -> list[Tensor]:
     positions = torch.tensor([p for row in ids for p in range(len(row))])
     hidden = lm.hidden(packed, positions, [len(row) for row in ids])
     with torch.no_grad():
-        out = [hidden @ lm.head.T, lm.hidden(packed, positions, [len(row) for row in ids]) @ lm.head.T]
+        out = [lm.head.logits(h) for h in (hidden, lm.hidden(packed, positions, [len(row) for row in ids]))]
     return out + _likelihoods(worded, split)
 
 
@@ -445,7 +445,7 @@ def test_layers_has_no_backward_pass_below_the_lowest_trained_block(lm: BaseLM, 
 @pytest.mark.parametrize("lm", tiny.MODELS[:2], indirect=True)
 @pytest.mark.parametrize("untie", [True, False])
 def test_layers_leaves_a_tied_head_alone_unless_untied(lm: BaseLM, untie: bool) -> None:
-    tied = lm.head is lm.model.get_input_embeddings().weight
+    tied = lm.head.weight is lm.model.get_input_embeddings().weight
     patch, objective = made("layers", Path(lm.name), untie=untie), made("sft", Path(lm.name))
     with run.attached(lm, patch, objective, (), 0) as (_, groups, _):
         assert ("lm_head.weight" in groups[0].names) == (untie or not tied)

@@ -29,7 +29,7 @@ def ours_and_theirs(lm: CausalLM, folder: Path, data: Split, method: str, **chan
         run.save_adapted(outcome, folder)
         work: Any = outcome.lm
         ids = torch.tensor([*work.virtual, *IDS])
-        ours = (work.hidden(ids, torch.arange(len(ids)), [len(ids)]) @ work.head.T)[len(work.virtual) :]
+        ours = work.head.logits(work.hidden(ids, torch.arange(len(ids)), [len(ids)]))[len(work.virtual) :]
     plain = tiny.reference(Path(lm.name))
     with torch.no_grad():
         base = plain(torch.tensor([IDS])).logits[0]

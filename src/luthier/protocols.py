@@ -132,6 +132,10 @@ class Patch:
         """
         return None
 
+    def notes(self, lm: BaseLM) -> list[str]:
+        """What the user should know of where the change lives, in sentences; asked when it is attached."""
+        return []
+
     def penalty(self, lm: BaseLM) -> Tensor | None:
         """Added to the loss once a step."""
         return None

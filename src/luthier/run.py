@@ -170,12 +170,13 @@ def _train(
     watch = _watch(lm, objective, recipe, data)
     loop = Loop(lm, patch, objective, groups, examples, Training(**values), recipe.seed, folder, say, watch)
     trained = loop.run()
+    notes = tuple(patch.notes(lm))
     names = {n for group in groups for n in group.names}
     count = sum(p.numel() for n, p in lm.model.named_parameters() if n in names)
     patch.fold(lm)
     lm.save_extra = lambda target: _save_patch(lm, patch, target)
     mergeable = patch.mergeable(lm) and lm.label_head is None
-    return Outcome(lm, count, trained, mergeable, values["learning_rate"], loop, patch.save_as)
+    return Outcome(lm, count, trained, mergeable, values["learning_rate"], loop, patch.save_as, notes=notes)
 
 
 def _watch(lm: BaseLM, objective: Objective, recipe: Recipe, data: Split) -> Watch:

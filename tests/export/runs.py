@@ -41,7 +41,7 @@ def of_run(folder: Path, model: Path) -> list[Tensor]:
         whole = torch.tensor([*lm.virtual, *row])
         with torch.no_grad():
             hidden = lm.hidden(whole, torch.arange(len(whole)), [len(whole)])
-        out.append((hidden @ lm.head.T)[len(lm.virtual) :])
+        out.append(lm.head.logits(hidden)[len(lm.virtual) :])
     return out
 
 

@@ -62,7 +62,7 @@ def test_merged_says_what_the_run_says_and_original_something_else(
         lora.load(work, run.read_tensors(made / "adapter" / "adapter_model.safetensors"))
         with torch.no_grad():
             hidden = [work.hidden(torch.tensor(row), torch.arange(len(row)), [len(row)]) for row in runs.ids(work)]
-        assert far([h @ work.head.T for h in hidden], read(tmp_path / "original", base)) < 1e-4
+        assert far([work.head.logits(h) for h in hidden], read(tmp_path / "original", base)) < 1e-4
 
 
 def test_the_adapter_is_checked_on_the_rounded_base(tiny_folder: Folder, tmp_path: Path) -> None:

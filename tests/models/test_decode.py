@@ -99,7 +99,7 @@ def test_a_plain_answer_ends_with_its_line(lm: CausalLM, monkeypatch: pytest.Mon
         said.append(script[len(said)])
         return torch.tensor(said[-1:])
 
-    monkeypatch.setattr(decode, "_choose", say)
+    monkeypatch.setattr(decode, "choose", say)
     script = [*lm.tokenizer("one\ntwo")["input_ids"], int(lm.tokenizer.eos_token_id)]
     before = len(lm.tokenizer("one\n")["input_ids"])
     plain = replace(lm, template=GENERATE[2])
@@ -124,7 +124,7 @@ def test_top_p_excludes_the_tail(top_p: float, shares: list[int], temperature: f
     temperature."""
     p = torch.tensor([0.1, 0.5, 0.1, 0.3])
     logits = (p.log() * temperature).expand(20_000, 4)
-    drawn = decode._choose(logits, Sampling(1, temperature, top_p), torch.Generator().manual_seed(0))
+    drawn = decode.choose(logits, Sampling(1, temperature, top_p), torch.Generator().manual_seed(0))
     counts = torch.bincount(drawn, minlength=4)[[1, 3, 0, 2]] / 20_000
     want = torch.tensor([*shares, *[0] * (4 - len(shares))]) / sum(shares)
     assert torch.equal(counts > 0, want > 0)

@@ -16,7 +16,7 @@ from luthier import run
 from luthier.config import options
 from luthier.data.pack import pack
 from luthier.models import causal_attention, fast, head, lowrank, product
-from luthier.models.attention import Packed
+from luthier.models.attention import How, Packed
 from luthier.objectives.sft import renumbered
 from luthier.protocols import Outputs
 
@@ -99,7 +99,7 @@ def test_linear_and_head(every_product: None) -> None:
     for one, two in zip(got, want, strict=True):
         close(one, two)
     targets = torch.tensor([0, 5, 3, 3, 1, 2, 4])
-    got = torch.autograd.grad(3 * head.head_loss(x[0], w, targets), (x, w))
+    got = torch.autograd.grad(3 * head.head_loss(x[0], head.VocabHead(w), targets), (x, w))
     want = torch.autograd.grad(3 * F.cross_entropy(x[0] @ w.T, targets, reduction="sum"), (x, w))
     for one, two in zip(got, want, strict=True):
         close(one, two)
@@ -141,7 +141,7 @@ def test_long_sequences_attend_in_blocks(monkeypatch: pytest.MonkeyPatch) -> Non
     q, k = torch.randn(1, 4, 22, 8), torch.randn(1, 2, 22, 8)
     for window, want in ((None, [8, 9]), (9, [8, 9]), (8, [8])):
         seen.clear()
-        Packed((5, 8, 9)).attend(0, q, k, k, None, window)
+        Packed((5, 8, 9)).attend(0, q, k, k, How(window=window))
         assert seen == want
 
 

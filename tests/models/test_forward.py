@@ -54,7 +54,7 @@ def test_packed_is_each_sequence_alone(lm: CausalLM) -> None:
     """Seen failing with `<=` for `<` in the sliding window of `Packed`."""
     oracle, sequences = tiny.reference(Path(lm.name)), tokens(lm, *SIZES)
     for ids, states in zip(sequences, hidden(lm, sequences), strict=True):
-        close(states @ lm.head.T, logits(oracle, ids))
+        close(lm.head.logits(states), logits(oracle, ids))
 
 
 @every_model
@@ -79,7 +79,7 @@ def test_segments_behind_a_prefix(lm: CausalLM, shared: int) -> None:
     with torch.no_grad():
         states = lm.forward(row(*rest)[None], positions[None], layout)[0]
     for ids, part in zip(rest, states.split(sizes), strict=True):
-        close(part @ lm.head.T, logits(oracle, start + ids)[shared:])
+        close(lm.head.logits(part), logits(oracle, start + ids)[shared:])
 
 
 @every_model
@@ -101,9 +101,9 @@ def test_answers_side_by_side_behind_one_prompt(lm: CausalLM, shared: int) -> No
         states = lm.forward(torch.tensor([ids]), torch.tensor([positions]), layout)[0]
     parts = iter(states.split([len(part) for prompt, tails in trees for part in (prompt, *tails)]))
     for prompt, tails in trees:
-        close(next(parts) @ lm.head.T, logits(oracle, prefix + prompt)[shared:])
+        close(lm.head.logits(next(parts)), logits(oracle, prefix + prompt)[shared:])
         for tail in tails:
-            close(next(parts) @ lm.head.T, logits(oracle, prefix + prompt + tail)[shared + len(prompt) :])
+            close(lm.head.logits(next(parts)), logits(oracle, prefix + prompt + tail)[shared + len(prompt) :])
 
 
 @every_model

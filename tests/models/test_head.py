@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from luthier.models import head
-from luthier.models.head import head_loss, token_logprobs
+from luthier.models.head import VocabHead, head_loss, token_logprobs
 from luthier.models.lowrank import LoraLinear
 
 WIDTH, WORDS = 24, 57
@@ -28,7 +28,7 @@ def test_head_loss(chunk: int, count: int, monkeypatch: pytest.MonkeyPatch) -> N
     """Value and both gradients, with a factor behind. Seen failing with a head gradient of the last chunk only."""
     monkeypatch.setattr(head, "CHUNK", chunk)
     hidden, weight = drawn(count, WIDTH).requires_grad_(), drawn(WORDS, WIDTH, seed=1).requires_grad_()
-    loss = head_loss(hidden, weight, targets(count))
+    loss = head_loss(hidden, VocabHead(weight), targets(count))
     (0.25 * loss).backward()
     exact_hidden, exact_weight = (t.detach().double().requires_grad_() for t in (hidden, weight))
     exact = F.cross_entropy(exact_hidden @ exact_weight.T, targets(count), reduction="sum")
@@ -44,24 +44,24 @@ def test_head_loss_gives_a_gradient_only_where_one_is_wanted(frozen: str) -> Non
     """Seen failing with the two gradients handed back in the other order."""
     hidden = drawn(5, WIDTH).requires_grad_(frozen != "hidden")
     weight = drawn(WORDS, WIDTH).requires_grad_(frozen != "weight")
-    head_loss(hidden, weight, targets(5)).backward()
+    head_loss(hidden, VocabHead(weight), targets(5)).backward()
     assert (hidden.grad is None, weight.grad is None) == (frozen == "hidden", frozen == "weight")
 
 
 def test_head_loss_without_gradients_makes_room_for_none(monkeypatch: pytest.MonkeyPatch) -> None:
     """Seen failing with a table of the head's size for a validation loss."""
     hidden, weight = drawn(5, WIDTH).requires_grad_(), drawn(WORDS, WIDTH).requires_grad_()
-    want = head_loss(hidden, weight, targets(5))
+    want = head_loss(hidden, VocabHead(weight), targets(5))
     for name in ("zeros_like", "empty_like"):
         monkeypatch.setattr(torch, name, lambda *_: pytest.fail("room for a gradient"))
     with torch.no_grad():
-        assert torch.equal(head_loss(hidden, weight, targets(5)), want)
+        assert torch.equal(head_loss(hidden, VocabHead(weight), targets(5)), want)
 
 
 def test_head_loss_survives_logits_that_overflow() -> None:
     """Seen failing with the logarithm of a plain sum of exponentials."""
     hidden = torch.tensor([[1000.0]], requires_grad=True)
-    loss = head_loss(hidden, torch.tensor([[1.0], [0.5]]), torch.tensor([1]))
+    loss = head_loss(hidden, VocabHead(torch.tensor([[1.0], [0.5]])), torch.tensor([1]))
     loss.backward()
     assert float(loss.detach()) == 500 and hidden.grad is not None and hidden.grad.tolist() == [[0.5]]
 
@@ -73,12 +73,12 @@ def test_token_logprobs(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
     hidden, weight = drawn(11, WIDTH), drawn(WORDS, WIDTH, seed=1)
     index = torch.tensor([0, 0, 0, 3, 4, 4, 6, 7, 7, 8, 10, 10])
     wanted = targets(len(index))
-    found = token_logprobs(hidden, weight, index, wanted)
+    found = token_logprobs(hidden, VocabHead(weight), index, wanted)
     for at, token, value in zip(index.tolist(), wanted.tolist(), found.tolist(), strict=True):
         exact = torch.log_softmax(weight.double() @ hidden[at].double(), 0)[token]
         assert value == pytest.approx(float(exact), abs=1e-5)
     nothing = torch.empty(0, dtype=torch.long)
-    assert token_logprobs(hidden[:0], weight, nothing, nothing).shape == (0,)
+    assert token_logprobs(hidden[:0], VocabHead(weight), nothing, nothing).shape == (0,)
 
 
 @pytest.mark.parametrize("bias", [True, False])

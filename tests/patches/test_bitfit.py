@@ -20,7 +20,7 @@ IDS = torch.arange(40).remainder(300)
 
 def logits(lm: CausalLM) -> torch.Tensor:
     with torch.no_grad():
-        return lm.hidden(IDS, torch.arange(40), [40]) @ lm.head.T
+        return lm.head.logits(lm.hidden(IDS, torch.arange(40), [40]))
 
 
 def disturb(lm: CausalLM, names: list[str]) -> None:

@@ -127,7 +127,7 @@ def test_scored_behind_a_shared_prefix_and_decoded_as_in_one_pass(lm: Any) -> No
 def straight(lm: Any, prompt: list[int], answer: list[int], best: bool = False) -> Any:
     """Log-probabilities of the answer's tokens (or the most likely next one) in one pass of one segment."""
     ids = torch.tensor([*prompt, *answer])
-    logits = lm.hidden(ids, torch.arange(len(ids)), [len(ids)]) @ lm.head.T
+    logits = lm.head.logits(lm.hidden(ids, torch.arange(len(ids)), [len(ids)]))
     if best:
         return int(logits[len(prompt) - 1].argmax())
     rows = logits[len(prompt) - 1 : -1].log_softmax(-1)

@@ -40,7 +40,7 @@ def write_merged(source: Source, before: Before, folder: Path) -> list[Check]:
         save_model(source.lm, folder)
     shutil.copyfile(source.files / "luthier.json", folder / "luthier.json")
     with quiet():
-        again: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="sdpa")
+        again: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager")
         tokenizer = AutoTokenizer.from_pretrained(folder)
     after = plain_logits(again.eval(), before.ids)
     return [

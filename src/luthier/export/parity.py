@@ -71,7 +71,7 @@ def what_it_says(lm: CausalLM) -> Before:
         with torch.no_grad():
             hidden = lm.hidden(whole, torch.arange(len(whole), device=lm.device), [len(whole)])
         own = slice(len(lm.virtual), None)
-        logits.append((hidden[own] @ lm.head.T).detach().float().cpu())
+        logits.append(lm.head.logits(hidden[own]).detach().float().cpu())
         ids.append(whole[own].tolist())
     return Before(ids, logits, _rendered(lm.tokenizer), _tokens(lm.tokenizer), lm.ends)
 

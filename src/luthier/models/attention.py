@@ -1,15 +1,17 @@
 """Attention over sequences laid end to end: registered with transformers as the implementation named "luthier".
 
-A forward pass carries a *layout* (keyword `layout=`, handed down to every attention module), which knows which keys a
-query may see. `Packed` serves training and scoring: segments without padding and without a mask tensor, optionally
-behind a prefix whose keys and values were computed once, or are learned. `Bidirectional` serves encoders: segments,
-each token of which sees its whole segment. `Decode` serves generation: one new token a row against buffers of keys and
-values. All keep grouped-query heads grouped.
+A forward pass runs inside `using(layout)`: the *layout* knows which keys a query may see, and every attention module
+asks it, whatever keywords the model hands down. `Packed` serves training and scoring: segments without padding and
+without a mask tensor, optionally behind a prefix whose keys and values were computed once, or are learned.
+`Bidirectional` serves encoders: segments, each token of which sees its whole segment. `Decode` serves generation: one
+new token a row against buffers of keys and values. All keep grouped-query heads grouped.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
@@ -28,12 +30,45 @@ def joined(first: KeysValues, then: KeysValues) -> KeysValues:
     return {i: (torch.cat([first[i][0], k], 2), torch.cat([first[i][1], v], 2)) for i, (k, v) in then.items()}
 
 
+@dataclass(frozen=True)
+class How:
+    """What an attention module says of its own scores.
+
+    scale: of q kᵀ; None: head_dim ** -0.5. window: tokens that a query sees, itself included. softcap: scores are bent
+    to softcap · tanh(score / softcap), Gemma 2's.
+    """
+
+    scale: float | None = None
+    window: int | None = None
+    softcap: float | None = None
+
+
 class Layout(Protocol):
     """Who may look at whom in one forward pass."""
 
-    def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor, scale: float | None, window: int | None) -> Tensor:
-        """q: (B, heads, T, head_dim), k and v: (B, kv_heads, T, head_dim); gives (B, heads, T, head_dim)."""
+    def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor, how: How) -> Tensor:
+        """q: (B, heads, T, d), k: (B, kv_heads, T, d), v: (B, kv_heads, T, e); gives (B, heads, T, e)."""
         ...
+
+
+def attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, ordered: bool, how: How) -> Tensor:
+    """q (B, heads, n, d), k (B, kv_heads, m, d), v (B, kv_heads, m, e) -> (B, heads, n, e).
+
+    mask: bool, True where a key is seen; ordered: causal, with as many queries as keys.
+    """
+    share = q.shape[1] // k.shape[1]
+    if how.softcap is None:
+        return F.scaled_dot_product_attention(
+            q, k, v, attn_mask=mask, is_causal=ordered, scale=how.scale, enable_gqa=share > 1
+        )
+    k, v = (t.repeat_interleave(share, 1) for t in (k, v))
+    scores = (q @ k.transpose(2, 3)) * (q.shape[-1] ** -0.5 if how.scale is None else how.scale)
+    scores = torch.tanh(scores / how.softcap) * how.softcap
+    if ordered:
+        mask = torch.ones(scores.shape[-2:], dtype=torch.bool, device=q.device).tril()
+    if mask is not None:
+        scores = scores.masked_fill(~mask, -torch.inf)
+    return scores.softmax(-1, dtype=torch.float32).to(q.dtype) @ v
 
 
 @dataclass
@@ -55,7 +90,7 @@ class _Segments:
         """(n, past + n) bool, True where a key is seen, of segment `index`; None where nothing needs to be hidden."""
         raise NotImplementedError
 
-    def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor, scale: float | None, window: int | None) -> Tensor:
+    def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor, how: How) -> Tensor:
         if self.record is not None:
             self.record[layer] = (k, v)
         lengths, out = list(self.segments), []
@@ -65,16 +100,12 @@ class _Segments:
                 pk, pv = self.prefix[layer]
                 past = pk.shape[2]
                 b, c = torch.cat([pk, b], 2), torch.cat([pv, c], 2)
-            mask = self._mask(i, a.shape[2], past, window, q.device)
+            mask = self._mask(i, a.shape[2], past, how.window, q.device)
             ordered = mask is None and self.causal
-            if ordered and serves(a, b):
-                out.append(causal(a, b, c, a.shape[-1] ** -0.5 if scale is None else scale))
-                continue
-            out.append(
-                F.scaled_dot_product_attention(
-                    a, b, c, attn_mask=mask, is_causal=ordered, scale=scale, enable_gqa=a.shape[1] != b.shape[1]
-                )
-            )
+            if ordered and how.softcap is None and serves(a, b, c):
+                out.append(causal(a, b, c, a.shape[-1] ** -0.5 if how.scale is None else how.scale))
+            else:
+                out.append(attention(a, b, c, mask, ordered, how))
         return out[0] if len(out) == 1 else torch.cat(out, 2)
 
 
@@ -131,34 +162,40 @@ class Decode:
     values: list[Tensor]
     lengths: Tensor
 
-    def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor, scale: float | None, window: int | None) -> Tensor:
+    def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor, how: How) -> Tensor:
         rows = torch.arange(len(q), device=q.device)
         self.keys[layer][rows, :, self.lengths] = k[:, :, 0]
         self.values[layer][rows, :, self.lengths] = v[:, :, 0]
         used = int(self.lengths.max()) + 1
         at = torch.arange(used, device=q.device)
         mask = at[None] <= self.lengths[:, None]
-        if window is not None:
-            mask &= at[None] > self.lengths[:, None] - window
+        if how.window is not None:
+            mask &= at[None] > self.lengths[:, None] - how.window
         kv_heads = k.shape[1]
         grouped = q.view(len(q), kv_heads, -1, q.shape[-1])  # a key-value head's queries stand as one short sequence
         keys, values = self.keys[layer][:, :, :used], self.values[layer][:, :, :used]
-        out = F.scaled_dot_product_attention(grouped, keys, values, attn_mask=mask[:, None, None], scale=scale)
-        return out.reshape(q.shape)
+        out = attention(grouped, keys, values, mask[:, None, None], False, how)
+        return out.reshape(*q.shape[:-1], v.shape[-1])
+
+
+_LAYOUT: ContextVar[Layout] = ContextVar("layout")
+
+
+@contextmanager
+def using(layout: Layout) -> Iterator[None]:
+    """The layout that attention modules ask, for the length of a `with` block and in this thread alone."""
+    token = _LAYOUT.set(layout)
+    try:
+        yield
+    finally:
+        _LAYOUT.reset(token)
 
 
 def _attention(
     module: Any, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **options: Any
 ) -> tuple[Tensor, None]:
-    layout: Layout = options["layout"]
-    out = layout.attend(
-        getattr(module, "layer_idx", 0),
-        query,
-        key,
-        value,
-        options.get("scaling"),
-        options.get("sliding_window") or None,
-    )
+    how = How(options.get("scaling"), options.get("sliding_window") or None, options.get("softcap") or None)
+    out = _LAYOUT.get().attend(getattr(module, "layer_idx", 0), query, key, value, how)
     return out.transpose(1, 2), None
 
 

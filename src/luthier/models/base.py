@@ -24,6 +24,7 @@ from luthier.models.attention import KeysValues
 from luthier.models.blocks import find_blocks, input_of, outputs_of, upper_only
 from luthier.models.ends import Ends, ends
 from luthier.models.fast import fast
+from luthier.models.head import VocabHead
 from luthier.models.labelling import LabelHead
 from luthier.models.prefix import LearnedPrefix
 from luthier.protocols import Batch, Chat, Labelled, Message, Prompt, Record, Sampling
@@ -102,12 +103,12 @@ class BaseLM(ABC):
         return self.blocks
 
     @property
-    def head(self) -> Tensor:
-        """The vocabulary head's weight, (V, d)."""
+    def head(self) -> VocabHead:
+        """The vocabulary head, as its weights are now."""
         head = self.model.get_output_embeddings()
-        if not isinstance(head, nn.Linear) or head.bias is not None:
+        if not isinstance(head, nn.Linear):
             raise LuthierError(f"{self.name}: a vocabulary head of kind {type(head).__name__} is not supported yet")
-        return head.weight
+        return VocabHead(head.weight, head.bias)
 
     @property
     def separable(self) -> bool:
@@ -117,7 +118,7 @@ class BaseLM(ABC):
     @property
     def width(self) -> int:
         """How many numbers a hidden state has."""
-        return int(self.head.shape[1])
+        return int(self.head.weight.shape[1])
 
     @property
     def label_head(self) -> LabelHead | None:

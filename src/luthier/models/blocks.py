@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from luthier.models.surgery import path_of, replace_module
 
 NAMES = ("layers", "h", "blocks", "layer", "block")
-HOLDERS = ("encoder", "transformer")  # of a model that does not hold its blocks itself
+HOLDERS = ("encoder", "decoder", "transformer")  # of a model that does not hold its blocks itself
 
 
 class _Reached(Exception):  # noqa: N818

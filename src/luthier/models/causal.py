@@ -1,10 +1,10 @@
-"""A causal language model: one forward pass over packed segments, likelihoods, generation."""
+"""A causal language model: forward passes over packed or padded texts, likelihoods, generation."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Self, cast
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Self, cast
 
 import torch
 from torch import Tensor
@@ -12,34 +12,70 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from luthier.data.pack import Example, next_token, shortened
 from luthier.data.prompts import CLASSIFY, GENERATE, compose
-from luthier.errors import LuthierError
-from luthier.models.attention import KeysValues, Layout, Packed, register
+from luthier.models.attention import KeysValues, Layout, Packed, using
 from luthier.models.base import BaseLM, Row
 from luthier.models.base import Progress as Progress
 from luthier.models.ends import Ends, ends
+from luthier.models.head import VocabHead
+from luthier.models.positions import stretched_from
+from luthier.models.runner import PackedRunner, Runner
 from luthier.protocols import Batch, Message, Prompt, Sampling
 
 
 @dataclass
 class CausalLM(BaseLM):
-    """A model that continues text. Its label head reads the last token's state."""
+    """A model that continues text. Its label head reads the last token's state.
+
+    runner: how its forward passes are made. head_scale, softcap: what it does to its logits (`head.VocabHead`).
+    """
+
+    runner: Runner = field(default_factory=PackedRunner)
+    head_scale: float = 1.0
+    softcap: float | None = None
 
     peft_task = "CAUSAL_LM"
 
     @classmethod
     def wrap(cls, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str, key: str = "") -> Self:
         """A loaded model made ready: frozen, in evaluation mode, with our attention; refuses what it cannot run."""
-        config = model.config.get_text_config()
-        for option in ("attn_logit_softcapping", "final_logit_softcapping", "logit_scale", "logits_scaling"):
-            value = getattr(config, option, None)
-            if value not in (None, 1, 1.0):
-                raise LuthierError(f"{name}: models with {option} ({value}) are not supported yet")
-        model.set_attn_implementation(register())
+        from luthier.models.probe import probe
+        from luthier.models.vocabulary import watch_ids
+
         model.eval()
         model.requires_grad_(False)
         lm = cls(model, tokenizer, name, key)
         _ = lm.head, lm.blocks  # a model without them is refused here, not in the middle of a run
-        return lm
+        watch_ids(model, tokenizer)
+        return probe(lm)
+
+    @property
+    def decoder(self) -> Any:
+        base = self.model.base_model
+        inner = (module for module in self.model.children() if isinstance(module, PreTrainedModel))
+        return next(inner, base) if base is self.model else base  # a model that names another part as its base
+
+    @property
+    def head(self) -> VocabHead:
+        return replace(super().head, scale=self.head_scale, softcap=self.softcap)
+
+    @property
+    def separable(self) -> bool:
+        return self.runner.separable
+
+    @property
+    def context(self) -> int:
+        """The longest sequence, in tokens: what positions were trained for.
+
+        Positions that are stretched by the longest text of a batch (dynamic and long RoPE) would make a short text's
+        numbers depend on its neighbours: such a model's context ends where the stretching begins.
+        """
+        stretched = stretched_from(self.model.config)
+        return min(super().context, stretched - self.ahead) if stretched else super().context
+
+    @property
+    def fill(self) -> int:
+        """What stands on padding."""
+        return int(getattr(self.model.config, "pad_token_id", None) or 0)
 
     def forward(self, ids: Tensor, positions: Tensor, layout: Layout, embeds: Tensor | None = None) -> Tensor:
         """Last hidden states after the final norm. ids, positions: (B, T) -> (B, T, d); embeds replaces ids.
@@ -50,11 +86,18 @@ class CausalLM(BaseLM):
         given = {"input_ids": ids} if embeds is None else {"inputs_embeds": embeds}
         if self.learned_prefix is not None and isinstance(layout, Packed) and layout.prefix is None:
             layout.prefix = self.learned_prefix()
-        out = self.decoder(**given, position_ids=positions + self.ahead, use_cache=False, layout=layout)
+        with using(layout):
+            out = self.decoder(**given, position_ids=positions + self.ahead, use_cache=False)
         return cast(Tensor, out.last_hidden_state)
 
     def hidden(self, ids: Tensor, positions: Tensor, segments: Sequence[int]) -> Tensor:
-        return self.forward(ids[None], positions[None], Packed(segments))[0]
+        return self.runner.hidden(self, ids, positions, segments)
+
+    @torch.no_grad()
+    def depth_states(
+        self, ids: Tensor, positions: Tensor, segments: Sequence[int], depths: Collection[int]
+    ) -> dict[int, Tensor]:
+        return self.runner.depth_states(self, ids, positions, segments, depths)
 
     def _upper(self, batch: Batch, states: Tensor) -> Tensor:
         # states in place of embeddings: what is ignored anyway need not be looked up
@@ -101,9 +144,7 @@ class CausalLM(BaseLM):
         return ends(self.model, self.tokenizer, answer_end(self.tokenizer))
 
     def continuations(self, rows: Sequence[Row]) -> list[list[Tensor]]:
-        from luthier.models import score
-
-        return score.continuations(self, [(self._fitted(p, max(map(len, a), default=0)), a) for p, a in rows])
+        return self.runner.continuations(self, [(self._fitted(p, max(map(len, a), default=0)), a) for p, a in rows])
 
     def _fitted(self, prompt: list[int], room: int) -> list[int]:
         """The prompt with room for that many more tokens: its beginning goes first, but not the virtual tokens."""
@@ -122,11 +163,12 @@ class CausalLM(BaseLM):
 
     def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> list[str]:
         """One answer a prompt; a plain wording's answer ends with its line."""
-        from luthier.models.decode import generate
+        from luthier.models.decode import line_tokens
 
         template = self.template or GENERATE[0]
-        encoded = [self.encode_prompt(p) for p in prompts]
-        answers = generate(self, encoded, sampling, line=not template.chat)
+        encoded = [self._fitted(self.encode_prompt(p), 1) for p in prompts]
         ends = self.ends
+        stops = ends if template.chat else replace(ends, tokens=(*ends.tokens, *line_tokens(self.tokenizer)))
+        answers = self.runner.generate(self, encoded, sampling, stops)
         texts = [ends.cut(str(self.tokenizer.decode(a, skip_special_tokens=True))).strip() for a in answers]
         return texts if template.chat else [t.split("\n", 1)[0].strip() for t in texts]

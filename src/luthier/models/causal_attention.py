@@ -18,9 +18,9 @@ BLOCK = 128  # queries
 SHORTEST = 192  # tokens; below, torch's own is as fast: there calls cost more than products
 
 
-def serves(q: Tensor, k: Tensor) -> bool:
-    """Whether this is faster than torch's own: q (1, heads, n, head_dim), k (1, kv_heads, m, head_dim)."""
-    suits = q.device.type == "cpu" and q.dtype == torch.float32 and len(q) == 1
+def serves(q: Tensor, k: Tensor, v: Tensor) -> bool:
+    """Whether it is for these and faster than torch's own: q (1, heads, n, d), k and v (1, kv_heads, m, d)."""
+    suits = q.device.type == "cpu" and q.dtype == torch.float32 and len(q) == 1 and v.shape == k.shape
     return suits and q.shape[2] == k.shape[2] >= SHORTEST and onednn_pays()
 
 

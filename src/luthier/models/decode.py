@@ -12,7 +12,6 @@ from torch import Tensor
 from luthier.models.attention import Decode, KeysValues, Packed
 from luthier.models.ends import Ends
 from luthier.models.fast import fast
-from luthier.models.product import product
 from luthier.models.score import common_prefix, run_prefix, sharing
 from luthier.protocols import Sampling
 
@@ -23,11 +22,12 @@ ROWS = 64  # rows decoded at once
 
 
 @torch.no_grad()
-def generate(lm: CausalLM, prompts: Sequence[list[int]], sampling: Sampling, line: bool = False) -> list[list[int]]:
-    """Tokens of one answer a prompt, without the token that ends it; `line` also ends it at its first line break."""
+def generate(
+    lm: CausalLM, prompts: Sequence[list[int]], sampling: Sampling, ends: Ends | None = None
+) -> list[list[int]]:
+    """Tokens of one answer a prompt, without the token that ends it; ends: the model's own unless given."""
     prompts = [_fitting(lm, p) for p in prompts]
-    ends = lm.ends
-    stops = {*ends.tokens, *(_line_tokens(lm.tokenizer) if line else ())}
+    ends = lm.ends if ends is None else ends
     random = torch.Generator().manual_seed(sampling.seed)
     answers: list[list[int]] = [[] for _ in prompts]
     done = 0
@@ -38,7 +38,7 @@ def generate(lm: CausalLM, prompts: Sequence[list[int]], sampling: Sampling, lin
         for at in range(0, len(order), ROWS):
             rows = order[at : at + ROWS]
             with fast(lm.model):
-                found = _generate_rows(lm, [prompts[i] for i in rows], shared, prefix, sampling, stops, ends, random)
+                found = _generate_rows(lm, [prompts[i] for i in rows], shared, prefix, sampling, ends, random)
             for i, tokens in zip(rows, found, strict=True):
                 answers[i] = tokens
             done += len(rows)
@@ -54,13 +54,13 @@ def _fitting(lm: CausalLM, prompt: list[int]) -> list[int]:
 
 
 @lru_cache(4)
-def _line_tokens(tokenizer: Any) -> set[int]:
+def line_tokens(tokenizer: Any) -> set[int]:
     """Tokens with a line break after some text would be lost, so only those that are blank but for the break."""
     texts = tokenizer.batch_decode([[i] for i in range(len(tokenizer))])
     return {i for i, t in enumerate(texts) if "\n" in t and not t.strip()}
 
 
-def _prefill(
+def prefill(
     lm: CausalLM, prompts: Sequence[list[int]], shared: int, prefix: KeysValues | None, room: int
 ) -> tuple[list[Tensor], list[Tensor], Tensor]:
     """Buffers of keys and values, (B, kv_heads, capacity, head_dim) a layer, and the last hidden states (B, d).
@@ -91,15 +91,16 @@ def _prefill(
 
 def _generate_rows(
     lm: CausalLM, prompts: Sequence[list[int]], shared: int, prefix: KeysValues | None,
-    sampling: Sampling, stops: set[int], ends: Ends, random: torch.Generator,
+    sampling: Sampling, ends: Ends, random: torch.Generator,
 ) -> list[list[int]]:  # fmt: skip
+    stops = frozenset(ends.tokens)
     rooms = [min(sampling.max_new_tokens, lm.context - len(p)) for p in prompts]
-    keys, values, hidden = _prefill(lm, prompts, shared, prefix, max(rooms))
+    keys, values, hidden = prefill(lm, prompts, shared, prefix, max(rooms))
     lengths = torch.tensor([len(p) for p in prompts], device=lm.device)
     alive = list(range(len(prompts)))  # which prompt each buffer row belongs to
     answers: list[list[int]] = [[] for _ in prompts]
     for _ in range(max(rooms)):
-        tokens = _choose(product(hidden, lm.head), sampling, random)
+        tokens = choose(lm.head.logits(hidden), sampling, random)
         keep = []
         for place, (row, token) in enumerate(zip(alive, tokens.tolist(), strict=True)):
             if token not in stops:
@@ -117,7 +118,7 @@ def _generate_rows(
     return answers
 
 
-def _choose(logits: Tensor, sampling: Sampling, random: torch.Generator) -> Tensor:
+def choose(logits: Tensor, sampling: Sampling, random: torch.Generator) -> Tensor:
     """Next tokens (B,) from logits (B, V): the best, or drawn at the temperature from the top-p nucleus."""
     if sampling.temperature <= 0:
         return logits.argmax(-1)

@@ -1,4 +1,4 @@
-"""Cross-entropy under a vocabulary head without ever holding tokens × vocabulary: chunk by chunk.
+"""The vocabulary head: logits and cross-entropy without ever holding tokens × vocabulary, chunk by chunk.
 
 The gradients of the hidden states (and of the head, when it trains) are taken in the forward pass, while a chunk's
 logits are at hand, so that nothing but (N, d) is kept for the backward pass.
@@ -6,6 +6,7 @@ logits are at hand, so that nothing but (N, d) is kept for the backward pass.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
@@ -16,50 +17,80 @@ from luthier.models.product import product
 CHUNK = 256  # rows of logits held at once: 256 × 49,152 float32 are 50 MB
 
 
+@dataclass(frozen=True)
+class VocabHead:
+    """Logits of hidden states: bent(scale · (h Wᵀ + bias)), bent(u) = softcap · tanh(u / softcap) where there is one.
+
+    weight: (V, d). bias: (V,), such as Phi's. scale: Cohere's, Granite's. softcap: Gemma 2's.
+    """
+
+    weight: Tensor
+    bias: Tensor | None = None
+    scale: float = 1.0
+    softcap: float | None = None
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """(N, d) -> (N, V)."""
+        out = product(hidden, self.weight)
+        if self.bias is not None:
+            out = out + self.bias
+        if self.scale != 1.0:
+            out = out * self.scale
+        return out if self.softcap is None else torch.tanh(out / self.softcap) * self.softcap
+
+    def slope(self, logits: Tensor) -> Tensor | float:
+        """d logits / d (h Wᵀ + bias), (N, V) or one number for all."""
+        return self.scale if self.softcap is None else (1 - (logits / self.softcap).square()).mul_(self.scale)
+
+
 class _HeadLoss(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
+    def forward(ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor | None, head: VocabHead, targets: Tensor) -> Any:
         total = torch.zeros((), dtype=torch.float32, device=hidden.device)
         d_hidden = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
         d_weight = torch.zeros_like(weight) if ctx.needs_input_grad[1] else None
+        d_bias = torch.zeros_like(bias) if bias is not None and ctx.needs_input_grad[2] else None
         for at in range(0, len(hidden), CHUNK):
             h, t = hidden[at : at + CHUNK], targets[at : at + CHUNK]
-            logits = product(h, weight).float()
+            logits = head.logits(h).float()
+            slope = head.slope(logits)
             said = logits.gather(1, t[:, None])
             top = logits.amax(-1, keepdim=True)
             size = logits.sub_(top).exp_().sum(-1, keepdim=True)  # in place: the logits are the largest thing there is
             total += (size.log() + top - said).sum()
             logits.div_(size)[torch.arange(len(t), device=t.device), t] -= 1
-            p = logits.to(weight.dtype)
+            p = (logits if isinstance(slope, float) and slope == 1.0 else logits.mul_(slope)).to(weight.dtype)
             if d_hidden is not None:
                 d_hidden[at : at + CHUNK] = product(p, weight.T)
             if d_weight is not None:
                 d_weight = product(p.T, h.T, d_weight)
-        ctx.grads = (d_hidden, d_weight)
+            if d_bias is not None:
+                d_bias += p.sum(0)
+        ctx.grads = (d_hidden, d_weight, d_bias)
         return total
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         g = grads[0]
-        d_hidden, d_weight = ctx.grads
+        scaled = [None if d is None else d.mul_(g.to(d.dtype)) for d in ctx.grads]
         ctx.grads = None
-        scaled = [None if d is None else d.mul_(g.to(d.dtype)) for d in (d_hidden, d_weight)]
-        return scaled[0], scaled[1], None
+        return (*scaled, None, None)
 
 
-def head_loss(hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
-    """Summed cross-entropy in nats of hidden (N, d) under a head (V, d) with targets (N,); backward runs once."""
+def head_loss(hidden: Tensor, head: VocabHead, targets: Tensor) -> Tensor:
+    """Summed cross-entropy in nats of hidden (N, d) under a head with targets (N,); backward runs once."""
+    weight, bias = head.weight, head.bias
     if not torch.is_grad_enabled():  # the function below is told only what requires a gradient
-        hidden, weight = hidden.detach(), weight.detach()
-    return cast(Tensor, _HeadLoss.apply(hidden, weight, targets))
+        hidden, weight, bias = hidden.detach(), weight.detach(), None if bias is None else bias.detach()
+    return cast(Tensor, _HeadLoss.apply(hidden, weight, bias, head, targets))
 
 
 @torch.no_grad()
-def token_logprobs(hidden: Tensor, weight: Tensor, index: Tensor, targets: Tensor) -> Tensor:
-    """log p(targets[m]) at the hidden state `index[m]`: hidden (N, d), weight (V, d), index sorted (M,) -> (M,)."""
+def token_logprobs(hidden: Tensor, head: VocabHead, index: Tensor, targets: Tensor) -> Tensor:
+    """log p(targets[m]) at the hidden state `index[m]`: hidden (N, d), index sorted (M,) -> (M,)."""
     out = torch.empty(len(targets), dtype=torch.float32, device=hidden.device)
     for at in range(0, len(hidden), CHUNK):
-        logits = product(hidden[at : at + CHUNK], weight).float()
+        logits = head.logits(hidden[at : at + CHUNK]).float()
         lse = logits.logsumexp(-1)
         lo, hi = (int(x) for x in torch.searchsorted(index, torch.tensor([at, at + CHUNK], device=index.device)))
         local = index[lo:hi] - at

@@ -45,7 +45,7 @@ class _Folded(torch.autograd.Function):
         else:  # apart: the frozen layer's outputs bit for bit as long as B is zero
             ys, low = product(x, stacked[: sum(widths)]).split(widths, -1), product(x, low)
         ctx.save_for_backward(x, low.reshape(-1, sum(ranks)).clone(), *down, *up)
-        return tuple(ys) if len(ys) > 1 else ys[0]
+        return tuple(ys) if len(ys) > 1 else ys[0].clone()  # a part of a product may not be changed in place (Falcon)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
@@ -107,10 +107,14 @@ class LoraLinear(nn.Module):
             if random:
                 nn.init.normal_(p, std=(3 * p.shape[1]) ** -0.5)
 
-    @property
-    def weight(self) -> Tensor:
-        """The frozen layer's: models ask for its type (T5)."""
-        return self.base.weight  # type: ignore[return-value]
+    def __getattr__(self, name: str) -> Any:
+        """What else is asked of a linear layer is the frozen one's: models look at its weight's type (T5), its bias."""
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            if name == "base":  # not made yet
+                raise
+            return getattr(self.base, name)
 
     def matrix(self) -> Tensor:
         """The frozen W (out, in), in the type that products are taken in."""

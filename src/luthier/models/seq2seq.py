@@ -19,8 +19,7 @@ from luthier.data.prompts import CLASSIFY, GENERATE, compose
 from luthier.errors import LuthierError
 from luthier.models.attention import KeysValues
 from luthier.models.base import BaseLM, Row
-from luthier.models.blocks import outputs_of
-from luthier.models.padded import Padded, by_groups, like_lengths
+from luthier.models.padded import Padded, by_groups, like_lengths, states_after
 from luthier.protocols import Batch, Message, Prompt, Sampling
 
 
@@ -62,7 +61,7 @@ class Seq2SeqLM(BaseLM):
         """Refuse a model whose logits are more than its vocabulary head on its decoder's states."""
         ids = torch.tensor([self.tokenizer.eos_token_id, self.start], device=self.device)
         want = self.model(input_ids=ids[None], decoder_input_ids=ids[None, 1:]).logits[0]
-        got = self._decode([self.encode(ids, [2])], [ids[1:]])[0] @ self.head.T
+        got = self.head.logits(self._decode([self.encode(ids, [2])], [ids[1:]])[0])
         tolerance = 1e-3 if want.dtype == torch.float32 else 5e-2
         if got.shape != want.shape or bool((got - want).abs().max() > tolerance * want.abs().max()):
             kind = type(self.model).__name__
@@ -157,12 +156,7 @@ class Seq2SeqLM(BaseLM):
     def depth_states(
         self, ids: Tensor, positions: Tensor, segments: Sequence[int], depths: Collection[int]
     ) -> dict[int, Tensor]:
-        def run(block: Tensor, mask: Tensor) -> Tensor:
-            with outputs_of(self.feature_blocks, depths) as found:
-                self._encode(block, mask)
-            return torch.stack([found[depth] for depth in depths], 2)
-
-        return dict(zip(depths, by_groups(ids, segments, self._fill, run).unbind(1), strict=True))
+        return states_after(self.feature_blocks, depths, ids, segments, self._fill, self._encode)
 
     # -- texts and tokens ----------------------------------------------------------------------------------------
 

@@ -5,10 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from luthier.errors import LuthierError
+
+if TYPE_CHECKING:
+    from luthier.models.base import BaseLM
 
 
 def kept_weights(model: nn.Module, names: Iterable[str]) -> dict[str, Tensor]:
@@ -47,6 +53,32 @@ def transposed(module: nn.Module) -> bool:
     return isinstance(module, Conv1D)
 
 
+@torch.no_grad()
+def is_linear(module: nn.Module) -> bool:
+    """Whether it gives x Wᵀ + b and nothing else: a router that is written as a linear layer gives more."""
+    if type(module) is nn.Linear or transposed(module):
+        return True
+    if not isinstance(module, nn.Linear):
+        return False
+    x = torch.ones(1, 2, module.in_features, dtype=module.weight.dtype, device=module.weight.device)
+    try:
+        given = module(x)
+    except Exception:  # it wants more than x
+        return False
+    want = F.linear(x, module.weight, module.bias)
+    return isinstance(given, Tensor) and given.shape == want.shape and torch.allclose(given, want, rtol=1e-2, atol=1e-2)
+
+
+def _read_directly(blocks: nn.ModuleList, name: str) -> bool:
+    """Whether kernels read the layer's weight past its forward pass: a state-space mixer's, all but its way in.
+
+    What stands in such a layer's place would do nothing on a GPU with those kernels; PEFT refuses it, too.
+    """
+    parent, _, last = name.rpartition(".")
+    mixer = blocks.get_submodule(parent)
+    return hasattr(mixer, "A_log") and hasattr(mixer, "D") and not last.startswith("in_proj")
+
+
 def matrix_of(module: nn.Module) -> Tensor:
     """A linear layer's weight, or a view of it, as (out, in)."""
     weight: Tensor = module.weight  # type: ignore[assignment]
@@ -70,7 +102,7 @@ def linear_paths(model: nn.Module, stacks: Sequence[nn.ModuleList], targets: str
         f"{path_of(model, blocks)}.{name}"
         for blocks in stacks
         for name, module in blocks.named_modules()
-        if isinstance(module, nn.Linear) or transposed(module)
+        if is_linear(module) and not _read_directly(blocks, name)
     ]
     if targets == "all":
         return found
@@ -104,3 +136,28 @@ def untie_head(model: nn.Module) -> Tensor | None:
 def total(tensors: Iterable[Tensor]) -> int:
     """How many numbers the tensors hold."""
     return sum(t.numel() for t in tensors)
+
+
+def untouched(lm: BaseLM, replaced: Mapping[str, Any]) -> list[str]:
+    """A sentence where the replaced layers leave out a hundredth or more of the numbers in the blocks' matrices.
+
+    Experts that a model holds as one tensor are no layers, and what kernels read directly is left alone.
+    """
+    held = {id(p) for module in replaced.values() for p in module.parameters()}
+    sizes: dict[str, int] = {}
+    reached = 0
+    for blocks in lm.stacks:
+        for name, p in blocks.named_parameters():
+            if p.dim() < 2 or name.rsplit(".", 1)[-1] in ("a", "b", "e"):
+                continue
+            if id(p) in held:
+                reached += p.numel()
+            else:
+                place = re.sub(r"^\d+\.", "", name).removesuffix(".weight")
+                sizes[place] = sizes.get(place, 0) + p.numel()
+    left = sum(sizes.values())
+    if left < 0.01 * (reached + left):
+        return []
+    most = sorted(sizes, key=lambda place: -sizes[place])[:3]
+    share = f"{left / (reached + left):.0%}"
+    return [f"{share} of the numbers in the blocks' matrices stay as they are: {', '.join(most)}."]

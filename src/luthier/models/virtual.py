@@ -1,6 +1,6 @@
 """Virtual tokens: what makes their vectors during training, and an embedding that knows them.
 
-ids at or above the vocabulary are rows of a prompt (n, d). It trains by itself (`Table`) or is made by a small network
+ids above the vocabulary are rows of a prompt (n, d). It trains by itself (`Table`) or is made by a small network
 (`Encoder`), which is folded away after training: what ships is its output.
 """
 
@@ -16,14 +16,14 @@ from luthier.errors import LuthierError
 
 
 class VirtualEmbedding(nn.Module):
-    """The frozen embedding (V, d) with a prompt (n, d) behind it; ids (…) below V + n -> (…, d).
+    """The frozen embedding (V, d) with a prompt (n, d) behind it; ids (…) -> (…, d).
 
-    maker: a module without inputs that gives the prompt.
+    maker: a module without inputs that gives the prompt. first: the id of its first row, above every token's.
     """
 
-    def __init__(self, base: nn.Embedding, maker: nn.Module) -> None:
+    def __init__(self, base: nn.Embedding, maker: nn.Module, first: int) -> None:
         super().__init__()
-        self.base, self.maker = base, maker
+        self.base, self.maker, self.first = base, maker, first
 
     @property
     def weight(self) -> Tensor:
@@ -31,10 +31,9 @@ class VirtualEmbedding(nn.Module):
         return self.base.weight
 
     def forward(self, ids: Tensor) -> Tensor:
-        size = self.base.num_embeddings
-        virtual = (ids - size).clamp(min=0)
-        own = self.base(ids.clamp(max=size - 1))
-        return torch.where((ids >= size)[..., None], self.maker()[virtual].to(own.dtype), own)
+        virtual = ids >= self.first
+        own = self.base(ids.masked_fill(virtual, 0))
+        return torch.where(virtual[..., None], self.maker()[(ids - self.first).clamp(min=0)].to(own.dtype), own)
 
 
 class Table(nn.Module):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from luthier.models.peft_files import as_targets, module_paths, only, take, target_modules
 from luthier.models.replaced import ReplacingPatch
-from luthier.models.surgery import linear_paths, transposed
+from luthier.models.surgery import linear_paths, transposed, untouched
 from luthier.protocols import Objective, ParamGroup
 
 if TYPE_CHECKING:
@@ -99,6 +99,9 @@ class Lora(ReplacingPatch):
         for path in linear_paths(lm.model, lm.stacks, self.targets):
             names += self.wrap(lm, path, self.layer(lm.model.get_submodule(path)))
         return [ParamGroup(names)]
+
+    def notes(self, lm: BaseLM) -> list[str]:
+        return untouched(lm, self._kept) if self.targets == "all" else []
 
     def merge(self, lm: BaseLM) -> bool:
         return self.into_bases(lm)

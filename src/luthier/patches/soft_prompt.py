@@ -50,14 +50,20 @@ class SoftPrompt(Patch):
         return None if self.n is None or self.n > 0 else f"n must be at least 1, not {self.n}"
 
     def attach(self, lm: BaseLM) -> list[ParamGroup]:
+        import torch
+
         from luthier.models.virtual import VirtualEmbedding
+        from luthier.models.vocabulary import first_free
 
         base = cast("nn.Embedding", lm.reader.get_input_embeddings())
         ids = start_ids(lm, self.start, self.n)
-        maker, scales = self._maker(base.weight.detach()[ids].float())
-        lm.reader.set_input_embeddings(VirtualEmbedding(base, maker))
+        with torch.no_grad():  # by a pass, not from the table: some embeddings scale what they look up
+            start = base(torch.tensor(ids, device=base.weight.device)).float()
+        maker, scales = self._maker(start)
+        first = first_free(lm.model, lm.tokenizer)
+        lm.reader.set_input_embeddings(VirtualEmbedding(base, maker, first))
         self._kept["base"] = base
-        lm.virtual = tuple(range(base.num_embeddings, base.num_embeddings + len(ids)))
+        lm.virtual = tuple(range(first, first + len(ids)))
         own = {id(p): name for name, p in maker.named_parameters()}
         names = {own[id(p)]: name for name, p in lm.model.named_parameters() if id(p) in own}
         return [ParamGroup([names[n] for n in names if n.startswith(part)], scale) for part, scale in scales.items()]

@@ -82,7 +82,7 @@ def distance(session: Session) -> float:
 
 def _read(work: BaseLM, batch: Any) -> Any:
     hidden = work.read(batch)
-    return (hidden @ work.head.T if work.label_head is None else hidden).float()
+    return (work.head.logits(hidden) if work.label_head is None else hidden).float()
 
 
 @dataclass(frozen=True)

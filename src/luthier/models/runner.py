@@ -1,0 +1,219 @@
+"""How a causal model's forward passes are made: packed where that gives what the model itself gives, else padded.
+
+A *runner* holds the way; `luthier.models.probe` tries them when a model is loaded and gives the model the first that
+agrees with its plain forward pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, cast
+
+import torch
+from torch import Tensor
+
+from luthier.data.pack import grouped
+from luthier.models.attention import Packed
+from luthier.models.blocks import outputs_of
+from luthier.models.ends import Ends
+from luthier.models.fast import fast
+from luthier.models.head import token_logprobs
+from luthier.models.padded import by_groups, states_after
+from luthier.protocols import Sampling
+
+if TYPE_CHECKING:
+    from luthier.models.base import Row
+    from luthier.models.causal import CausalLM
+
+TOKENS = 2048  # tokens of one padded pass
+ROWS = 16  # rows decoded at once
+
+
+class Runner(Protocol):
+    """Forward passes of a causal model over texts laid end to end."""
+
+    @property
+    def separable(self) -> bool:
+        """Whether the model's upper blocks can be run alone, on packed states."""
+        ...
+
+    @property
+    def way(self) -> str:
+        """The way in a word or two, for tables."""
+        ...
+
+    def hidden(self, lm: CausalLM, ids: Tensor, positions: Tensor, segments: Sequence[int]) -> Tensor:
+        """Last hidden states (T, d) of segments; ids, positions: (T,)."""
+        ...
+
+    def depth_states(
+        self, lm: CausalLM, ids: Tensor, positions: Tensor, segments: Sequence[int], depths: Collection[int]
+    ) -> dict[int, Tensor]:
+        """States (T, d) after so many of the blocks."""
+        ...
+
+    def continuations(self, lm: CausalLM, rows: Sequence[Row]) -> list[list[Tensor]]:
+        """Log-probabilities in nats of each answer's tokens: for each row, for each answer, (tokens,) on the CPU."""
+        ...
+
+    def generate(self, lm: CausalLM, prompts: Sequence[list[int]], sampling: Sampling, ends: Ends) -> list[list[int]]:
+        """Tokens of one answer a prompt, without the token that ends it."""
+        ...
+
+
+@dataclass(frozen=True)
+class PackedRunner:
+    """Texts end to end without padding, through our own attention; shared prefixes are computed once."""
+
+    separable: ClassVar[bool] = True
+    way: ClassVar[str] = "packed"
+
+    def hidden(self, lm: CausalLM, ids: Tensor, positions: Tensor, segments: Sequence[int]) -> Tensor:
+        return lm.forward(ids[None], positions[None], Packed(segments))[0]
+
+    def depth_states(
+        self, lm: CausalLM, ids: Tensor, positions: Tensor, segments: Sequence[int], depths: Collection[int]
+    ) -> dict[int, Tensor]:
+        with outputs_of(lm.feature_blocks, depths) as found, fast(lm.model):
+            self.hidden(lm, ids, positions, segments)
+        return {depth: states[0] for depth, states in found.items()}
+
+    def continuations(self, lm: CausalLM, rows: Sequence[Row]) -> list[list[Tensor]]:
+        from luthier.models import score
+
+        return score.continuations(lm, rows)
+
+    def generate(self, lm: CausalLM, prompts: Sequence[list[int]], sampling: Sampling, ends: Ends) -> list[list[int]]:
+        from luthier.models import decode
+
+        return decode.generate(lm, prompts, sampling, ends)
+
+
+@dataclass(frozen=True)
+class PaddedRunner:
+    """Rows padded on the right, through the model's own attention, and transformers' own decoding.
+
+    For models that take the borders of texts from elsewhere than attention (state spaces, convolutions, biases by
+    distance). masked: the model is told which places are padding; without, causality alone keeps them from being seen.
+    alike: only rows of one length stand in a block. cached_from: the shortest prompt, in tokens, behind which decoding
+    may keep keys, values and states from token to token (convolutions begin wrongly behind shorter ones); None: none.
+    """
+
+    masked: bool = False
+    alike: bool = False
+    cached_from: int | None = None
+
+    separable: ClassVar[bool] = False
+
+    @property
+    def way(self) -> str:
+        """What distinguishes it."""
+        parts = ["padded", "equal lengths" if self.alike else "", "decoded anew" if self.cached_from is None else ""]
+        return ", ".join(part for part in parts if part)
+
+    def hidden(self, lm: CausalLM, ids: Tensor, positions: Tensor, segments: Sequence[int]) -> Tensor:
+        return by_groups(ids, segments, lm.fill, self._run(lm), self.alike)
+
+    def _run(self, lm: CausalLM) -> Callable[[Tensor, Tensor], Tensor]:
+        def run(block: Tensor, mask: Tensor) -> Tensor:
+            given: dict[str, Any] = {"attention_mask": mask.long()} if self.masked else {}
+            return cast(Tensor, lm.decoder(input_ids=block, use_cache=False, **given).last_hidden_state)
+
+        return run
+
+    def depth_states(
+        self, lm: CausalLM, ids: Tensor, positions: Tensor, segments: Sequence[int], depths: Collection[int]
+    ) -> dict[int, Tensor]:
+        with fast(lm.model):
+            return states_after(lm.feature_blocks, depths, ids, segments, lm.fill, self._run(lm), self.alike)
+
+    @torch.no_grad()
+    def continuations(self, lm: CausalLM, rows: Sequence[Row]) -> list[list[Tensor]]:
+        pairs = [(prompt, answer) for prompt, answers in rows for answer in answers]
+        sizes = [len(p) + max(len(a) - 1, 0) for p, a in pairs]
+        found: list[Tensor] = [torch.empty(0)] * len(pairs)
+        done = 0
+        for group in grouped(sizes, sizes, TOKENS):
+            with fast(lm.model):
+                values = _score(lm, [pairs[i] for i in group])
+            for i, value in zip(group, values, strict=True):
+                found[i] = value
+            done += len(group)
+            if lm.progress:
+                lm.progress(done * len(rows) // len(pairs), len(rows))
+        flat = iter(found)
+        return [[next(flat) for _ in answers] for _, answers in rows]
+
+    @torch.no_grad()
+    def generate(self, lm: CausalLM, prompts: Sequence[list[int]], sampling: Sampling, ends: Ends) -> list[list[int]]:
+        answers: list[list[int]] = [[] for _ in prompts]
+        done = 0
+        for group in _equal(prompts):
+            block = torch.tensor([prompts[i] for i in group], device=lm.device)
+            room = min(sampling.max_new_tokens, lm.context - block.shape[1])
+            found = self._write(lm, block, sampling, room, ends)
+            for i, tokens in zip(group, found.tolist(), strict=True):
+                answers[i] = _ended(lm, tokens, ends)
+            done += len(group)
+            if lm.progress:
+                lm.progress(done, len(prompts))
+        return answers
+
+    def _write(self, lm: CausalLM, block: Tensor, sampling: Sampling, room: int, ends: Ends) -> Tensor:
+        """New tokens (B, up to `room`) behind prompts (B, n) of one length."""
+        from luthier.models.decode import choose
+        from luthier.models.own_decoding import settings
+
+        if self.cached_from is not None and block.shape[1] >= self.cached_from:
+            model: Any = lm.model
+            with torch.random.fork_rng():
+                torch.manual_seed(sampling.seed)
+                given = settings(model, sampling, room, ends.tokens, lm.fill)
+                out = model.generate(input_ids=block, attention_mask=torch.ones_like(block), generation_config=given)
+            return cast(Tensor, out[:, block.shape[1] :])
+        random = torch.Generator().manual_seed(sampling.seed)
+        whole, ended = block, torch.zeros(len(block), dtype=torch.bool, device=block.device)
+        for _ in range(room):
+            n = whole.shape[1]
+            states = lm.hidden(whole.flatten(), whole.flatten(), [n] * len(whole)).view(len(whole), n, -1)[:, -1]
+            tokens = choose(lm.head.logits(states), sampling, random)
+            whole = torch.cat([whole, tokens[:, None]], 1)
+            ended |= torch.isin(tokens, torch.tensor(ends.tokens, dtype=tokens.dtype, device=tokens.device))
+            if bool(ended.all()):
+                break
+        return whole[:, block.shape[1] :]
+
+
+def _ended(lm: CausalLM, tokens: list[int], ends: Ends) -> list[int]:
+    """An answer up to what ends it."""
+    out: list[int] = []
+    for token in tokens:
+        if token in ends.tokens:
+            break
+        out.append(token)
+        if ends.reached(lm.tokenizer, out):
+            break
+    return out
+
+
+def _equal(prompts: Sequence[list[int]]) -> list[list[int]]:
+    """Numbers of prompts of one length, at most ROWS together."""
+    by_length: dict[int, list[int]] = {}
+    for i, prompt in enumerate(prompts):
+        by_length.setdefault(len(prompt), []).append(i)
+    return [rows[at : at + ROWS] for rows in by_length.values() for at in range(0, len(rows), ROWS)]
+
+
+def _score(lm: CausalLM, pairs: Sequence[tuple[Sequence[int], Sequence[int]]]) -> list[Tensor]:
+    """Log-probabilities of each answer's tokens after its prompt, a row of its own for each pair."""
+    whole = [[*prompt, *answer[:-1]] for prompt, answer in pairs]
+    sizes = [len(ids) for ids in whole]
+    ids = torch.tensor([t for row in whole for t in row], device=lm.device)
+    states = lm.hidden(ids, ids, sizes).split(sizes)
+    read = [s[len(prompt) - 1 :] for s, (prompt, answer) in zip(states, pairs, strict=True) if answer]
+    targets = torch.tensor([t for _, answer in pairs for t in answer], dtype=torch.long, device=lm.device)
+    if not read:
+        return [torch.empty(0) for _ in pairs]
+    places = torch.arange(len(targets), device=lm.device)
+    return list(token_logprobs(torch.cat(read), lm.head, places, targets).cpu().split([len(a) for _, a in pairs]))
