@@ -376,6 +376,22 @@ def test_which_label_is_named(answer: str, label: str | None) -> None:
     assert (None if found is None else labels[found]) == label
 
 
+@pytest.mark.parametrize(
+    ("answer", "labels", "label"),
+    [
+        ("It is C++.", ("C", "C++", "C#"), "C++"), ("c#", ("C", "C++", "C#"), "C#"),
+        ("I think C++", ("C", "C#"), None), ("the answer is -5", ("5", "-5"), "-5"), ("Score = 5", ("5", "-5"), "5"),
+        ("> 0", ("<0", ">0"), ">0"), ("it is <0", ("<0", ">0"), "<0"), ("😡!", ("😀", "😡"), "😡"),
+        ("I am 😀 today", ("😀", "😡"), "😀"), ("", ("?", "!"), None), ("..", ("?", "!"), None), ("!", ("?", "!"), "!"),
+        ("YES", ("yes", "Yes"), None), ("배송입니다", ("배송", "환불"), "배송"),
+    ],
+)  # fmt: skip
+def test_symbols_of_a_label_are_not_lost(answer: str, labels: tuple[str, ...], label: str | None) -> None:
+    """Seen failing with labels stripped of all punctuation: an empty answer named the first label of that kind."""
+    found = named(answer, labels)
+    assert (None if found is None else labels[found]) == label
+
+
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.text("aA_- .退ａ", min_size=1, max_size=4), min_size=1, max_size=6, unique=True), st.data())
 def test_a_label_said_exactly_is_always_that_label(labels: list[str], data: st.DataObject) -> None:

@@ -1,17 +1,22 @@
-"""Which label an answer names: for models that are asked for a label and write a text."""
+"""Which label an answer names: for models that are asked for a label and write a text.
+
+Both are compared as scores compare words (`luthier.evals.words`): case, width, quotes and full stops make no
+difference, symbols and signs do.
+"""
 
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Sequence
+
+from luthier.evals.words import words
 
 
 def named(answer: str, labels: Sequence[str]) -> int | None:
     """Which label an answer names: all of it or its first line, else the only one that stands in it as a whole."""
     whole, first, wanted = _plain(answer), _plain(answer.strip().split("\n", 1)[0]), [_plain(label) for label in labels]
     for text, names in ((answer.strip(), list(labels)), (whole, wanted), (first, wanted)):
-        if text in names:
+        if text and names.count(text) == 1:
             return names.index(text)
     # a label inside a longer one that stands there too ("access" in "account access") is not meant
     places = {i: _places(label, whole) for i, label in enumerate(wanted) if label}
@@ -23,12 +28,10 @@ def named(answer: str, labels: Sequence[str]) -> int | None:
 
 
 def _places(label: str, text: str) -> list[tuple[int, int]]:
-    # Chinese is written without spaces, so its labels have no edges to look for
-    edges = ("", "") if re.search(r"[\u2e80-\u9fff\uac00-\ud7af]", label) else (r"(?<!\w)", r"(?!\w)")
+    # Korean hangs its particles on a word
+    edges = ("", "") if re.search(r"[\uac00-\ud7af]", label) else (r"(?<!\S)", r"(?!\S)")
     return [m.span() for m in re.finditer(edges[0] + re.escape(label) + edges[1], text)]
 
 
 def _plain(text: str) -> str:
-    """Without case, width, quotes and full stops around it; _ and - are spaces."""
-    text = re.sub(r"[\s_-]+", " ", unicodedata.normalize("NFKC", text).casefold())
-    return text.strip(" \"'`*.,:;!?()[]{}<>«»“”‘’「」『』【】。，：；！？、")
+    return " ".join(words(text))

@@ -1,23 +1,23 @@
 """F1 of the fields of a JSON object in the answer, as for extraction; broken JSON scores 0 and is counted.
 
 The first JSON object in the answer counts, whatever stands around it (a sentence, a code fence). Each value is a field
-named by its path; the items of a list share one name and their order makes no difference. Numbers are compared by
-value, texts without regard to case, width and white space. An empty object, list or null is a field that says
-"nothing".
+named by the keys that lead to it. The order of a list makes no difference: its items are matched to the wanted ones as
+well as they can be, each to one, so that values of different items are not mixed. Numbers are compared by value, texts
+without regard to case, width and white space. An empty object, list or null is a field that says "nothing".
 """
 
 from __future__ import annotations
 
 import json
-import unicodedata
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from luthier.errors import LuthierError
 from luthier.evals.metric import TextMetric
-from luthier.evals.metrics.token_f1 import bag_f1
+from luthier.evals.words import normal
 
-Field = tuple[str, str]
+DEEPEST = 100  # objects and lists within each other
 
 
 class FieldF1(TextMetric):
@@ -30,36 +30,44 @@ class FieldF1(TextMetric):
     )
 
     def per_row(self, answers: Sequence[str], wanted: Sequence[str]) -> list[float]:
-        out = []
-        for row, (answer, want) in enumerate(zip(answers, wanted, strict=True)):
-            given, right = fields_of(answer), fields_of(want)
-            if right is None:
-                raise LuthierError(
-                    f"field_f1: the wanted answer of row {row} (counted from 0) holds no JSON object: {want[:80]!r}"
-                )
-            out.append(0.0 if given is None else bag_f1(given, right))
-        return out
+        return [_f1(object_in(a), w) for a, w in zip(answers, _objects(wanted), strict=True)]
 
     def secondary(self, answers: Sequence[str], wanted: Sequence[str]) -> dict[str, float]:
-        found = [fields_of(a) for a in answers]
-        whole = [
-            given is not None and sorted(given) == sorted(fields_of(w) or [])
-            for given, w in zip(found, wanted, strict=True)
-        ]
+        found = [object_in(a) for a in answers]
+        whole = [_f1(given, w) == 1 for given, w in zip(found, _objects(wanted), strict=True)]
         return {
             "broken_json": sum(given is None for given in found) / len(found),
             "all_fields_right": sum(whole) / len(whole),
         }
 
 
-def fields_of(text: str) -> list[Field] | None:
-    """(path, value) of every value in the first JSON object of a text; None where there is no whole one."""
+def _objects(wanted: Sequence[str]) -> list[dict[str, Any]]:
+    """The wanted objects. Raises LuthierError for a row that has none."""
+    out = []
+    for row, text in enumerate(wanted):
+        if (found := object_in(text)) is None:
+            raise LuthierError(
+                f"field_f1: the wanted answer of row {row} (counted from 0) holds no JSON object: {text[:80]!r}"
+            )
+        out.append(found)
+    return out
+
+
+def _f1(given: dict[str, Any] | None, wanted: dict[str, Any]) -> float:
+    if given is None:
+        return 0.0
+    total = _count(given) + _count(wanted)
+    return 2 * _shared(given, wanted) / total if total else 1.0
+
+
+def object_in(text: str) -> dict[str, Any] | None:
+    """The first JSON object of a text, its values as they are compared; None where there is no whole one."""
     decoder = json.JSONDecoder()
     at = text.find("{")
     while at >= 0:
         try:
             value, _ = decoder.raw_decode(text, at)
-            return list(_flat("", value))
+            return {_same(key): _compared(inner) for key, inner in value.items()}
         except json.JSONDecodeError as error:  # go on behind what was read: an inner object is not the whole one
             at = text.find("{", max(error.pos, at + 1))
         except (ValueError, RecursionError):  # a number of thousands of digits, objects within objects without end
@@ -67,15 +75,42 @@ def fields_of(text: str) -> list[Field] | None:
     return None
 
 
-def _flat(path: str, value: Any) -> Iterator[Field]:
-    if isinstance(value, dict) and (value or not path):
-        for key, inner in value.items():
-            yield from _flat(f"{path}.{_same(key)}" if path else _same(key), inner)
-    elif isinstance(value, list) and value:
-        for inner in value:
-            yield from _flat(f"{path}[]", inner)
-    else:
-        yield path, _plain(value)
+def _compared(value: Any, depth: int = 0) -> Any:
+    """Objects and lists with what they hold, if they hold anything; every other value as a text with its kind."""
+    if depth > DEEPEST:
+        raise RecursionError
+    if isinstance(value, dict) and value:
+        return {_same(key): _compared(inner, depth + 1) for key, inner in value.items()}
+    if isinstance(value, list) and value:
+        return [_compared(inner, depth + 1) for inner in value]
+    return _plain(value)
+
+
+def _count(value: Any) -> int:
+    """How many values there are."""
+    if isinstance(value, dict | list):
+        return sum(map(_count, value.values() if isinstance(value, dict) else value))
+    return 1
+
+
+def _shared(one: Any, two: Any) -> int:
+    """How many values are the same in the same place."""
+    if isinstance(one, dict) and isinstance(two, dict):
+        return sum(_shared(one[key], two[key]) for key in one.keys() & two.keys())
+    if not (isinstance(one, list) and isinstance(two, list)):
+        return int(not isinstance(one, dict | list) and one == two)
+    plain = [Counter(v for v in items if isinstance(v, str)) for items in (one, two)]
+    nested = [[v for v in items if not isinstance(v, str)] for items in (one, two)]
+    return (plain[0] & plain[1]).total() + (_matched(*nested) if all(nested) else 0)
+
+
+def _matched(one: list[Any], two: list[Any]) -> int:
+    """The most that items can share when each is matched to one at most."""
+    from scipy.optimize import linear_sum_assignment
+
+    shared = [[_shared(a, b) for b in two] for a in one]
+    rows, columns = linear_sum_assignment(shared, maximize=True)
+    return sum(shared[r][c] for r, c in zip(rows, columns, strict=True))
 
 
 def _plain(value: Any) -> str:
@@ -91,7 +126,7 @@ def _plain(value: Any) -> str:
 
 
 def _same(text: str) -> str:
-    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+    return " ".join(normal(text).split())
 
 
 METRIC = FieldF1()
