@@ -21,7 +21,7 @@ from luthier import config
 from luthier.adapters import OWN, own_record
 from luthier.config import Recipe
 from luthier.early import ROWS, EarlyStop, Watch
-from luthier.errors import LuthierError
+from luthier.errors import LuthierError, Unfit
 from luthier.errors import Refused as Refused
 from luthier.files import LOCK, read_record, read_tensors, sync_folder, write_json, write_tensors
 from luthier.loop import Loop, Trained, Training
@@ -91,7 +91,7 @@ def adapted(
         lm = replace(lm, only=read_template(Path(recipe.template), data.labels))
     if isinstance(method, Direct):
         if data.task not in method.tasks:
-            raise Refused(unfit(recipe.method, method.tasks, data.task))
+            raise Unfit(unfit(recipe.method, method.tasks, data.task))
         if reason := method.refuses(lm, data):
             raise Refused(reason)
         torch.manual_seed(recipe.seed)
@@ -114,7 +114,7 @@ def refuse_remote(lm: LM, method: Patch | Direct) -> None:
 def objective_of(recipe: Recipe, patch: Patch, data: Split, lm: BaseLM) -> Objective:
     """The recipe's objective, or the patch's own for the task: labels by a head where a model cannot say them."""
     if data.task not in patch.objectives:
-        raise Refused(unfit(recipe.method, [t for t in GIVES if t in patch.objectives], data.task))
+        raise Unfit(unfit(recipe.method, [t for t in GIVES if t in patch.objectives], data.task))
     default = patch.objectives[data.task]
     if data.task == "classification" and lm.lacks("logprobs"):
         default = "classify"
