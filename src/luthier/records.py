@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import MISSING, asdict, dataclass, fields
 from typing import Any, Literal
@@ -27,6 +28,14 @@ class Message:
     call_id: str = ""
     tools: str = ""
     learned: bool = True
+
+    @property
+    def said(self) -> str:
+        """The words, and each call as JSON on a line of its own: what an answer is compared with."""
+        if not self.calls:
+            return self.content
+        calls = [json.dumps(call["function"], ensure_ascii=False) for call in json.loads(self.calls)]
+        return "\n".join([self.content, *calls] if self.content else calls)
 
     def __repr__(self) -> str:
         """What it has, as a call: fingerprints are made from it, so what it has not is left out."""
@@ -101,7 +110,7 @@ class Chat:
     @property
     def wanted(self) -> str:
         """What it should say."""
-        return self.messages[-1].content
+        return self.messages[-1].said
 
 
 @dataclass(frozen=True, slots=True)

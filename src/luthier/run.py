@@ -20,8 +20,9 @@ import torch
 from luthier import config
 from luthier.adapters import OWN, own_record
 from luthier.config import Recipe
+from luthier.data.unwritten import chat_only, check_written
 from luthier.early import ROWS, EarlyStop, Watch
-from luthier.errors import LuthierError, Unfit
+from luthier.errors import LuthierError
 from luthier.errors import Refused as Refused
 from luthier.files import LOCK, read_record, read_tensors, sync_folder, write_json, write_tensors
 from luthier.loop import Loop, Trained, Training
@@ -83,25 +84,28 @@ def adapted(
 
     `data.test` is removed before any method sees the data. Raises Refused where the method does not suit.
     """
-    data = replace(data, test=())
+    whole, data = data, replace(data, test=())
     method = config.options(recipe)
     refuse_remote(lm, method)
     plain = None if getattr(lm, "remote", False) else linear_bytes(lm.stacks)
     if recipe.template:
         lm = replace(lm, only=read_template(Path(recipe.template), data.labels))
+    lm = chat_only(lm, whole)
     if isinstance(method, Direct):
         if data.task not in method.tasks:
-            raise Unfit(unfit(recipe.method, method.tasks, data.task))
+            raise Refused(unfit(recipe.method, method.tasks, data.task))
         if reason := method.refuses(lm, data):
             raise Refused(reason)
+        told = check_written(lm, whole)
         torch.manual_seed(recipe.seed)
         about = Run(recipe.seed, cache or cache_dir(), say, folder)
-        yield Outcome(method.adapt(lm, data, about), base_bytes=plain, notes=tuple(about.notes))
+        yield Outcome(method.adapt(lm, data, about), base_bytes=plain, notes=(*told, *about.notes))
         return
     objective = objective_of(recipe, method, data, lm)
+    told = check_written(lm, whole)
     with attached(lm, method, objective, data.labels, recipe.seed) as (work, groups, chosen):
         outcome = _train(work, method, chosen, groups, recipe, data, folder, say)
-        outcome.base_bytes = method.base_bytes(work) or plain
+        outcome.base_bytes, outcome.notes = method.base_bytes(work) or plain, (*told, *outcome.notes)
         yield outcome
 
 
@@ -114,7 +118,7 @@ def refuse_remote(lm: LM, method: Patch | Direct) -> None:
 def objective_of(recipe: Recipe, patch: Patch, data: Split, lm: BaseLM) -> Objective:
     """The recipe's objective, or the patch's own for the task: labels by a head where a model cannot say them."""
     if data.task not in patch.objectives:
-        raise Unfit(unfit(recipe.method, [t for t in GIVES if t in patch.objectives], data.task))
+        raise Refused(unfit(recipe.method, [t for t in GIVES if t in patch.objectives], data.task))
     default = patch.objectives[data.task]
     if data.task == "classification" and lm.lacks("logprobs"):
         default = "classify"

@@ -35,6 +35,8 @@ def answer_file(
     model = load(run, say, template)
     if model.output != "text":
         _check_texts(inputs)
+    else:
+        _check_written(model.lm, inputs)
     added = ADDED[model.output](model, inputs.prompts)
     rows = [{**row, **more} for row, more in zip(inputs.rows, added, strict=True)]
     fields = [*inputs.fieldnames, *[k for k in (added[0] if added else {}) if k not in inputs.fieldnames]]
@@ -63,6 +65,22 @@ def _check_texts(inputs: Inputs) -> None:
             raise LuthierError(
                 f"{inputs.path}:{line}: the row is a conversation (system, history or tools), and this run labels texts"
             )
+
+
+def _check_written(lm: Any, inputs: Inputs) -> None:
+    """Refuse a row that the model cannot be asked as it stands there, by its line."""
+    from luthier.data.rendering import Unrendered, accepted, carries_more
+
+    for line, prompt in zip(inputs.lines, inputs.prompts, strict=True):
+        if isinstance(prompt, str) or getattr(lm, "remote", False):
+            continue
+        try:
+            if getattr(lm, "templated", False):
+                accepted(lm.tokenizer, prompt)
+            elif carries_more(prompt):
+                raise Unrendered("the model reads words only: no tools or calls")
+        except Unrendered as error:
+            raise LuthierError(f"{inputs.path}:{line}: {error}") from None
 
 
 def _labels(model: Model, prompts: Sequence[Any]) -> list[dict[str, Any]]:

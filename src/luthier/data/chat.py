@@ -9,22 +9,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from luthier.data.rendering import MARK, Unrendered, Writer, accepted, missing
 from luthier.errors import LuthierError
 from luthier.protocols import Message
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+__all__ = ["Encoded", "Unrendered", "Verdict", "answer_end", "encode_chat", "encode_prompt", "prompt_text", "verdict"]
 _CLOSING = re.compile(r"\s*\S+")  # of what a template writes after an answer, what is learned with it
-_MARK = "\ue000answer\ue001"  # private-use characters: no template has them, no trim removes them
-
-
-class Unrendered(LuthierError):  # noqa: N818
-    """The tokenizer's chat template cannot write this conversation as the row says it; the message is the reason."""
 
 
 class Encoded(NamedTuple):
@@ -59,9 +55,13 @@ def encode_chat(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message])
     a row are joined where the template wants them to alternate. Without a chat template the conversation reads
     "{user}\\n\\n{assistant}{eos}", after a beginning-of-text token where the tokenizer adds one by itself.
 
-    Raises LuthierError when there is no answer or the template hides where it stands.
+    Tools are declared, called and answered where the template can write that, and reasoning where it writes it: what
+    it writes is compared with what the row says.
+
+    Raises LuthierError when there is no answer, Unrendered when the template hides where it stands, or leaves out or
+    changes what is to be learned, a tool or a call.
     """
-    turns = _turns(tokenizer, _accepted(tokenizer, messages))
+    turns = _turns(*accepted(tokenizer, messages)[:2], whole=True)
     if not turns:
         raise LuthierError("a conversation without an answer to learn: no assistant message follows another message")
     kept: list[tuple[str, list[_Turn]]] = []
@@ -81,10 +81,46 @@ def encode_chat(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message])
 
 def encode_prompt(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message]) -> list[int]:
     """Token ids of `prompt_text`: what stands before the answer in `encode_chat`."""
-    accepted = _accepted(tokenizer, messages)
-    text = _prompt(tokenizer, accepted)
-    earlier = [turn for turn in _turns(tokenizer, accepted) if text.startswith(turn.text[: turn.end])]
+    writer, form, _ = accepted(tokenizer, messages)
+    text = _prompt(writer, form)
+    earlier = [turn for turn in _turns(writer, form) if text.startswith(turn.text[: turn.end])]
     return _tokenise(tokenizer, text, earlier)[0]
+
+
+class Verdict(NamedTuple):
+    """How a template writes a conversation. reason: why it cannot be written as the row says it, "" where it can.
+
+    unnamed, rewritten: a speaker's name is left out, earlier words that are not learned are changed.
+    """
+
+    reason: str = ""
+    unnamed: bool = False
+    rewritten: bool = False
+
+
+_VERDICTS: dict[tuple[str, tuple[Message, ...]], Verdict] = {}  # a comparison asks about the same rows many times
+_MOST = 200_000
+
+
+def verdict(tokenizer: PreTrainedTokenizerBase, messages: tuple[Message, ...]) -> Verdict:
+    """Whether `encode_chat` and `encode_prompt` can write a conversation, by its renderings alone."""
+    key = (str(tokenizer.chat_template), messages)
+    found = _VERDICTS.get(key)
+    if found is None:
+        if len(_VERDICTS) >= _MOST:
+            _VERDICTS.clear()
+        found = _VERDICTS[key] = _verdict(tokenizer, messages)
+    return found
+
+
+def _verdict(tokenizer: PreTrainedTokenizerBase, messages: tuple[Message, ...]) -> Verdict:
+    try:
+        spoken = accepted(tokenizer, messages)
+        if spoken.changed:
+            _turns(spoken.writer, spoken.form, whole=True)
+    except Unrendered as error:
+        return Verdict(str(error))
+    return Verdict("", spoken.unnamed, spoken.rewritten)
 
 
 def prompt_text(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message]) -> str:
@@ -93,98 +129,38 @@ def prompt_text(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message])
     It ends with the generation prompt; what a generation prompt adds that no rendered answer has (an opened <think>)
     is left off, so that training and inference agree. Raises LuthierError when the assistant spoke last.
     """
-    return _prompt(tokenizer, _accepted(tokenizer, messages))
+    return _prompt(*accepted(tokenizer, messages)[:2])
 
 
-def _accepted(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message]) -> list[Message]:
-    """The messages in the first form that the template renders without loss of the system text."""
-    if not messages:
-        raise LuthierError("a conversation without messages")
-    whole = list(messages)
-    problem = ""
-    for form in (whole, _folded(whole), _joined(whole), _joined(_folded(whole))):
-        try:
-            text = _render(tokenizer, form, prompt=form[-1].role != "assistant")
-        except LuthierError as error:
-            problem = problem or str(error)
-            continue
-        if all(m.content.strip() in text for m in form if m.role == "system"):
-            return form
-    raise LuthierError(problem or "the tokenizer's chat template leaves the system message out")
-
-
-def _folded(messages: list[Message]) -> list[Message]:
-    """System texts put before the next words of the user."""
-    out: list[Message] = []
-    held: list[str] = []
-    for message in messages:
-        if message.role == "system":
-            held.append(message.content)
-        elif message.role == "user":
-            out.append(replace(message, content="\n\n".join([*held, message.content])))
-            held = []
-        else:
-            out.append(message)
-    return [*out, Message("user", "\n\n".join(held))] if held else out
-
-
-def _joined(messages: list[Message]) -> list[Message]:
-    """Neighbours with the same role made one, unless one of them is more than its words."""
-    out: list[Message] = []
-    for message in messages:
-        if out and _alike(out[-1], message):
-            out[-1] = replace(out[-1], content=f"{out[-1].content}\n\n{message.content}")
-        else:
-            out.append(message)
-    return out
-
-
-def _alike(one: Message, two: Message) -> bool:
-    bare = [replace(m, content="", tools="") for m in (one, two)]
-    return bare[0] == bare[1] == Message(one.role, "", learned=one.learned)
-
-
-def _render(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], prompt: bool = False) -> str:
-    if not tokenizer.chat_template:
-        return _plain(tokenizer, messages)
-    turns = [{"role": message.role, "content": message.content} for message in messages]
-    try:
-        return str(tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=prompt))
-    except Exception as error:  # a template is a program of somebody else's: it may raise anything
-        roles = ", ".join(message.role for message in messages)
-        raise LuthierError(f"the tokenizer's chat template refuses the roles ({roles}): {error}") from None
-
-
-def _plain(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message]) -> str:
-    """The wording for tokenizers without a chat template; what `encode_chat` documents."""
-    end = tokenizer.eos_token or "\n\n"
-    begin = tokenizer.bos_token
-    if begin is None or tokenizer("a")["input_ids"][0] != tokenizer.bos_token_id:
-        begin = ""
-    return str(begin) + "".join(m.content + (end if m.role == "assistant" else "\n\n") for m in messages)
-
-
-def _prompt(tokenizer: PreTrainedTokenizerBase, history: Sequence[Message]) -> str:
+def _prompt(writer: Writer, history: Sequence[Message]) -> str:
     if history[-1].role == "assistant":
         raise LuthierError("a prompt cannot end with the assistant's message: the answer is what follows it")
-    return _around(tokenizer, history)[0]
+    return _around(writer, history).prompt
 
 
-def _around(tokenizer: PreTrainedTokenizerBase, history: Sequence[Message]) -> tuple[str, str]:
+class _Around(NamedTuple):
+    """What the template writes before an answer, behind it, and for what is asked without an answer."""
+
+    prompt: str
+    after: str
+    plain: str
+
+
+def _around(writer: Writer, history: Sequence[Message]) -> _Around:
     """What the template writes before an answer to `history` (with all the history), and after it."""
-    marked = _render(tokenizer, [*history, Message("assistant", _MARK)])
-    before, mark, after = marked.partition(_MARK)
-    if not mark or _MARK in after:
+    marked = writer([*history, Message("assistant", MARK)])
+    before, mark, after = marked.partition(MARK)
+    if not mark or MARK in after:
         raise _hidden("it does not write the assistant's words exactly once")
-    prompt, plain = _render(tokenizer, history, prompt=True), _render(tokenizer, history)
+    prompt, plain = writer(history, prompt=True), writer(history)
     if before.startswith(prompt):
         # A template that ignores add_generation_prompt: the header that it writes before answers is the prompt.
         ignored = prompt == plain and before[len(prompt) :].strip()
-        return (before.rstrip(" ") if ignored else prompt), after
+        return _Around(before.rstrip(" ") if ignored else prompt, after, plain)
     common = _common(prompt, before)
     if len(common) <= len(_common(prompt, plain)):
         raise _hidden("an answer begins in another way than its generation prompt")
-    return common, after
+    return _Around(common, after, plain)
 
 
 def _common(one: str, two: str) -> str:
@@ -193,17 +169,23 @@ def _common(one: str, two: str) -> str:
     return one[:length]
 
 
-def _turns(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message]) -> list[_Turn]:
-    """Every learned answer that follows another message, rendered as the last one of its conversation."""
+def _turns(writer: Writer, messages: Sequence[Message], whole: bool = False) -> list[_Turn]:
+    """Every learned answer that follows another message, rendered as the last one of its conversation.
+
+    whole: an answer that is not written as the row says it raises Unrendered.
+    """
     out = []
     for i, message in enumerate(messages):
         if message.role != "assistant" or i == 0 or not message.learned:
             continue
-        prompt, after = _around(tokenizer, messages[:i])
-        text = _render(tokenizer, messages[: i + 1])
-        if not text.startswith(prompt):
+        around = _around(writer, messages[:i])
+        text = writer(messages[: i + 1])
+        if not text.startswith(around.prompt):
             raise _hidden("an answer changes what stands before it")
-        out.append(_turn(tokenizer, text, len(prompt), after, last=i == len(messages) - 1))
+        turn = _turn(writer.tokenizer, text, len(around.prompt), around.after, last=i == len(messages) - 1)
+        if whole and (lost := missing(message, text[len(_common(around.plain, text)) : turn.end])):
+            raise Unrendered(lost)
+        out.append(turn)
     return out
 
 
@@ -232,15 +214,15 @@ def answer_end(tokenizer: PreTrainedTokenizerBase) -> str:
     "" for a template that does not show it.
     """
     try:
-        after = _around(tokenizer, [Message("user", "a")])[1]
+        after = _around(Writer(tokenizer), [Message("user", "a")]).after
     except LuthierError:
         return ""
     closing = _CLOSING.match(after)
     return closing[0] if closing else str(tokenizer.eos_token or after)
 
 
-def _hidden(why: str) -> LuthierError:
-    return LuthierError(
+def _hidden(why: str) -> Unrendered:
+    return Unrendered(
         f"the tokenizer's chat template does not show which tokens are the assistant's: {why}. "
         "Use a base model whose template does, or set another chat template in its tokenizer's folder"
     )

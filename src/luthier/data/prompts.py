@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from luthier.data.forms import SYSTEM
+from luthier.data.rendering import Unrendered, carries_more
 from luthier.protocols import Message, Prompt, Record
 
 
@@ -79,9 +81,11 @@ def _conversation(
     template: Template, messages: tuple[Message, ...], labels: Sequence[str], shots: Sequence[Record]
 ) -> str | tuple[Message, ...]:
     if not template.chat:
+        if carries_more(messages):
+            raise Unrendered("tools, calls and reasoning are written by a chat template, not by a plain wording")
         text = "\n\n".join(m.content for m in messages)
         return compose(template, text, labels, shots)
-    system = 1 if messages and messages[0].role == "system" else 0
+    system = next((i for i, m in enumerate(messages) if m.role not in SYSTEM), len(messages))
     out, rest = list(messages[:system]), list(messages[system:])
     for question, answer in map(question_and_answer, shots):
         out += [Message("user", template.fill(question, labels)), Message("assistant", answer)]

@@ -34,6 +34,7 @@ class CausalLM(BaseLM):
     softcap: float | None = None
 
     peft_task = "CAUSAL_LM"
+    templated = True  # it is given conversations by the tokenizer's chat template
 
     @classmethod
     def wrap(cls, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str, key: str = "") -> Self:

@@ -16,6 +16,7 @@ from transformers import DynamicCache, EncoderDecoderCache, PreTrainedModel, Pre
 
 from luthier.data.pack import Example, shortened
 from luthier.data.prompts import CLASSIFY, GENERATE, compose
+from luthier.data.rendering import Unrendered, carries_more
 from luthier.errors import LuthierError
 from luthier.models.attention import KeysValues
 from luthier.models.base import BaseLM, Row
@@ -185,7 +186,9 @@ class Seq2SeqLM(BaseLM):
         return Example(row, tuple(read), tuple(range(len(wanted))), wanted, decoder=(self.start, *wanted[:-1]))
 
     def chat_examples(self, row: int, messages: Sequence[Message], max_length: int) -> list[Example]:
-        """One example an assistant turn: all before it is the encoder's."""
+        """One example a learned turn: all before it is the encoder's. Raises Unrendered for what is more than words."""
+        if carries_more(messages):
+            raise Unrendered("an encoder-decoder reads and writes words only: no tools, calls or reasoning")
         return [
             self.example(row, self.encode_prompt(messages[:i]), self.encode_answer(m.content), max_length)
             for i, m in enumerate(messages)

@@ -1,0 +1,78 @@
+"""Rows whose conversation a model cannot be given as the row says it: found before anything is trained or asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from luthier.data.chat import Verdict, verdict
+from luthier.data.prompts import GENERATE
+from luthier.data.rendering import carries_more
+from luthier.errors import Refused
+from luthier.protocols import Chat, Record, Split
+
+
+@dataclass(frozen=True)
+class Written:
+    """How a model is given rows. refused: places of rows that it cannot be given, with the reason.
+
+    unnamed, rewritten: how many rows lose a speaker's name, or have earlier words changed that are not learned.
+    """
+
+    rows: int
+    refused: tuple[tuple[int, str], ...] = ()
+    unnamed: int = 0
+    rewritten: int = 0
+
+
+def written(lm: Any, records: Sequence[Record]) -> Written:
+    """Every conversation as `lm` would be given it. A model behind an address is not asked."""
+    found = [_verdict(lm, record) for record in records]
+    return Written(
+        len(records),
+        tuple((i, each.reason) for i, each in enumerate(found) if each.reason),
+        sum(each.unnamed for each in found),
+        sum(each.rewritten for each in found),
+    )
+
+
+def _verdict(lm: Any, record: Record) -> Verdict:
+    if not isinstance(record, Chat) or getattr(lm, "remote", False):
+        return Verdict()
+    if getattr(lm, "templated", False):
+        return verdict(lm.tokenizer, record.messages)
+    if carries_more(record.messages):
+        return Verdict("the model reads and writes words only: no tools, calls or reasoning")
+    return Verdict("", any(message.name for message in record.messages))
+
+
+def chat_only(lm: Any, data: Split) -> Any:
+    """The model, with the chat wording alone where conversations have tools, calls or reasoning.
+
+    Raises Refused where the user chose a plain wording.
+    """
+    rows = (*data.train, *data.validation, *data.test)
+    if not any(isinstance(record, Chat) and carries_more(record.messages) for record in rows):
+        return lm
+    if lm.only and not lm.only.chat:
+        raise Refused(f"the wording {lm.only.name} is plain text: tools, calls and reasoning need a chat template")
+    return lm if lm.only else replace(lm, only=GENERATE[0])
+
+
+def check_written(lm: Any, data: Split) -> tuple[str, ...]:
+    """Notes on what the model is not given and does not learn. Raises Refused where rows cannot be written."""
+    found = written(lm, (*data.train, *data.validation, *data.test))
+    if found.refused:
+        raise Refused(
+            f"{len(found.refused)} of {found.rows} rows cannot be written for this model: {found.refused[0][1]}"
+        )
+    return tuple(notes(found))
+
+
+def notes(found: Written) -> Iterable[str]:
+    """What is worth a word of rows that can be written."""
+    if found.unnamed:
+        yield f"the model's chat template leaves the names of speakers in {found.unnamed} rows out"
+    if found.rewritten:
+        yield f"the model's chat template rewrites earlier turns of {found.rewritten} rows, which are not learned"
