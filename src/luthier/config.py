@@ -26,13 +26,14 @@ _ADAPTERS: dict[type, Any] = {}  # pydantic's checkers, which take a while to ma
 
 @dataclass(frozen=True)
 class AlsoConfig:
-    """One more file to learn from together with the first. path, test, map, labels, instruction: as in data."""
+    """One more file to learn from together with the first. Its fields: as in data."""
 
     path: str
     test: str | None = None
     map: dict[str, str] = field(default_factory=dict)
     labels: dict[str, str] = field(default_factory=dict)
     instruction: str | None = None
+    encoding: str = ""
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,8 @@ class DataConfig:
 
     metric: the score that decides (see `luthier.evals.metrics`); "" is the task's own. docs: a folder
     of documents that the questions are about. also: files of other tasks (or their paths) to learn at
-    once, all as conversations; limit and limit_test hold for each file.
+    once, all as conversations; limit and limit_test hold for each file. encoding: of text files that are not
+    UTF-8, such as gb18030; "" is the one that fits.
     """
 
     path: str = "tickets"
@@ -57,6 +59,7 @@ class DataConfig:
     split_seed: int = 0
     train_rows: int | None = None  # learn from the first so many rows of the training part
     also: tuple[AlsoConfig, ...] = ()
+    encoding: str = ""
 
 
 @dataclass(frozen=True)

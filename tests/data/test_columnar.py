@@ -110,3 +110,85 @@ def test_without_the_library_the_command_is_named(tmp_path: Path, monkeypatch: p
         read(path)
     with pytest.raises(LuthierError, match="pip install datasets"):
         read(tmp_path / "set")
+
+
+CARD = """---
+license: mit
+configs:
+- config_name: en
+  data_files: english/*
+- config_name: de
+  data_files:
+  - split: train
+    path: german/a.parquet
+  - split: check
+    path: german/b.parquet
+{default}---
+# A data set
+"""
+
+
+@pytest.fixture
+def carded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A data set whose card names two configurations, in folders of other names."""
+    import datasets
+
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    folder = tmp_path / "set"
+    for name in ("english/a", "german/a", "german/b"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        sample_files.parquet([{"text": name, "label": "x"}] * 2, folder / f"{name}.parquet")
+    (folder / "README.md").write_text(CARD.format(default=""))
+    return folder
+
+
+def test_a_card_that_names_configurations(carded: Path) -> None:
+    """Seen failing as a folder without a data set in it."""
+    with pytest.raises(LuthierError) as caught:
+        read(carded)
+    assert str(caught.value) == f"{carded}: has 2 configurations; name one of {carded}/en, {carded}/de"
+    assert read(carded / "en").records == (Labelled("english/a", "x"),) * 2
+    assert read(Path(f"{carded}/en:train")).records == (Labelled("english/a", "x"),) * 2
+    assert read(carded / "de").records == (Labelled("german/a", "x"),) * 2
+    assert read(Path(f"{carded}/de:check")).records == (Labelled("german/b", "x"),) * 2
+    with pytest.raises(LuthierError, match=r"no part 'dev'; name one of .*/set/de:train, .*/set/de:check"):
+        read(Path(f"{carded}/de:dev"))
+    with pytest.raises(LuthierError, match=r"has no configuration 'fr'; name one of .*/set/en, .*/set/de"):
+        read(carded / "fr")
+
+
+def test_the_default_configuration_is_read(carded: Path) -> None:
+    (carded / "README.md").write_text(CARD.format(default="  default: true\n"))
+    assert read(carded).records == (Labelled("german/a", "x"),) * 2
+    assert read(Path(f"{carded}:check")).records == (Labelled("german/b", "x"),) * 2
+
+
+def test_parts_without_train_are_asked(carded: Path) -> None:
+    text = CARD.format(default="  default: true\n").replace("split: train", "split: dev")
+    (carded / "README.md").write_text(text)
+    with pytest.raises(LuthierError, match=r"has 2 parts and none is train; name one of .*/set:dev, .*/set:check"):
+        read(carded)
+
+
+def test_folders_inside_are_named(carded: Path) -> None:
+    for text in ("no card", "---\nconfigs: 3\n---\n", "---\n[\n---\n"):
+        (carded / "README.md").write_text(text)
+        with pytest.raises(LuthierError, match=r"without a data set in it: name .*/english or .*/german$"):
+            read(carded)
+
+
+def test_a_hub_id_with_several_configurations(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    import datasets
+
+    def loaded(name: str, config: str | None) -> Any:
+        raise ValueError("Config name is missing.\nPlease pick one")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(datasets, "load_dataset", loaded)
+    monkeypatch.setattr(datasets, "get_dataset_config_names", lambda name: ["en", "de"])
+    with pytest.raises(
+        LuthierError, match=r"owner/name: has 2 configurations; name one of owner/name/en, owner/name/de"
+    ):
+        read(Path("owner/name"))
+    with pytest.raises(LuthierError, match=r"has no configuration 'fr'; name one of owner/name/en"):
+        read(Path("owner/name/fr"))

@@ -152,7 +152,8 @@ GOOD = '{"text": "t", "label": "x"}'
 @pytest.mark.parametrize(
     ("content", "kept", "bad"),
     [
-        (f"[\n  {GOOD},\n  {{'text': 1}},\n  {GOOD}\n]", [2, 4], [(3, "not JSON: Expecting property name")]),
+        (f"[\n  {GOOD},\n  {{'text': }},\n  {GOOD}\n]", [2, 4], [(3, "not JSON: Expecting property name")]),
+        (f"[\n  {GOOD},\n  {{'text': 1}},\n  {GOOD}\n]", [2, 4], [(3, 'field "text" is a number, not text')]),
         (f"[\n{GOOD},\nnonsense,\n{GOOD}\n]", [2, 4], [(3, "not JSON: Expecting value at line 3, column 1")]),
         (f"[\n{GOOD}\n{GOOD},\n{GOOD}]", [2, 4], [(3, "a comma is missing before this row")]),
         (f"[{GOOD}, {{broken}}, {GOOD}]", [1], [(1, "what follows it in the file is lost with it")]),
@@ -229,7 +230,7 @@ def test_what_is_more_specific_wins(tmp_path: Path) -> None:
     assert kind(chosen) == "prompt and chosen and rejected"
 
 
-@pytest.mark.parametrize("column", ["lable", "Labels", "category", "标签", "class"])
+@pytest.mark.parametrize("column", ["lable", "category", "target", "class"])
 def test_a_label_by_another_name_is_not_read_as_plain_text(tmp_path: Path, column: str) -> None:
     path = sample_files.jsonl([{"text": "t", column: "x"}] * 2, tmp_path / "a.jsonl")
     with pytest.raises(LuthierError, match=f'has text and "{column}": say what it is with --map'):

@@ -219,7 +219,7 @@ WHOLE_FILES = [
     ("a.jsonl", " \n\r\n", {}, "is empty"),
     ("a.json", "[]", {}, "is empty"),
     ("a.parquet", "x", {}, "not a parquet file that can be read"),
-    ("a.jsonl", "\ufeff".encode("utf-16"), {}, "UTF-16"),
+    ("a.jsonl", "\ufeff".encode("utf-16"), {}, "is empty"),
     ("a.jsonl", '[\n{"text": "t", "label": "x"}]\n', {}, "JSON array"),
     ("a.jsonl", "nonsense\nmore", {}, r"none of its 2 rows can be used:\n.*a\.jsonl:1: not JSON"),
     ("a.jsonl", '{"text": ""}\n{"text": "", "label": ""}', {}, "none of its 2 rows"),

@@ -34,6 +34,7 @@ def predict(
     out: Annotated[Path, typer.Option(help="file to write: .csv, .tsv or .jsonl")] = Path("labelled.csv"),
     map: Annotated[str | None, typer.Option(help="column=field by comma, such as 0=text")] = None,
     instruction: Annotated[str | None, typer.Option(help="what to do, said before every input")] = None,
+    encoding: Annotated[str, typer.Option(help="of files that are not UTF-8: gb18030, big5…")] = "",
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="leave broken rows out")] = False,
     template: Annotated[Path | None, typer.Option(help="file with another wording (luthier prompt search)")] = None,
 ) -> None:
@@ -41,7 +42,7 @@ def predict(
     from luthier.data.answers import answer_file
 
     with rows_bar("answering") as say:
-        count = answer_file(run, data, out, pairs(map, "--map"), instruction, skip_bad, say, template)
+        count = answer_file(run, data, out, pairs(map, "--map"), instruction, skip_bad, say, template, encoding, print)
     print(f"{count} rows written to {out}")
 
 

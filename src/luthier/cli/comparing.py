@@ -46,6 +46,7 @@ def compare(
     map: Annotated[str | None, typer.Option(help="column=field by comma, such as 0=text,1=label")] = None,
     labels: Annotated[str | None, typer.Option(help="raw=name by comma, such as 0=negative,1=positive")] = None,
     instruction: Annotated[str | None, typer.Option(help="what to do, said before every input")] = None,
+    encoding: Annotated[str, typer.Option(help="of files that are not UTF-8: gb18030, big5…")] = "",
     docs: Annotated[Path | None, typer.Option(help="folder of documents that questions are about")] = None,
     metric: Annotated[str, typer.Option(help="score that decides, such as token_f1; the task's own without it")] = "",
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="leave broken rows out and list them")] = False,
@@ -69,6 +70,7 @@ def compare(
         "path": data, "test": str(test) if test else None, "map": pairs(map, "--map"),
         "labels": pairs(labels, "--labels"), "instruction": instruction, "skip_bad": skip_bad, "limit": limit,
         "limit_test": limit_test, "metric": metric, "docs": str(docs) if docs else None,
+        "encoding": encoding,
     }  # fmt: skip
     request = make_request(
         options, models=model or [], methods=[*parts(methods), *parts(family)], budget=budget, seeds=seeds,

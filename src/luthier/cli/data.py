@@ -44,6 +44,7 @@ def inspect(
     map: Annotated[str | None, typer.Option(help="column=field by comma, such as 0=text,1=label")] = None,
     labels: Annotated[str | None, typer.Option(help="raw=name by comma, such as 0=negative,1=positive")] = None,
     instruction: Annotated[str | None, typer.Option(help="what to do, said before every input")] = None,
+    encoding: Annotated[str, typer.Option(help="of files that are not UTF-8: gb18030, big5…")] = "",
     html: Annotated[Path | None, typer.Option(help="also write one page of HTML here")] = None,
 ) -> None:
     """Read, count, print."""
@@ -56,7 +57,7 @@ def inspect(
     from luthier.data.inspect_page import write_page
     from luthier.data.inspect_terminal import print_inspection
 
-    config = DataConfig(data, test, pairs(map, "--map"), pairs(labels, "--labels"), instruction)
+    config = DataConfig(data, test, pairs(map, "--map"), pairs(labels, "--labels"), instruction, encoding=encoding)
     with rows_bar("inspecting") as say:
         found = look(config, Reader(model, objective, max_length, say))
     console = Console()

@@ -27,6 +27,7 @@ def evaluate(
     map: Annotated[str | None, typer.Option(help="column=field by comma, such as 0=text,1=label")] = None,
     labels: Annotated[str | None, typer.Option(help="raw=name by comma, such as 0=negative,1=positive")] = None,
     instruction: Annotated[str | None, typer.Option(help="what to do, said before every input")] = None,
+    encoding: Annotated[str, typer.Option(help="of files that are not UTF-8: gb18030, big5…")] = "",
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="leave broken rows out and list them")] = False,
     limit: Annotated[int | None, typer.Option(min=1, help="use this many random rows")] = None,
     template: Annotated[Path | None, typer.Option(help="file with another wording (luthier prompt search)")] = None,
@@ -45,6 +46,7 @@ def evaluate(
         instruction=known.instruction if instruction is None else instruction,
         skip_bad=skip_bad,
         limit=limit,
+        encoding=encoding,
     )
     with rows_bar("scoring") as say:
         result = evaluate_run(run, config, name, say, template)

@@ -66,6 +66,8 @@ class Request:
         """A short hash: the same request gives the same folder."""
         values = dataclasses.asdict(self)
         del values["track"], values["data"]["train_rows"]
+        if not self.data.encoding:
+            del values["data"]["encoding"]
         for name in ("others", "curve", "endpoint"):  # a request without them keeps the folder it always had
             if getattr(self, name) == getattr(Request(), name):
                 del values[name]

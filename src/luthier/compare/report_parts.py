@@ -177,7 +177,7 @@ def measured(board: Facts, details: Facts) -> str:
         chips = "".join(f'<li dir="auto">{escape(label)}</li>' for label in labels)
         parts.append(f'{say("labels_count", n=len(labels)).html("h3")}<ul class="labels">{chips}</ul>')
     if notes := details.get("notes"):
-        own = "".join(f'<li lang="en">{escape(note)}</li>' for note in notes)
+        own = "".join(spoken(note, (), tag="li") for note in notes)
         parts.append(f"{say('notes').html('h3')}<ul>{own}</ul>")
     return "\n".join(parts)
 

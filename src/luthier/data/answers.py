@@ -20,9 +20,13 @@ if TYPE_CHECKING:
 
 def answer_file(
     run: Path, data: Path, out: Path, columns: Mapping[str, str], instruction: str | None, skip_bad: bool = False,
-    say: Callable[[int, int], None] | None = None, template: Path | None = None,
+    say: Callable[[int, int], None] | None = None, template: Path | None = None, encoding: str = "",
+    note: Callable[[str], None] | None = None,
 ) -> int:  # fmt: skip
-    """Predict every row of `data` with the model of `run` into `out`; gives the number of rows."""
+    """Predict every row of `data` with the model of `run` into `out`; gives the number of rows.
+
+    note: gets what had to be decided to read the file, a sentence each.
+    """
     from luthier.api import load
     from luthier.config import run_recipe
 
@@ -30,7 +34,10 @@ def answer_file(
     _check_out(out, data, rejected if skip_bad else None)
     own = run_recipe(run).data.instruction
     instruction = own if instruction is None else instruction
-    inputs = read_inputs(data, columns=columns, instruction=instruction)
+    inputs = read_inputs(data, columns=columns, instruction=instruction, encoding=encoding)
+    if note:
+        for sentence in inputs.notes:
+            note(sentence)
     report_bad(inputs, skip_bad, rejected)
     model = load(run, say, template)
     if model.output != "text":

@@ -1,8 +1,9 @@
 """Parquet files (pyarrow) and Hugging Face data sets (`datasets`): rows are numbered from 1, there are no lines.
 
-A data set is named as `folder`, `folder:test`, `owner/name`, `owner/name:test` or `owner/name/config:test`. The part is
-`train` unless it is said, or the only one. Class numbers become the names that the data set gives them. No code of a
-data set's author is run.
+A data set is named as `folder`, `folder:test`, `folder/config:test`, `owner/name`, `owner/name:test` or
+`owner/name/config:test`. The part is `train` unless it is said, or the only one; the configuration is the default one
+of the data set's card unless it is said, or the only one. Class numbers become the names that the data set gives them.
+No code of a data set's author is run.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,18 +44,46 @@ def find(path: Path) -> Place | None:
     """The data set that `path` names, if it can be one: a folder that holds one, or the form of a hub id."""
     folder, _, part = str(path).rpartition(":")
     for place, name in ((Path(path), ""), (Path(folder or "."), part if folder else "")):
-        if place.is_dir() and (not name or re.fullmatch(r"[\w.-]+", name)) and (name or place == path):
-            saved = any((place / file).exists() for file in _SAVED)
-            if saved or any(next(place.glob(f"{inside}/{p}"), None) for inside in _WITHIN for p in _FILES):
-                return Place(path, str(place), True, "", name)
+        if (name and not re.fullmatch(r"[\w.-]+", name)) or (not name and place != path):
+            continue
+        configurations = () if ":" in place.name else _configurations(place.parent)
+        if place.name in configurations or (configurations and not place.exists()):
+            return Place(path, str(place.parent), True, place.name, name)
+        if place.is_dir() and (_holds_rows(place) or _configurations(place)):
+            return Place(path, str(place), True, "", name)
     found = _HUB.fullmatch(str(path))
     if path.exists() or found is None:
         return None
     return Place(path, found[1], False, found[2] or "", found[3] or "")
 
 
-def read_parquet(path: Path, mapped: tuple[str, ...]) -> Source:
+def inside(folder: Path) -> str:
+    """The folders right inside that hold a data set, as a choice in words; "" where there is none."""
+    found = [str(each) for each in sorted(folder.iterdir()) if each.is_dir() and _holds_rows(each)]
+    return " or ".join(found[:5])
+
+
+def _holds_rows(folder: Path) -> bool:
+    saved = any((folder / file).exists() for file in _SAVED)
+    return saved or any(next(folder.glob(f"{inside}/{p}"), None) for inside in _WITHIN for p in _FILES)
+
+
+def _configurations(folder: Path) -> tuple[str, ...]:
+    """The configurations that the card of a data set names, the head of its README.md; none where it names no files."""
+    import yaml
+
+    try:
+        text = (folder / "README.md").read_text(encoding="utf-8", errors="replace")
+        head = re.match(r"\ufeff?---[ \t]*\r?\n(.*?)\n---", text, re.DOTALL)
+        configs = yaml.safe_load(head[1])["configs"] if head else []
+        return tuple(str(each.get("config_name", "default")) for each in configs if each.get("data_files"))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError):
+        return ()
+
+
+def read_parquet(path: Path, mapped: tuple[str, ...], encoding: str = "") -> Source:
     """A .parquet file. Raises LuthierError when it is none or cannot be read."""
+    _no_encoding(path, encoding)
     try:
         import pyarrow as pa
         import pyarrow.parquet as parquet
@@ -70,8 +100,9 @@ def read_parquet(path: Path, mapped: tuple[str, ...]) -> Source:
     return objects(path, rows, mapped, unit="row")
 
 
-def read_dataset(place: Place, mapped: tuple[str, ...]) -> Source:
+def read_dataset(place: Place, mapped: tuple[str, ...], encoding: str = "") -> Source:
     """A data set by folder or hub id. Raises LuthierError when there is none, or no such part."""
+    _no_encoding(place.path, encoding)
     try:
         import datasets
     except ImportError:
@@ -88,21 +119,41 @@ def read_dataset(place: Place, mapped: tuple[str, ...]) -> Source:
     return objects(place.path, rows, mapped, unit="row")
 
 
+def _no_encoding(path: Path, encoding: str) -> None:
+    if encoding:
+        raise LuthierError(f"{path}: --encoding is for text files (.csv, .tsv, .json, .jsonl, .txt), which it is not")
+
+
 def _load(datasets: Any, place: Place) -> Any:
     saved = place.local and any((Path(place.id) / file).exists() for file in _SAVED)
     if saved:
         found = datasets.load_from_disk(place.id)
     else:
-        found = datasets.load_dataset(place.id, place.config or None)
+        found = _load_files(datasets, place)
     if not isinstance(found, dict):
         if place.part and str(found.split or "") != place.part:
             raise LuthierError(f"{place.path}: the folder holds one part only; name it without :{place.part}")
         return found
     part = place.part or ("train" if "train" in found else next(iter(found)) if len(found) == 1 else "")
     if part not in found:
-        known = ", ".join(f"{place.id}:{name}" for name in found)
-        raise LuthierError(f"{place.path}: has no part {part!r}; name one of {known}")
+        known = ", ".join(f"{place.id}{'/' * bool(place.config)}{place.config}:{name}" for name in found)
+        lacks = f"has no part {part!r}" if part else f"has {len(found)} parts and none is train"
+        raise LuthierError(f"{place.path}: {lacks}; name one of {known}")
     return found[part]
+
+
+def _load_files(datasets: Any, place: Place) -> Any:
+    try:
+        return datasets.load_dataset(place.id, place.config or None)
+    except ValueError:  # several configurations and none is the default, or another fault
+        names: list[str] = []
+        with suppress(Exception):
+            names = list(datasets.get_dataset_config_names(place.id))
+        if len(names) < 2 or place.config in names:
+            raise
+        known = ", ".join(f"{place.id}/{name}" for name in names[:12]) + (", …" if len(names) > 12 else "")
+        lacks = f"has no configuration {place.config!r}" if place.config else f"has {len(names)} configurations"
+        raise LuthierError(f"{place.path}: {lacks}; name one of {known}") from None
 
 
 def _why(place: Place, error: Exception) -> str:

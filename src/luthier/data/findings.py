@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from luthier.compare.words import Phrase
+from luthier.compare.words import Phrase, recognise
 from luthier.data.inspect import Inspection, Pair
 from luthier.data.overlap import ALIKE
 from luthier.plain_page import both
@@ -34,8 +34,12 @@ class Bar:
 
 
 def findings(found: Inspection) -> list[Finding]:
-    """All that there is to say, rows first."""
-    return [*_rows(found), *_tokens(found), *_repeats(found), *_overlap(found), *_labels(found)]
+    """All that there is to say, how the file was read first."""
+    return [*_read(found), *_rows(found), *_tokens(found), *_repeats(found), *_overlap(found), *_labels(found)]
+
+
+def _read(found: Inspection) -> list[Finding]:
+    return [Finding(recognise(note) or both(note, note), True) for note in found.notes]
 
 
 def _rows(found: Inspection) -> list[Finding]:

@@ -1,8 +1,8 @@
 """From a file, a folder or a hub id to rows: which reader reads what.
 
-mine.jsonl  mine.json  mine.csv  mine.tsv  mine.parquet  mine.txt
-folder  folder:test              a data set of the `datasets` library, or a folder of its files; `:` names the part
-owner/name  owner/name/config:test              the same from the Hugging Face hub
+mine.jsonl  mine.json  mine.csv  mine.tsv  mine.parquet  mine.txt  mine.jsonl.gz
+folder  folder:test  folder/config:test              a data set of the `datasets` library, or a folder of its files
+owner/name  owner/name/config:test              the same from the Hugging Face hub; `:` names the part
 """
 
 from __future__ import annotations
@@ -12,37 +12,51 @@ from pathlib import Path
 from types import MappingProxyType
 
 from luthier.data import columnar, jsonfiles, tables
-from luthier.data.source import Source, paragraphs
+from luthier.data.encoding import lookup
+from luthier.data.filekinds import not_rows
+from luthier.data.paragraphs import read_txt
+from luthier.data.source import Source, contents
 from luthier.errors import LuthierError
 
-READERS: Mapping[str, Callable[[Path, tuple[str, ...]], Source]] = MappingProxyType(
+READERS: Mapping[str, Callable[[Path, tuple[str, ...], str], Source]] = MappingProxyType(
     {
         ".jsonl": jsonfiles.read_lines,
         ".json": jsonfiles.read_whole,
         ".csv": tables.read_csv,
         ".tsv": tables.read_tsv,
         ".parquet": columnar.read_parquet,
-        ".txt": paragraphs,
+        ".txt": read_txt,
     }
 )
 EXTENSIONS = tuple(READERS)
 
 
-def load(path: Path, mapped: Iterable[str] = ()) -> Source:
+def load(path: Path, mapped: Iterable[str] = (), encoding: str = "") -> Source:
     """The rows of `path`. `mapped` are the columns a `--map` names: all numbers mean a table without header row.
 
+    encoding: of a text file that is not UTF-8; "" for the one that fits.
     Raises LuthierError where nothing can be read: no such file, an empty file, another format, a broken header, a
-    mapped column that is not there, a missing library.
+    mapped column that is not there, an unknown encoding, a missing library.
     """
     path, names = Path(path), tuple(mapped)
-    reader = READERS.get(path.suffix.lower())
+    if encoding:
+        lookup(encoding)
+    packed = path.suffix.lower() == ".gz"
+    suffix = (path.with_suffix("") if packed else path).suffix.lower()
+    reader = READERS.get(suffix)
+    if packed and suffix == ".parquet":
+        raise LuthierError(f"{path}: unpack it: parquet is compressed as it is")
     if reader and not path.is_dir():
-        return reader(path, names)
+        return reader(path, names, encoding)
     if place := columnar.find(path):
-        return columnar.read_dataset(place, names)
+        return columnar.read_dataset(place, names, encoding)
     known = ", ".join(EXTENSIONS)
     if path.is_dir():
-        raise LuthierError(f"{path} is a folder without a data set in it: name one {known} file")
+        raise LuthierError(
+            f"{path} is a folder without a data set in it: name {columnar.inside(path) or f'one {known} file'}"
+        )
     if path.exists():
+        if what := not_rows(contents(path)):
+            raise LuthierError(f"{path} is {what}")
         raise LuthierError(f"{path}: unknown kind of file {path.suffix or '(no extension)'}: luthier reads {known}")
     raise LuthierError(f"{path} does not exist: check the path")

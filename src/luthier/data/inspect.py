@@ -84,6 +84,7 @@ class Inspection:
     compared: bool = False  # it is a test file that was compared with a training file:
     seen: tuple[Pair, ...] = ()  # rows that also stand there
     near: tuple[Pair, ...] = ()  # and rows of which a row there holds nearly all
+    notes: tuple[str, ...] = ()  # what had to be decided to read it
 
     @property
     def rows(self) -> int:
@@ -130,6 +131,7 @@ def _inspect(table: Table, reader: Reader) -> Inspection:
     return Inspection(
         table.path, table.task, table.layout, table.unit, len(table.records), table.bad, tuple(unused),
         tokens(learnable, reader), duplicates, conflicts, alike, balance(table.records),
+        notes=table.notes,
     )  # fmt: skip
 
 

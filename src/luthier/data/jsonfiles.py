@@ -1,8 +1,9 @@
 """Json: one object a line (.jsonl), or one array of objects, alone or as the one list of an object (.json).
 
-An array is read element by element, so that a broken one is dropped alone wherever the file is laid out one element
-a line or indented: reading goes on at the next line that begins as the broken element's does. In an array without
-line ends, what follows a broken element is lost with it, and said so.
+Objects that stand over several lines, or several on one, are read one after another. An array is read element by
+element, so that a broken one is dropped alone wherever the file is laid out one element a line or indented: reading
+goes on at the next line that begins as the broken element's does. In an array without line ends, what follows a broken
+element is lost with it, and said so.
 """
 
 from __future__ import annotations
@@ -10,141 +11,198 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NoReturn
 
-from luthier.data.source import FIELDS, Row, Source, decode, fault, kind, lines, objects, quoted
+from luthier.data.jsonvalues import end_of, value_of
+from luthier.data.source import FIELDS, Row, Source, Text, decode, kind, lines, objects, quoted
 from luthier.errors import LuthierError
 
-_SPACE = re.compile(r"[ \t\r\n]*")
+COMMENTS = "comments are left out"
+STREAM = "objects over several lines, or several on one, are read one after another"
+_SPACE = re.compile(r"(?:[ \t\r\n]+|//[^\n]*|#[^\n]*|/\*.*?\*/)*", re.DOTALL)  # and comments
 _GAP = re.compile(r"[ \t\r\n]*(,|$|\])?")
 # Finds where a value ends whatever stands in it: what is wrong inside is said by reading the row once more.
 _EXTENT = json.JSONDecoder(strict=False, parse_int=len, parse_constant=len)
 
 
-def read_lines(path: Path, mapped: tuple[str, ...]) -> Source:
+def read_lines(path: Path, mapped: tuple[str, ...], encoding: str = "") -> Source:
     """A .jsonl file."""
-    return objects(path, map(_parse, lines(decode(path))), mapped)
+    return _by_line(path, decode(path, encoding), mapped)
 
 
-def read_whole(path: Path, mapped: tuple[str, ...]) -> Source:
+def read_whole(path: Path, mapped: tuple[str, ...], encoding: str = "") -> Source:
     """A .json file: an array, an object that holds one list of objects, one row, or lines of JSON all the same."""
-    text = decode(path)
-    at = _skip(text, 0)
-    if text[at] == "[":
-        return objects(path, _elements(text, at + 1), mapped)
-    if text[at] != "{":
+    found = decode(path, encoding)
+    text, reader = found.text, _Reader(found)
+    at = reader.skip(0)
+    if text[at : at + 1] == "[":
+        return reader.source(path, list(reader.elements(at + 1)), mapped)
+    if text[at : at + 1] != "{":
         raise LuthierError(f"{path}: not a JSON array or object: it begins with {text[at : at + 20]!r}")
     try:
         value, end = _EXTENT.raw_decode(text, at)
     except (ValueError, RecursionError):
         value, end = {}, at
-    if end > at and _skip(text, end) == len(text) and value.keys() & set(FIELDS):
-        return objects(path, [_parse(Row(1 + text.count("\n", 0, at), text[at:end]))], mapped)
-    if end > at and _skip(text, end) < len(text):
-        return objects(path, map(_parse, lines(text)), mapped)
-    found = [name for name, v in value.items() if isinstance(v, list) and v and isinstance(v[0], dict)]
-    if len(found) > 1:
-        raise LuthierError(f"{path} holds {len(found)} lists of rows ({quoted(found)}): keep one of them in a file")
-    begin = _list_in(text, at)
+    if end > at and reader.skip(end) == len(text) and value.keys() & set(FIELDS):
+        row = Row(1 + text.count("\n", 0, at), text[at:end])
+        return reader.source(path, [reader.parse(row)], mapped)
+    if end > at and reader.skip(end) < len(text):
+        return _by_line(path, found, mapped)
+    names = [name for name, v in value.items() if isinstance(v, list) and v and isinstance(v[0], dict)]
+    if len(names) > 1:
+        raise LuthierError(f"{path} holds {len(names)} lists of rows ({quoted(names)}): keep one of them in a file")
+    begin = reader.list_in(at)
     if begin is not None:
-        return objects(path, _elements(text, begin + 1), mapped)
+        return reader.source(path, list(reader.elements(begin + 1)), mapped)
     if end == at:
-        return objects(path, map(_parse, lines(text)), mapped)
+        return _by_line(path, found, mapped)
     raise LuthierError(f"{path}: an object without a list of rows in it; its keys are {quoted(value)}")
 
 
-def _skip(text: str, at: int) -> int:
-    found = _SPACE.match(text, at)
-    return found.end() if found else at
+def _by_line(path: Path, found: Text, mapped: tuple[str, ...]) -> Source:
+    """One row a line, or, where that reads more of the file, one object after another."""
+    reader = _Reader(found)
+    rows = [reader.parse(row) for row in lines(found) if not reader.comment(row)]
+    if any(row.reason for row in rows):
+        other = _Reader(found)
+        values = list(other.elements(0, array=False))
+        (good, lost), (more, less) = _worth(rows), _worth(values)
+        if more > good and less < lost:
+            other.said[STREAM] = 0
+            reader, rows = other, values
+    return reader.source(path, rows, mapped)
 
 
-def _list_in(text: str, at: int) -> int | None:
-    """Where the first list of objects among the members of the object at `at` begins, if they can be read so far."""
-    at += 1
-    try:
-        while text[at := _skip(text, at)] == '"':
-            name, at = _EXTENT.raw_decode(text, at)
-            at = _skip(text, at)
-            if text[at] != ":" or name in FIELDS:
-                return None
-            at = _skip(text, at + 1)
-            if text[at] == "[" and text[_skip(text, at + 1)] == "{":
-                return at
-            _, at = _EXTENT.raw_decode(text, at)
-            at = _skip(text, at)
-            if text[at] == ",":
-                at += 1
-    except (ValueError, IndexError, RecursionError):
-        pass
-    return None
+def _worth(rows: list[Row]) -> tuple[int, int]:
+    """How many rows are good, and how many lines the others lie on."""
+    lost = [row.raw.strip().count("\n") + 1 for row in rows if row.reason]
+    return len(rows) - len(lost), sum(lost)
 
 
-def _elements(text: str, at: int) -> Iterator[Row]:
-    """Rows of the array whose first element stands at `at` or behind white space there."""
-    line, counted, wanted = 1, 0, True  # wanted: an element may stand here, a comma came before
+@dataclass
+class _Reader:
+    """Reads the rows of one text. said: what is to be told, with the number of rows (0: of the whole)."""
 
-    while True:
-        at = _skip(text, at)
-        line, counted = line + text.count("\n", counted, at), at
-        if at == len(text):
-            yield Row(line, "", "the file ends before its array does: it is cut off")
-            return
-        if text[at] == "]":
-            rest = _skip(text, at + 1)
-            if text[rest:].strip(" \t\r\n}") and text[rest] != ",":
-                yield Row(line + text.count("\n", at, rest), text[rest:], "text after the end of the array")
-            return
-        reason, end = "a comma is missing before this row", at
-        if wanted:
-            try:
-                _, end = _EXTENT.raw_decode(text, at)
-                reason = ""
-            except json.JSONDecodeError as error:
-                reason = f"{error.msg} at line {error.lineno}, column {error.colno}"
-            except (ValueError, RecursionError) as error:
-                reason = str(error) or "nested too deeply"
-        if reason:
-            again = _next(text, at)
-            hint = "" if again else "; what follows it in the file is lost with it"
-            yield Row(line, text[at:again], f"not JSON: {reason}{hint}")
-            if again is None:
+    found: Text
+    said: dict[str, int] = field(default_factory=dict)
+
+    def source(self, path: Path, rows: list[Row], mapped: tuple[str, ...]) -> Source:
+        """The rows with what is to be said of them."""
+        told = tuple(f"{what}: {count}" if count else what for what, count in self.said.items())
+        return objects(path, rows, mapped, notes=(*self.found.notes, *told))
+
+    def comment(self, row: Row) -> bool:
+        """Whether a line is a comment, which is left out."""
+        is_one = row.raw.lstrip().startswith(("//", "#"))
+        self.said |= {COMMENTS: 0} if is_one else {}
+        return is_one
+
+    def skip(self, at: int) -> int:
+        """Where the next value begins: white space and comments are passed."""
+        found = _SPACE.match(self.found.text, at)
+        if found and found[0].strip(" \t\r\n"):
+            self.said[COMMENTS] = 0
+        return found.end() if found else at
+
+    def list_in(self, at: int) -> int | None:
+        """Where the first list of objects among the members of the object at `at` begins, as far as they are read."""
+        text = self.found.text
+        try:
+            at = self.skip(at + 1)
+            while text[at] == '"':
+                _, at = _EXTENT.raw_decode(text, at)
+                at = self.skip(at)
+                if text[at] != ":":
+                    return None
+                at = self.skip(at + 1)
+                if text[at] == "[" and text[self.skip(at + 1)] == "{":
+                    return at
+                _, at = _EXTENT.raw_decode(text, at)
+                at = self.skip(at)
+                if text[at] == ",":
+                    at = self.skip(at + 1)
+        except (ValueError, IndexError, RecursionError):
+            pass
+        return None
+
+    def elements(self, at: int, array: bool = True) -> Iterator[Row]:
+        """Rows of the array whose first element stands at `at` or behind white space there.
+
+        array False: objects up to the end of the text, with or without commas between them.
+        """
+        text, line, counted, wanted = self.found.text, 1, 0, True  # wanted: a comma came before
+        while True:
+            at = self.skip(at)
+            line, counted = line + text.count("\n", counted, at), at
+            if at == len(text):
+                if array:
+                    yield Row(line, "", "the file ends before its array does: it is cut off")
                 return
-            at, wanted = again, True
-            continue
-        raw = text[at:end]
-        yield _parse(Row(line, raw, fault(raw)))
-        gap = _GAP.match(text, end)
-        wanted = bool(gap and gap[1] == ",")
-        at = gap.end() if gap and wanted else end
+            if array and text[at] == "]":
+                rest = self.skip(at + 1)
+                if text[rest:].strip(" \t\r\n}") and text[rest] != ",":
+                    yield Row(line + text.count("\n", at, rest), text[rest:], "text after the end of the array")
+                return
+            reason, end = "a comma is missing before this row", at
+            if wanted or not array:
+                end, reason = self.extent(at, array)
+            if reason:
+                again = _next(text, at, array)
+                hint = "" if again else "; what follows it in the file is lost with it"
+                yield Row(line, text[at:again], f"not JSON: {reason}{hint}")
+                if again is None:
+                    return
+                at, wanted = again, True
+                continue
+            raw = text[at:end]
+            yield self.parse(Row(line, raw, self.found.fault(raw)))
+            gap = _GAP.match(text, end)
+            wanted = bool(gap and gap[1] == ",")
+            at = gap.end() if gap and wanted else end
+
+    def extent(self, at: int, array: bool) -> tuple[int, str]:
+        """Where the value at `at` ends, or why that cannot be told."""
+        text = self.found.text
+        try:
+            return _EXTENT.raw_decode(text, at)[1], ""
+        except json.JSONDecodeError as error:
+            reason = f"{error.msg} at line {error.lineno}, column {error.colno}"
+        except (ValueError, RecursionError) as error:
+            reason = str(error) or "nested too deeply"
+        end = end_of(text, at, _next(text, at, array) or len(text))
+        try:
+            if end is not None and value_of(text[at:end]):
+                return end, ""
+        except (ValueError, RecursionError):
+            pass
+        return at, reason
+
+    def parse(self, row: Row) -> Row:
+        """The row with its columns, or why there are none."""
+        if row.reason:
+            return row
+        try:
+            value, how = value_of(row.raw)
+        except json.JSONDecodeError as error:
+            return replace(row, reason=f"not JSON: {error.msg} at column {error.colno}")
+        except ValueError as error:  # NaN, or an integer of thousands of digits
+            return replace(row, reason=f"not JSON: {error}")
+        except RecursionError:
+            return replace(row, reason="not JSON that can be read: nested too deeply")
+        if not isinstance(value, dict):
+            return replace(row, reason=f"not a JSON object but {kind(value)}")
+        if how:
+            what = f"rows are written {how}"
+            self.said[what] = self.said.get(what, 0) + 1
+        return replace(row, columns=value)
 
 
-def _next(text: str, at: int) -> int | None:
+def _next(text: str, at: int, array: bool) -> int | None:
     """Where the next element after a broken one at `at` begins, if lines are laid out so that it can be found."""
     start = text.rfind("\n", 0, at) + 1
-    indent = text[start:at]
-    if not start or indent.strip():
+    indent = text[start:at] if array else ""
+    if array and (not start or indent.strip()):
         return None
     found = text.find(f"\n{indent}{{", at)
     return found + 1 + len(indent) if found >= 0 else None
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not a JSON value")
-
-
-def _parse(row: Row) -> Row:
-    if row.reason:
-        return row
-    try:
-        value: Any = json.loads(row.raw, parse_constant=_no_constant)
-    except json.JSONDecodeError as error:
-        return replace(row, reason=f"not JSON: {error.msg} at column {error.colno}")
-    except ValueError as error:  # NaN, or an integer of thousands of digits
-        return replace(row, reason=f"not JSON: {error}")
-    except RecursionError:
-        return replace(row, reason="not JSON that can be read: nested too deeply")
-    if not isinstance(value, dict):
-        return replace(row, reason=f"not a JSON object but {kind(value)}")
-    return replace(row, columns=value)

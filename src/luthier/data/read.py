@@ -18,7 +18,9 @@ from typing import Any
 from luthier.data.conversation import FRAME
 from luthier.data.formats import load
 from luthier.data.keys import Key, Tally
+from luthier.data.labels import alike
 from luthier.data.layouts import LAYOUTS, TEXT, Layout, to_prompt
+from luthier.data.names import aliases
 from luthier.data.rows import HEADERS, RejectError, Wanted
 from luthier.data.source import FIELDS, Row, Source, printable, quoted
 from luthier.errors import LuthierError
@@ -41,7 +43,7 @@ class Bad:
 class Table:
     """A file's records with the line each starts on, and its bad rows; `unit` is what lines count: line or row.
 
-    keys: all that its rows have, with what each does.
+    keys: all that its rows have, with what each does. notes: what had to be decided to read it, a sentence each.
     """
 
     task: Task
@@ -52,11 +54,15 @@ class Table:
     unit: str = "line"
     layout: str = ""
     keys: tuple[Key, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """Rows to predict on: all source columns as text, what the model is asked for each, and the bad rows."""
+    """Rows to predict on: all source columns as text, what the model is asked for each, and the bad rows.
+
+    notes: what had to be decided to read it, a sentence each.
+    """
 
     task: Task
     rows: list[dict[str, str]]
@@ -65,6 +71,7 @@ class Inputs:
     lines: tuple[int, ...]
     bad: tuple[Bad, ...]
     path: Path
+    notes: tuple[str, ...] = ()
 
 
 def read(
@@ -74,19 +81,21 @@ def read(
     labels: Mapping[str, str] = _NOTHING,
     instruction: str | None = None,
     known_labels: Collection[str] = (),
+    encoding: str = "",
 ) -> Table:
     """Read a file, a folder or a hub id (see `formats`); every row ends in `records` or in `bad`.
 
     columns: source column -> field (`source.FIELDS`), by header or key, or by number from 0 for a table without header
     row. labels: label in the file -> label name; with it, other labels are bad unless they are names already.
     known_labels: names that pass too (those of the training file, say). instruction: for rows that have none of their
-    own; "" means that `input` alone is the prompt.
+    own; "" means that `input` alone is the prompt. encoding: of a text file that is not UTF-8; "": the one that fits.
 
     Raises LuthierError when the file as a whole cannot be used: not there, empty, not a kind that is read, nothing
     recognised in it, no good row.
     """
-    source = load(Path(path), columns)
-    wanted = Wanted(columns, labels, instruction, frozenset({*labels.values(), *known_labels}), source.path.name)
+    source = load(Path(path), columns, encoding)
+    known = frozenset({*labels.values(), *known_labels})
+    wanted = Wanted(columns, labels, instruction, known, source.path.name, _aliases(source, columns))
     layout = _layout(source, wanted)
     if labels and not layout.labels:
         raise LuthierError(f"{path}: --labels is for files with text and label; this one has {layout.name}")
@@ -111,20 +120,40 @@ def read(
             tally.good(row.columns, fields.trace)
     if not records:
         raise _unusable(source, bad)
+    keys = tally.keys()
+    used = {key.name for key in keys if key.level == "column" and key.used}
+    notes = _of_file(source, *_renamed(wanted, used), *alike(records))
     return Table(
-        layout.task, tuple(records), tuple(lines), tuple(bad), source.path, source.unit, layout.name, tally.keys()
+        layout.task, tuple(records), tuple(lines), tuple(bad), source.path, source.unit, layout.name, keys, notes
     )
 
 
-def read_inputs(path: Path, *, columns: Mapping[str, str] = _NOTHING, instruction: str | None = None) -> Inputs:
+def _aliases(source: Source, columns: Mapping[str, str]) -> dict[str, str]:
+    return aliases(source.columns, columns) if source.headed else {}
+
+
+def _of_file(source: Source, *more: str) -> tuple[str, ...]:
+    """What is to be said of a file, each sentence with its name."""
+    return tuple(f"{source.path.name}: {note}" for note in (*source.notes, *more))
+
+
+def _renamed(wanted: Wanted, used: Collection[str]) -> list[str]:
+    """The columns that are read as a field which they are not called by."""
+    found = [f"{quoted([name])} → {field}" for name, field in wanted.aliases.items() if name in used]
+    return [f"columns are read by what they are usually called: {', '.join(found)}"] if found else []
+
+
+def read_inputs(
+    path: Path, *, columns: Mapping[str, str] = _NOTHING, instruction: str | None = None, encoding: str = ""
+) -> Inputs:
     """Read rows to predict on: {text}, {instruction, input}, {input} with `instruction`, {question} or {prompt}.
 
     Other columns are kept. What `columns` maps to an answer may be absent here. Raises LuthierError as `read` does.
     """
     asking = ("text", "instruction", "input", "question", "prompt", *FRAME)
     columns = {name: field for name, field in columns.items() if field in asking}
-    source = load(Path(path), columns)
-    wanted = Wanted(columns, {}, instruction, frozenset())
+    source = load(Path(path), columns, encoding)
+    wanted = Wanted(columns, {}, instruction, frozenset(), aliases=_aliases(source, columns))
     layout = _layout(source, wanted, answers=False)
     if layout.ask is None:
         raise LuthierError(f"{path}: {layout.name} are read as training data only")
@@ -144,7 +173,9 @@ def read_inputs(path: Path, *, columns: Mapping[str, str] = _NOTHING, instructio
             lines.append(row.line)
     if not rows:
         raise _unusable(source, bad)
-    return Inputs(layout.task, rows, prompts, list(source.columns), tuple(lines), tuple(bad), source.path)
+    used = {name for name, field in wanted.aliases.items() if field in (layout.asks or ())}
+    notes = _of_file(source, *_renamed(wanted, used))
+    return Inputs(layout.task, rows, prompts, list(source.columns), tuple(lines), tuple(bad), source.path, notes)
 
 
 def _bad(row: Row, why: RejectError) -> Bad:

@@ -7,12 +7,12 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from dataclasses import field as given
 from typing import Any
 
 from luthier.data.keys import Effect, Trace, nothing
 from luthier.data.source import FIELDS, Row, kind, quoted
 
-OTHER_NAMES: Mapping[str, str] = {"score": "value", "functions": "tools"}
 TRUTH: Mapping[str, bool] = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _INVISIBLE = "\u200b\u200c\u200d\u2060\ufeff"
@@ -52,6 +52,7 @@ class Wanted:
     instruction: str | None
     names: frozenset[str]  # labels that pass as they are; empty: all do, unless `labels` is given
     source: str = ""  # the file's name
+    aliases: Mapping[str, str] = given(default_factory=dict)  # column -> field, for usual names of fields
 
     def fields(self, row: Row) -> Fields:
         """The row's columns under their field names; a mapped column wins over one that has the field's name."""
@@ -60,14 +61,15 @@ class Wanted:
         for name in row.columns:
             if name in FIELDS and name not in taken:
                 names.setdefault(name, name)
-        for name, field in OTHER_NAMES.items():
+        for name, field in self.aliases.items():
             if name in row.columns and not taken & {name, field}:
                 names.setdefault(field, name)
         return Fields({field: row.columns[name] for field, name in names.items()}, names)
 
     def call(self, field: str) -> str:
         """A field's name for a message."""
-        return next((f'"{field}" (column "{c}")' for c, f in self.columns.items() if f == field), f'"{field}"')
+        columns = [*self.columns.items(), *self.aliases.items()]
+        return next((f'"{field}" (column "{c}")' for c, f in columns if f == field), f'"{field}"')
 
 
 def check(value: Any, name: str) -> str:
@@ -115,7 +117,7 @@ def label_of(value: Any, name: str, wanted: Wanted, header: str = "") -> str:
         value = str(value)
     elif isinstance(value, float) and math.isfinite(value):  # 1.0 is how a data frame with gaps writes class 1
         value = str(value).removesuffix(".0")
-    label = check(value, name).strip()
+    label = check(value, name).strip().strip(_INVISIBLE).strip()
     if label in wanted.labels:
         return wanted.labels[label]
     if label in wanted.names:

@@ -7,13 +7,17 @@ the line numbers are those of the user's editor, whatever else (U+2028, form fee
 from __future__ import annotations
 
 import difflib
+import gzip
 import re
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from luthier.data import encoding as encodings
+from luthier.data.filekinds import not_rows
 from luthier.errors import LuthierError
 
 FIELDS = (
@@ -43,6 +47,7 @@ class Source:
 
     headed: False for a table whose columns go by number. structured: its cells may be lists and objects.
     unit: what `Row.line` counts: lines of the file, or its rows where it has no lines.
+    notes: what had to be decided to read it, a sentence each.
     """
 
     path: Path
@@ -51,9 +56,25 @@ class Source:
     headed: bool = True
     structured: bool = False
     unit: str = "line"
+    notes: tuple[str, ...] = ()
 
 
-def objects(path: Path, rows: Iterable[Row], mapped: tuple[str, ...], unit: str = "line") -> Source:
+@dataclass(frozen=True)
+class Text:
+    """A file's text, the name of its encoding, and what had to be decided to read it."""
+
+    text: str
+    encoding: str = encodings.UTF8
+    notes: tuple[str, ...] = ()
+
+    def fault(self, raw: str) -> str:
+        """What is wrong with a row before anybody looks at its columns, or ''."""
+        return fault(raw, self.encoding)
+
+
+def objects(
+    path: Path, rows: Iterable[Row], mapped: tuple[str, ...], unit: str = "line", notes: tuple[str, ...] = ()
+) -> Source:
     """A source of rows that name their own columns. Raises LuthierError for no row or no such column."""
     whole = tuple(rows)
     if not whole:
@@ -61,47 +82,50 @@ def objects(path: Path, rows: Iterable[Row], mapped: tuple[str, ...], unit: str 
     found = tuple(dict.fromkeys(name for row in whole for name in row.columns))
     if found:
         check_mapped(path, mapped, found)
-    return Source(path, whole, found, structured=True, unit=unit)
+    return Source(path, whole, found, structured=True, unit=unit, notes=notes)
 
 
-def decode(path: Path) -> str:
-    """The file as text. Raises LuthierError when it cannot be read, is empty or is UTF-16."""
+def decode(path: Path, encoding: str = "") -> Text:
+    """The file as text, with line feeds where its lines end in CR alone. encoding: "" for the one that fits.
+
+    Raises LuthierError for what cannot be read, is empty or no text, and where the encoding cannot be told.
+    """
+    data = contents(path)
+    if what := not_rows(data):
+        raise LuthierError(f"{path} is {what}")
     try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise LuthierError(f"{path} does not exist: check the path") from None
-    except (OSError, ValueError) as error:
-        raise LuthierError(f"{path} cannot be read: {error}") from None
-    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        raise LuthierError(f"{path} is UTF-16: save it as UTF-8")
-    text = data.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "surrogateescape")
+        found = encodings.decode(data, encoding)
+    except encodings.UnclearError as error:
+        names = " or ".join(f"--encoding {name}" for name in error.fits)
+        advice = f"say which with {names}" if names else "save it as UTF-8, or name its own, such as --encoding gb18030"
+        raise LuthierError(f"{path}: {error}: {advice}") from None
+    except LuthierError as error:
+        raise LuthierError(f"{path}: {error}") from None
+    text = found.text.lstrip("\ufeff")
     if not text or text.isspace():
         raise LuthierError(f"{path} is empty: it needs one example a row")
-    return text
+    other = " (--encoding names another)" if found.guessed else ""
+    notes = (f"read as {found.name}, {found.why}{other}",) if found.why else ()
+    return Text(text.replace("\r", "\n") if "\n" not in text else text, found.name, notes)
 
 
-def lines(text: str) -> Iterator[Row]:
+def contents(path: Path) -> bytes:
+    """The file's bytes, those inside for a .gz file. Raises LuthierError when it cannot be read."""
+    try:
+        data = path.read_bytes()
+        return gzip.decompress(data) if data.startswith(b"\x1f\x8b") else data
+    except FileNotFoundError:
+        raise LuthierError(f"{path} does not exist: check the path") from None
+    except (OSError, ValueError, EOFError, zlib.error) as error:
+        raise LuthierError(f"{path} cannot be read: {error}") from None
+
+
+def lines(found: Text) -> Iterator[Row]:
     """One row a line that is not blank."""
-    for number, line in enumerate(text.split("\n"), 1):
+    for number, line in enumerate(found.text.split("\n"), 1):
         raw = line.removesuffix("\r")
         if raw.strip(" \r"):
-            yield Row(number, raw, fault(raw))
-
-
-def paragraphs(path: Path, mapped: tuple[str, ...]) -> Source:
-    """A .txt file: a row is a paragraph, paragraphs are separated by blank lines; its column is `text`."""
-    rows: list[Row] = []
-    held: list[str] = []
-    for number, line in enumerate([*decode(path).split("\n"), ""], 1):
-        if line.strip():
-            held.append(line.removesuffix("\r"))
-        elif held:
-            raw = "\n".join(held)
-            reason = fault(raw)
-            rows.append(Row(number - len(held), raw, reason, columns={} if reason else {"text": raw}))
-            held = []
-    check_mapped(path, mapped, ("text",))
-    return Source(path, tuple(rows), ("text",))
+            yield Row(number, raw, found.fault(raw))
 
 
 def printable(raw: str) -> str:
@@ -118,12 +142,12 @@ def visible(text: str) -> str:
     return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", printable(text))
 
 
-def fault(raw: str) -> str:
+def fault(raw: str, encoding: str = encodings.UTF8) -> str:
     """What is wrong with a row before anybody looks at its columns, or ''."""
     if len(raw) > MAX_BYTES // 4 and len(raw.encode("utf-8", "surrogateescape")) > MAX_BYTES:
         return f"longer than {MAX_BYTES // 2**20} MB"
     if found := _UNDECODED.search(raw):
-        return f"not valid UTF-8: byte 0x{ord(found[0]) - 0xDC00:02x} at character {found.start() + 1}"
+        return f"not valid {encoding}: byte 0x{ord(found[0]) - 0xDC00:02x} at character {found.start() + 1}"
     if (at := raw.find("\0")) >= 0:
         return f"holds a NUL byte at character {at + 1}"
     return ""

@@ -53,7 +53,8 @@ def read_table(config: DataConfig, path: str) -> Table:
     if found := embedded.find(path):
         return found.table(config.map, config.labels, config.instruction)
     try:
-        return read(Path(path), columns=config.map, labels=config.labels, instruction=config.instruction)
+        return read(Path(path), columns=config.map, labels=config.labels, instruction=config.instruction,
+                    encoding=config.encoding)  # fmt: skip
     except LuthierError as error:
         near = difflib.get_close_matches(path, embedded.names(), 1, 0.6)
         if near and not Path(path).exists():
@@ -86,6 +87,7 @@ def _table(config: DataConfig, path: str | None, rejected: Path | None, notes: l
         return None
     table = read_table(config, path)
     report_bad(table, config.skip_bad, rejected)
+    notes += table.notes
     table, unused = supervised(table)
     if not table.records:
         raise LuthierError(f"{path}: all {len(unused)} answers were found bad: there is none to learn")

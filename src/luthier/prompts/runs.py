@@ -56,7 +56,7 @@ def shares(text: str) -> list[float]:
 
 def shortened(path: Path, keep: float, tokens: int | None, model: str, say: Say | None = None) -> tuple[str, int, int]:
     """The text of a file cut to its target, and its tokens before and after. say: gets the tokens that were read."""
-    from luthier.index.readers._decode import decode
+    from luthier.data.encoding import document
     from luthier.models.endpoint import is_remote
     from luthier.prompts.compress import compress
     from luthier.run import load_base
@@ -64,7 +64,7 @@ def shortened(path: Path, keep: float, tokens: int | None, model: str, say: Say 
     if not 0 < keep <= 1:
         raise LuthierError(f"--keep {keep:g}: a share above 0 and at most 1")
     try:
-        text, _ = decode(path.read_bytes())
+        text, _ = document(path.read_bytes())
     except FileNotFoundError:
         raise LuthierError(f"{path}: there is no such text file (for data, give --curve 0.8,0.5,0.3)") from None
     except (OSError, LuthierError) as error:

@@ -72,6 +72,7 @@ def evaluate_run(
         "data_key": key,
         "date": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "left_out": len(table.bad),
+        "notes": list(table.notes),
         "per_row": scores.per_row,
         "answers": scores.answers,
     }
@@ -170,4 +171,4 @@ def spoken(result: Mapping[str, Any]) -> list[str]:
         named = ", ".join(f'"{label}"' for label in list(result["unknown_labels"])[:10])
         count = sum(result["unknown_labels"].values())
         lines.append(f"  {count} rows have labels that the run never learned ({named}): it cannot get them right")
-    return lines
+    return lines + [f"  {note}" for note in result["notes"]]

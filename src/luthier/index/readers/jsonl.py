@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+from luthier.data.encoding import document
 from luthier.errors import LuthierError
 from luthier.index.readers import Found
-from luthier.index.readers._decode import decode
 from luthier.index.records import Section
 
 ENDINGS = (".jsonl", ".ndjson")
@@ -18,7 +18,7 @@ TAG = 200  # characters; longer values are no tags
 
 def read(path: Path) -> Found:
     """Rows that are broken or hold no text are noted by line."""
-    text, notes = decode(path.read_bytes())
+    text, notes = document(path.read_bytes())
     sections: list[Section] = []
     bad: list[str] = []
     for number, line in enumerate(text.split("\n"), 1):

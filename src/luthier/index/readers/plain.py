@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from luthier.data.encoding import document
 from luthier.index.readers import Found
-from luthier.index.readers._decode import decode
 from luthier.index.records import Section
 
 ENDINGS = (".txt", ".md", ".markdown", ".rst")
@@ -15,7 +15,7 @@ HEADING = re.compile(r"^#{1,3}[ \t]+(.+?)[ \t#\r]*$", re.MULTILINE)
 
 def read(path: Path) -> Found:
     """One section; the title is the first heading."""
-    text, notes = decode(path.read_bytes())
+    text, notes = document(path.read_bytes())
     return [Section(text, title=title_of(text, path.name))], notes
 
 
