@@ -7,3 +7,11 @@ class LuthierError(Exception):
 
 class Refused(LuthierError):  # noqa: N818
     """The method does not suit this model or task; the message is the reason, a fact."""
+
+
+class Unfit(Refused):
+    """The method is not for data of this kind: nothing is wrong, and a comparison that nobody asked for it goes on."""
+
+
+class Diverged(LuthierError):  # noqa: N818
+    """Training left the finite numbers: the rate was too high, or rows break the model."""

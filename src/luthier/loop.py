@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from luthier.checkpoint import CHECKPOINT, joined, parted, read_checkpoint, write_checkpoint
 from luthier.data.pack import Example, micro_batches, pack
 from luthier.early import Watch
-from luthier.errors import LuthierError
+from luthier.errors import Diverged, LuthierError
 from luthier.metrics import MetricsFile
 from luthier.models.fast import fast
 from luthier.models.trunk import make_trunk
@@ -103,7 +103,7 @@ class Loop:
         return min(self.training.tokens, math.ceil(self.training.epochs * sum(e.tokens for e in self.examples)))
 
     def run(self) -> Trained:
-        """Train until the budget is spent; raises LuthierError when the loss is not finite."""
+        """Train until the budget is spent; raises Diverged when the loss is not finite."""
         self._resume()
         metrics = MetricsFile(self.folder / "metrics.jsonl", self.done.steps) if self.folder else None
         saved, cost = time.monotonic(), 0.0
@@ -208,9 +208,7 @@ class Loop:
         self.optimizer.zero_grad(set_to_none=True)
         said = f"step {self.done.steps + 1}: the loss is {loss} and the gradient norm {norm}"
         if not self._sound():
-            raise LuthierError(
-                f"{said}: the step before left weights that are not finite. Lower training.learning_rate"
-            )
+            raise Diverged(f"{said}: the step before left weights that are not finite. Lower training.learning_rate")
         bad = set()
         for i in rows:
             value = self.backward([i])
@@ -224,7 +222,7 @@ class Loop:
             self.rng.at -= len(rows)
             self.save()
             kept = f"; the weights before this step are kept in {self.folder / 'checkpoint'}"
-        raise LuthierError(
+        raise Diverged(
             f"{said}; training rows {where} (counted from 0) did it{kept}. "
             "Lower training.learning_rate, or look at these rows"
         )

@@ -231,6 +231,7 @@ class Direct:
     seeded: ClassVar[bool] = True  # False: every seed gives the same, so one run is enough
     remote: ClassVar[bool] = False  # True: works on a model that only answers, such as an endpoint
     learns: ClassVar[bool] = True  # False: the training rows make no difference
+    asks: ClassVar[bool] = True  # False: the model makes no difference
 
     def refuses(self, lm: BaseLM, data: Split) -> str | None:
         """A fact about the model, in a sentence, when the method cannot be used on it; else None."""

@@ -22,7 +22,7 @@ from luthier.adapters import OWN, own_record
 from luthier.config import Recipe
 from luthier.data.unwritten import chat_only, check_written
 from luthier.early import ROWS, EarlyStop, Watch
-from luthier.errors import LuthierError
+from luthier.errors import LuthierError, Unfit
 from luthier.errors import Refused as Refused
 from luthier.files import LOCK, read_record, read_tensors, sync_folder, write_json, write_tensors
 from luthier.loop import Loop, Trained, Training
@@ -93,7 +93,7 @@ def adapted(
     lm = chat_only(lm, whole)
     if isinstance(method, Direct):
         if data.task not in method.tasks:
-            raise Refused(unfit(recipe.method, method.tasks, data.task))
+            raise Unfit(unfit(recipe.method, method.tasks, data.task))
         if reason := method.refuses(lm, data):
             raise Refused(reason)
         told = check_written(lm, whole)
@@ -118,7 +118,7 @@ def refuse_remote(lm: LM, method: Patch | Direct) -> None:
 def objective_of(recipe: Recipe, patch: Patch, data: Split, lm: BaseLM) -> Objective:
     """The recipe's objective, or the patch's own for the task: labels by a head where a model cannot say them."""
     if data.task not in patch.objectives:
-        raise Refused(unfit(recipe.method, [t for t in GIVES if t in patch.objectives], data.task))
+        raise Unfit(unfit(recipe.method, [t for t in GIVES if t in patch.objectives], data.task))
     default = patch.objectives[data.task]
     if data.task == "classification" and lm.lacks("logprobs"):
         default = "classify"

@@ -20,7 +20,7 @@ from finished import comparison, evaluation
 
 import tiny
 from luthier import catalog
-from luthier.compare import team, worker
+from luthier.compare import results, team, worker
 from luthier.compare.board import publish
 from luthier.compare.cells import Cell, cells
 from luthier.compare.plan import LOCK, STOPPED, Plan, Request, begin, data_key
@@ -28,12 +28,11 @@ from luthier.compare.supervise import run, unfinished
 from luthier.compare.trial import Bench
 from luthier.config import DataConfig
 from luthier.data.task import load_split
-from luthier.errors import LuthierError
+from luthier.errors import LuthierError, Refused, Unfit
 from luthier.files import read_json
 from luthier.models.causal import CausalLM
 from luthier.objectives.sft import Sft
 from luthier.protocols import Labelled
-from luthier.run import Refused
 
 TRICKY = ("re", "re fund", "refund", "退款 问题", "😀")
 PLANTED = (sys.executable, planting.__file__)
@@ -77,8 +76,8 @@ def test_one_kills_its_workers_one_raises_and_the_others_finish(
     }  # fmt: skip
     killed = "the process was ended by signal 9, 2 times; signal 9 mostly means that memory ran out"
     assert rows["killer"]["reason"] == killed
-    assert rows["raising"]["reason"] == "ValueError: first line (details in worker.log)"
-    assert "second line" in (out / "worker.log").read_text()
+    assert rows["raising"]["reason"] == "ValueError: first line (details in trials/raising/error.log)"
+    assert "second line" in (out / "trials/raising/error.log").read_text()
     assert rows["peeking"]["score"] == rows["zero_shot"]["score"]
     split, _ = load_split(data)
     seen = read_json(tmp_path / "peeked.json")
@@ -161,30 +160,71 @@ def test_a_worker_that_dies_before_any_trial_blames_no_method(
 LORA = Cell("embedded", "lora", None, "lora")
 FULL = OSError(errno.ENOSPC, "No space left on device", "x/eval.json")
 FULL_IN_WORDS = RuntimeError("Error while serializing: I/O error: No space left on device (os error 28)")
+ASKED = Request(methods=("lora",))
+
+
+def failing(error: BaseException, folder: Path) -> Any:
+    return SimpleNamespace(folder=folder, run=lambda _: (_ for _ in ()).throw(error))
 
 
 @pytest.mark.parametrize("error", [FULL, FULL_IN_WORDS])
-def test_a_full_disk_is_no_fault_of_the_method(error: Exception, tmp_path: Path) -> None:
-    bench: Any = SimpleNamespace(folder=tmp_path, run=lambda _: (_ for _ in ()).throw(error))
-    with pytest.raises(type(error)):
-        worker._attempt(bench, LORA)
-    assert not (tmp_path / "trials").exists()
-    assert "the disk is full or read-only; make room and give the same command" in worker._last_words(tmp_path, error)
+def test_a_full_disk_costs_one_trial_while_its_outcome_can_be_written(
+    error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the trial left half done makes room. Nothing can be written at all: the comparison stops, and says so."""
+    place = tmp_path / "trials/lora"
+    for piece, file in (("seed-0", "checkpoint/x"), ("seed-1", "eval.json"), ("search/0.1", "checkpoint/x")):
+        (place / piece / file).parent.mkdir(parents=True)
+        (place / piece / file).write_text("")
+    worker._attempt(failing(error, tmp_path), LORA, ASKED)
+    outcome = read_json(place / "outcome.json")
+    assert outcome["status"] == "failed"
+    assert outcome["reason"].startswith("the disk is full or read-only; make room and give the same command again (")
+    assert sorted(str(p.relative_to(place)) for p in place.rglob("*")) == [
+        "outcome.json", "search", "seed-1", "seed-1/eval.json",
+    ]  # fmt: skip
+
+    def nothing(*_: object) -> None:
+        raise FULL
+
+    monkeypatch.setattr(results, "write_json", nothing)
+    with pytest.raises(OSError, match="No space left"):
+        worker._attempt(failing(error, tmp_path), LORA, ASKED)
+    assert "the disk is full or read-only; make room and give the same command" in worker._last_words(tmp_path, FULL)
+
+
+IN_LOG = " (details in trials/lora/error.log)"
 
 
 @pytest.mark.parametrize(
     ("error", "status", "reason"),
     [
         (Refused("not for this model"), "skipped", "not for this model"),
-        (LuthierError("too small a budget"), "failed", "too small a budget"),
-        (MemoryError(), "failed", "MemoryError: no message (details in worker.log)"),
-        (KeyError("x"), "failed", "KeyError: 'x' (details in worker.log)"),
+        (Unfit("not for this data"), "skipped", "not for this data"),
+        (LuthierError("too small\na budget"), "failed", "too small; a budget"),
+        (MemoryError(), "failed", "MemoryError: no message" + IN_LOG),
+        (KeyError("x"), "failed", "KeyError: 'x'" + IN_LOG),
+        (AssertionError("\n\n"), "failed", "AssertionError: no message" + IN_LOG),
+        (SystemExit(0), "failed", "SystemExit: 0" + IN_LOG),
     ],
 )
-def test_what_becomes_of_an_error(error: Exception, status: str, reason: str, tmp_path: Path) -> None:
-    bench: Any = SimpleNamespace(folder=tmp_path, run=lambda _: (_ for _ in ()).throw(error))
-    worker._attempt(bench, LORA)
+def test_what_becomes_of_an_error(error: BaseException, status: str, reason: str, tmp_path: Path) -> None:
+    """After one that nobody foresaw this process takes no other trial: the base may not be what it was."""
+    foreseen = worker._attempt(failing(error, tmp_path), LORA, ASKED)
     assert read_json(tmp_path / "trials/lora/outcome.json") == {"status": status, "reason": reason}
+    assert foreseen == isinstance(error, LuthierError)
+    assert (IN_LOG in reason) == (tmp_path / "trials/lora/error.log").exists()
+
+
+def test_a_method_for_other_data_that_nobody_named_has_no_row(tmp_path: Path) -> None:
+    worker._attempt(failing(Unfit("not for this data"), tmp_path), LORA, replace(ASKED, usual=("lora",)))
+    assert read_json(tmp_path / "trials/lora/outcome.json")["status"] == "unneeded"
+
+
+def test_the_wish_to_end_is_no_outcome(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        worker._attempt(failing(KeyboardInterrupt(), tmp_path), LORA, ASKED)
+    assert not (tmp_path / "trials").exists()
 
 
 def test_last_words_reach_the_parent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: DataConfig) -> None:

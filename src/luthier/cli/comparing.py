@@ -83,3 +83,5 @@ def compare(
     console = Console()
     print_leaderboard(board, console, details["verdicts"])
     console.print(f"\nReport: {folder / 'report.html'}", markup=False, highlight=False, soft_wrap=True)
+    if board["best"] is None:
+        raise typer.Exit(1)

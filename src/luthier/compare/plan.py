@@ -38,6 +38,7 @@ class Request:
 
     others: further base models that every method is tried on. curve: numbers of training rows to try besides all.
     track: who is told of the final runs; it changes no result, so it does not make another comparison.
+    usual: methods that nobody named: those that are for other data are left out.
     """
 
     data: DataConfig = field(default_factory=DataConfig)
@@ -51,6 +52,7 @@ class Request:
     curve: tuple[int, ...] = ()
     endpoint: EndpointConfig = field(default_factory=EndpointConfig)
     track: tuple[str, ...] = field(default=(), compare=False)
+    usual: tuple[str, ...] = ()
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -68,7 +70,7 @@ class Request:
         del values["track"], values["data"]["train_rows"]
         if not self.data.encoding:
             del values["data"]["encoding"]
-        for name in ("others", "curve", "endpoint"):  # a request without them keeps the folder it always had
+        for name in ("others", "curve", "endpoint", "usual"):  # a request without them keeps the folder it always had
             if getattr(self, name) == getattr(Request(), name):
                 del values[name]
         text = json.dumps(values, sort_keys=True, ensure_ascii=False)
@@ -159,7 +161,8 @@ def make_request(
     asked = {
         "data": section,
         "model": first,
-        "methods": check_methods(methods, section),
+        "methods": (chosen := check_methods(methods, section)),
+        "usual": tuple(name for name in chosen if name not in methods),
         "budget": budget,
         "seeds": seeds,
     }
@@ -245,9 +248,9 @@ def save_plan(plan: Plan, folder: Path) -> None:
 
 
 def read_plans(request: Request, folder: Path) -> dict[str, Plan]:
-    """The plan for every base; an error where one is missing."""
+    """The plan for every base that could be used; an error where there is none."""
     found = {model: read_plan(plan_folder(folder, request, model)) for model in request.models}
-    if not all(found.values()):
+    if not any(found.values()):
         raise LuthierError(f"{folder}: no comparison was begun here")
     return {model: plan for model, plan in found.items() if plan}
 

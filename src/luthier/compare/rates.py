@@ -18,7 +18,10 @@ CLEAR = 0.95  # of the best loss within a range: what lies beyond must come belo
 
 @dataclass(frozen=True)
 class Tried:
-    """A short run. loss: of the validation rows, nats. per_row: their scores by the task's metric, where they count."""
+    """A short run. loss: of the validation rows, nats; not finite where it diverged.
+
+    per_row: their scores by the task's metric, where they count.
+    """
 
     rate: float
     loss: float
@@ -30,10 +33,11 @@ def chosen(tried: Sequence[Tried]) -> float:
 
     Scores are of the same rows in the same order; without them the loss alone decides.
     """
+    tried = [t for t in tried if math.isfinite(t.loss)] or tried  # a run that left the finite numbers is out
     if all(t.per_row for t in tried):
         best = max(tried, key=lambda t: statistics.fmean(t.per_row))
         tried = [t for t in tried if not _clearly_worse(t, best)]
-    return min(tried, key=lambda t: math.inf if math.isnan(t.loss) else t.loss).rate
+    return min(tried, key=lambda t: t.loss).rate
 
 
 def beyond(tried: Sequence[Tried]) -> float | None:

@@ -1,11 +1,20 @@
-"""What finished trials left on disk: an outcome a method, an evaluation a seed. A damaged file is named."""
+"""What finished trials left on disk: an outcome a method, an evaluation a seed. A damaged file is named.
+
+An outcome's status: "ok"; "failed" (an error), "skipped" (the method does not suit), "unneeded" (no row of its own: the
+method is for other data and nobody asked for it, or another row says the same).
+"""
 
 from __future__ import annotations
 
+import traceback
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from luthier.files import read_record
+from luthier.errors import LuthierError
+from luthier.files import read_record, write_json
+
+ERRORS = "error.log"  # of a trial: the traceback of what it failed by
 
 EVALUATION = (
     "metric", "score", "secondary", "per_row", "answers", "latency_ms", "forgetting", "train_seconds",
@@ -14,7 +23,7 @@ EVALUATION = (
 
 
 def read_outcome(folder: Path, method: str) -> dict[str, Any]:
-    """{"status": "ok", "seeds": n}, or "failed" or "skipped" with a reason."""
+    """{"status": "ok", "seeds": n}, or another status with a reason."""
     path = folder / "trials" / method / "outcome.json"
     ok = read_record(path, "status")["status"] == "ok"
     return read_record(path, "seeds" if ok else "reason")
@@ -32,3 +41,33 @@ def finished(folder: Path, method: str) -> bool:
 def read_runs(folder: Path, method: str, seeds: int) -> list[dict[str, Any]]:
     """The evaluation of each seed."""
     return [read_record(folder / "trials" / method / f"seed-{k}" / "eval.json", *EVALUATION) for k in range(seeds)]
+
+
+def write_left_out(place: Path, status: Literal["failed", "skipped", "unneeded"], reason: object) -> None:
+    """The outcome of a trial without a score; place: its folder. The reason becomes one line."""
+    words = "; ".join(line.strip() for line in str(reason).splitlines() if line.strip())
+    write_json(place / "outcome.json", {"status": status, "reason": words or "no reason was given"})
+
+
+def log_error(path: Path, root: Path, error: BaseException) -> str:
+    """An error in one line for people; where it was not foreseen, its traceback goes to `path`, which the line names
+    from `root` on."""
+    if isinstance(error, LuthierError):
+        return str(error)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", encoding="utf-8", errors="backslashreplace") as log:
+        traceback.print_exception(error, file=log)
+    first = (str(error).strip().splitlines() or ["no message"])[0]
+    return f"{type(error).__name__}: {first} (details in {path.relative_to(root)})"
+
+
+def forget_failures(root: Path, methods: Sequence[str]) -> dict[str, str]:
+    """Make trials that failed unfinished again, so that they are tried once more; gives their reasons."""
+    found = {}
+    for method in methods:
+        path = root / "trials" / method / "outcome.json"
+        if path.exists() and (outcome := read_outcome(root, method))["status"] == "failed":
+            found[method] = str(outcome["reason"])
+            (path.parent / ERRORS).unlink(missing_ok=True)
+            path.unlink()
+    return found

@@ -8,20 +8,31 @@ from pathlib import Path
 from luthier.compare.cells import begun, cells
 from luthier.compare.claims import forget_claims
 from luthier.compare.plan import STOPPED, Request, begin, check_folder
-from luthier.compare.results import finished
+from luthier.compare.results import finished, forget_failures, read_outcome, write_left_out
 from luthier.compare.show import Show
 from luthier.compare.team import Team, current_file
 from luthier.data.task import load_split
 from luthier.errors import LuthierError
-from luthier.files import LOCK, alone, forget, read_record, write_json
+from luthier.files import LOCK, alone, forget, read_record
 from luthier.machine import cores
 from luthier.models import endpoint, load
 
+BEFORE = (  # what a comparison leaves that never came to a plan
+    "request.json", "rejected.jsonl", "rejected-test.jsonl", "worker.log", "notes.json", "split.json", "floor.json",
+    "test_rows.jsonl", "languages.json", "trials", LOCK,
+)  # fmt: skip
 ATTEMPTS = 2  # a trial may take the worker down this often before it is given up
 
 
+class Lost(LuthierError):  # noqa: N818
+    """A base on which no trial could begin; the message is the reason."""
+
+
 def run(request: Request, folder: Path) -> None:
-    """Run every trial of the request that is not finished in this folder. Raises LuthierError when it cannot go on."""
+    """Run every trial of the request that is not finished in this folder, and those that failed once more.
+
+    What fails is an outcome like others. Raises LuthierError when the whole cannot go on: the data, the only model.
+    """
     check_folder(request, folder)
     if unfinished(request, folder):
         # most mistakes are in the data: say so before anything is loaded or written
@@ -29,11 +40,13 @@ def run(request: Request, folder: Path) -> None:
             print(note)
     with alone(folder / LOCK, f"{folder}: another comparison is running there"):
         begin(request, folder)
+        for place, reason in forget_failures(folder, [cell.place for cell in cells(request)]).items():
+            print(f"{place} failed before ({reason}) and is tried again")
         try:
             _run(request, folder)
         except LuthierError:
             if not begun(folder):
-                forget(folder, "request.json", "rejected.jsonl", "rejected-test.jsonl", "worker.log", LOCK)
+                forget(folder, *BEFORE)
             raise
 
 
@@ -47,12 +60,36 @@ def unfinished(request: Request, folder: Path, model: str | None = None) -> list
 
 
 def _run(request: Request, folder: Path) -> None:
-    """The bases in turn: a worker holds one model."""
+    """The bases in turn: a worker holds one model. One of several that cannot be used is no end."""
     waiting = [model for model in request.models if unfinished(request, folder, model)]
+    reasons: dict[str, LuthierError] = {}
     for model in waiting:
-        check_model(model, request)  # a wrong name is said before the first model's hours
-    for model in waiting:
-        _run_model(request, folder, model)
+        try:
+            check_model(model, request)  # a wrong name is said before the first model's hours
+        except LuthierError as error:
+            reasons[model] = error
+            print(f"{model} is left out: {error}")
+    if reasons.keys() == set(request.models):
+        raise next(iter(reasons.values()))
+    for model in (m for m in waiting if m not in reasons):
+        try:
+            _run_model(request, folder, model)
+        except Lost as error:
+            reasons[model] = error
+    if len(request.models) == 1 and reasons:
+        raise next(iter(reasons.values()))
+    for model, reason in reasons.items():
+        for place in unfinished(request, folder, model):
+            write_left_out(folder / "trials" / place, "failed", reason)
+    if waiting and not begun(folder):
+        raise LuthierError(_nothing(request, folder))
+
+
+def _nothing(request: Request, folder: Path) -> str:
+    """Why no model could be used, a line each."""
+    first = {model: cells(request, model)[0] for model in request.models}
+    reasons = [f"{model}: {read_outcome(folder, cell.place)['reason']}" for model, cell in first.items()]
+    return "\n".join(["no model can be used", *reasons])
 
 
 def check_model(model: str, request: Request) -> None:
@@ -103,11 +140,11 @@ def _lay_to_trial(folder: Path, code: int, deaths: Counter[str]) -> str:
     if deaths[method] < ATTEMPTS:
         return ""
     if not method:
-        raise LuthierError(f"the worker process ended with status {code} before its first trial")
+        raise Lost(f"the worker process ended with status {code} before its first trial")
     how = f"signal {-code}" if code < 0 else f"status {code}"
     reason = f"the process was ended by {how}, {ATTEMPTS} times"
     reason += "; signal 9 mostly means that memory ran out" if code == -9 else ""
-    write_json(folder / "trials" / method / "outcome.json", {"status": "failed", "reason": reason})
+    write_left_out(folder / "trials" / method, "failed", reason)
     return method
 
 

@@ -10,6 +10,7 @@ Every finished piece is a file, so that a killed comparison goes on where it was
 
 from __future__ import annotations
 
+import math
 import shutil
 import statistics
 import time
@@ -27,6 +28,7 @@ from luthier.compare.plan import Plan
 from luthier.compare.rates import Tried, beyond, settled
 from luthier.data.prompts import prompt_of
 from luthier.data.task import first_rows
+from luthier.errors import Diverged
 from luthier.evals.forgetting import general_loss
 from luthier.evals.shots import cuts, uncounted
 from luthier.evals.task import answer_one, evaluate
@@ -36,7 +38,7 @@ from luthier.models.base import BaseLM
 from luthier.models.embedded import cache_dir
 from luthier.models.endpoint import answering, is_remote
 from luthier.progress import Report
-from luthier.protocols import LM, Patch, Split
+from luthier.protocols import LM, Patch, Prompt, Split
 from luthier.run import Outcome, Refused, adapted, base_facts, objective_of, refusal, refuse_remote, save_adapted
 from luthier.trackers import Tracking
 
@@ -55,7 +57,8 @@ def tried(result: Path) -> Tried:
     """What a short run with a learning rate came to, on validation rows."""
     kept = read_record(result, "learning_rate", "validation_loss")
     scores = tuple(kept.get("validation_scores", ()))
-    return Tried(float(kept["learning_rate"]), float(kept["validation_loss"]), scores)
+    loss = kept["validation_loss"]
+    return Tried(float(kept["learning_rate"]), math.inf if loss is None else float(loss), scores)
 
 
 @dataclass
@@ -136,15 +139,25 @@ class Bench:
         recipe = self.plan.recipe(cell.method, 0, tokens, rate)
         data = replace(self.data, test=())
         title = f"{cell.method}: learning rate {rate:g}"
-        with adapted(self.lm, recipe, data, place, cache_dir(), lambda r: self.tell(title, r)) as outcome:
-            loop, lm = outcome.loop, outcome.lm
-            assert loop is not None and isinstance(lm, BaseLM)
-            rows = data.validation[:SEARCH_ROWS]
-            loss = loop.evaluate(loop.objective.encode(lm, data, rows))
-            scores = evaluate(lm, data, rows).per_row if data.task == "classification" else []
+        loss: float | None = None
+        scores: list[float] = []
+        try:
+            with adapted(self.lm, recipe, data, place, cache_dir(), lambda r: self.tell(title, r)) as outcome:
+                loss, scores = self._judged(outcome, data)
+        except Diverged:
+            pass  # too high a rate is a result of the search, not an end of it
         shutil.rmtree(place / "checkpoint", ignore_errors=True)
         found = {"learning_rate": rate, "tokens": tokens, "validation_loss": loss, "validation_scores": scores}
         write_json(place / "result.json", found)
+
+    def _judged(self, outcome: Outcome, data: Split) -> tuple[float | None, list[float]]:
+        """Loss and scores of a short run on validation rows; a loss that is not finite is none."""
+        loop, lm = outcome.loop, outcome.lm
+        assert loop is not None and isinstance(lm, BaseLM)
+        rows = data.validation[:SEARCH_ROWS]
+        loss = loop.evaluate(loop.objective.encode(lm, data, rows))
+        scores = evaluate(lm, data, rows).per_row if data.task == "classification" else []
+        return (loss if math.isfinite(loss) else None), scores
 
     def _final(self, cell: Cell, seed: int, rate: float | None) -> None:
         place = cell.folder(self.folder) / f"seed-{seed}"
@@ -205,17 +218,17 @@ class Bench:
 
     def _latency(self, lm: LM) -> float:
         """Milliseconds to answer one question alone: median over a few validation rows."""
-        times = []
-        quiet = self.lm.progress
-        self.lm.progress = None
-        for record in (self.data.validation or self.data.train)[:LATENCY_ROWS]:
-            start, before = time.perf_counter(), answering(lm)
-            asked = prompt_of(record)
-            if isinstance(asked, str) and not is_remote(lm):
-                asked = f"{asked} {token_hex(4)}"  # never seen before, so that no features on disk answer
-            answer_one(lm, self.data, asked, LATENCY_TOKENS)
-            # an answer that an endpoint gave earlier and the cache kept took as long as it took then
-            spent = answering(lm) - before if is_remote(lm) else time.perf_counter() - start
-            times.append(1000 * spent)
-        self.lm.progress = quiet
-        return statistics.median(times)
+        quiet, self.lm.progress = self.lm.progress, None
+        try:
+            rows = (self.data.validation or self.data.train)[:LATENCY_ROWS]
+            return statistics.median(self._seconds(lm, prompt_of(record)) * 1000 for record in rows)
+        finally:
+            self.lm.progress = quiet
+
+    def _seconds(self, lm: LM, asked: Prompt) -> float:
+        """To answer one question alone; what an endpoint gave earlier took as long as it took then."""
+        if isinstance(asked, str) and not is_remote(lm):
+            asked = f"{asked} {token_hex(4)}"  # never seen before, so that no features on disk answer
+        start, before = time.perf_counter(), answering(lm)
+        answer_one(lm, self.data, asked, LATENCY_TOKENS)
+        return answering(lm) - before if is_remote(lm) else time.perf_counter() - start

@@ -7,37 +7,39 @@ comparison leaves nothing running.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
+import shutil
 import signal
 import sys
 import threading
 import time
-import traceback
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from luthier import catalog
 from luthier.compare.cells import Cell, cells, plan_folder
 from luthier.compare.claims import claimed
 from luthier.compare.plan import STOPPED, Plan, data_key, make_plan, read_plan, read_request, save_plan, spoken_total
-from luthier.compare.results import finished
+from luthier.compare.results import ERRORS, finished, log_error, read_outcome, write_left_out
 from luthier.compare.rows import record_rows
 from luthier.compare.show import Send, Wire, writer
 from luthier.compare.team import current_file
-from luthier.errors import LuthierError
+from luthier.errors import LuthierError, Refused, Unfit
 from luthier.evals.metric import for_task
 from luthier.files import write_json, write_text
 from luthier.machine import cores
 from luthier.models.endpoint import is_remote
 from luthier.protocols import Split
-from luthier.run import Refused
 
 if TYPE_CHECKING:
     from luthier.compare.plan import Request
     from luthier.compare.trial import Bench
+    from luthier.models.base import BaseLM
 
 LOOK = 0.5  # seconds between looks for something to help with
 
@@ -53,7 +55,9 @@ def _follow_parent() -> None:
 def work(folder: Path, number: int, place: int, send: Send) -> None:
     """Run the trials on this base that are not finished; one that fails gets its reason and the others go on.
 
-    place: 0 for the first worker on the base, 1 for the second...
+    place: 0 for the first worker on the base, 1 for the second... A base among several that cannot be used gives all
+    its trials that outcome. After an error that nobody foresaw this one ends before its trials do: the base may not be
+    what it was, and its parent starts another.
     """
     from luthier.compare.trial import Bench
     from luthier.data.task import load_split
@@ -61,7 +65,16 @@ def work(folder: Path, number: int, place: int, send: Send) -> None:
     request = read_request(folder)
     model, first = request.models[number], place == 0
     split, notes = load_split(request.data, folder / "rejected.jsonl" if first else None)
-    plan, lm = _plan(folder, request.on(model), split, plan_folder(folder, request, model))
+    kept = plan_folder(folder, request, model)
+    try:
+        plan, lm = _plan(request.on(model), split, kept)
+    except Exception as error:
+        if not first or len(request.models) == 1 or _of_the_disk(error):
+            raise
+        _keep(folder, split, notes)
+        send({"say": f"{model} is left out: {_lost(folder, cells(request, model), error, kept / ERRORS)}"})
+        return
+    _check(folder, plan, lm, split)
     if is_remote(lm):
         lm.client.keep_count(folder / "endpoint.json")
     if first:
@@ -72,7 +85,16 @@ def work(folder: Path, number: int, place: int, send: Send) -> None:
     wire = Wire(send)
     lm.progress = wire.rows
     bench = Bench(lm, split, plan, folder, wire.tell)
-    _trials(bench, cells(request, model), current_file(folder, place), send)
+    _trials(bench, request, current_file(folder, place), send)
+
+
+def _lost(folder: Path, lost: Sequence[Cell], error: Exception, log: Path) -> str:
+    """Give the trials on a base that cannot be used their outcome, and its reason."""
+    reason = log_error(log, folder, error)
+    for cell in lost:
+        if not finished(folder, cell.place):
+            write_left_out(cell.folder(folder), "skipped" if isinstance(error, Refused) else "failed", reason)
+    return reason
 
 
 def _keep(folder: Path, split: Split, notes: list[str]) -> None:
@@ -83,9 +105,10 @@ def _keep(folder: Path, split: Split, notes: list[str]) -> None:
     record_rows(folder, split)
 
 
-def _trials(bench: Bench, wanted: Sequence[Cell], current: Path, send: Send) -> None:
+def _trials(bench: Bench, request: Request, current: Path, send: Send) -> None:
     """Take trials that no other worker has; when all are taken, help with those that are not finished."""
     hopeless: set[Cell] = set()
+    wanted = cells(request, bench.plan.request.model)
     while left := [cell for cell in wanted if not finished(bench.folder, cell.place)]:
         took = False
         for cell in left:
@@ -93,17 +116,20 @@ def _trials(bench: Bench, wanted: Sequence[Cell], current: Path, send: Send) -> 
                 if mine and not finished(bench.folder, cell.place):
                     took = True
                     write_json(current, {"method": cell.place})
-                    _attempt(bench, cell)
+                    foreseen = _attempt(bench, cell, request)
                     send({"finished": cell.place})
+                    if not foreseen:
+                        return
         if took:
             continue
         for cell in [c for c in left if c not in hopeless]:
             try:
                 bench.share(cell, wait=False, stop=partial(finished, bench.folder, cell.place))
-            except Exception as error:  # the worker whose trial it is meets and tells it
-                if _of_the_disk(error):
-                    raise
+            except LuthierError:  # the worker whose trial it is meets and tells it
                 hopeless.add(cell)
+            except BaseException as error:
+                log_error(bench.folder / "worker.log", bench.folder, _caught(error))
+                return
         time.sleep(LOOK)
 
 
@@ -119,7 +145,7 @@ def _counts(split: Split) -> dict[str, Any]:
     }
 
 
-def _plan(folder: Path, request: Request, split: Split, place: Path) -> tuple[Plan, Any]:
+def _plan(request: Request, split: Split, place: Path) -> tuple[Plan, Any]:
     """The plan, made now or read from the run that was interrupted, and the base it is for."""
     from luthier.config import Recipe
     from luthier.evals.forgetting import general_loss
@@ -135,39 +161,68 @@ def _plan(folder: Path, request: Request, split: Split, place: Path) -> tuple[Pl
     if plan is None:
         plan = make_plan(request, lm, split, dtype)
         save_plan(plan, place)
+    return replace(plan, request=request), lm
+
+
+def _check(folder: Path, plan: Plan, lm: BaseLM, split: Split) -> None:
+    """Refuse to go on with other data or another model than the comparison began with."""
     if data_key(split) != plan.data_key:
         raise LuthierError(f"{folder}: the data is not what this comparison began with; choose another --out")
     if lm.key != plan.model_key:
         raise LuthierError(f"{folder}: the model is not what this comparison began with; choose another --out")
-    return replace(plan, request=request), lm
 
 
-def _attempt(bench: Bench, cell: Cell) -> None:
+def _attempt(bench: Bench, cell: Cell, request: Request) -> bool:
+    """Give a trial its outcome; False after an error that nobody foresaw, which may have left the base changed.
+
+    Raises OSError where not even the outcome can be written.
+    """
     place = cell.folder(bench.folder)
     try:
+        if same := _elsewhere(bench.folder, cell, request):
+            write_left_out(place, "unneeded", f"the model makes no difference to it: {same} stands for it")
+            return True
         bench.run(cell)
+    except Unfit as reason:
+        write_left_out(place, "unneeded" if cell.method in request.usual else "skipped", reason)
     except Refused as reason:
-        write_json(place / "outcome.json", {"status": "skipped", "reason": str(reason)})
-    except LuthierError as error:
-        write_json(place / "outcome.json", {"status": "failed", "reason": str(error)})
-    except Exception as error:  # a method must not take the others with it
-        if _of_the_disk(error):
-            raise
-        write_json(place / "outcome.json", {"status": "failed", "reason": _logged(bench.folder, error)})
+        write_left_out(place, "skipped", reason)
+    except BaseException as error:  # a method must not take the others with it: libraries even exit or panic
+        write_left_out(place, "failed", _failure(bench.folder, place, _caught(error)))
+        return isinstance(error, LuthierError)
+    return True
 
 
-def _of_the_disk(error: Exception) -> bool:
+def _elsewhere(folder: Path, cell: Cell, request: Request) -> str | None:
+    """A finished trial on another base that says the same, where the base makes no difference to the method."""
+    if getattr(catalog.load(catalog.find(cell.method, "direct", "patches")), "asks", True):
+        return None
+    same = [c for c in cells(request) if (c.method, c.rows) == (cell.method, cell.rows) and c.model != cell.model]
+    done = [c.place for c in same if finished(folder, c.place) and read_outcome(folder, c.place)["status"] == "ok"]
+    return done[0] if done else None
+
+
+def _caught(error: BaseException) -> BaseException:
+    """The error, unless it is the user's wish to end: that is raised."""
+    if isinstance(error, KeyboardInterrupt | GeneratorExit):
+        raise error
+    return error
+
+
+def _failure(folder: Path, place: Path, error: BaseException) -> str:
+    """Why a trial failed, in a line; where the disk is full, what it left half done makes room."""
+    if not _of_the_disk(error):
+        return log_error(place / ERRORS, folder, error)
+    for piece in (*place.glob("seed-*"), *place.glob("search/*")):
+        if not any((piece / name).exists() for name in ("eval.json", "result.json")):
+            shutil.rmtree(piece, ignore_errors=True)
+    return f"the disk is full or read-only; make room and give the same command again ({error})"
+
+
+def _of_the_disk(error: BaseException) -> bool:
     """Whether the results could not be written: no fault of the method's. safetensors says it in words only."""
     numbers = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
     return getattr(error, "errno", None) in numbers or any(f"(os error {n})" in str(error) for n in numbers)
-
-
-def _logged(folder: Path, error: Exception) -> str:
-    """An unforeseen error in one line; the rest goes to worker.log."""
-    with (folder / "worker.log").open("a", encoding="utf-8") as log:
-        traceback.print_exception(error, file=log)
-    first = str(error).strip().split("\n")[0] or "no message"
-    return f"{type(error).__name__}: {first} (details in worker.log)"
 
 
 def _last_words(folder: Path, error: Exception) -> str:
@@ -177,7 +232,8 @@ def _last_words(folder: Path, error: Exception) -> str:
         return f"{folder}: the disk is full or read-only; make room and give the same command again"
     if isinstance(error, OSError):
         return f"{error.filename or folder}: {error.strerror or error}"
-    return f"{folder}: the comparison stopped by an error in Luthier: {_logged(folder, error)}"
+    log = log_error(folder / "worker.log", folder, error)
+    return f"{folder}: the comparison stopped by an error in Luthier: {log}"
 
 
 def _sender() -> Send:
@@ -200,8 +256,9 @@ def main() -> int:
     try:
         work(folder, number, place, send)
     except Exception as error:
-        if place and not _of_the_disk(error):  # one that only helps: the others go on without it
-            _logged(folder, error)
+        if place:  # one that only helps: the others go on without it
+            with contextlib.suppress(OSError):
+                log_error(folder / "worker.log", folder, error)
             return 1
         words = _last_words(folder, error)
         try:
