@@ -72,7 +72,7 @@ def _trained(recipe: Recipe, folder: Path, say: Callable[[Report], None] | None)
     from luthier import config, run
     from luthier.data.task import load_split
     from luthier.errors import LuthierError
-    from luthier.evals.shots import cuts, uncounted
+    from luthier.evals import cuts
     from luthier.evals.task import evaluate
     from luthier.files import LOCK, forget, write_json, write_text
     from luthier.machine import environment
@@ -93,7 +93,7 @@ def _trained(recipe: Recipe, folder: Path, say: Callable[[Report], None] | None)
 
         with run.adapted(lm, recipe, split, folder, say=told) as outcome:
             run.save_adapted(outcome, folder)
-            uncounted(outcome.lm)
+            cuts.begin(outcome.lm)
             scores = evaluate(outcome.lm, split, split.test)
     except LuthierError:
         if not run.begun(folder):
@@ -103,7 +103,7 @@ def _trained(recipe: Recipe, folder: Path, say: Callable[[Report], None] | None)
     result = {"metric": scores.metric, "score": scores.score, "secondary": scores.secondary}
     result |= {"per_row": scores.per_row, "answers": scores.answers, "trainable": outcome.trainable}
     result |= base_facts(outcome)
-    notes = [*found, *outcome.notes, *cuts(outcome.lm)]
+    notes = [*found, *outcome.notes, *cuts.of_test(outcome.lm, split.test)]
     result |= {"notes": notes} if notes else {}
     tracking.finish(result)
     write_json(folder / "eval.json", result)

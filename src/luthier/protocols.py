@@ -10,10 +10,13 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
+from luthier.batch import Batch as Batch
+from luthier.batch import Outputs as Outputs
+from luthier.errors import Refused
 from luthier.places import Rng as Rng
 from luthier.records import (  # noqa: F401 - batches and protocols are imported together with records
     Chat,
@@ -36,42 +39,6 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from luthier.models.base import BaseLM
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Token sequences laid end to end, without padding (T tokens, S segments, N places where a head is read).
-
-    ids, positions: (T,) int64; positions restart with each segment and count the virtual tokens before it.
-    segments: S lengths whose sum is T. where: (N,) indices into T. targets: (N,) token or label ids.
-    rows: example id of each segment. spans: how many of the N places each segment owns.
-    weights: what each named loss of the *whole step* is divided by, so that micro-batches add up exactly.
-    decoder_ids: (D,) what an encoder-decoder's decoder is given, in `decoder_segments`; `where` then indexes into it.
-    """
-
-    ids: Tensor
-    positions: Tensor
-    segments: tuple[int, ...]
-    where: Tensor
-    targets: Tensor
-    rows: tuple[int, ...]
-    spans: tuple[int, ...]
-    weights: Mapping[str, float] = field(default_factory=dict)
-    decoder_ids: Tensor | None = None
-    decoder_segments: tuple[int, ...] = ()
-
-    @property
-    def tokens(self) -> int:
-        """Real tokens processed: the unit of the budget."""
-        return len(self.ids) + sum(self.decoder_segments)
-
-
-@dataclass
-class Outputs:
-    """What a forward pass gives an objective: hidden states (N, d) at `batch.where`, and the model that made them."""
-
-    hidden: Tensor
-    lm: BaseLM
 
 
 @dataclass
@@ -198,8 +165,43 @@ class Objective:
         """A fact about the model, in a sentence, when the objective cannot be used on it; else None."""
         return lm.lacks("logprobs") if self.output == "vocab" else None
 
+    def rows(self, data: Split) -> Sequence[Record]:
+        """What it is trained on."""
+        return data.train
+
+    def room(self, lm: BaseLM, data: Split) -> int:
+        """Tokens that a prompt leaves for an answer at least: the same for all rows, and after training."""
+        return 0
+
+    def keep_limit(self, lm: BaseLM, data: Split) -> None:
+        """Keep in the model how long its prompts may be, so that all that reads with it shortens them alike."""
+        lm.longest = min(getattr(self, "max_length", lm.context), lm.context)
+        lm.room = self.room(lm, data)
+
     def encode(self, lm: BaseLM, data: Split, records: Sequence[Record]) -> list[Any]:
-        """Tokenised examples (`luthier.data.pack.Example`) of the records, one each."""
+        """Tokenised examples (`luthier.data.pack.Example`) of the records; a row with nothing to learn gives none.
+
+        A model without a limit (`keep_limit`) is read within this objective's. Raises Refused where rows cannot be
+        written as they say it, with their number and the first reason.
+        """
+        from luthier.data.rendering import Unrendered
+
+        if lm.longest is None:
+            lm = replace(lm)
+            self.keep_limit(lm, data)
+        found: list[Any] = []
+        unwritten: list[Unrendered] = []
+        for row, record in enumerate(records):
+            try:
+                found += self.examples(lm, data, row, record)
+            except Unrendered as error:
+                unwritten.append(error)
+        if unwritten:
+            raise Refused(f"{len(unwritten)} of {len(records)} rows cannot be written for this model: {unwritten[0]}")
+        return [e for e in found if e.where]
+
+    def examples(self, lm: BaseLM, data: Split, row: int, record: Record) -> list[Any]:
+        """The examples of one record, which is the `row`-th; raises LuthierError for a record of another kind."""
         raise NotImplementedError
 
     def setup(self, lm: BaseLM, examples: Sequence[Any]) -> None:

@@ -24,6 +24,7 @@ from luthier.data.unwritten import chat_only, check_written
 from luthier.early import ROWS, EarlyStop, Watch
 from luthier.errors import LuthierError, Unfit
 from luthier.errors import Refused as Refused
+from luthier.evals import cuts
 from luthier.files import LOCK, read_record, read_tensors, sync_folder, write_json, write_tensors
 from luthier.loop import Loop, Trained, Training
 from luthier.models.base import BaseLM, Progress
@@ -143,7 +144,7 @@ def attached(
     if reason := refusal(lm, patch, objective):
         raise Refused(reason)
     torch.manual_seed(seed)
-    work = replace(lm, template=lm.wordings(labels)[0], labels=labels)
+    work = replace(lm, template=lm.wordings(labels)[0], labels=labels, longest=None, room=0)
     groups: list[ParamGroup] = []
     if objective.output != "vocab":
         groups.append(_add_head(work, objective.output, len(labels)))
@@ -166,7 +167,9 @@ def _train(
     lm: BaseLM, patch: Patch, objective: Objective, groups: list[ParamGroup], recipe: Recipe, data: Split,
     folder: Path | None, say: Say | None,
 ) -> Outcome:  # fmt: skip
+    objective.keep_limit(lm, data)
     examples = renumbered(objective.encode(lm, data, data.train))
+    cut = cuts.of_training(examples, len(objective.rows(data)), lm.limit)
     objective.setup(lm, examples)
     values = dict(vars(recipe.training))
     if values["learning_rate"] is None:
@@ -180,7 +183,8 @@ def _train(
     patch.fold(lm)
     lm.save_extra = lambda target: _save_patch(lm, patch, target)
     mergeable = patch.mergeable(lm) and lm.label_head is None
-    return Outcome(lm, count, trained, mergeable, values["learning_rate"], loop, patch.save_as, notes=notes)
+    rate = values["learning_rate"]
+    return Outcome(lm, count, trained, mergeable, rate, loop, patch.save_as, notes=(*notes, *cut))
 
 
 def _watch(lm: BaseLM, objective: Objective, recipe: Recipe, data: Split) -> Watch:

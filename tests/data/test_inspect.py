@@ -113,10 +113,14 @@ def test_lengths_and_loss_are_those_of_training(tmp_path: Path, reader: Reader) 
     )
 
 
-def test_rows_whose_answer_is_cut_off_have_nothing_to_learn(tmp_path: Path, reader: Reader) -> None:
-    rows = [{"instruction": "word " * 200 * (i == 1) + "q", "output": "a"} for i in range(3)]
+def test_rows_that_are_too_long_keep_their_answer(tmp_path: Path, reader: Reader) -> None:
+    """Seen failing with the answer cut off behind a long question, so that nothing was learned."""
+    rows = [{"instruction": "word " * 200 * (i == 1) + "q", "output": "word " * 200 * (i == 2) + "a"} for i in range(4)]
     found, *_ = inspect(DataConfig(str(sample_files.jsonl(rows, tmp_path / "a.jsonl"))), reader)
-    assert found.tokens.empty == found.tokens.cut == (2,) and "1 row has no token to learn from" in said(found)
+    assert found.tokens.cut == (2, 3) and found.tokens.ends == (3,) and found.tokens.empty == ()
+    text = said(found)
+    assert "2 of 4 rows are shortened to 120 tokens: the middle of the longest text gives way (50.0%)" in text
+    assert "1 row has an answer of more than 120 tokens: its end is not learned" in text
 
 
 def test_plain_text_loses_nothing(tmp_path: Path, reader: Reader) -> None:

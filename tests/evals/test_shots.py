@@ -15,7 +15,7 @@ import tiny
 from luthier.data.prompts import answer_of
 from luthier.direct.few_shot import FewShot
 from luthier.errors import LuthierError
-from luthier.evals import shots
+from luthier.evals import cuts, shots
 from luthier.evals.shots_lm import ShotsLM, load_shots
 from luthier.protocols import Run, Sampling
 
@@ -116,14 +116,14 @@ def test_a_long_question_gets_fewer_examples_and_that_is_said(lm: Any, tmp_path:
     asked = ["where is it", long]
     got = found.predict(asked, DATA.labels)
     torch.testing.assert_close(got[1:], fits.predict([long], DATA.labels), rtol=1e-4, atol=1e-4)
-    assert shots.cuts(found)[0].endswith("1 of 3 questions were asked with fewer examples")
+    assert cuts.of_test(found, DATA.test)[0].endswith("1 of 3 questions were asked with fewer examples")
     found.save(tmp_path)
     again: Any = load_shots(tmp_path, lm, tmp_path)
     assert again.shots == found.shots and again.shots_for(long) == fits.shots
     other = shots.again(found, found.template, DATA.labels)  # seen failing: another wording had all of them again
     assert other.shots == found.shots and other.shots_for(long) == fits.shots
-    shots.uncounted(found)
-    assert shots.cuts(found) == []
+    cuts.begin(found)
+    assert cuts.of_test(found, DATA.test) == []
 
 
 def test_balanced_and_random() -> None:

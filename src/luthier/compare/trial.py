@@ -29,8 +29,8 @@ from luthier.compare.rates import Tried, beyond, settled
 from luthier.data.prompts import prompt_of
 from luthier.data.task import first_rows
 from luthier.errors import Diverged
+from luthier.evals import cuts
 from luthier.evals.forgetting import general_loss
-from luthier.evals.shots import cuts, uncounted
 from luthier.evals.task import answer_one, evaluate
 from luthier.files import read_record, write_json, write_text
 from luthier.machine import environment, peak_memory, reset_peak_memory
@@ -195,9 +195,9 @@ class Bench:
 
     def _measure(self, outcome: Outcome) -> dict[str, Any]:
         lm = outcome.lm
-        uncounted(lm)
+        cuts.begin(lm)
         scores = evaluate(lm, self.data, self.data.test)
-        cut = cuts(lm)
+        cut = cuts.of_test(lm, self.data.test)
         same_weights = outcome.trained is None
         return {
             "metric": scores.metric,

@@ -72,8 +72,9 @@ def _tokens(found: Inspection) -> list[Finding]:
             f"每行词元数：中位数 {middle:,}，第 95 百分位 {high:,}，最多 {most:,}；共 {whole:,}",
         ), False),
         Finding(both(
-            f"{_rows_are(cut)} longer than {tokens.limit:,} tokens and cut off there ({_share(cut, count)})",
-            f"{cut:,} 行超过 {tokens.limit:,} 个词元，在此处截断（{_share(cut, count)}）",
+            f"{cut:,} of {count:,} rows {'is' if cut == 1 else 'are'} shortened to {tokens.limit:,} tokens: the middle "
+            f"of the longest text gives way ({_share(cut, count)})",
+            f"{count:,} 行中有 {cut:,} 行缩短到 {tokens.limit:,} 个词元：省去最长文本的中间（{_share(cut, count)}）",
         ), bool(cut), _places(found, tokens.cut)),
         Finding(both(
             f"{learned} of tokens carry loss ({tokens.learned:,})", f"{learned} 的词元计入损失（{tokens.learned:,} 个）"
@@ -81,10 +82,16 @@ def _tokens(found: Inspection) -> list[Finding]:
     ]  # fmt: skip
     if empty := len(tokens.empty):
         said = both(
-            f"{_rows_have(empty)} no token to learn from (too short, or all of it is cut off)",
-            f"{empty:,} 行没有可学习的词元（太短，或已全部截断）",
+            f"{_rows_have(empty)} nothing to learn within {tokens.limit:,} tokens",
+            f"{empty:,} 行在 {tokens.limit:,} 个词元之内没有可学习的内容",
         )
         out.append(Finding(said, True, _places(found, tokens.empty)))
+    if ends := len(tokens.ends):
+        said = both(
+            f"{_rows_have(ends)} an answer of more than {tokens.limit:,} tokens: its end is not learned",
+            f"{ends:,} 行的回答超过 {tokens.limit:,} 个词元：其结尾不被学习",
+        )
+        out.append(Finding(said, True, _places(found, tokens.ends)))
     return out
 
 

@@ -16,7 +16,7 @@ from luthier.data.overlap import ALIKE, Index, Say, twins
 from luthier.data.read import Bad, Table
 from luthier.data.split import same
 from luthier.data.task import read_table, supervised
-from luthier.protocols import Judged, Labelled, Objective, Rated, Record, Split, Tagged, Task
+from luthier.protocols import Judged, Labelled, Objective, Rated, Record, Split, Tagged, Task, Text
 
 if TYPE_CHECKING:
     from luthier.data.pack import Example
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 ROWS_AT_ONCE = 64
 HALVES = 8  # tokens that a character may be cut into, at most
 SHOWN = 5
-_ENDLESS = 1 << 40
 
 
 @dataclass(frozen=True)
@@ -49,9 +48,10 @@ class Shown:
 
 @dataclass(frozen=True)
 class Tokens:
-    """lengths: of each row, untruncated, in tokens. limit: the longest sequence. cut: lines of rows that lose tokens.
+    """lengths: of each row, unshortened, in tokens. limit: the longest sequence. cut: lines of rows that are shortened.
 
-    total, learned: tokens that are trained on, and those of them that carry loss. empty: lines of rows with none.
+    total, learned: tokens that are trained on, and those of them that carry loss. empty: lines of rows with none; ends:
+    of rows whose answer is too long by itself, so that its end is not learned.
     """
 
     model: str
@@ -62,6 +62,7 @@ class Tokens:
     total: int
     learned: int
     empty: tuple[int, ...]
+    ends: tuple[int, ...]
     shown: tuple[Shown, ...]
 
 
@@ -197,39 +198,45 @@ def balance(records: Sequence[Record]) -> tuple[tuple[str, int], ...]:
 def tokens(table: Table, reader: Reader) -> Tokens:
     """Rows as training tokenises them."""
     name, objective = reader.objective_for(table.task)
-    endless = replace(cast(Any, objective), max_length=_ENDLESS)
     lm = reader.lm
     assert lm is not None
     labels = tuple(sorted({n for r in table.records if isinstance(r, Labelled | Tagged) for n in _names(r)}))
     lm = replace(lm, labels=labels)
     data = Split(table.task, table.records, (), labels=labels)
+    objective.keep_limit(lm, data)
     lengths: list[int] = []
     cut: list[int] = []
     empty: list[int] = []
+    ends: list[int] = []
     total = learned = 0
     shown: list[Shown] = []
     for at in range(0, len(table.records), ROWS_AT_ONCE):
         records, lines = table.records[at : at + ROWS_AT_ONCE], table.lines[at : at + ROWS_AT_ONCE]
-        whole = _by_row(endless.encode(lm, data, records))
         given = _by_row(objective.encode(lm, data, records))
         for i, line in enumerate(lines):
-            size = sum(len(e.ids) for e in whole[i])
-            lengths.append(size)
-            kept = sum(len(e.ids) - len(lm.virtual) for e in given[i])
-            if kept < size:
+            gone = [e.cut + e.lost for e in given[i]]
+            sizes = [len(e.ids) - len(lm.virtual) + n for e, n in zip(given[i], gone, strict=True)]
+            # of several examples of a conversation that is too long, the last one's prompt was all of it; stretches of
+            # plain text begin with the last token of the one before
+            shared = len(sizes) - 1 if isinstance(records[i], Text) else 0
+            lengths.append(max(sizes) if any(gone) else sum(sizes) - max(shared, 0))
+            if any(gone):
                 cut.append(line)
             if not given[i]:
                 empty.append(line)
+            if any(e.lost for e in given[i]):
+                ends.append(line)
             total += sum(len(e.ids) for e in given[i])
             learned += sum(len(e.where) for e in given[i])
-            if given[i] and (len(shown) < SHOWN - 1 or (kept < size and not any(s.cut for s in shown[SHOWN - 1 :]))):
-                shown.append(_show(lm, line, given[i][0], max(size - kept, 0)))
+            if given[i] and (len(shown) < SHOWN - 1 or (any(gone) and not any(s.cut for s in shown[SHOWN - 1 :]))):
+                shown.append(_show(lm, line, given[i][-1], gone[-1]))
         if reader.say:
             reader.say(min(at + ROWS_AT_ONCE, len(table.records)), len(table.records))
     limit = int(cast(Any, objective).max_length)
     return Tokens(
-        reader.model, name, limit, tuple(lengths), tuple(cut), total, learned, tuple(empty), tuple(shown[:SHOWN])
-    )
+        reader.model, name, limit, tuple(lengths), tuple(cut), total, learned, tuple(empty), tuple(ends),
+        tuple(shown[:SHOWN]),
+    )  # fmt: skip
 
 
 def _names(record: Labelled | Tagged) -> tuple[str, ...]:

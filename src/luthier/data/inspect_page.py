@@ -78,7 +78,7 @@ def _examples(found: Inspection) -> str:
 
 
 def _example(found: Inspection, shown: Shown) -> str:
-    cut = (f", {shown.cut:,} more cut off", f"，另有 {shown.cut:,} 个截断") if shown.cut else ("", "")
+    cut = (f", {shown.cut:,} more left out", f"，另有 {shown.cut:,} 个被省去") if shown.cut else ("", "")
     head = place(found, shown.line, f" ({shown.tokens:,} tokens{cut[0]})", f"（{shown.tokens:,} 个词元{cut[1]}）")
     runs = "".join(f"<mark>{text(run)}</mark>" if learned else text(run) for run, learned in shown.runs)
     return f'<figure><figcaption>{text(head)}</figcaption><pre dir="auto" tabindex="0">{runs}</pre></figure>\n'

@@ -37,7 +37,7 @@ def print_inspection(found: Inspection, console: Console) -> None:
     if found.tokens.shown:
         console.print(Text("\nRows as the model reads them; it learns what is underlined:", style="bold"))
     for shown in found.tokens.shown:
-        cut = f", {shown.cut:,} more cut off" if shown.cut else ""
+        cut = f", {shown.cut:,} more left out" if shown.cut else ""
         console.print(Text(f"{found.unit} {shown.line} ({shown.tokens:,} tokens{cut})", style="dim"))
         console.print(_coloured(shown))
 

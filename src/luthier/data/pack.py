@@ -20,6 +20,7 @@ class Example:
 
     row: its id. record: the training row it was made from, where that is not `row`.
     decoder: what an encoder-decoder's decoder is given; `where` then counts in it.
+    cut: tokens of its prompt that gave way, since it was too long; lost: tokens of its answer that are not learned.
     """
 
     row: int
@@ -28,6 +29,8 @@ class Example:
     targets: tuple[int, ...]
     decoder: tuple[int, ...] = ()
     record: int | None = None
+    cut: int = 0
+    lost: int = 0
 
     @property
     def tokens(self) -> int:
@@ -40,17 +43,24 @@ class Example:
         return self.row if self.record is None else self.record
 
 
-def shortened(ids: Sequence[int], limit: int) -> list[int]:
-    """At most `limit` tokens: the middle goes, so that what is said before and after a long text stays."""
-    tail = min(limit // 2, KEPT_TAIL)
-    return list(ids) if len(ids) <= limit else [*ids[: limit - tail], *ids[len(ids) - tail :]]
+def shortened(ids: Sequence[int], limit: int, virtual: int = 0) -> list[int]:
+    """At most `limit` tokens, so many virtual ones in front among them: what is behind these loses its middle."""
+    if len(ids) <= limit:
+        return list(ids)
+    room = max(limit - virtual, 1)
+    tail = min(room // 2, KEPT_TAIL)
+    return [*ids[: virtual + room - tail], *ids[len(ids) - tail :]]
 
 
-def next_token(row: int, ids: Sequence[int], answer: Sequence[bool], max_length: int) -> Example:
-    """An example whose loss is on the tokens marked in `answer`: each is predicted at the place before it."""
+def next_token(row: int, ids: Sequence[int], answer: Sequence[bool], max_length: int, cut: int = 0) -> Example:
+    """An example whose loss is on the tokens marked in `answer`: each is predicted at the place before it.
+
+    What is beyond max_length is not learned, and counted. cut: tokens of the prompt that gave way before.
+    """
+    lost = sum(answer[max_length:])
     ids = ids[:max_length]
     learned = [i for i in range(1, len(ids)) if answer[i]]
-    return Example(row, tuple(ids), tuple(i - 1 for i in learned), tuple(ids[i] for i in learned))
+    return Example(row, tuple(ids), tuple(i - 1 for i in learned), tuple(ids[i] for i in learned), cut=cut, lost=lost)
 
 
 def pack(examples: Sequence[Example], weights: Mapping[str, float], device: str | torch.device = "cpu") -> Batch:

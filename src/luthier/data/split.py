@@ -78,7 +78,12 @@ def same(record: Record) -> str:
     """
     asked = record.asked or record.wanted
     texts = [asked] if isinstance(asked, str) else [m.content for m in asked if m.role == "user"]
-    return "\x1e".join(" ".join(unicodedata.normalize("NFKC", text).casefold().split()) for text in texts)
+    return "\x1e".join(map(normal, texts))
+
+
+def normal(text: str) -> str:
+    """A text without what makes no difference to `same`."""
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
 def _rank(key: str, seed: int) -> bytes:

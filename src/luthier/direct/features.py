@@ -17,6 +17,7 @@ import numpy as np
 
 from luthier.direct.classifiers import Classifier, chosen, find
 from luthier.errors import LuthierError
+from luthier.evals import cuts
 from luthier.evals.wording import unworded
 from luthier.files import read_record, write_json
 from luthier.models.classical import Array, Fitted, Target
@@ -54,7 +55,9 @@ class Features(Direct):
 
         wanted = chosen(self.classifier)
         texts, y, target = targets(data)
+        cuts.begin(lm)
         found = {name: t.numpy() for name, t in features(lm, texts, run.cache).items()}
+        run.notes.extend(cuts.of_rows(lm, data.train, "training"))
         middle = self.strengths[len(self.strengths) // 2]
         place = max(found, key=lambda n: self._validated(find(SCOUT), found[n], y, target, middle))
         x = found[place]

@@ -8,19 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from luthier.data.prompts import answer_of, prompt_of
+from luthier.data.prompts import answer_of, prompt_of, question_and_answer
+from luthier.data.shorten import known_as
+from luthier.data.split import normal
+from luthier.models.reading import ROOM
 from luthier.protocols import Prompt, Record, Split
 
 if TYPE_CHECKING:
     from luthier.data.prompts import Template
     from luthier.index.embed import Embedder
     from luthier.models.base import BaseLM
-
-ROOM = 256  # tokens of the context left for an answer
 
 
 def drawn(data: Split, k: int, seed: int, balanced: bool) -> list[Record]:
@@ -59,38 +61,43 @@ def longest(data: Split) -> Prompt:
     return max(map(prompt_of, data.validation or data.train), key=lambda asked: len(str(asked)))
 
 
-class Counted:
-    """Worked examples for each prompt. asked: the prompts so far; cut: those whose context had no room for all."""
+def question(prompt: Prompt) -> str:
+    """What is the same in two prompts that ask the same: see `data.split.same`. Of a conversation the last question."""
+    return normal(text_of(prompt))
 
-    def __init__(self) -> None:
-        self.asked: set[str] = set()
-        self.cut: set[str] = set()
 
-    def fitted(self, lm: BaseLM, shots: Sequence[Record], prompt: Prompt) -> tuple[Record, ...]:
+class Chooser:
+    """Gives the worked examples of each prompt, never one that asks the same. lm: worded; counts what is cut."""
+
+    def __init__(self, lm: BaseLM, shots: Sequence[Record]) -> None:
+        self.lm, self.questions = lm, [normal(question_and_answer(s)[0]) for s in shots]
+
+    def fitted(self, shots: Sequence[Record], prompt: Prompt) -> tuple[Record, ...]:
         """`fitting`, counted."""
-        left = fitting(lm, shots, prompt)
-        self.asked.add(str(prompt))
+        left = fitting(self.lm, shots, prompt)
         if len(left) < len(shots):
-            self.cut.add(str(prompt))
+            self.lm.counted.fewer.add(known_as(prompt))
         return left
 
 
-class Fixed(Counted):
-    """The same examples for every prompt, as many as fit with it. lm: worded."""
+class Fixed(Chooser):
+    """The same examples for every prompt, as many as fit with it."""
 
     def __init__(self, lm: BaseLM, shots: Sequence[Record]) -> None:
-        super().__init__()
+        super().__init__(lm, shots)
         assert lm.template is not None
-        self.lm, self.shots = lm, tuple(shots)
+        self.shots = tuple(shots)
         # a token is a byte or more, so that most questions are known to fit without being counted
         self.room = lm.context - ROOM - lm.worded(lm.template, lm.labels, self.shots).length("", lm.labels)
 
     def __call__(self, prompt: Prompt) -> tuple[Record, ...]:
         """The examples that stand before a prompt."""
+        self.lm.counted.asked.add(known_as(prompt))
+        asked = question(prompt)
+        others = tuple(s for s, known in zip(self.shots, self.questions, strict=True) if known != asked)
         if len(str(prompt).encode("utf-8", "replace")) > self.room:
-            return self.fitted(self.lm, self.shots, prompt)
-        self.asked.add(str(prompt))
-        return self.shots
+            return self.fitted(others, prompt)
+        return others
 
 
 def fixed(lm: BaseLM) -> BaseLM:
@@ -104,31 +111,15 @@ def again(lm: Any, template: Template, labels: Sequence[str]) -> Any:
     return fixed(worded) if worded.shots and not worded.chooser else worded
 
 
-def uncounted(lm: Any) -> None:
-    """Forget the prompts so far: what `cuts` says is about those that follow."""
-    if isinstance(counted := getattr(lm, "chooser", None), Counted):
-        counted.asked.clear()
-        counted.cut.clear()
-
-
-def cuts(lm: Any) -> list[str]:
-    """What the context window left out of the prompts so far, in words."""
-    counted = getattr(lm, "chooser", None)
-    if not isinstance(counted, Counted) or not counted.cut:
-        return []
-    whole = f"{len(counted.cut)} of {len(counted.asked)} questions were asked with fewer examples"
-    return [f"context of {lm.context} tokens: {whole}"]
-
-
-class Nearest(Counted):
+class Nearest(Chooser):
     """Chooses for each prompt the k rows of a pool whose questions are nearest by embedding, the nearest last.
 
     first: the nearest first.
     """
 
     def __init__(self, lm: BaseLM, pool: Sequence[Record], k: int, embedder: Embedder, first: bool = False) -> None:
-        super().__init__()
-        self.lm, self.pool, self.k, self.embedder, self.first = lm, tuple(pool), k, embedder, first
+        super().__init__(lm, pool)
+        self.pool, self.k, self.embedder, self.first = tuple(pool), k, embedder, first
         self.vectors = embedder.passages([text_of(prompt_of(r)) for r in self.pool])
         self._known: dict[str, Any] = {}
 
@@ -139,15 +130,19 @@ class Nearest(Counted):
             self._known |= zip(texts, self.embedder.queries(texts), strict=True)
 
     def neighbours(self, prompt: Prompt) -> list[int]:
-        """Places in the pool of the k nearest, the nearest first; the first of equals."""
+        """Places in the pool of the k nearest that ask something else, the nearest first; the first of equals."""
         self.prepare([prompt])
-        near = self.vectors @ self._known[text_of(prompt)]
-        return [int(i) for i in np.argsort(-near, kind="stable")[: self.k]]
+        # rounded, so that which texts were embedded together does not decide which row is the nearest
+        near = np.round(self.vectors @ self._known[text_of(prompt)], 5)
+        asked = question(prompt)
+        others = (int(i) for i in np.argsort(-near, kind="stable") if self.questions[int(i)] != asked)
+        return list(islice(others, self.k))
 
     def __call__(self, prompt: Prompt) -> tuple[Record, ...]:
         """The worked examples of a prompt. What does not fit is what is farthest."""
+        self.lm.counted.asked.add(known_as(prompt))
         chosen = [self.pool[i] for i in reversed(self.neighbours(prompt))]
-        left = self.fitted(self.lm, chosen, prompt)
+        left = self.fitted(chosen, prompt)
         return left[::-1] if self.first else left
 
 

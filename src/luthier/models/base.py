@@ -6,7 +6,7 @@ text, writes another). Patches, objectives and the loop know only this class.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from luthier.data.pack import Example
 from luthier.data.prompts import Template, templates
+from luthier.data.shorten import Counted
 from luthier.errors import LuthierError
 from luthier.files import write_json
 from luthier.models.attention import KeysValues
@@ -27,15 +27,16 @@ from luthier.models.fast import fast
 from luthier.models.head import VocabHead
 from luthier.models.labelling import LabelHead
 from luthier.models.prefix import LearnedPrefix
+from luthier.models.reading import Reading
+from luthier.models.reading import Row as Row
 from luthier.protocols import Batch, Chat, Labelled, Message, Prompt, Record, Sampling
 from luthier.records import record_values
 
 Progress = Callable[[int, int], None]  # done, of how many
-Row = tuple[list[int], list[list[int]]]  # a prompt's tokens and the tokens of each of its answers
 
 
 @dataclass
-class BaseLM(ABC):
+class BaseLM(Reading):
     """A base model with what adapts it: a wording, worked examples, virtual tokens, a label head.
 
     key: fingerprint of the base, part of every cache's name.
@@ -44,6 +45,8 @@ class BaseLM(ABC):
     labels: the classes it tells apart. trunks: states of the frozen part by content, shared by all runs on this base.
     save_extra: what a patch adds to `save`. only: the one wording that methods may use, where the user chose it.
     chooser: gives the worked examples of each prompt, in place of `shots`.
+    longest: tokens of a prompt with its answer, as in training; None is the whole context. room: how many of these
+    training left for an answer at least. counted: what prompts lost since they were too long.
     """
 
     model: PreTrainedModel
@@ -59,6 +62,9 @@ class BaseLM(ABC):
     save_extra: Callable[[Path], None] | None = None
     only: Template | None = None
     chooser: Callable[[Prompt], tuple[Record, ...]] | None = None
+    longest: int | None = None
+    room: int = 0
+    counted: Counted = field(default_factory=Counted, repr=False, compare=False)
 
     can = frozenset({"generate", "logprobs", "predict"})
     cannot = ""  # the fact why something is not in `can`
@@ -207,33 +213,6 @@ class BaseLM(ABC):
         """Every layer's keys and values of a text's tokens."""
         raise LuthierError(f"{self.name}: the keys and values of a {type(self.model).__name__} are not known")
 
-    # -- texts and tokens ----------------------------------------------------------------------------------------
-
-    def encode_text(self, text: str, limit: int) -> list[int]:
-        """At most `limit` token ids, and at least one, of a text by itself."""
-        blank = [self.tokenizer.eos_token_id or 0]
-        return list(self.tokenizer(text)["input_ids"][: min(limit, self.context)]) or blank
-
-    @abstractmethod
-    def encode_prompt(self, prompt: Prompt, labels: Sequence[str] = ()) -> list[int]:
-        """Token ids of the worded prompt, virtual tokens first."""
-
-    def length(self, prompt: Prompt, labels: Sequence[str] = ()) -> int:
-        """Tokens of the worded prompt."""
-        return len(self.encode_prompt(prompt, labels))
-
-    def encode_answer(self, answer: str, labels: Sequence[str] = ()) -> list[int]:
-        """Token ids of an answer that follows such a prompt."""
-        raise LuthierError(f"{self.name}: {self.cannot}")
-
-    def example(self, row: int, prompt: Sequence[int], answer: Sequence[int], max_length: int) -> Example:
-        """A prompt whose answer is to be learned."""
-        raise LuthierError(f"{self.name}: {self.cannot}")
-
-    def chat_examples(self, row: int, messages: Sequence[Message], max_length: int) -> list[Example]:
-        """Examples in which every assistant turn of a conversation is learned."""
-        raise LuthierError(f"{self.name}: {self.cannot}")
-
     # -- what is asked of it -------------------------------------------------------------------------------------
 
     def predict(self, texts: Sequence[str], labels: Sequence[str]) -> Tensor:
@@ -250,7 +229,8 @@ class BaseLM(ABC):
 
     def logprobs(self, pairs: Sequence[tuple[Prompt, str]]) -> list[Tensor]:
         """Log-probability in nats of each token of each answer after its prompt."""
-        rows = [(self.encode_prompt(p), [self.encode_answer(a)]) for p, a in pairs]
+        answers = [self.encode_answer(a) for _, a in pairs]
+        rows = [(self.encode_prompt(p, (), self.answer_room(a)), [a]) for (p, _), a in zip(pairs, answers, strict=True)]
         return [found[0] for found in self.continuations(rows)]
 
     def stretch_logprobs(self, ids: Sequence[int]) -> Tensor:
@@ -269,11 +249,9 @@ class BaseLM(ABC):
 
     def worded(self, template: Template, labels: Sequence[str], shots: Sequence[Record] = ()) -> Self:
         """The same weights behind another wording, for these labels (none: it writes text)."""
-        return replace(self, template=template, labels=tuple(labels), shots=tuple(shots), chooser=None)
-
-    def shots_for(self, prompt: Prompt) -> tuple[Record, ...]:
-        """The worked examples that stand before a prompt."""
-        return self.chooser(prompt) if self.chooser else self.shots
+        return replace(
+            self, template=template, labels=tuple(labels), shots=tuple(shots), chooser=None, counted=Counted()
+        )
 
     def save(self, folder: Path) -> None:
         """Wording and worked examples in `luthier.json`; a patch writes its tensors beside it."""
@@ -282,6 +260,8 @@ class BaseLM(ABC):
             "shots": [record_values(s) for s in self.shots],
             "labels": list(self.labels),
             "head": self.label_head.kind if self.label_head else None,
+            "longest": self.longest,
+            "room": self.room,
         }
         write_json(folder / "luthier.json", wording)
         if self.save_extra:
@@ -291,8 +271,9 @@ class BaseLM(ABC):
         """What `save` wrote in `luthier.json`, applied to this base."""
         template = Template(**wording["template"]) if wording["template"] else None
         return replace(
-            self, template=template, shots=tuple(map(_unshot, wording["shots"])), labels=tuple(wording["labels"])
-        )
+            self, template=template, shots=tuple(map(_unshot, wording["shots"])), labels=tuple(wording["labels"]),
+            longest=wording.get("longest"), room=wording.get("room", 0), counted=Counted(),
+        )  # fmt: skip
 
 
 def _unshot(record: dict[str, Any]) -> Record:

@@ -10,16 +10,17 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from luthier.data.pack import Example, next_token, shortened
-from luthier.data.prompts import CLASSIFY, GENERATE, compose
+from luthier.data.pack import Example, next_token
+from luthier.data.prompts import compose
 from luthier.models.attention import KeysValues, Layout, Packed, using
 from luthier.models.base import BaseLM, Row
 from luthier.models.base import Progress as Progress
 from luthier.models.ends import Ends, ends
 from luthier.models.head import VocabHead
 from luthier.models.positions import stretched_from
+from luthier.models.reading import ROOM
 from luthier.models.runner import PackedRunner, Runner
-from luthier.protocols import Batch, Message, Prompt, Sampling
+from luthier.protocols import Batch, Message, Prompt, Record, Sampling
 
 
 @dataclass
@@ -109,33 +110,29 @@ class CausalLM(BaseLM):
 
         return run_prefix(self, ids) or {}
 
-    def encode_prompt(self, prompt: Prompt, labels: Sequence[str] = ()) -> list[int]:
+    def encode_whole(self, prompt: Prompt, labels: Sequence[str], shots: Sequence[Record]) -> list[int]:
         from luthier.data.chat import encode_prompt
 
-        template = self.template or (CLASSIFY if labels else GENERATE)[0]
-        composed = compose(template, prompt, labels, self.shots_for(prompt))
+        composed = compose(self.wording(labels), prompt, labels, shots)
         if isinstance(composed, str):
-            return [*self.virtual, *self.tokenizer(composed)["input_ids"]]
-        return [*self.virtual, *encode_prompt(self.tokenizer, composed)]
+            return list(self.tokenizer(composed, verbose=False)["input_ids"])
+        return encode_prompt(self.tokenizer, composed)
 
     def encode_answer(self, answer: str, labels: Sequence[str] = ()) -> list[int]:
         """Token ids of an answer that follows such a prompt, without an end token."""
-        template = self.template or (CLASSIFY if labels else GENERATE)[0]
-        return list(self.tokenizer(template.gap + answer, add_special_tokens=False)["input_ids"])
+        text = self.wording(labels).gap + answer
+        return list(self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
 
-    def example(self, row: int, prompt: Sequence[int], answer: Sequence[int], max_length: int) -> Example:
-        limit = min(max_length, self.context)
-        ids = [*shortened(prompt, max(limit - len(answer), 1)), *answer]
-        return next_token(row, ids, [i >= len(ids) - len(answer) for i in range(len(ids))], limit)
+    def example(self, row: int, prompt: Prompt, answer: str, labels: Sequence[str] = ()) -> Example:
+        wanted = self.encode_answer(answer, labels)
+        found = self.read_prompt(prompt, labels, self.answer_room(wanted, labels))
+        ids = [*found.ids, *wanted]
+        return next_token(row, ids, [i >= len(found.ids) for i in range(len(ids))], self.limit, found.cut)
 
-    def chat_examples(self, row: int, messages: Sequence[Message], max_length: int) -> list[Example]:
-        from luthier.data.chat import encode_chat
+    def chat_examples(self, row: int, messages: Sequence[Message]) -> list[Example]:
+        from luthier.models.chat_examples import chat_examples
 
-        n, limit = len(self.virtual), min(max_length, self.context)
-        return [
-            next_token(row, [*self.virtual, *ids], [False] * n + list(answer), limit)
-            for ids, answer in encode_chat(self.tokenizer, messages)
-        ]
+        return chat_examples(self, row, messages)
 
     @property
     def ends(self) -> Ends:
@@ -145,13 +142,7 @@ class CausalLM(BaseLM):
         return ends(self.model, self.tokenizer, answer_end(self.tokenizer))
 
     def continuations(self, rows: Sequence[Row]) -> list[list[Tensor]]:
-        return self.runner.continuations(self, [(self._fitted(p, max(map(len, a), default=0)), a) for p, a in rows])
-
-    def _fitted(self, prompt: list[int], room: int) -> list[int]:
-        """The prompt with room for that many more tokens: its beginning goes first, but not the virtual tokens."""
-        n = len(self.virtual)
-        over = min(max(0, len(prompt) + room - self.context), len(prompt) - n - 1)
-        return [*prompt[:n], *prompt[n + over :]] if over > 0 else prompt
+        return self.runner.continuations(self, [self.fitting(prompt, answers) for prompt, answers in rows])
 
     @torch.no_grad()
     def stretch_logprobs(self, ids: Sequence[int]) -> Tensor:
@@ -166,8 +157,9 @@ class CausalLM(BaseLM):
         """One answer a prompt; a plain wording's answer ends with its line."""
         from luthier.models.decode import line_tokens
 
-        template = self.template or GENERATE[0]
-        encoded = [self._fitted(self.encode_prompt(p), 1) for p in prompts]
+        template = self.wording(())
+        room = max(self.room or min(sampling.max_new_tokens, ROOM, self.limit // 2), 1)
+        encoded = [self.encode_prompt(p, (), room) for p in prompts]
         ends = self.ends
         stops = ends if template.chat else replace(ends, tokens=(*ends.tokens, *line_tokens(self.tokenizer)))
         answers = self.runner.generate(self, encoded, sampling, stops)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from luthier.data.pack import shortened
 from luthier.models.attention import Decode, KeysValues, Packed
 from luthier.models.ends import Ends
 from luthier.models.fast import fast
@@ -26,7 +27,7 @@ def generate(
     lm: CausalLM, prompts: Sequence[list[int]], sampling: Sampling, ends: Ends | None = None
 ) -> list[list[int]]:
     """Tokens of one answer a prompt, without the token that ends it; ends: the model's own unless given."""
-    prompts = [_fitting(lm, p) for p in prompts]
+    prompts = [shortened(p, lm.context - 1, len(lm.virtual)) for p in prompts]  # room for one more token
     ends = lm.ends if ends is None else ends
     random = torch.Generator().manual_seed(sampling.seed)
     answers: list[list[int]] = [[] for _ in prompts]
@@ -45,12 +46,6 @@ def generate(
             if lm.progress:
                 lm.progress(done, len(prompts))
     return answers
-
-
-def _fitting(lm: CausalLM, prompt: list[int]) -> list[int]:
-    """The prompt with room for one more token: what is too long loses its beginning, but not the virtual tokens."""
-    virtual, over = len(lm.virtual), max(0, len(prompt) - lm.context + 1)
-    return [*prompt[:virtual], *prompt[virtual + over :]]
 
 
 @lru_cache(4)

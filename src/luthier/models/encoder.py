@@ -15,12 +15,11 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from luthier.data.pack import shortened
 from luthier.errors import LuthierError
 from luthier.models.attention import Bidirectional, KeysValues, register, using
 from luthier.models.base import BaseLM
 from luthier.models.padded import by_groups, states_after
-from luthier.protocols import Batch, Prompt
+from luthier.protocols import Batch, Prompt, Record
 
 PROBE = (7, 4)  # tokens of the two texts that are tried when a model is loaded
 
@@ -147,14 +146,14 @@ class EncoderLM(BaseLM):
 
     # -- texts and tokens ----------------------------------------------------------------------------------------
 
-    def encode_text(self, text: str, limit: int) -> list[int]:
-        ids = list(self.tokenizer(text)["input_ids"]) or [self._fill]
-        return shortened(ids, min(limit, self.context))
+    @property
+    def blank(self) -> int:
+        return self._fill
 
-    def encode_prompt(self, prompt: Prompt, labels: Sequence[str] = ()) -> list[int]:
-        """Token ids of the text as it is (an encoder needs no wording), virtual tokens first."""
+    def encode_whole(self, prompt: Prompt, labels: Sequence[str], shots: Sequence[Record]) -> list[int]:
+        """Token ids of the text as it is: an encoder needs no wording."""
         text = prompt if isinstance(prompt, str) else "\n".join(m.content for m in prompt)
-        return [*self.virtual, *self.encode_text(text, self.context - len(self.virtual))]
+        return list(self.tokenizer(text, verbose=False)["input_ids"]) or [self.blank]
 
     def predict(self, texts: Sequence[str], labels: Sequence[str]) -> Tensor:
         """(N, K) log-probabilities by the label head."""

@@ -22,6 +22,7 @@ from luthier.data.keys import Trace
 from luthier.data.prompts import CLASSIFY, GENERATE, Template, compose
 from luthier.data.rendering import tools_of, turn_values
 from luthier.data.rows import RejectError
+from luthier.data.shorten import Counted
 from luthier.data.turns import calls_of
 from luthier.errors import LuthierError, Refused
 from luthier.files import write_json
@@ -94,6 +95,7 @@ class EndpointLM:
     known: dict[str, Any] = field(default_factory=dict)  # what was learned about the server, shared by all wordings
     only: Template | None = None
     chooser: Callable[[Prompt], tuple[Record, ...]] | None = None  # worked examples of each prompt, in place of shots
+    counted: Counted = field(default_factory=Counted, repr=False, compare=False)
 
     remote = True
     virtual = ()
@@ -142,7 +144,8 @@ class EndpointLM:
 
     def worded(self, template: Template, labels: Sequence[str], shots: Sequence[Record] = ()) -> EndpointLM:
         """The same model behind another wording."""
-        return replace(self, template=template, labels=tuple(labels), shots=tuple(shots), chooser=None)
+        shown = tuple(shots)
+        return replace(self, template=template, labels=tuple(labels), shots=shown, chooser=None, counted=Counted())
 
     def shots_for(self, prompt: Prompt) -> tuple[Record, ...]:
         """The worked examples that stand before a prompt."""

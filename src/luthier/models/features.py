@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from luthier.data.pack import KEPT_TAIL
+from luthier.data.shorten import known_as
 from luthier.files import write_tensors
 from luthier.models.score import TOKENS
 
@@ -23,6 +25,7 @@ POOL: dict[str, Callable[[Tensor], Tensor]] = {  # (n, d) -> (d,)
     "last": lambda states: states[-1].clone(),
 }
 MAX_TOKENS = 512  # of one text
+CUT = "cut"  # in the file: how many tokens each text lost, (N,)
 
 
 def depths(count: int) -> list[int]:
@@ -31,21 +34,30 @@ def depths(count: int) -> list[int]:
 
 
 def features(lm: BaseLM, texts: Sequence[str], cache: Path) -> dict[str, Tensor]:
-    """Tensors "depth.pooling" of shape (N, d); a second call with the same texts does no forward pass."""
+    """Tensors "depth.pooling" of shape (N, d); a second call with the same texts does no forward pass.
+
+    Texts that were too long are counted, see `luthier.data.shorten`.
+    """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     if not texts:
         return {name: torch.empty(0, lm.width) for name in _names(lm)}
-    wanted = json.dumps([lm.key, depths(len(lm.feature_blocks)), MAX_TOKENS, list(texts)], ensure_ascii=False)
+    way = [lm.key, depths(len(lm.feature_blocks)), MAX_TOKENS, KEPT_TAIL]
+    wanted = json.dumps([*way, list(texts)], ensure_ascii=False)
     path = cache / "features" / (hashlib.sha256(wanted.encode()).hexdigest()[:32] + ".safetensors")
+    found: dict[str, Tensor] = {}
     if path.exists():
         try:
-            return load_file(path)
+            found = load_file(path)
         except SafetensorError:
             path.unlink()  # cut short by something other than us: compute it again
-    write_tensors(path, _compute(lm, texts))
-    return load_file(path)  # as every later call gets them: where numbers lie in memory moves the last bits of products
+    if not found:
+        write_tensors(path, _compute(lm, texts))
+        found = load_file(path)  # as every later call gets them: places in memory move the last bits of products
+    for row in found.pop(CUT).nonzero().flatten().tolist():
+        lm.counted.shortened[known_as(texts[row])] = min(MAX_TOKENS, lm.context)
+    return found
 
 
 def _names(lm: BaseLM) -> list[str]:
@@ -54,7 +66,8 @@ def _names(lm: BaseLM) -> list[str]:
 
 @torch.no_grad()
 def _compute(lm: BaseLM, texts: Sequence[str]) -> dict[str, Tensor]:
-    encoded = [lm.encode_text(t, MAX_TOKENS) for t in texts]
+    read = [lm.read_text(t, MAX_TOKENS) for t in texts]
+    encoded = [found.ids for found in read]
     order = sorted(range(len(texts)), key=lambda i: len(encoded[i]))
     out: dict[str, list[Tensor]] = {name: [] for name in _names(lm)}
     at = 0
@@ -75,4 +88,4 @@ def _compute(lm: BaseLM, texts: Sequence[str]) -> dict[str, Tensor]:
         if lm.progress:
             lm.progress(at, len(order))
     back = torch.tensor(order).argsort()
-    return {name: torch.stack(rows)[back] for name, rows in out.items()}
+    return {name: torch.stack(rows)[back] for name, rows in out.items()} | {CUT: torch.tensor([f.cut for f in read])}

@@ -71,13 +71,6 @@ def _groups(rows: Sequence[Row], shared: int) -> list[list[int]]:
     return grouped(sizes, sizes, TOKENS)
 
 
-def _fitting(lm: CausalLM, prompt: list[int], answers: list[list[int]]) -> Row:
-    """The row within the model's context: the prompt gives way first, then an answer's end."""
-    half = lm.context // 2
-    answers = [a[:half] for a in answers]
-    return shortened(prompt, lm.context - max((len(a) for a in answers), default=0)), answers
-
-
 def _tree(prompt: int, answers: Sequence[int]) -> Tensor | None:
     """(n, n) mask of a prompt with several answers behind it: each answer sees the prompt and itself."""
     if len(answers) == 1:
@@ -96,9 +89,9 @@ def _tree(prompt: int, answers: Sequence[int]) -> Tensor | None:
 def continuations(lm: CausalLM, rows: Sequence[Row]) -> list[list[Tensor]]:
     """Log-probabilities in nats of every token of every answer: for each row, for each answer, (tokens,) on the CPU.
 
-    What does not fit the model's context is left out, see `_fitting`.
+    What does not fit is left out, see `Reading.fitting`.
     """
-    rows = [_fitting(lm, *row) for row in rows]
+    rows = [lm.fitting(*row) for row in rows]
     found: list[list[Tensor]] = [[] for _ in rows]
     done = 0
     for numbers in sharing([p for p, _ in rows]):
@@ -151,7 +144,8 @@ def _score_group(lm: CausalLM, rows: Sequence[Row], shared: int, prefix: KeysVal
 def by_words(lm: BaseLM, texts: Sequence[str], labels: Sequence[str]) -> Tensor:
     """(N, K): likelihood of each label's words after the prompt, per UTF-8 byte, normalised over the labels."""
     answers = [lm.encode_answer(label, labels) for label in labels]
-    rows = [(lm.encode_prompt(t, labels), answers) for t in texts]
+    room = max((lm.answer_room(answer, labels) for answer in answers), default=0)
+    rows = [(lm.encode_prompt(t, labels, room), answers) for t in texts]
     sizes = torch.tensor([float(len(label.encode())) for label in labels])
     sums = torch.tensor([[float(v.sum()) for v in found] for found in lm.continuations(rows)])
     return torch.log_softmax(sums.reshape(len(texts), len(labels)) / sizes, -1)
@@ -170,7 +164,7 @@ def by_head(lm: BaseLM, texts: Sequence[str], labels: Sequence[str]) -> Tensor:
 
 def last_hidden(lm: BaseLM, prompts: Sequence[list[int]]) -> Iterator[Tensor]:
     """The states (n, d) that a label head reads, of n prompts at a time, in order."""
-    prompts = [shortened(p, lm.context) for p in prompts]
+    prompts = [shortened(p, lm.context, len(lm.virtual)) for p in prompts]
     at = 0
     while at < len(prompts):
         end, total = at, 0

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from luthier.data.pack import Example, shortened
+from luthier.data.pack import Example
 from luthier.errors import LuthierError
 from luthier.protocols import Batch, Labelled, Objective, Outputs, Record, Split, Task
 
@@ -26,7 +26,7 @@ SCALING_ROWS = 64
 
 @dataclass(frozen=True)
 class Classify(Objective):
-    """max_length: in tokens; a longer text loses its middle."""
+    """max_length: in tokens; a longer text loses its middle (`luthier.data.shorten`)."""
 
     max_length: int = 1024
 
@@ -34,14 +34,10 @@ class Classify(Objective):
     output: ClassVar[Literal["vocab", "labels", "tags", "scalar"]] = "labels"
     tasks: ClassVar[tuple[Task, ...]] = ("classification",)
 
-    def encode(self, lm: BaseLM, data: Split, records: Sequence[Record]) -> list[Example]:
-        out: list[Example] = []
-        for row, record in enumerate(records):
-            if not isinstance(record, Labelled):
-                raise LuthierError("objective classify: learns from rows with a text and a label, not conversations")
-            ids = shortened(lm.encode_prompt(record.text, data.labels), min(self.max_length, lm.context))
-            out.append(Example(row, tuple(ids), (len(ids) - 1,), (lm.labels.index(record.label),)))
-        return out
+    def examples(self, lm: BaseLM, data: Split, row: int, record: Record) -> list[Example]:
+        if not isinstance(record, Labelled):
+            raise LuthierError("objective classify: learns from rows with a text and a label, not conversations")
+        return [lm.labelled(row, record.text, data.labels, [lm.labels.index(record.label)])]
 
     def setup(self, lm: BaseLM, examples: Sequence[Any]) -> None:
         """Set the head's scaling from the first examples."""

@@ -39,13 +39,17 @@ class Lm(Objective):
         return lm.lacks("logprobs") or "the model is not causal: it has no next token of a plain text"
 
     def encode(self, lm: BaseLM, data: Split, records: Sequence[Record]) -> list[Example]:
-        if data.documents and records and records is data.train:
-            records = data.documents
-        return [e for row, record in enumerate(records) for e in self._stretches(lm, row, _tokens(lm, record))]
+        return super().encode(lm, data, self.rows(data) if records is data.train else records)
+
+    def rows(self, data: Split) -> Sequence[Record]:
+        return data.documents if data.documents and data.train else data.train
+
+    def examples(self, lm: BaseLM, data: Split, row: int, record: Record) -> list[Example]:
+        return self._stretches(lm, row, _tokens(lm, record))
 
     def _stretches(self, lm: BaseLM, row: int, ids: list[int]) -> list[Example]:
         head = list(lm.virtual)
-        room = max(self.max_length - len(head), 2)
+        room = max(lm.limit - len(head), 2)
         out: list[Example] = []
         for at in range(0, len(ids) - 1, room - 1):
             part = ids[at : at + room]

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from luthier.data.pack import Example, shortened
+from luthier.data.pack import Example
 from luthier.errors import LuthierError
 from luthier.objectives.classify import scale_head
 from luthier.protocols import Batch, Objective, Outputs, Record, Split, Tagged, Task
@@ -25,7 +25,7 @@ extras = ()
 
 @dataclass(frozen=True)
 class Multilabel(Objective):
-    """max_length: longer texts lose tokens in front of the last one, in tokens."""
+    """max_length: in tokens; a longer text loses its middle (`luthier.data.shorten`)."""
 
     max_length: int = 1024
 
@@ -33,16 +33,11 @@ class Multilabel(Objective):
     output: ClassVar[Literal["vocab", "labels", "tags", "scalar"]] = "tags"
     tasks: ClassVar[tuple[Task, ...]] = ("multilabel",)
 
-    def encode(self, lm: BaseLM, data: Split, records: Sequence[Record]) -> list[Example]:
+    def examples(self, lm: BaseLM, data: Split, row: int, record: Record) -> list[Example]:
         """One place is read, the last token, and has K targets: 1 for the labels of the text, 0 for the others."""
-        out: list[Example] = []
-        for row, record in enumerate(records):
-            if not isinstance(record, Tagged):
-                raise LuthierError("objective multilabel: learns from rows with a text and its labels")
-            ids = shortened(lm.encode_prompt(record.text, data.labels), self.max_length)
-            targets = tuple(int(label in record.tags) for label in lm.labels)
-            out.append(Example(row, tuple(ids), (len(ids) - 1,), targets))
-        return out
+        if not isinstance(record, Tagged):
+            raise LuthierError("objective multilabel: learns from rows with a text and its labels")
+        return [lm.labelled(row, record.text, data.labels, [int(label in record.tags) for label in lm.labels])]
 
     def setup(self, lm: BaseLM, examples: Sequence[Any]) -> None:
         """Set the head's scaling from the first examples."""

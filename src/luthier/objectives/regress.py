@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from luthier.data.pack import Example, shortened
+from luthier.data.pack import Example
 from luthier.errors import LuthierError
 from luthier.objectives.classify import scale_head
 from luthier.protocols import Batch, Objective, Outputs, Rated, Record, Split, Task
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from luthier.models.base import BaseLM
+    from luthier.models.labelling import ScalarHead
 
 extras = ()
 STEPS = 1 << 20  # a target is a whole number in a batch: this many to a standard deviation
@@ -27,7 +28,7 @@ FARTHEST = float(1 << 40)  # standard deviations
 
 @dataclass(frozen=True)
 class Regress(Objective):
-    """max_length: longer texts lose tokens in front of the last one, in tokens."""
+    """max_length: in tokens; a longer text loses its middle (`luthier.data.shorten`)."""
 
     max_length: int = 1024
 
@@ -36,22 +37,20 @@ class Regress(Objective):
     tasks: ClassVar[tuple[Task, ...]] = ("regression",)
 
     def encode(self, lm: BaseLM, data: Split, records: Sequence[Record]) -> list[Example]:
-        """Targets in standard units of the training values, which become the head's own."""
-        from luthier.models.labelling import ScalarHead
-
-        head = lm.label_head
-        assert isinstance(head, ScalarHead)
+        """The mean and the deviation of the training values become the head's own."""
+        head = _head(lm)
         centre, spread = units_of(data)
         head.centre.fill_(centre)
         head.spread.fill_(spread)
-        out: list[Example] = []
-        for row, record in enumerate(records):
-            if not isinstance(record, Rated):
-                raise LuthierError("objective regress: learns from rows with a text and a number")
-            ids = shortened(lm.encode_prompt(record.text), self.max_length)
-            steps = min(max((record.value - centre) / spread, -FARTHEST), FARTHEST) * STEPS
-            out.append(Example(row, tuple(ids), (len(ids) - 1,), (round(steps),)))
-        return out
+        return super().encode(lm, data, records)
+
+    def examples(self, lm: BaseLM, data: Split, row: int, record: Record) -> list[Example]:
+        """The target in the head's units."""
+        if not isinstance(record, Rated):
+            raise LuthierError("objective regress: learns from rows with a text and a number")
+        head = _head(lm)
+        apart = (record.value - float(head.centre)) / float(head.spread)
+        return [lm.labelled(row, record.text, (), [round(min(max(apart, -FARTHEST), FARTHEST) * STEPS)])]
 
     def setup(self, lm: BaseLM, examples: Sequence[Any]) -> None:
         """Set the head's scaling from the first examples."""
@@ -66,6 +65,14 @@ class Regress(Objective):
         assert out.lm.label_head is not None
         found = out.lm.label_head(out.hidden)[:, 0]
         return {"squared_error": F.mse_loss(found, (batch.targets.double() / STEPS).to(found.dtype), reduction="sum")}
+
+
+def _head(lm: BaseLM) -> ScalarHead:
+    from luthier.models.labelling import ScalarHead
+
+    head = lm.label_head
+    assert isinstance(head, ScalarHead)
+    return head
 
 
 def units_of(data: Split) -> tuple[float, float]:

@@ -21,25 +21,28 @@ if TYPE_CHECKING:
     from luthier.models.base import BaseLM
 
 extras = ()
+PART = 4  # of max_length that answers may take from the prompts of all rows; a longer one takes from its own
 
 
 @dataclass(frozen=True)
 class Sft(Objective):
-    """max_length: in tokens; a longer text before a label loses its middle, a longer conversation its end."""
+    """max_length: in tokens; what is longer is shortened, its answers are kept (`luthier.data.shorten`)."""
 
     max_length: int = 1024
 
     record: ClassVar[type] = Chat
 
-    def encode(self, lm: BaseLM, data: Split, records: Sequence[Record]) -> list[Example]:
-        out: list[Example] = []
-        for row, record in enumerate(records):
-            if isinstance(record, Chat):
-                out += lm.chat_examples(row, record.messages, self.max_length)
-            else:
-                prompt = lm.encode_prompt(record.asked, data.labels)
-                out.append(lm.example(row, prompt, lm.encode_answer(record.wanted, data.labels), self.max_length))
-        return [e for e in out if e.where]
+    def room(self, lm: BaseLM, data: Split) -> int:
+        """Of the longest label, or the longest answer of the training rows; a part of max_length at most."""
+        answers = data.labels or tuple({r.wanted for r in data.train})
+        longest = max((lm.answer_room(lm.encode_answer(a, data.labels), data.labels) for a in answers), default=0)
+        return min(longest, lm.limit // PART)
+
+    def examples(self, lm: BaseLM, data: Split, row: int, record: Record) -> list[Example]:
+        if isinstance(record, Chat):
+            learned = any(m.role == "assistant" and m.learned for m in record.messages[1:])
+            return lm.chat_examples(row, record.messages) if learned else []
+        return [lm.example(row, record.asked, record.wanted, data.labels)]
 
     def weights(self, examples: Sequence[Any]) -> dict[str, float]:
         return {"nll": float(max(sum(len(e.where) for e in examples), 1))}

@@ -55,6 +55,7 @@ class Bench:
         training = Training(**vars(TrainingConfig(tokens=self.tokens, batch=self.batch, learning_rate=rate)))
         reset_peak_memory()
         with attached(self.lm, method, objective, data.labels, seed) as (work, groups, chosen):
+            chosen.keep_limit(work, data)
             examples = renumbered(chosen.encode(work, data, data.train))
             chosen.setup(work, examples)
             names = {n for group in groups for n in group.names}

@@ -82,9 +82,7 @@ def run(request: Request, folder: Path, say: Say) -> Result:
     study = request.made()
     parse_budget(request.budget or study.budget)
     _check_folder(request, folder)
-    split, notes = load_split(request.data)
-    for note in notes:
-        print(note)
+    split, _ = load_split(request.data)
     folder.mkdir(parents=True, exist_ok=True)
     with alone(folder / LOCK, f"{folder}: another study is running there"):
         write_json(folder / "request.json", dataclasses.asdict(request))

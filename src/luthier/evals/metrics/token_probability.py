@@ -34,7 +34,7 @@ class TokenProbability(Metric):
         base, found = cast("BaseLM", lm), []
         room = base.context - len(base.virtual)
         for i, row in enumerate(rows):
-            ids = base.encode_text(row.wanted, room)
+            ids = list(base.tokenizer(row.wanted, verbose=False)["input_ids"])[:room]
             found.append([float(v) for v in base.stretch_logprobs(ids)] if len(ids) > 1 else [])
             if base.progress:
                 base.progress(i + 1, len(rows))

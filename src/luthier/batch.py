@@ -1,0 +1,48 @@
+"""What goes through a model in one step: sequences end to end, and what comes out of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from luthier.models.base import BaseLM
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Token sequences laid end to end, without padding (T tokens, S segments, N places where a head is read).
+
+    ids, positions: (T,) int64; positions restart with each segment and count the virtual tokens before it.
+    segments: S lengths whose sum is T. where: (N,) indices into T. targets: (N,) token or label ids.
+    rows: example id of each segment. spans: how many of the N places each segment owns.
+    weights: what each named loss of the *whole step* is divided by, so that micro-batches add up exactly.
+    decoder_ids: (D,) what an encoder-decoder's decoder is given, in `decoder_segments`; `where` then indexes into it.
+    """
+
+    ids: Tensor
+    positions: Tensor
+    segments: tuple[int, ...]
+    where: Tensor
+    targets: Tensor
+    rows: tuple[int, ...]
+    spans: tuple[int, ...]
+    weights: Mapping[str, float] = field(default_factory=dict)
+    decoder_ids: Tensor | None = None
+    decoder_segments: tuple[int, ...] = ()
+
+    @property
+    def tokens(self) -> int:
+        """Real tokens processed: the unit of the budget."""
+        return len(self.ids) + sum(self.decoder_segments)
+
+
+@dataclass
+class Outputs:
+    """What a forward pass gives an objective: hidden states (N, d) at `batch.where`, and the model that made them."""
+
+    hidden: Tensor
+    lm: BaseLM
