@@ -18,12 +18,13 @@ def compare(
     data: str | Path = "tickets", *, test: str | Path | None = None,
     model: str | Sequence[str] = "embedded", methods: Sequence[str] = (), budget: str = "1m", seeds: int = 1,
     out: str | Path | None = None, threads: int | None = None, curve: Sequence[int] = (),
-    endpoint: Mapping[str, Any] | None = None, track: Sequence[str] = (), **options: Any,
+    endpoint: Mapping[str, Any] | None = None, track: Sequence[str] = (), again: bool = False, **options: Any,
 ) -> dict[str, Any]:  # fmt: skip
     """Try the methods on the data under an equal budget; gives the content of leaderboard.json.
 
     model: one, or several. curve: numbers of training rows to try besides all. endpoint: limits for a model behind a
-    URL (see `luthier.config.EndpointConfig`). track: names of trackers. options: of the data (`map`, `labels`,
+    URL (see `luthier.config.EndpointConfig`). track: names of trackers. again: begin anew, what stands there is set
+    aside. options: of the data (`map`, `labels`,
     `instruction`, `metric`, `docs`, `skip_bad`, `limit`, `limit_test`). Raises LuthierError.
     """
     from luthier.compare.board import publish
@@ -36,16 +37,22 @@ def compare(
         threads=threads, curve=curve, endpoint=endpoint, track=track,
     )  # fmt: skip
     folder = Path(out) if out else request.folder
-    run(request, folder)
+    run(request, folder, again)
     board, _ = publish(folder)
     return board
 
 
-def train(recipe: Recipe, out: Path | None = None, say: Callable[[Report], None] | None = None) -> Path:
-    """One run of a recipe, resumed if it was interrupted; gives the run folder. Raises LuthierError."""
+def train(
+    recipe: Recipe, out: Path | None = None, say: Callable[[Report], None] | None = None, again: bool = False
+) -> Path:
+    """One run of a recipe, resumed if it was interrupted; gives the run folder.
+
+    again: begin anew, what stands there is set aside. Raises LuthierError, also where data or model are not those that
+    the run began with.
+    """
     import hashlib
 
-    from luthier import config, run
+    from luthier import config, given, run
     from luthier.files import LOCK, alone
     from luthier.machine import pick_dtype
     from luthier.trackers import check
@@ -54,12 +61,15 @@ def train(recipe: Recipe, out: Path | None = None, say: Callable[[Report], None]
     check(recipe.track)
     key = hashlib.sha256(config.to_yaml(recipe).encode()).hexdigest()[:8]
     folder = out or Path("runs") / f"{recipe.method}-{Path(recipe.data.path).stem}-{key}"
+    if again and run.begun(folder):
+        given.set_aside(folder, "recipe.yaml")
     # what was measured when a run began holds for it: on a busier machine another format may come out
     begun = recipe.dtype == "auto" and run.begun(folder) and (folder / "recipe.yaml").exists()
     dtype = config.read_recipe(folder / "recipe.yaml").dtype if begun else pick_dtype(recipe.dtype)
     recipe = replace(recipe, dtype=dtype)
     run.check_folder(folder, config.to_yaml(recipe))
     if (folder / "eval.json").exists():
+        given.check_finished(folder, recipe)
         return folder
     with alone(folder / LOCK, f"{folder}: another command is training there"):
         run.check_folder(folder, config.to_yaml(recipe))  # another may have begun there meanwhile, and ended
@@ -69,7 +79,7 @@ def train(recipe: Recipe, out: Path | None = None, say: Callable[[Report], None]
 
 
 def _trained(recipe: Recipe, folder: Path, say: Callable[[Report], None] | None) -> None:
-    from luthier import config, run
+    from luthier import config, given, run
     from luthier.data.task import load_split
     from luthier.errors import LuthierError
     from luthier.evals import cuts
@@ -82,6 +92,7 @@ def _trained(recipe: Recipe, folder: Path, say: Callable[[Report], None] | None)
     try:
         split, found = load_split(recipe.data, folder / "rejected.jsonl")
         lm = run.load_base(recipe)
+        given.keep_or_check(folder, given.of_recipe(recipe, split), run.begun(folder))
         write_text(folder / "recipe.yaml", config.to_yaml(recipe))
         write_json(folder / "environment.json", environment())
         tracking = Tracking(recipe.track, folder.name, config.plain(recipe), folder)
@@ -98,7 +109,7 @@ def _trained(recipe: Recipe, folder: Path, say: Callable[[Report], None] | None)
     except LuthierError:
         if not run.begun(folder):
             rejected = "rejected.jsonl", "rejected-test.jsonl"
-            forget(folder, LOCK, "recipe.yaml", "environment.json", "metrics.jsonl", *rejected)
+            forget(folder, LOCK, given.NAME, "recipe.yaml", "environment.json", "metrics.jsonl", *rejected)
         raise
     result = {"metric": scores.metric, "score": scores.score, "secondary": scores.secondary}
     result |= {"per_row": scores.per_row, "answers": scores.answers, "trainable": outcome.trainable}

@@ -26,10 +26,12 @@ from luthier.errors import LuthierError, Unfit
 from luthier.errors import Refused as Refused
 from luthier.evals import cuts
 from luthier.files import LOCK, read_record, read_tensors, sync_folder, write_json, write_tensors
+from luthier.given import AGAIN
 from luthier.loop import Loop, Trained, Training
 from luthier.models.base import BaseLM, Progress
 from luthier.models.embedded import cache_dir
 from luthier.models.ends import save_model
+from luthier.models.fingerprint import fingerprint
 from luthier.models.labelling import HEADS
 from luthier.models.nf4 import linear_bytes
 from luthier.objectives.sft import renumbered
@@ -72,7 +74,7 @@ def load_base(recipe: Recipe) -> BaseLM:
         return cast(BaseLM, endpoint.load(recipe.model, recipe.endpoint))
     loaded: Any
     loaded, tokenizer = load.load_base(recipe.model, dtype=pick_dtype(recipe.dtype))
-    key = load.fingerprint(load.resolve(recipe.model))
+    key = fingerprint(recipe.model)
     return kinds.wrap(loaded.to(device()), tokenizer, recipe.model, f"{key}-{loaded.dtype}")
 
 
@@ -246,7 +248,7 @@ def check_folder(folder: Path, recipe: str) -> None:
         if folder.exists() and any(p.name != LOCK for p in folder.iterdir()):
             raise LuthierError(f"{folder} is not empty and holds no run: choose another --out")
     elif begun(folder) and path.read_text(encoding="utf-8", errors="replace") != recipe:
-        raise LuthierError(f"{folder} holds a run of another recipe: choose another --out")
+        raise LuthierError(f"{folder} holds a run of another recipe: {AGAIN}")
 
 
 def load_run(folder: Path, lm: BaseLM | None = None, progress: Progress | None = None) -> LM:

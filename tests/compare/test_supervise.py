@@ -23,13 +23,14 @@ from luthier import catalog
 from luthier.compare import results, team, worker
 from luthier.compare.board import publish
 from luthier.compare.cells import Cell, cells
-from luthier.compare.plan import LOCK, STOPPED, Plan, Request, begin, data_key
+from luthier.compare.plan import LOCK, STOPPED, Plan, Request, begin
 from luthier.compare.supervise import run, unfinished
 from luthier.compare.trial import Bench
 from luthier.config import DataConfig
 from luthier.data.task import load_split
 from luthier.errors import LuthierError, Refused, Unfit
 from luthier.files import read_json
+from luthier.given import data_key
 from luthier.models.causal import CausalLM
 from luthier.objectives.sft import Sft
 from luthier.protocols import Labelled

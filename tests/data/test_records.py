@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from luthier.compare.plan import data_key
+from luthier.given import data_key
 from luthier.models.base import _unshot
 from luthier.protocols import Chat, Message, Split
 from luthier.records import record_values

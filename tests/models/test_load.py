@@ -15,9 +15,10 @@ from transformers import BartConfig, BertConfig, GPT2Config, LlamaConfig, Modern
 
 from luthier.errors import LuthierError
 from luthier.models import load
+from luthier.models.fingerprint import fingerprint
 from luthier.models.gguf import import_gguf
 from luthier.models.kinds import kind_of
-from luthier.models.load import fingerprint, load_base, resolve
+from luthier.models.load import load_base, resolve
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +67,25 @@ def test_a_finished_study_trains_nothing(studied: Any, monkeypatch: pytest.Monke
     monkeypatch.setattr(runner, "_measured", None)
     again = run(result.request, folder, quiet)
     assert again.request.made().finding(again.models).sentence.text() == found.sentence.text()
+
+
+def test_other_rows_or_weights_are_noticed(studied: Any, tmp_path: Path) -> None:
+    """And --again begins anew. Seen failing with what was measured on the old rows in the new report."""
+    result, _, folder = studied("lora-init")
+    out = Path(shutil.copytree(folder, tmp_path / "out"))
+    rows = Path(result.request.data.path)
+    before = rows.read_text()
+    try:
+        rows.write_text(before.replace("the tea was fine", "the tea was bad", 1))
+        with pytest.raises(LuthierError, match=r"out: the data changed after .* --again"):
+            run(result.request, out, quiet)
+    finally:
+        rows.write_text(before)
+    plan = json.loads((out / "plan-0.json").read_text())
+    plan["parts"]["weights"] = "others"
+    (out / "plan-0.json").write_text(json.dumps(plan))
+    with pytest.raises(LuthierError, match=r"the weights of .* changed after"):
+        run(result.request, out, quiet)
 
 
 def test_another_study_is_refused(studied: Any) -> None:

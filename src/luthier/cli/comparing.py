@@ -16,7 +16,7 @@ ENDPOINT = "limits for a server by comma: max_calls=500,max_cost=2,price_in=0.1,
 EXAMPLE = """Try many ways of adapting a model on your data and see which is worth it.
 
 Without DATA it runs on embedded customer messages with the embedded model. Killed, it goes on where it was when the
-same command is given again.
+same command is given again; with other data or another model than it began with, it is refused.
 
 Example: luthier compare mine.jsonl --budget 3m --methods zero_shot,features,lora --seeds 3
 
@@ -54,6 +54,7 @@ def compare(
     endpoint: Annotated[str | None, typer.Option(help=ENDPOINT)] = None,
     track: Annotated[str | None, typer.Option(help="tell these by comma: tensorboard, trackio, mlflow, wandb")] = None,
     out: Annotated[Path | None, typer.Option(help="folder of the results")] = None,
+    again: Annotated[bool, typer.Option("--again", help="begin anew; what stands there is set aside")] = False,
 ) -> None:
     """Parse the options and run."""
     from rich.console import Console
@@ -78,7 +79,7 @@ def compare(
     )  # fmt: skip
     folder = out or request.folder
     with resumable():
-        run(request, folder)
+        run(request, folder, again)
     board, details = publish(folder)
     console = Console()
     print_leaderboard(board, console, details["verdicts"])

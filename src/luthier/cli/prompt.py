@@ -69,6 +69,7 @@ def search(
     seed: Annotated[int, typer.Option(min=0, help="of the rows' order and of what is written")] = 0,
     beside: Annotated[int, typer.Option(min=0, help="rows on which wordings stand side by side")] = 6,
     out: Annotated[Path | None, typer.Option(help="folder of the results")] = None,
+    again: Annotated[bool, typer.Option("--again", help="begin anew; what stands there is set aside")] = False,
 ) -> None:
     """Make the recipe, run it, write the pages."""
     from luthier.api import train
@@ -88,7 +89,7 @@ def search(
     })  # fmt: skip
     with resumable():
         with training_bar("hard_prompt") as say:
-            folder = train(recipe, out, say)
+            folder = train(recipe, out, say, again)
         from luthier.prompts.results import publish
 
         best = publish(folder, beside)

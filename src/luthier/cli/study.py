@@ -43,6 +43,7 @@ def _command(name: str) -> Callable[..., None]:
         instruction: Annotated[str | None, typer.Option(help="what to do, said before every input")] = None,
         set: Annotated[list[str] | None, typer.Option(help="a setting of the study, such as rank=4")] = None,
         out: Annotated[Path | None, typer.Option(help="folder of the results")] = None,
+        again: Annotated[bool, typer.Option("--again", help="begin anew; what stands there is set aside")] = False,
     ) -> None:
         section = {
             "path": data,
@@ -53,7 +54,7 @@ def _command(name: str) -> Callable[..., None]:
             "limit": limit,
             "limit_test": limit_test,
         }
-        _run(name, section, tuple(model or ["embedded"]), budget, seeds, set or [], out)
+        _run(name, section, tuple(model or ["embedded"]), budget, seeds, set or [], out, again)
 
     return study
 
@@ -66,6 +67,7 @@ def _run(
     seeds: int,
     settings: list[str],
     out: Path | None,
+    again: bool,
 ) -> None:
     from luthier.compare.plan import parse_budget
     from luthier.config import DataConfig, build
@@ -78,7 +80,7 @@ def _run(
     study = request.made()
     folder = out or request.folder
     with resumable(), _bar(name) as say:
-        result = run(request, folder, say)
+        result = run(request, folder, say, again)
     from rich.console import Console
 
     from luthier.study.page import write_page

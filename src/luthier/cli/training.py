@@ -11,7 +11,7 @@ import typer
 HELP = """Run one method once, from a recipe.
 
 The recipe is a YAML file; a.b=c on the command line comes on top. Without a recipe the defaults are used. Killed, it
-resumes when the same command is given again.
+resumes when the same command is given again; with other data or another model than it began with, it is refused.
 
 Example: luthier train recipe.yaml patch.rank=16 training.tokens=50000
 """
@@ -26,6 +26,7 @@ def train(
     settings: Annotated[list[str] | None, typer.Argument(help="recipe.yaml and key=value settings")] = None,
     template: Annotated[Path | None, typer.Option(help="file with the wording (luthier prompt search)")] = None,
     out: Annotated[Path | None, typer.Option(help="the run folder")] = None,
+    again: Annotated[bool, typer.Option("--again", help="begin anew; what stands there is set aside")] = False,
 ) -> None:
     """Parse the recipe and run."""
     from luthier.api import train as run
@@ -41,7 +42,7 @@ def train(
     recipe = read_recipe(Path(files[0]) if files else None, [s for s in given if "=" in s])
     recipe = replace(recipe, template=str(template)) if template else recipe
     with resumable(), training_bar(recipe.method) as say:
-        folder = run(recipe, out, say)
+        folder = run(recipe, out, say, again)
     result = read_json(folder / "eval.json")
     print(f"{recipe.method}: {result['metric']} {result['score']:.3f} on {len(result['per_row'])} held-out rows")
     if held := result.get("base_bytes"):

@@ -19,9 +19,9 @@ from luthier.config import DataConfig, EndpointConfig, Recipe, Threads, Training
 from luthier.data import embedded
 from luthier.errors import LuthierError
 from luthier.files import LOCK, read_json, write_json
+from luthier.given import AGAIN, data_key
 from luthier.models.endpoint import is_remote
 from luthier.protocols import Split
-from luthier.records import record_values
 
 if TYPE_CHECKING:
     from luthier.models.base import BaseLM
@@ -86,6 +86,7 @@ class Request:
 class Plan:
     """The request with everything that was measured or read once at the start.
 
+    data_key: fingerprint of the rows; parts: of the model's files (`given`), none of an endpoint's.
     threads: of each of the workers. base_loss: of the untouched base on general text, where it predicts text.
     """
 
@@ -100,6 +101,7 @@ class Plan:
     version: int = VERSION
     workers: int = 1
     base_loss: float | None = None
+    parts: dict[str, str] = field(default_factory=dict)
 
     def recipe(self, method: str, seed: int, tokens: int, learning_rate: float | None) -> Recipe:
         """The recipe of one trial."""
@@ -188,13 +190,6 @@ def parse_budget(text: str) -> tuple[str, float]:
     return kind, value
 
 
-def data_key(split: Split) -> str:
-    """Fingerprint of the rows and their parts."""
-    groups = [split.train, split.validation, split.test, *([split.documents] if split.documents else [])]
-    parts = [[record_values(r) for r in rows] for rows in groups]
-    return hashlib.sha256(json.dumps(parts, ensure_ascii=False).encode()).hexdigest()[:16]
-
-
 def make_plan(request: Request, lm: BaseLM, split: Split, dtype: str) -> Plan:
     """Turn a request into a plan: workers for the cores, and seconds into tokens by the measured rate, once."""
     from luthier.compare.crew import beside, crew, measure_rate
@@ -233,7 +228,7 @@ def check_folder(request: Request, folder: Path) -> None:
     except LuthierError:
         same = False
     if not same and begun(folder):
-        raise LuthierError(f"{folder} holds another comparison: give its own command again, or another --out")
+        raise LuthierError(f"{folder} holds another comparison: give its own command, or {AGAIN}")
 
 
 def begin(request: Request, folder: Path) -> None:

@@ -9,11 +9,12 @@ from luthier.compare.cells import begun, cells
 from luthier.compare.claims import forget_claims
 from luthier.compare.plan import STOPPED, Request, begin, check_folder
 from luthier.compare.results import finished, forget_failures, read_outcome, write_left_out
+from luthier.compare.same import check_same
 from luthier.compare.show import Show
 from luthier.compare.team import Team, current_file
-from luthier.data.task import load_split
 from luthier.errors import LuthierError
 from luthier.files import LOCK, alone, forget, read_record
+from luthier.given import set_aside, split_or_none
 from luthier.machine import cores
 from luthier.models import endpoint, load
 
@@ -28,16 +29,21 @@ class Lost(LuthierError):  # noqa: N818
     """A base on which no trial could begin; the message is the reason."""
 
 
-def run(request: Request, folder: Path) -> None:
+def run(request: Request, folder: Path, again: bool = False) -> None:
     """Run every trial of the request that is not finished in this folder, and those that failed once more.
 
-    What fails is an outcome like others. Raises LuthierError when the whole cannot go on: the data, the only model.
+    What fails is an outcome like others. again: what stands there is set aside first. Raises LuthierError when the
+    whole cannot go on: the data, the only model; and where data or models are not those that the results are of.
     """
+    if again and begun(folder):
+        set_aside(folder, "request.json")
     check_folder(request, folder)
-    if unfinished(request, folder):
-        # most mistakes are in the data: say so before anything is loaded or written
-        for note in load_split(request.data)[1]:
-            print(note)
+    waiting = bool(unfinished(request, folder))
+    # most mistakes are in the data: say so before anything is loaded or written
+    split, notes = split_or_none(folder, request.data, finished=not waiting)
+    for note in notes if waiting else ():
+        print(note)
+    check_same(request, folder, split)
     with alone(folder / LOCK, f"{folder}: another comparison is running there"):
         begin(request, folder)
         for place, reason in forget_failures(folder, [cell.place for cell in cells(request)]).items():

@@ -24,14 +24,16 @@ from typing import TYPE_CHECKING, Any
 from luthier import catalog
 from luthier.compare.cells import Cell, cells, plan_folder
 from luthier.compare.claims import claimed
-from luthier.compare.plan import STOPPED, Plan, data_key, make_plan, read_plan, read_request, save_plan, spoken_total
+from luthier.compare.plan import STOPPED, Plan, make_plan, read_plan, read_request, save_plan, spoken_total
 from luthier.compare.results import ERRORS, finished, log_error, read_outcome, write_left_out
 from luthier.compare.rows import record_rows
+from luthier.compare.same import differences
 from luthier.compare.show import Send, Wire, writer
 from luthier.compare.team import current_file
 from luthier.errors import LuthierError, Refused, Unfit
 from luthier.evals.metric import for_task
 from luthier.files import write_json, write_text
+from luthier.given import model_parts, refuse_changed
 from luthier.machine import cores
 from luthier.models.endpoint import is_remote
 from luthier.protocols import Split
@@ -159,17 +161,17 @@ def _plan(request: Request, split: Split, place: Path) -> tuple[Plan, Any]:
     if plan and plan.base_loss is None and not is_remote(lm):  # begun by an earlier version
         plan = replace(plan, base_loss=general_loss(lm))
     if plan is None:
-        plan = make_plan(request, lm, split, dtype)
+        plan = replace(make_plan(request, lm, split, dtype), parts=model_parts(request.model))
         save_plan(plan, place)
     return replace(plan, request=request), lm
 
 
 def _check(folder: Path, plan: Plan, lm: BaseLM, split: Split) -> None:
     """Refuse to go on with other data or another model than the comparison began with."""
-    if data_key(split) != plan.data_key:
-        raise LuthierError(f"{folder}: the data is not what this comparison began with; choose another --out")
-    if lm.key != plan.model_key:
-        raise LuthierError(f"{folder}: the model is not what this comparison began with; choose another --out")
+    what = differences(plan, plan.request.model, split)
+    if is_remote(lm) and lm.key != plan.model_key:  # it had no name of its own, and the server has another one now
+        what.append(f"model at {plan.request.model}")
+    refuse_changed(folder, what)
 
 
 def _attempt(bench: Bench, cell: Cell, request: Request) -> bool:

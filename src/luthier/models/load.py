@@ -6,7 +6,6 @@
 Only safetensors are read and no code of a model's author is run: loading a model never executes what it brings.
 """
 
-import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from luthier.errors import LuthierError
-from luthier.models.embedded import embedded_model, import_once, sha256_of
+from luthier.models.embedded import embedded_model, import_once
+from luthier.models.hashes import hash_of
 from luthier.models.quiet import quiet
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 EMBEDDED, ENCODER = "embedded", "embedded-encoder"
 DTYPES = ("float32", "bfloat16", "float16")
 _CONFIG, _INDEX = "config.json", "model.safetensors.index.json"
-_FINGERPRINT_BYTES = 1 << 20
 _HUB_SECONDS = 15
 _AUTO = {"causal": "AutoModelForCausalLM", "encoder": "AutoModel", "seq2seq": "AutoModelForSeq2SeqLM"}
 _SPOKEN = {"causal": "causal language model", "encoder": "encoder", "seq2seq": "encoder-decoder"}
@@ -49,7 +48,7 @@ def resolve(model: str | Path | None) -> Path | str:
     if path.suffix.lower() == ".gguf":
         if not path.is_file():
             raise LuthierError(f"{path}: there is no such file: check the path given as the model")
-        return import_once(lambda: path, path.stem, sha256_of(path))
+        return import_once(lambda: path, path.stem, hash_of(path))
     if path.is_dir():
         _check_folder(path)
         return path
@@ -81,34 +80,11 @@ def load_base(
         return _load(place, str(place), dtype, attention)
     # A model that is whole in the hub's cache is loaded from there without asking the hub: quicker, the same tomorrow
     # as today, and without a network transformers would try for a minute before it looked there.
-    snapshot = _snapshot(place)
-    if snapshot is None or not _is_whole(snapshot):
+    folder = snapshot(place)
+    if folder is None or not _is_whole(folder):
         _check_hub(place)
         return _load(place, place, dtype, attention)
-    return _load(snapshot, place, dtype, attention)
-
-
-def fingerprint(model: str | Path | None) -> str:
-    """A short hash of a model: of its configuration and of the size, first and last MiB of each safetensors file.
-
-    Quick also for large models, since the weights are not read whole; a hub model must have been loaded once.
-
-    Raises:
-        LuthierError: the model is not there.
-    """
-    place = resolve(model)
-    folder = place if isinstance(place, Path) else _snapshot(place)
-    if folder is None:
-        raise LuthierError(f"{place}: is not in the hub's cache: load it once with a network")
-    digest = hashlib.sha256((folder / _CONFIG).read_bytes())
-    for path in sorted(folder.glob("*.safetensors")):
-        size = path.stat().st_size
-        digest.update(f"\0{path.name}\0{size}\0".encode())
-        with path.open("rb") as file:
-            digest.update(file.read(_FINGERPRINT_BYTES))
-            file.seek(max(0, size - _FINGERPRINT_BYTES))
-            digest.update(file.read(_FINGERPRINT_BYTES))
-    return digest.hexdigest()[:16]
+    return _load(folder, place, dtype, attention)
 
 
 def _load(
@@ -206,7 +182,7 @@ def _needs_code(place: str) -> str:
     )
 
 
-def _snapshot(model: str) -> Path | None:
+def snapshot(model: str) -> Path | None:
     """The folder of a hub model in the hub's cache, if there is one."""
     from huggingface_hub import try_to_load_from_cache
     from huggingface_hub.errors import HFValidationError

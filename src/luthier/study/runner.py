@@ -22,6 +22,7 @@ from luthier.compare.words import Phrase, both
 from luthier.config import DataConfig, build
 from luthier.errors import LuthierError
 from luthier.files import LOCK, alone, read_record, write_json
+from luthier.given import AGAIN, EARLIER, changed, data_key, model_parts, of_model, refuse_changed, set_aside, tell
 from luthier.protocols import Rng
 from luthier.study import catalog
 from luthier.study.study import Arm, OnModel, Study
@@ -73,14 +74,19 @@ class Result:
     environment: Mapping[str, str]
 
 
-def run(request: Request, folder: Path, say: Say) -> Result:
-    """Do every run that is not there yet and gather all. Raises LuthierError when it cannot go on."""
+def run(request: Request, folder: Path, say: Say, again: bool = False) -> Result:
+    """Do every run that is not there yet and gather all; again: what stands there is set aside first.
+
+    Raises LuthierError when it cannot go on.
+    """
     from luthier.compare.plan import parse_budget
     from luthier.data.task import load_split
     from luthier.machine import environment
 
     study = request.made()
     parse_budget(request.budget or study.budget)
+    if again and (folder / "plan-0.json").exists():
+        set_aside(folder, "request.json")
     _check_folder(request, folder)
     split, _ = load_split(request.data)
     folder.mkdir(parents=True, exist_ok=True)
@@ -104,7 +110,7 @@ def _check_folder(request: Request, folder: Path) -> None:
         if folder.exists() and any(p.name != LOCK for p in folder.iterdir()):
             raise LuthierError(f"{folder} is not empty and holds no study: choose another --out")
     elif read_record(path) != json.loads(json.dumps(dataclasses.asdict(request))) and (folder / "runs").exists():
-        raise LuthierError(f"{folder} holds another study: give its own command again, or another --out")
+        raise LuthierError(f"{folder} holds another study: give its own command, or {AGAIN}")
 
 
 def _on_model(study: Study, request: Request, folder: Path, split: Split, number: int, say: Say) -> OnModel:
@@ -127,7 +133,7 @@ def _on_model(study: Study, request: Request, folder: Path, split: Split, number
     if not plan:
         plan = _plan(study, request, lm, split, arms, dtype)
         write_json(path, plan)
-    _same(folder, plan, lm, split)
+    _same(folder, plan, name, split)
     bench = Bench(lm, split, plan["tokens"], request.batch)
     runs, failed = _runs(
         study,
@@ -140,12 +146,12 @@ def _on_model(study: Study, request: Request, folder: Path, split: Split, number
     return OnModel(Path(name).name, lm.width, arms, runs, failed, plan["tokens"], notes)
 
 
-def _same(folder: Path, plan: Mapping[str, Any], lm: BaseLM, split: Split) -> None:
-    from luthier.compare.plan import data_key
-
-    for key, now, what in (("data_key", data_key(split), "data"), ("model_key", lm.key, "model")):
-        if plan[key] != now:
-            raise LuthierError(f"{folder}: the {what} is not what this study began with; choose another --out")
+def _same(folder: Path, plan: Mapping[str, Any], model: str, split: Split) -> None:
+    if "parts" not in plan:
+        tell(folder, EARLIER)
+    now = of_model(model, model_parts(model)) if "parts" in plan else {}
+    what = ["data"] if plan["data_key"] != data_key(split) else []
+    refuse_changed(folder, [*what, *changed(of_model(model, plan.get("parts", {})), now)])
 
 
 def _plan(study: Study, request: Request, lm: BaseLM, split: Split, arms: Sequence[Arm], dtype: str) -> dict[str, Any]:
@@ -155,7 +161,7 @@ def _plan(study: Study, request: Request, lm: BaseLM, split: Split, arms: Sequen
     import torch
 
     from luthier.compare.crew import measure_rate
-    from luthier.compare.plan import data_key, parse_budget
+    from luthier.compare.plan import parse_budget
     from luthier.study.bench import Bench
 
     budget = request.budget or study.budget
@@ -179,6 +185,7 @@ def _plan(study: Study, request: Request, lm: BaseLM, split: Split, arms: Sequen
         "threads": torch.get_num_threads(),
         "model_key": lm.key,
         "data_key": data_key(split),
+        "parts": model_parts(lm.name),
     }
 
 
