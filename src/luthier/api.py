@@ -43,12 +43,13 @@ def compare(
 
 
 def train(
-    recipe: Recipe, out: Path | None = None, say: Callable[[Report], None] | None = None, again: bool = False
-) -> Path:
+    recipe: Recipe, out: Path | None = None, say: Callable[[Report], None] | None = None, again: bool = False,
+    tell: Callable[[str], None] | None = None,
+) -> Path:  # fmt: skip
     """One run of a recipe, resumed if it was interrupted; gives the run folder.
 
-    again: begin anew, what stands there is set aside. Raises LuthierError, also where data or model are not those that
-    the run began with.
+    say: told how far it is. again: begin anew, what stands there is set aside. tell: told at its start what is to be
+    known about the data. Raises LuthierError, also where data or model are not those that the run began with.
     """
     import hashlib
 
@@ -74,11 +75,13 @@ def train(
     with alone(folder / LOCK, f"{folder}: another command is training there"):
         run.check_folder(folder, config.to_yaml(recipe))  # another may have begun there meanwhile, and ended
         if not (folder / "eval.json").exists():
-            _trained(recipe, folder, say)
+            _trained(recipe, folder, say, tell)
     return folder
 
 
-def _trained(recipe: Recipe, folder: Path, say: Callable[[Report], None] | None) -> None:
+def _trained(
+    recipe: Recipe, folder: Path, say: Callable[[Report], None] | None, tell: Callable[[str], None] | None
+) -> None:
     from luthier import config, given, run
     from luthier.data.task import load_split
     from luthier.errors import LuthierError
@@ -91,6 +94,9 @@ def _trained(recipe: Recipe, folder: Path, say: Callable[[Report], None] | None)
 
     try:
         split, found = load_split(recipe.data, folder / "rejected.jsonl")
+        if tell:
+            for note in found:
+                tell(note)
         lm = run.load_base(recipe)
         given.keep_or_check(folder, given.of_recipe(recipe, split), run.begun(folder))
         write_text(folder / "recipe.yaml", config.to_yaml(recipe))

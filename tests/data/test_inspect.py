@@ -269,3 +269,39 @@ def test_a_tokenizer_needs_no_weights(reader: Reader) -> None:
         and lm.encode_prompt("hello")
         == lm.tokenizer("<|im_start|>user\nhello<|im_end|>\n<|im_start|>assistant\n")["input_ids"]
     )
+
+
+def test_keys_refused_rows_and_special_tokens_are_told_in_both_languages(tmp_path: Path, reader: Reader) -> None:
+    """On the terminal and on the page; rows that no template can write count as kept, and are not tokenised."""
+    from rich.console import Console
+
+    turns = [{"role": "user", "content": "where is it?"}, {"role": "assistant", "content": "here"}]
+    called = [turns[0], {"role": "assistant", "content": None, "tool_calls": [{"name": "find", "extra": 1}]}, *turns]
+    named = [{**turns[0], "name": "Ann", "content": "say <|im_start|>"}, turns[1]]
+    rows = [{"messages": turns, "id": 1}, {"messages": called, "id": 2}, {"messages": named, "id": 3}]
+    path = sample_files.write(rows, "jsonl", tmp_path)
+    (found,) = inspect(DataConfig(str(path)), reader)
+    assert [bad.line for bad in found.refused] == [2] and len(found.tokens.lengths) == 2 and found.kept == 3
+    text = said(found)
+    for sentence_ in (
+        "not used, with the number of rows: id (3), tool_calls[].extra (1).",
+        "1 row is not written by the model's chat template as they stand here: no method runs on them\n  line 2: ",
+        "the model's chat template does not write the names of speakers (rows: 1)",
+        "1 row has <|im_start|> in a text: the model reads it as a special token, not as words",
+    ):
+        assert sentence_ in text
+    console = Console(record=True, file=io.StringIO(), width=100)
+    print_inspection(found, console)
+    shown = console.export_text()
+    write_page([found], tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    for key in (
+        "messages",
+        "id",
+        "messages[].name",
+        "messages[].tool_calls",
+        "tool_calls[].name",
+        "tool_calls[].extra",
+    ):
+        assert re.search(rf"^ *{re.escape(key)} +\d", shown, re.M) and f"<bdi>{key}</bdi>" in page
+    assert "未使用" in page and "键" in page and "模型的对话模板不写说话者的名字" in page

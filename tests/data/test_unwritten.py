@@ -67,7 +67,7 @@ def test_names_that_the_template_does_not_write_are_told(tiny_folder: Folder) ->
     named = Chat((Message("user", "a", name="Ann"), Message("assistant", "b")))
     folder = tiny_folder("llama_tied")
     with run.adapted(tiny.fresh(folder), tiny.recipe(folder, "lora"), split(named)) as outcome:
-        assert outcome.notes[0] == "the model's chat template leaves the names of speakers in 1 rows out"
+        assert outcome.notes[0] == "the model's chat template does not write the names of speakers (rows: 1)"
 
 
 def test_predict_names_the_row_that_cannot_be_asked(

@@ -41,13 +41,19 @@ def train(
         raise LuthierError(f"one recipe at a time, not {', '.join(files)}")
     recipe = read_recipe(Path(files[0]) if files else None, [s for s in given if "=" in s])
     recipe = replace(recipe, template=str(template)) if template else recipe
+    told: list[str] = []
+
+    def tell(note: str) -> None:
+        told.append(note)
+        print(f"  {note}")
+
     with resumable(), training_bar(recipe.method) as say:
-        folder = run(recipe, out, say, again)
+        folder = run(recipe, out, say, again, tell)
     result = read_json(folder / "eval.json")
     print(f"{recipe.method}: {result['metric']} {result['score']:.3f} on {len(result['per_row'])} held-out rows")
     if held := result.get("base_bytes"):
         share = held / result["base_bytes_bf16"]
         print(f"Linear weights of the base: {held / 1e6:.1f} MB in memory, {share:.2f} of their size in bf16")
-    for note in result.get("notes", ()):
+    for note in [note for note in result.get("notes", ()) if note not in told]:
         print(f"  {note}")
     print(f"Run folder: {folder}")

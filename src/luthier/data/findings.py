@@ -8,6 +8,7 @@ from itertools import islice
 
 from luthier.compare.words import Phrase, recognise
 from luthier.data.inspect import Inspection, Pair
+from luthier.data.keys import Key
 from luthier.data.overlap import ALIKE
 from luthier.plain_page import both
 
@@ -34,12 +35,9 @@ class Bar:
 
 
 def findings(found: Inspection) -> list[Finding]:
-    """All that there is to say, how the file was read first."""
-    return [*_read(found), *_rows(found), *_tokens(found), *_repeats(found), *_overlap(found), *_labels(found)]
-
-
-def _read(found: Inspection) -> list[Finding]:
-    return [Finding(recognise(note) or both(note, note), True) for note in found.notes]
+    """All that there is to say, rows first."""
+    parts = (_rows, _keys, _written, _tokens, _repeats, _overlap, _labels)
+    return [finding for part in parts for finding in part(found)]
 
 
 def _rows(found: Inspection) -> list[Finding]:
@@ -56,6 +54,53 @@ def _rows(found: Inspection) -> list[Finding]:
         )
         out.append(Finding(said, False, tuple(place(found, row.line) for row in found.unused)))
     return out
+
+
+def _keys(found: Inspection) -> list[Finding]:
+    """Keys that are not used, answers without loss, marks, labels: what the notes of a run say too."""
+    return [Finding(_translated(note), True) for note in found.notes]
+
+
+def _translated(note: str) -> Phrase:
+    """A note in both languages, from the report's dictionary."""
+    phrase = recognise(note)
+    return both(note, phrase.text("zh") if phrase else note)
+
+
+def _written(found: Inspection) -> list[Finding]:
+    out = []
+    if refused := len(found.refused):
+        said = both(
+            f"{_rows_are(refused)} not written by the model's chat template as they stand here: no method runs on them",
+            f"{refused:,} 行无法由模型的对话模板照原样写出：任何方法都不能使用",
+        )
+        rows = tuple(place(found, bad.line, f": {bad.reason}", f"：{bad.reason}") for bad in found.refused)
+        out.append(Finding(said, True, rows))
+    out += [Finding(_translated(note), True) for note in found.losses]
+    for token, count in found.special:
+        said = both(
+            f"{_rows_have(count)} {token} in a text: the model reads it as a special token, not as words",
+            f"{count:,} 行的文本中有 {token}：模型把它当作特殊词元，而不是文字",
+        )
+        out.append(Finding(said, True))
+    return out
+
+
+def effect(key: Key) -> Phrase:
+    """What a key does, with the number of rows where it does not do the same in all."""
+    said = [
+        (key.used, f"read as {key.field}" if key.field and key.field != key.name else "used",
+         f"读作 {key.field}" if key.field and key.field != key.name else "已使用"),
+        (key.off, "takes the loss off an answer", "使回答不计入损失"),
+        (key.usual, "says what holds without it", "与默认相同"),
+        (key.unused, "not used", "未使用"),
+        (key.empty, "holds nothing", "为空"),
+        (key.bad, "of dropped rows", "属于被丢弃的行"),
+    ]  # fmt: skip
+    parts = [(n, en, zh) for n, en, zh in said if n]
+    if len(parts) == 1 and parts[0][0] == key.rows:
+        return both(parts[0][1], parts[0][2])
+    return both(", ".join(f"{en} ({n:,})" for n, en, _ in parts), "，".join(f"{zh}（{n:,}）" for n, _, zh in parts))
 
 
 def _tokens(found: Inspection) -> list[Finding]:

@@ -6,16 +6,20 @@ Lengths and the loss are those of training: the objective tokenises the rows wit
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from luthier.config import DataConfig
+from luthier.data.keys import Key
+from luthier.data.notes import notes as told
 from luthier.data.overlap import ALIKE, Index, Say, twins
 from luthier.data.read import Bad, Table
 from luthier.data.split import same
 from luthier.data.task import read_table, supervised
+from luthier.data.unwritten import notes as notes_of
+from luthier.data.unwritten import written
 from luthier.protocols import Judged, Labelled, Objective, Rated, Record, Split, Tagged, Task, Text
 
 if TYPE_CHECKING:
@@ -85,7 +89,11 @@ class Inspection:
     compared: bool = False  # it is a test file that was compared with a training file:
     seen: tuple[Pair, ...] = ()  # rows that also stand there
     near: tuple[Pair, ...] = ()  # and rows of which a row there holds nearly all
-    notes: tuple[str, ...] = ()  # what had to be decided to read it
+    keys: tuple[Key, ...] = ()
+    notes: tuple[str, ...] = ()  # what `data.notes` says of the file
+    refused: tuple[Bad, ...] = ()  # good rows that the model's chat template cannot write as they say it
+    losses: tuple[str, ...] = ()  # what it leaves out of rows without harm to what is learned
+    special: tuple[tuple[str, int], ...] = ()  # special tokens of the model that stand in texts, and in how many rows
 
     @property
     def rows(self) -> int:
@@ -128,12 +136,38 @@ def inspect(config: DataConfig, reader: Reader) -> list[Inspection]:
 
 def _inspect(table: Table, reader: Reader) -> Inspection:
     learnable, unused = supervised(table)
+    reader.objective_for(table.task)
+    found = written(reader.lm, learnable.records)
+    why = dict(found.refused)
+    refused = tuple(Bad(learnable.lines[i], reason, "") for i, reason in found.refused)
+    kept = [i for i in range(len(learnable.records)) if i not in why]
+    learnable = replace(
+        learnable,
+        records=tuple(learnable.records[i] for i in kept),
+        lines=tuple(learnable.lines[i] for i in kept),
+    )
     duplicates, conflicts, alike = repeats(table, reader.say)
     return Inspection(
         table.path, table.task, table.layout, table.unit, len(table.records), table.bad, tuple(unused),
-        tokens(learnable, reader), duplicates, conflicts, alike, balance(table.records),
-        notes=table.notes,
+        tokens(learnable, reader), duplicates, conflicts, alike, balance(table.records), keys=table.keys,
+        notes=(*table.notes, *told(table, table.path.name)), refused=refused, losses=tuple(notes_of(found)),
+        special=special(table.records, reader),
     )  # fmt: skip
+
+
+def special(records: Sequence[Record], reader: Reader) -> tuple[tuple[str, int], ...]:
+    """Special tokens of the model that stand in the texts of rows, which it reads as what they mean to it."""
+    assert reader.lm is not None
+    known = [str(token) for token in reader.lm.tokenizer.added_tokens_decoder.values() if token.special]
+    texts = ["\n".join(_texts(record)) for record in records]
+    counts = [(token, sum(token in text for text in texts)) for token in known]
+    return tuple((token, count) for token, count in counts if count)
+
+
+def _texts(record: Record) -> Iterator[str]:
+    asked = record.asked
+    yield from [asked] if isinstance(asked, str) else [message.content for message in asked]
+    yield record.wanted
 
 
 def repeats(table: Table, say: Say | None = None) -> tuple[tuple[Pair, ...], tuple[Pair, ...], tuple[Pair, ...]]:

@@ -8,8 +8,9 @@ from pathlib import Path
 from luthier import plain_page
 from luthier.compare import words
 from luthier.compare.words import Phrase
-from luthier.data.findings import Bar, Finding, bars, findings, histogram, place
+from luthier.data.findings import Bar, Finding, bars, effect, findings, histogram, place
 from luthier.data.inspect import Inspection, Shown
+from luthier.data.notes import place as name_of
 from luthier.plain_page import both, text
 
 ROWS = 1000
@@ -36,6 +37,7 @@ def _part(found: Inspection, title: Phrase) -> str:
 <p class="soft">{text(read)}</p>
 <ul class="findings">
 {"".join(map(_finding, findings(found)))}</ul>
+{_keys(found)}
 {_bars(both("Tokens a row", "每行词元数"), histogram(tokens.lengths))}
 {_bars(labels, bars(found.balance))}
 {_examples(found)}
@@ -66,6 +68,17 @@ def _bars(title: Phrase, rows: Sequence[Bar]) -> str:
         for bar in rows
     )
     return f'<h3>{text(title)}</h3>\n<table class="bars"><tbody>\n{lines}</tbody></table>'
+
+
+def _keys(found: Inspection) -> str:
+    if not found.keys:
+        return ""
+    lines = "".join(
+        f'<tr><th scope="row"><bdi>{text(name_of(key))}</bdi></th><td>{key.rows:,}</td>'
+        f"<td>{text(effect(key))}</td></tr>\n"
+        for key in found.keys
+    )
+    return f'<h3>{text(both("Keys", "键"))}</h3>\n<table class="keys"><tbody>\n{lines}</tbody></table>'
 
 
 def _examples(found: Inspection) -> str:

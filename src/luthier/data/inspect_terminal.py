@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from luthier.data.findings import Bar, bars, findings, histogram
+from luthier.data.findings import Bar, bars, effect, findings, histogram
 from luthier.data.inspect import Inspection, Shown
+from luthier.data.notes import place as name_of
 from luthier.data.source import visible
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ def print_inspection(found: Inspection, console: Console) -> None:
             console.print(Text(f"    {visible(str(row))}"))
         if len(finding.rows) > ROWS:
             console.print(Text(f"    and {len(finding.rows) - ROWS:,} more"))
+    _print_keys(found, console)
     _print_bars("Tokens a row", histogram(found.tokens.lengths), console)
     _print_bars("Labels" if found.task != "regression" else "Values", bars(found.balance), console)
     if found.tokens.shown:
@@ -52,6 +54,21 @@ def _coloured(shown: Shown) -> Text:
         out.append(visible(text), style="underline green" if learned else "")
         room = max(room - len(text), 0)
     return out
+
+
+def _print_keys(found: Inspection, console: Console) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title="Keys", title_justify="left", show_header=False, box=None, padding=(0, 1))
+    table.add_column(overflow="fold", max_width=40)
+    table.add_column(justify="right")
+    table.add_column(overflow="fold")
+    for key in found.keys:
+        table.add_row(Text(visible(name_of(key))), f"{key.rows:,}", Text(visible(str(effect(key)))))
+    if found.keys:
+        console.print()
+        console.print(table)
 
 
 def _print_bars(title: str, rows: Sequence[Bar], console: Console) -> None:

@@ -20,6 +20,7 @@ from luthier.data.formats import load
 from luthier.data.keys import Key, Tally
 from luthier.data.labels import alike
 from luthier.data.layouts import LAYOUTS, TEXT, Layout, to_prompt
+from luthier.data.marks import Mark, cut_off, find_mark
 from luthier.data.names import aliases
 from luthier.data.rows import HEADERS, RejectError, Wanted
 from luthier.data.source import FIELDS, Row, Source, printable, quoted
@@ -44,6 +45,7 @@ class Table:
     """A file's records with the line each starts on, and its bad rows; `unit` is what lines count: line or row.
 
     keys: all that its rows have, with what each does. notes: what had to be decided to read it, a sentence each.
+    mark: what stood behind nearly every answer and is taken off.
     """
 
     task: Task
@@ -55,6 +57,7 @@ class Table:
     layout: str = ""
     keys: tuple[Key, ...] = ()
     notes: tuple[str, ...] = ()
+    mark: Mark | None = None
 
 
 @dataclass(frozen=True)
@@ -120,11 +123,17 @@ def read(
             tally.good(row.columns, fields.trace)
     if not records:
         raise _unusable(source, bad)
+    mark = find_mark(records)
+    records, lines, bare = cut_off(records, lines, mark)
+    bad = sorted([*bad, *(Bad(line, f"the answer is nothing but the mark {text}", text) for line, text in bare)],
+                 key=lambda row: row.line)  # fmt: skip
+    if not records:
+        raise _unusable(source, bad)
     keys = tally.keys()
     used = {key.name for key in keys if key.level == "column" and key.used}
     notes = _of_file(source, *_renamed(wanted, used), *alike(records))
     return Table(
-        layout.task, tuple(records), tuple(lines), tuple(bad), source.path, source.unit, layout.name, keys, notes
+        layout.task, tuple(records), tuple(lines), tuple(bad), source.path, source.unit, layout.name, keys, notes, mark
     )
 
 

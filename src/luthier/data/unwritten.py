@@ -73,6 +73,6 @@ def check_written(lm: Any, data: Split) -> tuple[str, ...]:
 def notes(found: Written) -> Iterable[str]:
     """What is worth a word of rows that can be written."""
     if found.unnamed:
-        yield f"the model's chat template leaves the names of speakers in {found.unnamed} rows out"
+        yield f"the model's chat template does not write the names of speakers (rows: {found.unnamed})"
     if found.rewritten:
-        yield f"the model's chat template rewrites earlier turns of {found.rewritten} rows, which are not learned"
+        yield f"the model's chat template rewrites earlier turns, which are not learned (rows: {found.rewritten})"

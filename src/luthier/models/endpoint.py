@@ -18,16 +18,14 @@ from urllib.parse import urlsplit
 
 from luthier import records
 from luthier.config import EndpointConfig
-from luthier.data.keys import Trace
 from luthier.data.prompts import CLASSIFY, GENERATE, Template, compose
 from luthier.data.rendering import tools_of, turn_values
 from luthier.data.rows import RejectError
 from luthier.data.shorten import Counted
-from luthier.data.turns import calls_of
 from luthier.errors import LuthierError, Refused
 from luthier.files import write_json
 from luthier.models.embedded import cache_dir
-from luthier.models.endpoint_client import Answer, Asked, Client, NotThereError, RejectedError
+from luthier.models.endpoint_client import Answer, Asked, Client, NotThereError, RejectedError, said
 from luthier.models.label_match import named
 from luthier.records import Message, Prompt, Record, Sampling
 
@@ -208,8 +206,7 @@ class EndpointLM:
         if isinstance(composed, str) and not self.known.get("chat only"):
             return "/completions", body | {"prompt": composed, "stop": ["\n"]}
         messages = (Message("user", composed),) if isinstance(composed, str) else composed
-        tools = tools_of(messages)
-        declared = {"tools": json.loads(tools)} if tools else {}
+        declared = {"tools": json.loads(tools)} if (tools := tools_of(messages)) else {}
         turns = [turn_values(m, texts=True, reasoning=("reasoning_content",)) for m in messages]
         return "/chat/completions", body | {"messages": turns} | declared
 
@@ -238,7 +235,7 @@ class EndpointLM:
     def _text(self, answer: Answer, path: str) -> str:
         try:
             choice = answer["choices"][0]
-            text = choice["text"] if "text" in choice else _said(choice["message"])
+            text = choice["text"] if "text" in choice else said(choice["message"])
         except (AttributeError, KeyError, IndexError, TypeError, RejectError):
             raise LuthierError(
                 f"{self.client.url}{path}: not an answer of a chat server: {str(answer)[:200]}"
@@ -271,13 +268,6 @@ class EndpointLM:
         except (NotThereError, RejectedError) as error:
             raise Refused(f"{NO_LOGPROBS}: {error}") from None
         return [_echoed(answer, *pair) for answer, pair in zip(answers, pairs, strict=True)]
-
-
-def _said(message: Answer) -> str:
-    """The words of an answer, and its calls of tools as a record's answer has them."""
-    calls = message.get("tool_calls")
-    text = message.get("content") if calls else message["content"]
-    return Message("assistant", text or "", calls=calls_of(calls, "tool_calls", Trace()) if calls else "").said
 
 
 def _echoed(answer: Answer, prompt: str, continued: str) -> list[float]:

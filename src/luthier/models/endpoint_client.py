@@ -22,8 +22,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from luthier.data.keys import Trace
+from luthier.data.turns import calls_of
 from luthier.errors import LuthierError
 from luthier.files import read_json, write_json
+from luthier.records import Message
 
 if TYPE_CHECKING:
     from luthier.config import EndpointConfig
@@ -252,3 +255,10 @@ def _message(text: str) -> str:
         return str(found["message"] if isinstance(found, dict) else found)
     except (ValueError, KeyError, TypeError):
         return text
+
+
+def said(message: Answer) -> str:
+    """The words of an answer, and its calls of tools as a record's answer has them."""
+    calls = message.get("tool_calls")
+    text = message.get("content") if calls else message["content"]
+    return Message("assistant", text or "", calls=calls_of(calls, "tool_calls", Trace()) if calls else "").said
