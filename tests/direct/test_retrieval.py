@@ -52,7 +52,18 @@ def test_k_is_chosen_without_the_row_itself() -> None:
     rng = np.random.default_rng(0)
     vectors = rng.standard_normal((200, 8)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    assert fit(vectors, np.eye(2)[rng.integers(0, 2, 200)], "classification")[0] > 1
+    assert fit(list(map(str, range(200))), vectors, np.eye(2)[rng.integers(0, 2, 200)], "classification")[0] > 1
+
+
+def test_k_is_chosen_without_rows_that_ask_the_same() -> None:
+    """In another case, width or spacing. Seen failing with a copy that voted for its row."""
+    rng = np.random.default_rng(0)
+    half = rng.standard_normal((100, 8)).astype(np.float32)
+    half /= np.linalg.norm(half, axis=1, keepdims=True)
+    texts = [f"row {i} abc" for i in range(100)] + [f"Ｒow  {i} ABC" for i in range(100)]
+    values = np.tile(np.eye(2)[rng.integers(0, 2, 100)], (2, 1))
+    assert fit(texts, np.tile(half, (2, 1)), values, "classification")[0] > 1
+    assert fit(["a", "A "], half[:2], values[:2], "classification")[0] == 1
 
 
 def test_rows_of_every_kind(model: Hashed, tmp_path: Path) -> None:

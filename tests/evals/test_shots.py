@@ -126,6 +126,41 @@ def test_a_long_question_gets_fewer_examples_and_that_is_said(lm: Any, tmp_path:
     assert cuts.of_test(found, DATA.test) == []
 
 
+SAME = ("WHERE is  my parcel ", "ｗhere is my parcel", "where is my parcel")
+
+
+@pytest.mark.parametrize("asked", SAME)
+def test_a_question_is_never_among_its_own_examples(lm: Any, letters: Letters, asked: str) -> None:
+    """In another case, width or spacing. Seen failing with the row asked as its own nearest example."""
+    worded = lm.worded(lm.wordings(DATA.labels)[0], DATA.labels, DATA.train[:3])
+    always = shots.fixed(worded)
+    assert always.shots_for(asked) == DATA.train[1:3] and always.shots_for("no courier") == DATA.train[:3]
+    near = shots.Nearest(worded, DATA.train, 3, letters)  # type: ignore[arg-type]
+    assert DATA.train[0] not in near(asked) and len(near(asked)) == 3
+    assert DATA.train[0] in near("where is my parcels")
+    chats = shots.fixed(lm.worded(lm.wordings(())[0], (), CHATS.train[:2]))
+    prompt = (tiny.Message("system", "be brief"), tiny.Message("user", "ICH mag Tee "))
+    assert chats.shots_for(prompt) == CHATS.train[1:2]
+
+
+def test_texts_embedded_together_do_not_decide_the_nearest(lm: Any) -> None:
+    """Vectors that differ in their last bits. Seen failing with similarities that were not rounded."""
+
+    class Noisy(Letters):
+        def queries(self, texts: Sequence[str]) -> np.ndarray[Any, Any]:
+            return super().queries(texts) * np.float32(1 + 1e-7 * len(texts))
+
+        def passages(self, texts: Sequence[str]) -> np.ndarray[Any, Any]:
+            found = self._vectors(texts)
+            found[1::2] *= np.float32(1 + 1e-7)
+            return found
+
+    worded = lm.worded(lm.wordings(DATA.labels)[0], DATA.labels)
+    pool = tuple(replace(DATA.train[0], text=text) for text in ("abc x", "cba x", "bca x", "xyz"))
+    near = shots.Nearest(worded, pool, 2, Noisy())  # type: ignore[arg-type]
+    assert near.neighbours("abc") == [0, 1]
+
+
 def test_balanced_and_random() -> None:
     drawn = shots.drawn(DATA, 3, 0, balanced=True)
     assert {answer_of(r) for r in drawn} == set(DATA.labels) and len(drawn) == 3

@@ -15,7 +15,7 @@ Example: luthier data inspect mine.jsonl
 """
 INSPECT = """Say what stands in a file, before anything is trained on it.
 
-Rows kept and dropped with line and reason, lengths in tokens, what is cut off, which tokens carry loss, duplicates,
+Rows kept and dropped with line and reason, lengths in tokens, what is shortened, which tokens carry loss, duplicates,
 what a test file shares with it, how labels are balanced, and a few rows as the model reads them.
 
 Example: luthier data inspect mine.jsonl --test held_out.jsonl --html inspection.html

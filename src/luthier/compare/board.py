@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from luthier import catalog, config
-from luthier.compare import curve, units
+from luthier.compare import curve, units, words
 from luthier.compare.card import write_card
 from luthier.compare.cells import Cell, cells, name_of, short_names
 from luthier.compare.evidence import evidence
@@ -209,11 +209,22 @@ def _details(
         "place": place,
         "environment": environment | {"workers": str(plan.workers), "threads": str(plan.threads), "dtype": plan.dtype},
         "notes": read_json(folder / "notes.json"),
+        "run_notes": _run_notes(runs),
         "summaries": {name: kinds[cell.method].summary for name, cell in trials.items()},
         "tokens_per_second": plan.rate,
         "evidence": evidence(read_rows(folder), runs, best),
         "languages": read_languages(folder),
     }
+
+
+def _run_notes(runs: Mapping[str, list[dict[str, Any]]]) -> list[list[str]]:
+    """What runs noted that the page can say in every language: the methods and the sentence, each sentence once."""
+    found: dict[str, list[str]] = {}
+    for name, made in runs.items():
+        for note in dict.fromkeys(note for run in made for note in run.get("notes", ())):
+            if words.recognise(note):
+                found.setdefault(note, []).append(name)
+    return [[", ".join(names), note] for note, names in found.items()]
 
 
 def _secondary(runs: list[dict[str, Any]]) -> dict[str, float]:

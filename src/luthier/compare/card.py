@@ -110,7 +110,8 @@ def _data(details: Facts) -> Iterator[str]:
     if labels := details.get("labels"):
         yield ""
         yield f"{len(labels)} labels: {', '.join(map(text, labels))}."
-    for note in details.get("notes") or []:
+    of_runs = [f"{methods}: {note}" for methods, note in details.get("run_notes") or []]
+    for note in [*(details.get("notes") or []), *of_runs]:
         yield f"\n- {text(note)}"
     yield f"\nWhere the rows come from, and whether they may be used for this: {OPEN}"
 

@@ -176,8 +176,10 @@ def measured(board: Facts, details: Facts) -> str:
     if labels := details.get("labels"):
         chips = "".join(f'<li dir="auto">{escape(label)}</li>' for label in labels)
         parts.append(f'{say("labels_count", n=len(labels)).html("h3")}<ul class="labels">{chips}</ul>')
-    if notes := details.get("notes"):
-        own = "".join(spoken(note, (), tag="li") for note in notes)
+    own = "".join(spoken(note, (), tag="li") for note in details.get("notes") or [])
+    for methods, note in details.get("run_notes") or []:
+        own += say("note_of", methods=methods, note=words.recognise(note) or note).html("li")
+    if own:
         parts.append(f"{say('notes').html('h3')}<ul>{own}</ul>")
     return "\n".join(parts)
 

@@ -101,7 +101,7 @@ class Retrieval(Direct):
             values = np.asarray(y, np.float64).reshape(len(texts), -1)
         embedder = load_embedder(self.embedder, run.cache)
         vectors = embedder.queries(texts)  # like with like: these models embed both sides of a comparison as queries
-        k, temperature = (1, 1.0) if answers else fit(vectors, values, data.task)
+        k, temperature = (1, 1.0) if answers else fit(texts, vectors, values, data.task)
         return RowsLM(embedder, vectors, values, answers, data.task, data.labels, k, temperature)
 
     def load(self, folder: Path, lm: BaseLM) -> LM:

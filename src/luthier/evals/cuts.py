@@ -1,4 +1,7 @@
-"""What was left out because it was too long, in words: of training rows, of test rows, and of worked examples."""
+"""What was left out because it was too long, in words: of training rows, of test rows, and of worked examples.
+
+The report says the same in Chinese (`said_cut_…` in `compare/page/words.json`).
+"""
 
 from __future__ import annotations
 
@@ -27,8 +30,8 @@ def of_training(examples: Sequence[Example], rows: int, limit: int) -> list[str]
     if lost := sum(e.lost for e in examples):
         ends = len({e.source for e in examples if e.lost})
         out.append(
-            f"answers of {ends:,} training rows are longer than {limit:,} tokens: their last {lost:,} tokens "
-            "are not learned"
+            f"training rows with an answer of more than {limit:,} tokens, of which {lost:,} in all are not learned: "
+            f"{ends:,} of {rows:,}"
         )
     return out
 

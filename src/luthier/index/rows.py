@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from luthier.data.prompts import question_and_answer
+from luthier.data.split import normal
 from luthier.errors import LuthierError
 from luthier.files import write_json, write_tensors
 from luthier.index.embed import Embedder, Vectors
@@ -57,15 +58,16 @@ def voted(near: Floats, values: Floats, k: int, temperature: float) -> Floats:
     return np.asarray(np.einsum("qk,qkv->qv", weights, values[order]))
 
 
-def fit(vectors: Vectors, values: Floats, task: Task) -> tuple[int, float]:
-    """k and temperature under which rows, each left out in turn, are predicted best."""
+def fit(texts: Sequence[str], vectors: Vectors, values: Floats, task: Task) -> tuple[int, float]:
+    """k and temperature under which rows, each left out in turn with all that ask the same, are predicted best."""
+    asked = np.unique([normal(text) for text in texts], return_inverse=True)[1]
     judged = np.random.default_rng(0).permutation(len(vectors))[:JUDGED]
     near = similarities(vectors[judged], vectors)
-    near[np.arange(len(judged)), judged] = -np.inf
-    most = max(1, len(vectors) - 1)
-    tried = {(min(k, most), t) for k in NEIGHBOURS for t in TEMPERATURES}
-    if len(vectors) < 2:
+    near[asked[judged][:, None] == asked[None]] = -np.inf
+    most = len(vectors) - int(np.bincount(asked).max())
+    if most < 1:
         return 1, TEMPERATURES[0]
+    tried = {(min(k, most), t) for k in NEIGHBOURS for t in TEMPERATURES}
     return max(sorted(tried), key=lambda c: _quality(voted(near, values, *c), values[judged], task))
 
 
