@@ -50,6 +50,14 @@ def test_a_broken_object_among_indented_ones_is_bad_alone(tmp_path: Path) -> Non
     assert table.bad[0].reason.startswith("not JSON: ")
 
 
+def test_an_array_in_lines_of_its_own(tmp_path: Path) -> None:
+    table = read_text(tmp_path / "a.jsonl", "[\n" + ",\n".join(map(plain, ROWS)) + "\n]\n")
+    assert table.records == RECORDS and table.lines == (2, 3, 4, 5) and not table.bad
+    assert table.notes == ("a.jsonl: one array, not one object a line: read as .json is",)
+    table = read_text(tmp_path / "b.jsonl", "".join(f"{plain(row)},\n" for row in ROWS))
+    assert table.records == RECORDS and table.lines == (1, 2, 3, 4) and table.notes == (f"b.jsonl: {STREAM}",)
+
+
 def test_lines_stay_lines(tmp_path: Path) -> None:
     """Where reading object after object gains nothing, each broken line is bad alone."""
     table = read_text(tmp_path / "a.jsonl", f"{plain(ROWS[0])}\noops\n{plain(ROWS[1])} junk\nnope\n{plain(ROWS[2])}\n")

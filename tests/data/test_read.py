@@ -220,7 +220,7 @@ WHOLE_FILES = [
     ("a.json", "[]", {}, "is empty"),
     ("a.parquet", "x", {}, "not a parquet file that can be read"),
     ("a.jsonl", "\ufeff".encode("utf-16"), {}, "is empty"),
-    ("a.jsonl", '[\n{"text": "t", "label": "x"}]\n', {}, "JSON array"),
+    ("a.jsonl", '["t", "x"]\n["u", "y"]\n', {}, r"none of its 2 rows(.|\n)*1: not a JSON object but a list"),
     ("a.jsonl", "nonsense\nmore", {}, r"none of its 2 rows can be used:\n.*a\.jsonl:1: not JSON"),
     ("a.jsonl", '{"text": ""}\n{"text": "", "label": ""}', {}, "none of its 2 rows"),
     ("a.jsonl", '{"de": "x", "en": "y"}', {}, r'Found: "de", "en"(.|\n)*--map de=text,en=label'),

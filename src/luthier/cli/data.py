@@ -73,8 +73,9 @@ def formats() -> None:
     from luthier.data.formats import EXTENSIONS
     from luthier.data.layouts import LAYOUTS
 
-    print(f"Files: {', '.join(EXTENSIONS)}")
-    print("Data sets of the `datasets` library: folder, folder:test, owner/name, owner/name/config:test")
+    print(f"Files: {', '.join(EXTENSIONS)}, also packed as .gz")
+    print("Text: UTF-8, UTF-16, GB18030, Big5 and others are found; --encoding names one")
+    print("Data sets of the `datasets` library: folder, folder/config:test, owner/name, owner/name/config:test")
     print("Rows (--map COLUMN=FIELD names other columns):")
     for layout in LAYOUTS:
         print(f"  {layout.name:<34} {layout.task}")

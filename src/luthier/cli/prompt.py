@@ -63,6 +63,7 @@ def search(
     map: Annotated[str | None, typer.Option(help="column=field by comma, such as 0=text,1=label")] = None,
     labels: Annotated[str | None, typer.Option(help="raw=name by comma, such as 0=negative,1=positive")] = None,
     instruction: Annotated[str | None, typer.Option(help="what to do, said before every input")] = None,
+    encoding: Annotated[str, typer.Option(help="of files that are not UTF-8: gb18030, big5…")] = "",
     limit: Annotated[int | None, typer.Option(min=1, help="use this many rows of DATA")] = None,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="leave broken rows out and list them")] = False,
     endpoint: Annotated[str | None, typer.Option(help=ENDPOINT)] = None,
@@ -85,7 +86,7 @@ def search(
     recipe = recipe_from({
         "method": "hard_prompt", "model": model, "direct": direct, "seed": seed, "endpoint": limits,
         "data": {"path": data, "map": pairs(map, "--map"), "labels": pairs(labels, "--labels"), "metric": metric,
-                 "instruction": instruction, "limit": limit, "skip_bad": skip_bad},
+                 "instruction": instruction, "encoding": encoding, "limit": limit, "skip_bad": skip_bad},
     })  # fmt: skip
     with resumable():
         with training_bar("hard_prompt") as say:

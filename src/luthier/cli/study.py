@@ -41,6 +41,7 @@ def _command(name: str) -> Callable[..., None]:
         map: Annotated[str | None, typer.Option(help="column=field by comma, such as 0=text,1=label")] = None,
         labels: Annotated[str | None, typer.Option(help="raw=name by comma, such as 0=negative,1=positive")] = None,
         instruction: Annotated[str | None, typer.Option(help="what to do, said before every input")] = None,
+        encoding: Annotated[str, typer.Option(help="of files that are not UTF-8: gb18030, big5…")] = "",
         set: Annotated[list[str] | None, typer.Option(help="a setting of the study, such as rank=4")] = None,
         out: Annotated[Path | None, typer.Option(help="folder of the results")] = None,
         again: Annotated[bool, typer.Option("--again", help="begin anew; what stands there is set aside")] = False,
@@ -51,6 +52,7 @@ def _command(name: str) -> Callable[..., None]:
             "map": pairs(map, "--map"),
             "labels": pairs(labels, "--labels"),
             "instruction": instruction,
+            "encoding": encoding,
             "limit": limit,
             "limit_test": limit_test,
         }

@@ -239,6 +239,7 @@ def command_of(request: Request) -> str:
     for name, table in (("--map", data.map), ("--labels", data.labels)):
         parts += [name, ",".join(f"{k}={v}" for k, v in table.items())] if table else []
     parts += ["--instruction", data.instruction] if data.instruction else []
+    parts += ["--encoding", data.encoding] if data.encoding else []
     parts += ["--docs", data.docs] if data.docs else []
     parts += ["--metric", data.metric] if data.metric else []
     parts += ["--skip-bad"] if data.skip_bad else []

@@ -76,7 +76,9 @@ def _configurations(folder: Path) -> tuple[str, ...]:
         text = (folder / "README.md").read_text(encoding="utf-8", errors="replace")
         head = re.match(r"\ufeff?---[ \t]*\r?\n(.*?)\n---", text, re.DOTALL)
         configs = yaml.safe_load(head[1])["configs"] if head else []
-        return tuple(str(each.get("config_name", "default")) for each in configs if each.get("data_files"))
+        return tuple(
+            str(each.get("config_name", "default")) for each in configs if {"data_files", "data_dir"} & each.keys()
+        )
     except (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError):
         return ()
 

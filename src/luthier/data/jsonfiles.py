@@ -19,6 +19,7 @@ from luthier.data.source import FIELDS, Row, Source, Text, decode, kind, lines, 
 from luthier.errors import LuthierError
 
 COMMENTS = "comments are left out"
+ARRAY = "one array, not one object a line: read as .json is"
 STREAM = "objects over several lines, or several on one, are read one after another"
 _SPACE = re.compile(r"(?:[ \t\r\n]+|//[^\n]*|#[^\n]*|/\*.*?\*/)*", re.DOTALL)  # and comments
 _GAP = re.compile(r"[ \t\r\n]*(,|$|\])?")
@@ -61,15 +62,16 @@ def read_whole(path: Path, mapped: tuple[str, ...], encoding: str = "") -> Sourc
 
 
 def _by_line(path: Path, found: Text, mapped: tuple[str, ...]) -> Source:
-    """One row a line, or, where that reads more of the file, one object after another."""
+    """One row a line, or, where that reads more of the file, an array or one object after another."""
     reader = _Reader(found)
     rows = [reader.parse(row) for row in lines(found) if not reader.comment(row)]
     if any(row.reason for row in rows):
         other = _Reader(found)
-        values = list(other.elements(0, array=False))
+        at = other.array_of_objects()
+        values = list(other.elements(at or 0, array=at is not None))
         (good, lost), (more, less) = _worth(rows), _worth(values)
         if more > good and less < lost:
-            other.said[STREAM] = 0
+            other.said[STREAM if at is None else ARRAY] = 0
             reader, rows = other, values
     return reader.source(path, rows, mapped)
 
@@ -104,6 +106,12 @@ class _Reader:
         if found and found[0].strip(" \t\r\n"):
             self.said[COMMENTS] = 0
         return found.end() if found else at
+
+    def array_of_objects(self) -> int | None:
+        """Where the first element stands if the text begins as an array of objects."""
+        at = self.skip(0)
+        first = self.skip(at + 1)
+        return first if self.found.text[at : at + 1] == "[" and self.found.text[first : first + 1] == "{" else None
 
     def list_in(self, at: int) -> int | None:
         """Where the first list of objects among the members of the object at `at` begins, as far as they are read."""

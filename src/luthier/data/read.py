@@ -274,9 +274,7 @@ def _unrecognised(source: Source, has_input: bool, wanted: Wanted, answers: bool
 def _unusable(source: Source, bad: list[Bad]) -> LuthierError:
     shown = "".join(f"\n  {source.path}:{row.line}: {row.reason}" for row in bad[:5])
     more = f"\n  and {len(bad) - 5} more" if len(bad) > 5 else ""
-    array = source.path.suffix.lower() == ".jsonl" and source.rows[0].raw.lstrip().startswith("[")
-    hint = "\nThis looks like one JSON array: .jsonl is one JSON object a line; name it .json" if array else ""
-    return LuthierError(f"{source.path}: none of its {len(bad)} rows can be used:{shown}{more}{hint}")
+    return LuthierError(f"{source.path}: none of its {len(bad)} rows can be used:{shown}{more}")
 
 
 def _cell(value: Any) -> str:

@@ -37,6 +37,7 @@ def command(request: Request) -> str:
     for name, value in (
         ("--test", data.test),
         ("--instruction", data.instruction),
+        ("--encoding", data.encoding or None),
         ("--limit", data.limit),
         ("--limit-test", data.limit_test),
         ("--budget", request.budget or None),

@@ -88,7 +88,9 @@ def run(request: Request, folder: Path, say: Say, again: bool = False) -> Result
     if again and (folder / "plan-0.json").exists():
         set_aside(folder, "request.json")
     _check_folder(request, folder)
-    split, _ = load_split(request.data)
+    split, notes = load_split(request.data)
+    for note in notes:
+        print(note)
     folder.mkdir(parents=True, exist_ok=True)
     with alone(folder / LOCK, f"{folder}: another study is running there"):
         write_json(folder / "request.json", dataclasses.asdict(request))
