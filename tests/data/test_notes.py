@@ -22,7 +22,7 @@ GBK = "text,label\n" + "".join(f"{TEXT} {i},{'好坏'[i % 2]}\n" for i in range(
 FILES: dict[str, bytes] = {
     "a.csv": GBK.encode("gb18030"), "b.csv": GBK.encode("utf-16"), "c.csv": GBK.encode("utf-16-le"),
     "d.csv": GBK.replace(",", "\t").encode(), "e.csv": GBK.replace(",", "|").encode(),
-    "f.tsv": b'text\tlabel\n"a ""b"""\tx\n', "g.txt": b"text\tlabel\na\tx\n",
+    "n.csv": "文本，标签\na，x\n".encode(), "f.tsv": b'text\tlabel\n"a ""b"""\tx\n', "g.txt": b"text\tlabel\na\tx\n",
     "h.csv": b"Title,,\ntext,label,\n,,\na,x,\n", "i.jsonl": b'{"text": "a"}{"text": "b"}',
     "j.jsonl": b'[\n{"text": "a"}]',
     "k.jsonl": b'// c\n{"text": "a",}\n', "l.jsonl": b"{'text': 'a'}\n", "m.csv": "文本,标签\na,X\nb,x\n".encode(),
@@ -60,7 +60,7 @@ def test_inspect_and_training_tell(tmp_path: Path, tiny_folder: Any) -> None:
     assert told[0][said] == "a.csv：不是 UTF-8，按 GB18030 读取（可用 --encoding 指定其他编码）"
     assert "b.csv: read as UTF-16, its first bytes say so" in told[1]
     write_page(found, tmp_path / "page.html")
-    assert "said_file_guessed" in (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "不是 UTF-8，按 GB18030 读取" in (tmp_path / "page.html").read_text(encoding="utf-8")
 
 
 def test_the_option_and_the_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any, tiny_folder: Any) -> None:

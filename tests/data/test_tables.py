@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from luthier.data.formats import load
@@ -53,6 +53,29 @@ def test_the_separator_that_the_first_line_names(write: Write, first: str) -> No
     mark = first.strip('"')[-1]
     table = read(write("a.csv", f"{first}\r\ntext{mark}label\r\na, b{mark}x\r\nc{mark}y\r\n"))
     assert rows(table) == [("a, b", "x"), ("c", "y")] and table.lines == (3, 4)
+
+
+def test_wide_separators_only_where_they_part_known_names(write: Write) -> None:
+    table = read(write("a.csv", "文本，标签\n你好，好\n再见，坏\n"))
+    assert rows(table) == [("你好", "好"), ("再见", "坏")] and "wide commas" in table.notes[0]
+    assert read(write("b.csv", "text\n你好，好\n再见，坏\n")).records[0] == Text("你好，好", "b.csv")
+
+
+def test_cells_in_quotes_behind_a_space(write: Write) -> None:
+    table = read(write("a.csv", 'text, label\n"a, b", "x"\r\n"c" , "y ""z""" \n'))
+    assert rows(table)[0] == ("a, b", "x") and table.bad[0].reason.startswith("text after a closing quote")
+    table = read(write("b.csv", 'label; text\nx; "no" he said\ny; "a; b"\nz; "open\n'))
+    assert rows(table) == [(' "no" he said', "x"), ("a; b", "y"), (' "open', "z")]
+
+
+def test_a_markdown_table(write: Write) -> None:
+    table = read(write("a.csv", "| text | label |\n|:---|---:|\n| a b | x |\n| c | y |\n"))
+    assert rows(table) == [("a b", "x"), ("c", "y")] and table.lines == (3, 4)
+
+
+def test_one_column_has_no_separator(write: Write) -> None:
+    table = read(write("a.csv", "text\nhello, world\nfoo\nbar\n"))
+    assert [record.wanted for record in table.records] == ["hello, world", "foo", "bar"] and not table.notes
 
 
 def test_lines_that_end_in_cr(write: Write) -> None:
@@ -207,9 +230,8 @@ def test_gzip_is_read(write: Write) -> None:
 
 CHARS = st.characters(codec="gb18030", categories=["L", "N", "P", "Zs"]) | st.sampled_from("\",;\t|\n'=“”，。\r")
 CELL = st.text(CHARS, max_size=12)
-CHINESE = st.text(
-    st.sampled_from("快递三天了还没有到什么时候能送退款已经收到谢谢这件衣服的质量比照片差很多"), min_size=8, max_size=20
-)
+COMMON = st.sampled_from("快递三天了还没有到什么时候能送退款已经收谢这件衣服的质量比照片差很多")
+CHINESE = st.lists(COMMON, min_size=8, max_size=20, unique=True).map("".join)
 
 
 @settings(max_examples=300, deadline=None, derandomize=True)
@@ -228,6 +250,9 @@ def test_what_csv_writes_is_read_back(
     codec: str,
     every: bool,
 ) -> None:
+    if codec == "gb18030":  # letters of all the world are not what a file in it holds
+        cells = [(text, "".join(c for c in more if c.isascii() or c in "“”，。"), label) for text, more, label in cells]
+    assume(every or end != "\r" or not any("\n" in more for _, more, _ in cells))  # which csv leaves without quotes
     sink = io.StringIO()
     quoting = csv.QUOTE_ALL if every else csv.QUOTE_MINIMAL
     writer = csv.writer(sink, delimiter=separator, lineterminator=end, quoting=quoting)

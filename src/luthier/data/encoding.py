@@ -237,5 +237,5 @@ def _weight(char: str, encoding: Encoding, letters: str) -> float:
 
 @cache
 def _common(char: str, encoding: Encoding) -> bool:
-    data = char.encode(encoding.codec)
+    data = char.encode(encoding.codec, "replace")  # some read characters that they cannot write
     return len(data) == 2 and data[0] in encoding.level and (encoding.codec != "gb18030" or data[1] > 0xA0)

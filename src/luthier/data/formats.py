@@ -21,6 +21,7 @@ from luthier.errors import LuthierError
 READERS: Mapping[str, Callable[[Path, tuple[str, ...], str], Source]] = MappingProxyType(
     {
         ".jsonl": jsonfiles.read_lines,
+        ".ndjson": jsonfiles.read_lines,
         ".json": jsonfiles.read_whole,
         ".csv": tables.read_csv,
         ".tsv": tables.read_tsv,

@@ -18,9 +18,10 @@ def quotes_end(text: str) -> list[int]:
 def records(text: str, separator: str, closers: list[int], at: int = 0) -> Iterator[Row]:
     """The rows from `at` on; one with a broken quote is bad alone: reading goes on at the line after its first."""
     plain = re.compile(f"[^{re.escape(separator)}\n]*")
+    spaced = re.compile(f' +"((?:[^"\n]|"")*)" *(?={re.escape(separator)}|\r?\n|\\Z)')
     line = 1 + text.count("\n", 0, at)
     while at < len(text):
-        cells, end, reason = _record(text, at, separator, plain, closers)
+        cells, end, reason = _record(text, at, separator, (plain, spaced), closers)
         if reason:
             end = _line_end(text, at)
         raw = text[at:end].removesuffix("\r")
@@ -36,9 +37,13 @@ def _line_end(text: str, at: int) -> int:
 
 
 def _record(
-    text: str, at: int, separator: str, plain: re.Pattern[str], closers: list[int]
+    text: str, at: int, separator: str, patterns: tuple[re.Pattern[str], re.Pattern[str]], closers: list[int]
 ) -> tuple[list[str], int, str]:
-    """Cells of the record at `at`, where it ends (a line feed or the end of the text), and what is wrong with it."""
+    """Cells of the record at `at`, where it ends (a line feed or the end of the text), and what is wrong with it.
+
+    patterns: of a cell without quotes, and of a quoted one with spaces around it.
+    """
+    plain, spaced = patterns
     cells: list[str] = []
     while True:
         if text.startswith('"', at):
@@ -58,6 +63,9 @@ def _record(
                 at += 1
             if at < len(text) and text[at] not in (separator, "\n"):
                 return cells, at, "text after a closing quote: double the quotes inside a quoted text"
+        elif around := spaced.match(text, at):
+            cells.append(around[1].replace('""', '"'))
+            at = around.end() + text.startswith("\r\n", around.end())
         else:
             match = plain.match(text, at)
             end = match.end() if match else at

@@ -19,6 +19,9 @@ from luthier.data.source import FIELDS, Row, Source, Text, check_mapped, decode,
 from luthier.errors import LuthierError
 
 SEPARATORS = "\t,;|"  # the first of those that fit alike
+WIDE = "，；"  # only where they part known names: they stand in many a text
+_SAID = {"\t": "tabs", "|": "bars", **dict.fromkeys(WIDE, "wide commas or semicolons")}
+_RULE = re.compile(r"\s*:?-*:?\s*")  # a cell of the line under a Markdown table's header
 _NAMED = re.compile(r'"?sep=(.)"?[ \t]*\r?\n', re.IGNORECASE)  # Excel's own first line
 _ABOVE = 10  # rows among which the header is looked for
 _CELL = re.compile('"[^"]*"')
@@ -45,10 +48,18 @@ def read_separated(path: Path, found: Text, mapped: tuple[str, ...]) -> Source:
     closers = quotes_end(text)
     first = _NAMED.match(text)
     at, separator = (first.end(), first[1]) if first else (0, _sniff(text, closers, mapped))
-    if separator not in ",;" and not first:
-        name = "tabs" if separator == "\t" else "bars"
-        found = replace(found, notes=(*found.notes, f"cells are separated by {name}"))
-    return table(path, list(records(text, separator, closers, at)), mapped, found)
+    rows = list(records(text, separator, closers, at))
+    rows = _markdown(rows) if separator == "|" else rows
+    if separator in _SAID and not first and any(len(row.cells) > 1 for row in rows):
+        found = replace(found, notes=(*found.notes, f"cells are separated by {_SAID[separator]}"))
+    return table(path, rows, mapped, found)
+
+
+def _markdown(rows: list[Row]) -> list[Row]:
+    """The rows without the line of dashes under a Markdown table's header, and without the spaces around cells."""
+    if len(rows) < 2 or "--" not in rows[1].raw or not all(map(_RULE.fullmatch, rows[1].cells)):
+        return rows
+    return [replace(row, cells=tuple(map(str.strip, row.cells))) for row in (rows[0], *rows[2:])]
 
 
 def is_table(text: str) -> bool:
@@ -83,7 +94,7 @@ def table(path: Path, rows: list[Row], mapped: tuple[str, ...], found: Text) -> 
         if not reason and len(given) != width:
             reason = f"{len(given)} column(s) where {usual} {width}: {advice}"
         cells = {} if reason else dict(zip(names, given, strict=True))
-        out.append(replace(row, reason=reason, columns=cells))
+        out.append(Row(row.line, row.raw, reason, row.cells, cells))
     return Source(path, tuple(out), names, headed, notes=tuple(notes))
 
 
@@ -159,9 +170,9 @@ def _sniff(text: str, closers: list[int], mapped: tuple[str, ...]) -> str:
         rows = list(islice(records(text, separator, closers), 50))
         width, count = Counter(len(row.cells) for row in rows).most_common(1)[0] if rows else (0, 0)
         known = max((len(_known(row.cells, mapped)) for row in rows[:_ABOVE]), default=0)
-        return known, count if width > 1 else 0
+        return known, count if width > 1 and separator in SEPARATORS else 0
 
-    return max(SEPARATORS, key=score)
+    return max(SEPARATORS + WIDE, key=score)
 
 
 def _line_ends(text: str) -> str:
