@@ -81,7 +81,10 @@ def test_notes_come_for_both_files_and_in_chinese(tmp_path: Path) -> None:
     train, test = str(tmp_path / "train.json"), str(tmp_path / "test.json")
     said = load_split(DataConfig(train, test))[1]
     for path, column in ((train, "train"), (test, "test")):
-        assert f"{path}: not used, with the number of rows: {column} (12), messages[].role (1)," in said[0] + said[2]
+        assert (
+            f"{Path(path).name}: not used, with the number of rows: {column} (12), messages[].role (1),"
+            in said[0] + said[2]
+        )
     assert any("carry no loss, with the number of rows: messages[].weight (1)." in note for note in said)
     assert all((phrase := recognise(note)) and phrase.text("zh") != note for note in said[:4])
     together = load_split(DataConfig(train, also=(_also(test),)))[1]

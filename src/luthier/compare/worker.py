@@ -81,8 +81,6 @@ def work(folder: Path, number: int, place: int, send: Send) -> None:
         lm.client.keep_count(folder / "endpoint.json")
     if first:
         _keep(folder, split, notes)
-        for note in notes if number == 0 else ():
-            send({"say": note})
         left = sum(not finished(folder, c.place) for c in cells(request, model)) * request.seeds
         workers = min(plan.workers, left, max(1, cores() // plan.threads))
         send({"workers": workers, "say": spoken_total(plan, len(split.train))})

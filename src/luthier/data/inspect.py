@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 from luthier.config import DataConfig
 from luthier.data.keys import Key
-from luthier.data.notes import notes as told
 from luthier.data.overlap import ALIKE, Index, Say, twins
 from luthier.data.read import Bad, Table
 from luthier.data.split import same
@@ -90,7 +89,7 @@ class Inspection:
     seen: tuple[Pair, ...] = ()  # rows that also stand there
     near: tuple[Pair, ...] = ()  # and rows of which a row there holds nearly all
     keys: tuple[Key, ...] = ()
-    notes: tuple[str, ...] = ()  # what `data.notes` says of the file
+    notes: tuple[str, ...] = ()  # what had to be decided to read it, and what its keys and answers call for
     refused: tuple[Bad, ...] = ()  # good rows that the model's chat template cannot write as they say it
     losses: tuple[str, ...] = ()  # what it leaves out of rows without harm to what is learned
     special: tuple[tuple[str, int], ...] = ()  # special tokens of the model that stand in texts, and in how many rows
@@ -150,7 +149,7 @@ def _inspect(table: Table, reader: Reader) -> Inspection:
     return Inspection(
         table.path, table.task, table.layout, table.unit, len(table.records), table.bad, tuple(unused),
         tokens(learnable, reader), duplicates, conflicts, alike, balance(table.records), keys=table.keys,
-        notes=(*table.notes, *told(table, table.path.name)), refused=refused, losses=tuple(notes_of(found)),
+        notes=table.notes, refused=refused, losses=tuple(notes_of(found)),
         special=special(table.records, reader),
     )  # fmt: skip
 

@@ -6,11 +6,13 @@ Each sentence has its Chinese in the report's dictionary (`said_data_...`).
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from luthier.data.keys import Key, Level
 from luthier.data.marks import disguised
-from luthier.data.read import Table
+
+if TYPE_CHECKING:
+    from luthier.data.read import Table
 
 BEFORE: Mapping[Level, str] = {
     "column": "", "message": "messages[].", "call": "tool_calls[].", "part": "content[].", "answers": "answers.",
@@ -27,8 +29,8 @@ def columns(table: Table) -> dict[str, str]:
     return {key.field: key.name for key in table.keys if key.level == "column" and key.field and key.used}
 
 
-def notes(table: Table, name: str | Path) -> Iterator[str]:
-    """The sentences; `name`: the file as the user gave it."""
+def notes(table: Table, name: str) -> Iterator[str]:
+    """The sentences; `name`: of the file."""
     if unused := [f"{place(key)} ({key.unused})" for key in table.keys if key.unused]:
         yield f"{name}: not used, with the number of rows: {', '.join(unused)}."
     if off := [f"{place(key)} ({key.off})" for key in table.keys if key.off]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -22,6 +22,7 @@ from luthier.data.labels import alike
 from luthier.data.layouts import LAYOUTS, TEXT, Layout, to_prompt
 from luthier.data.marks import Mark, cut_off, find_mark
 from luthier.data.names import aliases
+from luthier.data.notes import notes as of_keys
 from luthier.data.rows import HEADERS, RejectError, Wanted
 from luthier.data.source import FIELDS, Row, Source, printable, quoted
 from luthier.errors import LuthierError
@@ -132,9 +133,10 @@ def read(
     keys = tally.keys()
     used = {key.name for key in keys if key.level == "column" and key.used}
     notes = _of_file(source, *_renamed(wanted, used), *alike(records))
-    return Table(
+    table = Table(
         layout.task, tuple(records), tuple(lines), tuple(bad), source.path, source.unit, layout.name, keys, notes, mark
     )
+    return replace(table, notes=(*notes, *of_keys(table, source.path.name)))
 
 
 def _aliases(source: Source, columns: Mapping[str, str]) -> dict[str, str]:

@@ -9,7 +9,6 @@ from pathlib import Path
 from luthier.config import DataConfig
 from luthier.data import embedded
 from luthier.data.documents import read_documents
-from luthier.data.notes import notes as told
 from luthier.data.read import Bad, Table, read, report_bad
 from luthier.data.split import make_split
 from luthier.errors import LuthierError
@@ -87,7 +86,6 @@ def _table(config: DataConfig, path: str | None, rejected: Path | None, notes: l
     if path is None:
         return None
     table = read_table(config, path)
-    notes.extend(told(table, path))
     report_bad(table, config.skip_bad, rejected)
     notes += table.notes
     table, unused = supervised(table)

@@ -35,7 +35,7 @@ def load_together(config: DataConfig, rejected: Path | None = None) -> tuple[Spl
         if split.task not in TASKS:
             raise LuthierError(f"{part.path}: is for {split.task}; only {' and '.join(TASKS)} are learned together")
         splits.append(split)
-        notes += [note if note.startswith(part.path) else f"{part.path}: {note}" for note in more]
+        notes += [f"{part.path}: {note}" for note in more]
     train, validation, test = (
         [conversation(r, s.labels) for s in splits for r in getattr(s, name)]
         for name in ("train", "validation", "test")
