@@ -74,8 +74,7 @@ def load_base(recipe: Recipe) -> BaseLM:
         return cast(BaseLM, endpoint.load(recipe.model, recipe.endpoint))
     loaded: Any
     loaded, tokenizer = load.load_base(recipe.model, dtype=pick_dtype(recipe.dtype))
-    key = fingerprint(recipe.model)
-    return kinds.wrap(loaded.to(device()), tokenizer, recipe.model, f"{key}-{loaded.dtype}")
+    return kinds.wrap(loaded.to(device()), tokenizer, recipe.model, f"{fingerprint(recipe.model)}-{loaded.dtype}")
 
 
 @contextmanager
@@ -171,7 +170,6 @@ def _train(
 ) -> Outcome:  # fmt: skip
     objective.keep_limit(lm, data)
     examples = renumbered(objective.encode(lm, data, data.train))
-    cut = cuts.of_training(examples, len(objective.rows(data)), lm.limit)
     objective.setup(lm, examples)
     values = dict(vars(recipe.training))
     if values["learning_rate"] is None:
@@ -179,14 +177,13 @@ def _train(
     watch = _watch(lm, objective, recipe, data)
     loop = Loop(lm, patch, objective, groups, examples, Training(**values), recipe.seed, folder, say, watch)
     trained = loop.run()
-    notes = tuple(patch.notes(lm))
+    notes = (*patch.notes(lm), *cuts.of_training(examples, len(objective.rows(data)), lm.limit))
     names = {n for group in groups for n in group.names}
     count = sum(p.numel() for n, p in lm.model.named_parameters() if n in names)
     patch.fold(lm)
     lm.save_extra = lambda target: _save_patch(lm, patch, target)
     mergeable = patch.mergeable(lm) and lm.label_head is None
-    rate = values["learning_rate"]
-    return Outcome(lm, count, trained, mergeable, rate, loop, patch.save_as, notes=(*notes, *cut))
+    return Outcome(lm, count, trained, mergeable, values["learning_rate"], loop, patch.save_as, notes=notes)
 
 
 def _watch(lm: BaseLM, objective: Objective, recipe: Recipe, data: Split) -> Watch:
