@@ -1,7 +1,7 @@
 """Which families of causal models work, and how: the table of docs/models.md.
 
     make bench NAME=families                    every family of bench/family_models.py, a line each; writes the table
-    python bench/families.py --only "Gemma 2,BLOOM"
+    python bench/families.py --only "Gemma 2;BLOOM"
 
 For each a small random model is written and loaded as Luthier loads any model. What stands against it is transformers'
 plain forward pass over one text alone, attention written out. Checked are logits of texts alone and beside others,
@@ -173,8 +173,8 @@ def row(name: str, way: str, found: dict[str, bool | str]) -> str:
 def main() -> None:
     """Examine, print, write."""
     parser = argparse.ArgumentParser(description="Which families of causal models work?")
-    parser.add_argument("--only", default="", help="names, with commas between them")
-    only = [name for name in parser.parse_args().only.split(",") if name]
+    parser.add_argument("--only", default="", help="names, with semicolons between them")
+    only = [name for name in parser.parse_args().only.split(";") if name]
     warnings.simplefilter("ignore")
     transformers.utils.logging.disable_progress_bar()
     torch.set_num_threads(1)

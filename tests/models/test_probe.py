@@ -62,7 +62,7 @@ def test_every_family(name: str) -> None:
         return
     wrong = {check: said for check, said in found.items() if said is not True}
     assert set(found) == set(CHECKS)
-    assert wrong.keys() <= ({"PEFT"} if name in NOT_IN_PEFT else {"merged"} if name == "xLSTM" else set())
+    assert wrong.keys() <= ({"PEFT"} if name in NOT_IN_PEFT else set())
 
 
 @pytest.mark.parametrize("name", ["Mamba", "BLOOM", "LFM 2"])

@@ -8,7 +8,14 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import AutoModelForSeq2SeqLM, BartConfig, PreTrainedConfig, T5Config
+from torch import Tensor
+from transformers import (
+    AutoModelForSeq2SeqLM,
+    BartConfig,
+    PreTrainedConfig,
+    T5Config,
+    UMT5Config,
+)
 
 import tiny
 from luthier import config, run
@@ -16,7 +23,7 @@ from luthier.data.pack import pack
 from luthier.errors import LuthierError
 from luthier.evals.forgetting import general_loss
 from luthier.loop import Loop, Training
-from luthier.models import seq2seq_answers
+from luthier.models import load, seq2seq_answers
 from luthier.models.features import features
 from luthier.models.seq2seq import Seq2SeqLM
 from luthier.objectives.classify import Classify
@@ -39,6 +46,7 @@ CONFIGS: dict[str, PreTrainedConfig] = {
         decoder_start_token_id=2, forced_eos_token_id=None, forced_bos_token_id=None,
     ),
 }  # fmt: skip
+IDS = torch.randint(3, 300, (9,), generator=torch.Generator().manual_seed(2))
 Base = Callable[[str], Seq2SeqLM]
 every = pytest.mark.parametrize("kind", CONFIGS)
 
@@ -227,11 +235,41 @@ def test_forgetting_is_measured(base: Base) -> None:
     assert loss is not None and 3 < loss < 12
 
 
-def test_logits_that_are_more_than_a_head_are_refused(tmp_path: Path) -> None:
-    """BART's bias on logits, zero in its own checkpoints, is used by Marian."""
+def _own_logits(lm: Seq2SeqLM, ids: Tensor, given: Tensor) -> tuple[Tensor, Tensor]:
+    """Ours, and those that the model itself gives."""
+    with torch.no_grad():
+        states = lm._decode(lm.encode(ids, [len(ids)]).split([len(ids)]), [given])[0]
+        model: Any = lm.model
+        return lm.head.logits(states), model(input_ids=ids[None], decoder_input_ids=given[None]).logits[0]
+
+
+def test_a_bias_on_logits_counts(tmp_path: Path) -> None:
+    """BART's, zero in its own checkpoints, is used by Marian. Was refused."""
     folder = tiny.save(CONFIGS["bart"], tmp_path, AutoModelForSeq2SeqLM)
     model = AutoModelForSeq2SeqLM.from_pretrained(folder)
-    model.final_logits_bias += 1
+    model.final_logits_bias += torch.randn(1, 320)
     model.save_pretrained(folder)
-    with pytest.raises(LuthierError, match="changes its logits"):
-        run.load_base(tiny.recipe(folder))
+    torch.testing.assert_close(*_own_logits(run.load_base(tiny.recipe(folder)), IDS, IDS[:4]), rtol=1e-4, atol=1e-4)  # type: ignore[arg-type]
+
+
+def test_a_scale_that_the_configuration_does_not_name_is_found(tmp_path: Path) -> None:
+    """UMT5's with a tied head. Was refused."""
+    folder = tiny.save(UMT5Config(**T5), tmp_path, AutoModelForSeq2SeqLM)
+    lm = run.load_base(tiny.recipe(folder))
+    assert isinstance(lm, Seq2SeqLM) and lm.scale == 32**-0.5
+    torch.testing.assert_close(*_own_logits(lm, IDS, IDS[:4]), rtol=1e-4, atol=1e-4)
+
+
+def test_a_text_that_depends_on_the_texts_beside_it_is_refused(tmp_path: Path) -> None:
+    """An encoder that mixes its rows."""
+    folder = tiny.save(CONFIGS["t5"], tmp_path, AutoModelForSeq2SeqLM)
+    model, own = load.load_base(folder)
+
+    def mix(_module: object, _args: object, out: Any) -> Any:
+        out.last_hidden_state = out.last_hidden_state + out.last_hidden_state.mean((0, 1))
+        return out
+
+    _ = Seq2SeqLM.wrap(model, own, "plain")
+    model.get_encoder().register_forward_hook(mix)
+    with pytest.raises(LuthierError, match="other logits beside another text than alone"):
+        Seq2SeqLM.wrap(model, own, "mixed")

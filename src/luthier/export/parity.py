@@ -82,7 +82,10 @@ def plain_logits(model: Any, rows: Sequence[list[int]]) -> list[Tensor]:
 
     with torch.no_grad():
         return [
-            model(input_ids=torch.tensor([ids], device=model.device)).logits[0, -len(ids) :].float().cpu()
+            model(input_ids=torch.tensor([ids], device=model.device), use_cache=False)
+            .logits[0, -len(ids) :]
+            .float()
+            .cpu()
             for ids in rows
         ]
 

@@ -102,7 +102,7 @@ def _load(
         loaded: Any = getattr(transformers, _AUTO[kind]).from_pretrained(
             place,
             dtype=getattr(torch, dtype),
-            attn_implementation=attention,
+            attn_implementation=attention or _written_out(config, kind),
             use_safetensors=True,
             trust_remote_code=False,
             output_loading_info=True,
@@ -120,6 +120,18 @@ def _load(
         )
     model.name_or_path = model.config._name_or_path = tokenizer.name_or_path = name
     return model.eval(), tokenizer
+
+
+def _written_out(config: Any, kind: str) -> str | None:
+    """Attention written out ("eager") for a causal model whose attention cannot be chosen once it is loaded.
+
+    What is right must be asked of it later: with its other implementation Falcon's biases by distance count otherwise.
+    """
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING
+
+    if kind != "causal" or type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING:
+        return None
+    return None if MODEL_FOR_CAUSAL_LM_MAPPING[type(config)]._can_set_attn_implementation() else "eager"
 
 
 def _read_object(path: Path) -> dict[str, Any]:
