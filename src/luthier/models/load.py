@@ -131,7 +131,8 @@ def _written_out(config: Any, kind: str) -> str | None:
 
     if kind != "causal" or type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING:
         return None
-    return None if MODEL_FOR_CAUSAL_LM_MAPPING[type(config)]._can_set_attn_implementation() else "eager"
+    found: Any = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)]
+    return None if found._can_set_attn_implementation() else "eager"
 
 
 def _read_object(path: Path) -> dict[str, Any]:
