@@ -13,7 +13,7 @@ from torch import Tensor
 
 import tiny
 from luthier.evals.task import evaluate
-from luthier.protocols import Rated, Split, Tagged
+from luthier.protocols import Chat, Message, Rated, Split, Tagged
 
 
 class Known:
@@ -74,3 +74,29 @@ def test_the_data_names_the_score(name: str, want: list[float]) -> None:
     answers = [rows[0].wanted, "zzz"]
     scores = evaluate(Known(answers=answers), replace(tiny.CHATS, metric=name), rows)  # type: ignore[arg-type]
     assert scores.metric == name and scores.per_row == pytest.approx(want) and scores.answers == answers
+
+
+def test_of_an_answer_with_reasoning_the_words_alone_are_compared() -> None:
+    """There is room for the thoughts, too, and a loss only where the answer follows the question itself."""
+    from types import SimpleNamespace
+
+    thought = Chat((Message("user", "2+2?"), Message("assistant", "4", reasoning="two and two " * 20)))
+    plain = Chat((Message("user", "1+1?"), Message("assistant", "2")))
+    data = Split("generation", (thought, plain), (), metric="exact_match")
+    rooms = []
+
+    def generate(prompts: Any, sampling: Any) -> list[str]:
+        rooms.append(sampling.max_new_tokens)
+        return ["<think>\ntwo and two\n</think>\n\n4", "2"]
+
+    def logprobs(pairs: Any) -> list[Any]:
+        assert [answer for _, answer in pairs] == ["2"]
+        return [torch.tensor([-1.0])]
+
+    lm: Any = SimpleNamespace(
+        generate=generate, logprobs=logprobs, can={"logprobs"},
+        tokenizer=lambda text, **_: {"input_ids": text.split()},
+    )  # fmt: skip
+    scores = evaluate(lm, data, (thought, plain))
+    assert scores.per_row == [1.0, 1.0] and scores.secondary["held_out_loss"] == 1.0
+    assert rooms[0] == 5 + 76  # one word and sixty

@@ -445,3 +445,17 @@ def test_lengths_are_estimated_on_the_safe_side(tiny_folder: Callable[[str], Pat
         lm = opened(server).worded(CLASSIFY[2], LABELS)
         text = "where is my parcel, it never came"
         assert lm.length(text, LABELS) >= len(text) // 2
+
+
+def test_tools_are_declared_called_and_answered_in_the_servers_form() -> None:
+    """Arguments go out as JSON text and come back as an answer's calls, as a record has them."""
+    import templates
+
+    called = {"content": None, "tool_calls": [{"function": {"name": "weather", "arguments": '{"city": "Bonn"}'}}]}
+    with serving(lambda *_: Reply({"choices": [{"message": called}]})) as server:
+        (said,) = opened(server).generate([tuple(templates.CHAT[:3])], Sampling())
+        body = server.asked[-1][1]
+    assert said == '{"name": "weather", "arguments": {"city": "Bonn"}}'
+    assert body["tools"][0]["function"]["name"] == "weather"
+    assert body["messages"][1]["tool_calls"][0]["function"]["arguments"] == '{"city": "Köln"}'
+    assert body["messages"][2]["tool_call_id"] == templates.ID and "learned" not in body["messages"][1]

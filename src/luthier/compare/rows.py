@@ -49,7 +49,7 @@ def to_row(record: Record) -> TestRow:
     asked = record.asked
     if not isinstance(asked, str):
         only = asked[0] if len(asked) == 1 else None
-        asked = only.content if only else "\n".join(f"{m.role}: {m.content}" for m in asked)
+        asked = only.content if only else "\n".join(f"{m.role}: {m.said}" for m in asked)
     labels = (record.label,) if isinstance(record, Labelled) else record.tags if isinstance(record, Tagged) else ()
     return TestRow(asked, record.wanted, labels)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from luthier.data.forms import SYSTEM
 from luthier.data.rendering import Unrendered, carries_more
-from luthier.protocols import Message, Prompt, Record
+from luthier.protocols import Chat, Message, Prompt, Record
 
 
 @dataclass(frozen=True)
@@ -103,3 +103,8 @@ def prompt_of(record: Record) -> Prompt:
 def answer_of(record: Record) -> str:
     """What a record answers."""
     return record.wanted
+
+
+def thought_of(record: Record) -> str:
+    """What is thought before the answer; "" for most records."""
+    return record.messages[-1].reasoning if isinstance(record, Chat) else ""

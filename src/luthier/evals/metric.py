@@ -74,16 +74,23 @@ class TextMetric(Metric):
         return {}
 
     def scores(self, lm: LM, data: Split, rows: Sequence[Record]) -> Scores:
-        """Write an answer to every row and compare; with the loss on the wanted answers where the model gives it."""
-        from luthier.data.prompts import answer_of, prompt_of
+        """Write an answer to every row and compare; with the loss on the wanted answers where the model gives it.
+
+        Of a row with reasoning the answer alone is compared, and it has no loss: its answer follows what is thought.
+        """
+        from luthier.data.prompts import answer_of, prompt_of, thought_of
         from luthier.evals.task import answer_room
         from luthier.protocols import Sampling
 
         wanted = [answer_of(r) for r in rows]
         answers = lm.generate([prompt_of(r) for r in rows], Sampling(max_new_tokens=answer_room(lm, data)))
+        answers = [
+            a.rpartition("</think>")[2].strip() if thought_of(r) else a for a, r in zip(answers, rows, strict=True)
+        ]
+        plain = [(prompt_of(r), answer_of(r)) for r in rows if not thought_of(r)]
         secondary = self.secondary(answers, wanted)
-        if "logprobs" in lm.can:
-            found = lm.logprobs([(prompt_of(r), answer_of(r)) for r in rows])
+        if "logprobs" in lm.can and plain:
+            found = lm.logprobs(plain)
             secondary["held_out_loss"] = -sum(float(t.sum()) for t in found) / max(sum(len(t) for t in found), 1)
         return Scores(self.name, self.per_row(answers, wanted), answers, secondary)
 

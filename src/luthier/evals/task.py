@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from luthier.data.prompts import answer_of
+from luthier.data.prompts import answer_of, thought_of
 from luthier.evals.metric import DEFAULTS as METRIC
 from luthier.evals.metric import Scores, for_task
 from luthier.protocols import LM, Prompt, Record, Sampling, Split, Task
@@ -19,12 +19,20 @@ def evaluate(lm: LM, data: Split, rows: Sequence[Record]) -> Scores:
 
 
 def answer_room(lm: LM, data: Split) -> int:
-    """Tokens an answer may take: a fifth more than the longest answer in the training rows, 512 at most."""
+    """Tokens an answer may take: a fifth more than the longest of the training rows with what is thought before it.
+
+    512 at most, for the answer and for the thoughts.
+    """
     tokenizer = getattr(lm, "tokenizer", None)
     if tokenizer is None:
         return 256
-    longest = max(len(tokenizer(answer_of(r), add_special_tokens=False)["input_ids"]) for r in data.train)
-    return min(int(longest * 1.2) + 4, 512)
+
+    def room(texts: Sequence[str]) -> int:
+        longest = max(len(tokenizer(text, add_special_tokens=False)["input_ids"]) for text in texts)
+        return min(int(longest * 1.2) + 4, 512)
+
+    thoughts = [thought for r in data.train if (thought := thought_of(r))]
+    return room([answer_of(r) for r in data.train]) + (room(thoughts) if thoughts else 0)
 
 
 def answer_one(lm: LM, data: Split, prompt: Prompt, limit: int) -> None:
