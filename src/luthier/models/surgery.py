@@ -143,16 +143,13 @@ def untouched(lm: BaseLM, replaced: Mapping[str, Any]) -> list[str]:
 
     Experts that a model holds as one tensor are no layers, and what kernels read directly is left alone.
     """
-    held = {id(p) for module in replaced.values() for p in module.parameters()}
+    reached = sum(matrix_of(base).numel() for base in replaced.values())
+    inside = tuple(f"{path}." for path in replaced)
     sizes: dict[str, int] = {}
-    reached = 0
     for blocks in lm.stacks:
+        prefix = path_of(lm.model, blocks)
         for name, p in blocks.named_parameters():
-            if p.dim() < 2 or name.rsplit(".", 1)[-1] in ("a", "b", "e"):
-                continue
-            if id(p) in held:
-                reached += p.numel()
-            else:
+            if p.dim() > 1 and not f"{prefix}.{name}".startswith(inside):
                 place = re.sub(r"^\d+\.", "", name).removesuffix(".weight")
                 sizes[place] = sizes.get(place, 0) + p.numel()
     left = sum(sizes.values())
