@@ -1,6 +1,6 @@
 # Everything a developer or a user of the repository types. Needs python3 (3.11 or newer), make and pip only.
 PYTHON ?= python3
-QUICK := zero_shot,few_shot,features,full,layers,head,bitfit,lora,soft_prompt
+QUICK := zero_shot,majority,few_shot,features,full,layers,head,bitfit,lora,soft_prompt
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import json
 import shlex
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 from finished import REASON, comparison, evaluation
+from rich.console import Console
 
+from luthier.compare import board as board_module
+from luthier.compare import charts, report_parts
 from luthier.compare.board import command_of, curves, gather, publish
 from luthier.compare.plan import Request
+from luthier.compare.terminal import print_leaderboard
 from luthier.config import DataConfig
 from luthier.errors import LuthierError
 from luthier.files import read_json
 
-BOARD = ["task", "metric", "model", "budget", "rows", "best", "recommendation"]
+BOARD = ["task", "metric", "model", "budget", "rows", "best", "recommendation", "verdicts"]
 ROW = ["method", "model", "status", "reason", "score", "ci95", "seeds", "trainable", "trainable_share", "train_seconds",
        "peak_memory_bytes", "artifact_bytes", "latency_ms", "forgetting", "mergeable", "learning_rate",
        "base_bytes"]  # fmt: skip
@@ -93,6 +98,112 @@ def test_recommendation_for_a_tie_names_the_much_cheaper_one(tmp_path: Path) -> 
 def test_a_tie_without_a_cheaper_one_is_not_mentioned(tmp_path: Path) -> None:
     trials = {"full": [evaluation(GOOD)], "lora": [evaluation([*GOOD[1:], 0.0])]}
     assert "cannot be told" not in gather(comparison(tmp_path / "out", trials))[0]["recommendation"]
+
+
+BELOW = "always answering the commonest label (refund)"
+
+
+def floored(folder: Path, trials: dict[str, Any], right: int) -> Path:
+    """A comparison whose constant answer has the last `right` of 40 test rows right."""
+    found = comparison(folder, trials)
+    per_row = [0.0] * (40 - right) + [1.0] * right
+    (found / "floor.json").write_text(json.dumps({"answer": "refund", "per_row": per_row}), encoding="utf-8")
+    return found
+
+
+def test_what_is_worse_than_doing_nothing_is_said_first_and_everywhere(tmp_path: Path) -> None:
+    """On the board, the page in both languages and the card: a collapsed method beside one that learned."""
+    trials = {"lora": [evaluation(GOOD)], "head": [evaluation([0.0] * 40)], "zero_shot": [evaluation(POOR, **ZERO)]}
+    board, details = publish(floored(tmp_path / "out", trials, 24))
+    assert board["verdicts"][:3] == details["verdicts"][:3]
+    first, second, third, *others = board["verdicts"]
+    assert first == f"zero_shot is worse by 35.0 points (95 % interval 7.5 to 60.0) than {BELOW}."
+    assert second.startswith("head is worse by 60.0 points") and second.endswith(f"than {BELOW}.")
+    assert third == "head is worse than zero_shot by 25.0 points (95 % interval 12.5 to 40.0)."
+    assert not any("always answering" in s for s in others), "who beats it is measured against the untuned model"
+    assert details["below"] == {"zero_shot": ["constant"], "head": ["constant", "untuned"]}
+    assert board["recommendation"].startswith("Use lora: the best score measured, 95.0 accuracy")
+    page = (tmp_path / "out/report.html").read_text(encoding="utf-8")
+    assert "worse than the untuned model</span>" in page and "不如始终给出最常见的答案" in page
+    assert page.count("始终回答{constant}") and "&quot;t&quot;: &quot;said_commonest_label&quot;" in page
+
+
+@pytest.mark.parametrize(
+    ("right", "said"),
+    [
+        (36, "Use none of these yet: lora has the best score measured, 95.0 accuracy (95 % interval 87.5 to 100.0), "
+             f"and is not distinguishable from {BELOW}."),
+        (40, f"Use none of these yet: the best score measured, 100.0 accuracy (95 % interval 100.0 to 100.0), is that "
+             f"of {BELOW}."),
+    ],
+)  # fmt: skip
+def test_nothing_is_recommended_that_does_no_better_than_the_commonest_label(
+    right: int, said: str, tmp_path: Path
+) -> None:
+    row = [0.0] * (40 - right) + [1.0] * right
+    trials: dict[str, Any] = {"lora": [evaluation(GOOD)], "majority": [evaluation(row, **ZERO)]}
+    board, details = publish(floored(tmp_path / "out", trials, right))
+    assert board["recommendation"] == said
+    assert details["below"] == {}
+    if right == 36:
+        assert "lora is not distinguishable (5.0 points, 95 % interval" in board["verdicts"][0]
+        card = (tmp_path / "out/MODEL_CARD.md").read_text(encoding="utf-8")
+        assert "lora is not distinguishable (5.0 points" in card
+
+
+def test_a_winner_that_cannot_be_told_from_the_untuned_model_is_said_to_be_so(tmp_path: Path) -> None:
+    trials = {"lora": [evaluation(GOOD)], "zero_shot": [evaluation([*GOOD[1:], 0.0], **ZERO)]}
+    text = gather(comparison(tmp_path / "out", trials))[0]["recommendation"]
+    assert "; zero_shot, the untuned model, cannot be told from it on these rows. Go on with: " in text
+
+
+def test_methods_for_other_data_have_no_row_and_are_named(tmp_path: Path) -> None:
+    trials = {**TRIALS, "features": ("unneeded", "it gives labels")}
+    board, details = publish(comparison(tmp_path / "out", trials))
+    assert [row["method"] for row in board["rows"]] == ["lora", "zero_shot", "full", "layers"]
+    assert details["notes"] == ["Not tried, being for other data: features.", "1 row is a duplicate."]
+    page = (tmp_path / "out/report.html").read_text(encoding="utf-8")
+    top, _, rest = page.partition('id="leaderboard"')
+    assert "1 row is a duplicate." in top and "1 row is a duplicate." not in rest, "notes stand above the board"
+
+
+def test_notes_of_single_rows_stand_above_the_board(tmp_path: Path) -> None:
+    trials = {
+        "lora": [evaluation(GOOD, notes=["failures: 3, such as: no answer"])],
+        "zero_shot": [evaluation(POOR, **ZERO)],
+    }
+    board, details = publish(comparison(tmp_path / "out", trials))
+    assert details["run_notes"] == [["lora", "failures: 3, such as: no answer"]]
+    page, out = (tmp_path / "out/report.html").read_text(encoding="utf-8"), StringIO()
+    assert "failures: 3, such as: no answer" in page.partition('id="leaderboard"')[0]
+    print_leaderboard(board, Console(file=out, width=100), details)
+    assert out.getvalue().index("Note: lora: failures: 3, such as: no answer") < out.getvalue().index("Method")
+
+
+def test_a_part_of_the_page_that_cannot_be_made_is_said_and_the_rest_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("planted")
+
+    folder = comparison(tmp_path / "out", TRIALS)
+    for part in ("measured", "curves", "facts"):
+        monkeypatch.setattr(report_parts, part, broken)
+    monkeypatch.setattr(charts, "scatter", broken)
+    monkeypatch.setattr(board_module, "evidence", broken)
+    board, _ = publish(folder)
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert page.count("could not be made (ZeroDivisionError: planted).</li>") == 4
+    assert "Use <code>lora</code>: the best score measured" in page and "Low-rank updates" in page
+    monkeypatch.setattr(board_module, "write_card", broken)
+    monkeypatch.setattr(board_module, "write_report", broken)
+    again, details = publish(folder)
+    assert again == board == read_json(folder / "leaderboard.json")
+    reason = "could not be made: ZeroDivisionError: planted (details in report.log)"
+    assert details["notes"][:3] == [
+        f"{what} {reason}" for what in ("MODEL_CARD.md", "report.html", "What single rows show")
+    ]
+    assert not (folder / "report.html").exists(), "one of an earlier state would say something else"
 
 
 @pytest.mark.parametrize(("labels", "task"), [(("a", "b"), "classification"), ((), "generation")])

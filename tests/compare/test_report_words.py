@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from luthier.compare import board, words
+from luthier.compare import words
 from luthier.compare.stats import Bootstrap
+from luthier.compare.verdicts import GO_ON, KEY, Floor, judge, recommendation, sentences
 
 EN, ZH = words.table()["en"], words.table()["zh"]
 COMPOSED = ("task_", "metric_", "name_", "words_", "cost_", "axis_", "said_")  # keys that code puts together
@@ -67,7 +68,7 @@ def rows_of(bootstrap: Bootstrap, **seconds: float) -> list[dict[str, Any]]:
 
 def test_every_sentence_of_the_leaderboard_is_recognised(bootstrap: Bootstrap) -> None:
     """What the board says in English is said in Chinese too: a sentence that changes there fails here."""
-    said = board.verdicts(rows_of(bootstrap), bootstrap, "accuracy")
+    said = sentences(judge(rows_of(bootstrap), bootstrap, None), "accuracy")
     found = [words.recognise(sentence) for sentence in said]
     assert {phrase.key for phrase in found if phrase} == {
         "said_beats", "said_worse", "said_same", "said_behind", "said_tied",
@@ -81,11 +82,36 @@ def test_the_recommendation_is_recognised(bootstrap: Bootstrap, seconds: dict[st
     rows = rows_of(bootstrap, **seconds)
     if seconds:
         rows[1]["train_seconds"] = 20.0
-    sentence, _, command = board.recommendation(rows, bootstrap, "accuracy", Path("x"), "").partition(board.GO_ON)
+    found = judge(rows, bootstrap, None)
+    sentence, _, command = recommendation(rows, found, None, "accuracy", Path("x")).partition(GO_ON)
     phrase = words.recognise(sentence)
     assert phrase and phrase.text() == sentence and command.startswith("luthier predict")
     assert phrase.key == ("said_use_cheaper" if seconds else "said_use")
     assert "准确率" in phrase.text("zh") and rows[0]["method"] in phrase.text("zh")
+
+
+@pytest.mark.parametrize("called", ["the commonest label (差评)", "the commonest labels (a, b)", "the median (3.5)"])
+def test_what_is_said_beside_the_constant_answer_is_recognised(called: str) -> None:
+    """Whatever it is called: its name is translated inside the sentence."""
+    right = np.array([1.0] * 50 + [0.0] * 50)
+    scores = {"zero_shot": right, "lora": np.roll(right, 1), "full": np.zeros(100)}
+    floor = Floor(called, [1.0] * 52 + [0.0] * 48)
+    bootstrap = Bootstrap({**{n: [s] for n, s in scores.items()}, KEY: [floor.per_row]})
+    del bootstrap.scores[KEY]
+    rows = rows_of(bootstrap)
+    bootstrap.scores[KEY] = np.array([floor.per_row])
+    found = judge(rows, bootstrap, floor)
+    said = [s for s in sentences(found, "accuracy") if "always answering" in s]
+    said += [recommendation(rows, found, floor, "accuracy", Path("x"))]
+    said += [recommendation([{**rows[0], "method": "majority"}], [], floor, "accuracy", Path("x"))]
+    said += [recommendation([rows[2]], found, floor, "accuracy", Path("x"))]
+    phrases = [words.recognise(sentence) for sentence in said]
+    assert [p and p.key for p in phrases] == [
+        "said_below", "said_level", "said_level", "said_use_none_level", "said_use_none", "said_use_none_below",
+    ]  # fmt: skip
+    for phrase, sentence in zip(phrases, said, strict=True):
+        assert phrase and phrase.text() == sentence and called in sentence
+        assert "the " not in phrase.text("zh")
 
 
 def test_other_sentences_stay_as_they_are() -> None:

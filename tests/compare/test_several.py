@@ -34,7 +34,7 @@ FIELDS = {
     "peak_memory_bytes", "artifact_bytes", "latency_ms", "forgetting", "mergeable", "learning_rate",
     "base_bytes",
 }  # fmt: skip
-BOARD = {"task", "metric", "model", "budget", "rows", "best", "recommendation"}
+BOARD = {"task", "metric", "model", "budget", "rows", "best", "recommendation", "verdicts"}
 
 
 @pytest.fixture(autouse=True)
@@ -96,7 +96,7 @@ def test_one_model_keeps_its_layout_and_fields(
     assert all(set(row) == FIELDS | {"model"} and row["model"] == model for row in board["rows"])
     assert (out / "plan.json").exists() and (out / "trials" / "head" / "seed-0" / "eval.json").exists()
     assert sorted(p.name for p in (out / "trials").iterdir()) == ["current-0.json", "head", "zero_shot"]
-    assert f"luthier predict {out / 'trials'}/" in board["recommendation"]
+    assert gather(out)[1]["place"] == f"trials/{board['best']}/seed-0"
     assert f"--model {model}" in command_of(read_request(out))
 
 
@@ -171,7 +171,7 @@ def check_files(out: Path, board: dict[str, Any]) -> None:
     heads = [v for v in verdicts if v.startswith("head on") and "zero_shot" in v and "behind" not in v]
     assert all(v.count(v.split(" on ")[1].split()[0].rstrip(":")) >= 2 for v in heads), "against its own model's"
     file = StringIO()
-    terminal.print_leaderboard(board, Console(file=file, width=150), verdicts)
+    terminal.print_leaderboard(board, Console(file=file, width=150), details)
     assert str(best) in file.getvalue() and board["curve"]["sentence"][:30] in file.getvalue().replace("\n", " ")
     page = (out / "report.html").read_text()
     assert str(best) in page and "How many rows do I need?" in page
@@ -191,7 +191,7 @@ def test_differences_across_models_are_paired(data: Path, tmp_path: Path, tiny_f
     assert len({len(s) for s in scores.values()}) == 1, "the same test rows"
     low, best = sorted(scores, key=lambda n: sum(scores[n]))
     lead = Bootstrap({n: [s] for n, s in scores.items()}).difference(best, low)
-    (said_,) = [v for v in details["verdicts"] if v.startswith(low)]
+    (said_,) = [v for v in details["verdicts"] if v.startswith(f"{low} is behind")]
     value, *ends = (f"{100 * x:.1f}" for x in (lead.value, lead.low, lead.high))
     assert said_ == f"{low} is behind {best} by {value} points (95 % interval {ends[0]} to {ends[1]})."
 
@@ -288,3 +288,33 @@ def test_the_list_of_runs_names_the_best_with_its_model(
     assert entry(out).state == "resumable (1 of 2 trials)"
     with pytest.raises(LuthierError, match="name one of the runs in it, such as "):
         run_recipe(out)
+
+
+def test_the_commonest_label_has_one_row_for_all_models(
+    data: Path, tmp_path: Path, tiny_folder: Callable[[str], Path]
+) -> None:
+    """On the first model that could be used; every row on every model is held against it."""
+    models = [str(tmp_path / "nothing"), *(str(tiny_folder(k)) for k in ("llama_tied", "llama_untied"))]
+    board = compare(data, tmp_path / "out", models, methods=["majority", "zero_shot", "direct"])
+    rows = [row for row in board["rows"] if row["method"] == "majority"]
+    assert [(row["model"], row["status"]) for row in rows] == [(models[1], "ok"), (models[0], "failed")]
+    floor = read_json(tmp_path / "out/floor.json")
+    assert rows[0]["score"] == sum(floor["per_row"]) / len(floor["per_row"])
+    called = f"always answering the commonest label ({floor['answer']})"
+    told = {v.split(" is ")[0] for v in board["verdicts"] if called in v}
+    others = [row for row in board["rows"] if row["status"] == "ok" and row["method"] != "majority"]
+    assert len(others) > 3 and {row["model"] for row in others} == set(models[1:])
+    assert {row["name"] for row in others if row["ci95"][0] <= rows[0]["score"]} <= told
+
+
+def test_what_is_for_other_data_has_no_row_unless_it_was_named(
+    data: Path, tmp_path: Path, tiny_folder: Callable[[str], Path]
+) -> None:
+    rows = [json.dumps({"prompt": f"question {i}", "completion": f"answer {i}"}) + "\n" for i in range(20)]
+    (tmp_path / "free.jsonl").write_text("".join(rows))
+    model = [str(tiny_folder("llama_tied"))]
+    board = compare(tmp_path / "free.jsonl", tmp_path / "out", model, methods=["direct", "features"])
+    found = {row["method"]: row["status"] for row in board["rows"]}
+    assert "majority" not in found and found["features"] == "skipped" and found["zero_shot"] == "ok"
+    assert gather(tmp_path / "out")[1]["notes"] == ["Not tried, being for other data: majority."]
+    assert not (tmp_path / "out/floor.json").exists()

@@ -83,7 +83,7 @@ def test_curves_are_thinned_and_never_hold_a_nan() -> None:
 @pytest.mark.parametrize("width", [60, 80, 200])
 def test_terminal(width: int) -> None:
     details, out = sample_details(), StringIO()
-    print_leaderboard(sample_board(), Console(file=out, width=width), details["verdicts"])
+    print_leaderboard(sample_board(), Console(file=out, width=width), {**details, "notes": []})
     text = out.getvalue()
     lines = text.splitlines()
     assert max(len(line.rstrip()) for line in lines) <= width
@@ -99,5 +99,5 @@ def test_terminal_with_nothing_finished() -> None:
     board, out = sample_board(), StringIO()
     board["rows"] = [row for row in board["rows"] if row["status"] != "ok"]
     board["rows"][0]["reason"] = "first [bold]line[/bold]\n" + "traceback\n" * 50
-    print_leaderboard({**board, "best": None, "recommendation": ""}, Console(file=out, width=80))
+    print_leaderboard({**board, "best": None, "recommendation": ""}, Console(file=out, width=80), {})
     assert "first [bold]line[/bold] …" in out.getvalue() and "traceback" not in out.getvalue()

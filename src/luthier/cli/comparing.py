@@ -82,7 +82,8 @@ def compare(
         run(request, folder, again)
     board, details = publish(folder)
     console = Console()
-    print_leaderboard(board, console, details["verdicts"])
-    console.print(f"\nReport: {folder / 'report.html'}", markup=False, highlight=False, soft_wrap=True)
+    print_leaderboard(board, console, details)
+    if (folder / "report.html").exists():
+        console.print(f"\nReport: {folder / 'report.html'}", markup=False, highlight=False, soft_wrap=True)
     if board["best"] is None:
         raise typer.Exit(1)

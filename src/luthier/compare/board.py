@@ -1,30 +1,30 @@
-"""From finished trials to `leaderboard.json`, verdicts in words, a recommendation, and the report."""
+"""From finished trials to `leaderboard.json` and the report."""
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from luthier import catalog, config
 from luthier.compare import curve, units, words
+from luthier.compare.card import NAME as CARD
 from luthier.compare.card import write_card
 from luthier.compare.cells import Cell, cells, name_of, short_names
 from luthier.compare.evidence import evidence
 from luthier.compare.plan import Plan, Request, check_methods, read_plans, read_request
-from luthier.compare.report import GO_ON, write_report
-from luthier.compare.results import read_outcome, read_runs
+from luthier.compare.report import write_report
+from luthier.compare.results import log_error, read_outcome, read_runs
 from luthier.compare.rows import read_languages, read_rows
-from luthier.compare.stats import Bootstrap, Interval
+from luthier.compare.stats import Bootstrap
+from luthier.compare.verdicts import KEY, below, judge, read_floor, recommendation, sentences
 from luthier.config import EndpointConfig
 from luthier.errors import LuthierError
 from luthier.files import read_json, read_record, write_json
 from luthier.metrics import read_metrics
 
 Runs = dict[str, list[dict[str, Any]]]
-BASELINE = "zero_shot"
-WORTH_SAVING = 10.0  # seconds of training below which a cheaper method is not worth a word
 
 
 def gather(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -33,20 +33,24 @@ def gather(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         raise LuthierError(f"{folder}: no comparison was begun here")
     request = read_request(folder)
     plans = read_plans(request, folder)
-    trials = {name_of(request, c): c for c in cells(request) if c.rows is None}
-    outcomes = {name: read_outcome(folder, c.place) for name, c in trials.items()}
-    runs = {n: read_runs(folder, trials[n].place, o["seeds"]) for n, o in outcomes.items() if o["status"] == "ok"}
-    bootstrap = Bootstrap({n: [r["per_row"] for r in found] for n, found in runs.items()})
+    outcomes = {c: read_outcome(folder, c.place) for c in cells(request) if c.rows is None}
+    trials = {name_of(request, c): c for c, outcome in outcomes.items() if outcome["status"] != "unneeded"}
+    done = {n: outcomes[c]["seeds"] for n, c in trials.items() if outcomes[c]["status"] == "ok"}
+    runs = {n: read_runs(folder, trials[n].place, seeds) for n, seeds in done.items()}
     counts = read_record(folder / "split.json", "task", "metric", "train")
     task, metric = counts["task"], counts["metric"]
+    floor = read_floor(folder, task, len(next(iter(runs.values()))[0]["per_row"])) if runs else None
+    scores = {n: [r["per_row"] for r in found] for n, found in runs.items()}
+    bootstrap = Bootstrap(scores | ({KEY: [floor.per_row]} if floor else {}))
     several = len(request.models) > 1
     rows = [
-        _identity(c, several, n) | (_row(n, runs[n], bootstrap) if n in runs else _left_out(outcomes[n]))
+        _identity(c, several, n) | (_row(n, runs[n], bootstrap) if n in runs else _left_out(outcomes[c]))
         for n, c in trials.items()
     ]
     rows.sort(key=lambda row: -row["score"] if row["score"] is not None else 1e9)
     best = next((row for row in rows if row["status"] == "ok"), None)
     place = trials[units.name(best)].folder(folder) / "seed-0" if best else folder
+    found = judge(rows, bootstrap, floor)
     board = {
         "task": task,
         "metric": metric,
@@ -54,15 +58,24 @@ def gather(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         "budget": _budget(plans),
         "rows": rows,
         "best": best["method"] if best else None,
-        "recommendation": recommendation(rows, bootstrap, metric, place, task) if best else "No method finished.",
+        "recommendation": recommendation(rows, found, floor, metric, place) if best else "No method finished.",
+        "verdicts": sentences(found, metric),
     }
     if several:
         board |= {"best_model": best["model"] if best else None, "models": _models(request, plans)}
     if request.curve:
-        found = curve.lines(request, folder, runs, int(counts["train"]))
-        board["curve"] = curve.table(found, metric, units.name(best) if best else None, several)
-    verdict = verdicts(rows, bootstrap, metric) if best else []
-    return board, _details(request, plans, folder, trials, board, runs, verdict)
+        by_rows = curve.lines(request, folder, runs, int(counts["train"]))
+        board["curve"] = curve.table(by_rows, metric, units.name(best) if best else None, several)
+    details = _details(request, plans, folder, trials, board, runs)
+    notes = [*_elsewhere(outcomes), *details["notes"]]
+    return board, details | {"notes": notes, "below": below(found)}
+
+
+def _elsewhere(outcomes: Mapping[Cell, Mapping[str, Any]]) -> list[str]:
+    """Which methods have no row, since they are for other data."""
+    needed = {c.method for c, outcome in outcomes.items() if outcome["status"] != "unneeded"}
+    names = [c.method for c in outcomes if c.method not in needed]
+    return [f"Not tried, being for other data: {', '.join(dict.fromkeys(names))}."] if names else []
 
 
 def _identity(cell: Cell, several: bool, name: str) -> dict[str, Any]:
@@ -120,74 +133,16 @@ def _left_out(outcome: Mapping[str, Any]) -> dict[str, Any]:
     return {"status": outcome["status"], "reason": outcome["reason"], "seeds": 0, **empty}
 
 
-def points(value: float, metric: str) -> str:
-    """A score or a difference in points."""
-    return f"{value * units.scale(metric):.1f}"
-
-
-def _between(interval: Interval, metric: str, sign: int = 1) -> str:
-    ends = sorted((sign * interval.low, sign * interval.high))
-    low, high = (points(end, metric) for end in ends)
-    return f"{points(sign * interval.value, metric)} points (95 % interval {low} to {high})"
-
-
-def verdicts(rows: list[dict[str, Any]], bootstrap: Bootstrap, metric: str) -> list[str]:
-    """For each method in words: against the untuned model, and against the best."""
-    ok = [row for row in rows if row["status"] == "ok"]
-    untuned = {row.get("model"): units.name(row) for row in ok if row["method"] == BASELINE}
-    out = []
-    for row in ok:  # each against the untuned model that it was made from
-        if row["method"] != BASELINE and (base := untuned.get(row.get("model"))):
-            name = units.name(row)
-            out.append(_against_baseline(name, base, bootstrap.difference(name, base), metric))
-    best, *others = map(units.name, ok)
-    for name in others:
-        lead = bootstrap.difference(best, name)
-        if lead.excludes_zero:
-            out.append(f"{name} is behind {best} by {_between(lead, metric)}.")
-        else:
-            out.append(f"{name}: not distinguishable from the best.")
-    return out
-
-
-def _against_baseline(name: str, base: str, interval: Interval, metric: str) -> str:
-    if interval.low > 0:
-        return f"{name} beats {base} by {_between(interval, metric)}."
-    if interval.high < 0:
-        return f"{name} is worse than {base} by {_between(interval, metric, -1)}."
-    return f"{name}: not distinguishable from {base}, {_between(interval, metric)}."
-
-
-def recommendation(rows: list[dict[str, Any]], bootstrap: Bootstrap, metric: str, run: Path, task: str) -> str:
-    """One sentence with its reason and the command to go on with. run: the best method's first run."""
-    ok = [row for row in rows if row["status"] == "ok"]
-    best = ok[0]
-    low, high = (points(x, metric) for x in best["ci95"])
-    reason = f"the best score measured, {points(best['score'], metric)} {metric} (95 % interval {low} to {high})"
-    name = units.name(best)
-    tied = [row for row in ok[1:] if not bootstrap.difference(name, units.name(row)).excludes_zero]
-    cheaper = [
-        row for row in tied if row["train_seconds"] < 0.5 * best["train_seconds"] < best["train_seconds"] - WORTH_SAVING
-    ]
-    if cheaper:
-        other = min(cheaper, key=lambda row: row["train_seconds"])
-        reason += (
-            f"; {units.name(other)} cannot be told from it on these rows and takes "
-            f"{other['train_seconds']:.0f} s instead of {best['train_seconds']:.0f} s to make"
-        )
-    command = f"luthier predict {shlex.quote(str(run))} new.csv --out labelled.csv"
-    return f"Use {name}: {reason}.{GO_ON}{command}"
-
-
 def _details(
     request: Request, plans: Mapping[str, Plan], folder: Path, trials: Mapping[str, Cell], board: Mapping[str, Any],
-    runs: Runs, verdict: list[str],
+    runs: Runs,
 ) -> dict[str, Any]:  # fmt: skip
     counts = read_record(folder / "split.json", "created", "train", "validation", "test", "labels")
     kinds = catalog.methods()
     row = units.best(board)
     best = units.name(row) if row else None
-    plan = plans[row["model"] if row else request.model]
+    shown, said = _evidence(folder, runs, best)
+    plan = plans[row["model"]] if row else next(iter(plans.values()))
     recipe, place = "", ""
     environment: dict[str, str] = {}
     if row and best:
@@ -198,7 +153,7 @@ def _details(
         "title": Path(request.data.path).stem,
         "created": counts["created"],
         "quick_look": request.seeds == 1,
-        "verdicts": verdict,
+        "verdicts": board["verdicts"],
         "rows_train": counts["train"],
         "rows_validation": counts["validation"],
         "rows_test": counts["test"],
@@ -208,11 +163,11 @@ def _details(
         "recipe": recipe,
         "place": place,
         "environment": environment | {"workers": str(plan.workers), "threads": str(plan.threads), "dtype": plan.dtype},
-        "notes": read_json(folder / "notes.json"),
+        "notes": [*said, *read_json(folder / "notes.json")],
         "run_notes": _run_notes(runs),
         "summaries": {name: kinds[cell.method].summary for name, cell in trials.items()},
         "tokens_per_second": plan.rate,
-        "evidence": evidence(read_rows(folder), runs, best),
+        "evidence": shown,
         "languages": read_languages(folder),
     }
 
@@ -225,6 +180,14 @@ def _run_notes(runs: Mapping[str, list[dict[str, Any]]]) -> list[list[str]]:
             if words.recognise(note):
                 found.setdefault(note, []).append(name)
     return [[", ".join(names), note] for note, names in found.items()]
+
+
+def _evidence(folder: Path, runs: Runs, best: str | None) -> tuple[dict[str, Any] | None, list[str]]:
+    """What single rows show, or that it could not be computed."""
+    try:
+        return evidence(read_rows(folder), runs, best), []
+    except Exception as error:
+        return None, [f"What single rows show could not be made: {log_error(folder / 'report.log', folder, error)}"]
 
 
 def _secondary(runs: list[dict[str, Any]]) -> dict[str, float]:
@@ -270,9 +233,24 @@ def curves(folder: Path, board: Mapping[str, Any]) -> dict[str, list[dict[str, A
 
 
 def publish(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Write leaderboard.json, report.html and the winner's MODEL_CARD.md; gives the board and the report's details."""
+    """Write leaderboard.json, report.html and the winner's MODEL_CARD.md; gives the board and the report's details.
+
+    What shows the board and cannot be made is said in the details' notes: the board stands without it.
+    """
     board, details = gather(folder)
     write_json(folder / "leaderboard.json", board)
-    write_report(units.named(board), curves(folder, board), details, folder / "report.html")
-    write_card(board, details, folder)
+    page, card = folder / "report.html", folder / CARD
+    _made(folder, page, details, lambda: write_report(units.named(board), curves(folder, board), details, page))
+    _made(folder, card, details, lambda: write_card(board, details, folder))
     return board, details
+
+
+def _made(folder: Path, file: Path, details: dict[str, Any], make: Callable[[], object]) -> None:
+    try:
+        make()
+    except OSError:
+        raise
+    except Exception as error:
+        file.unlink(missing_ok=True)  # of an earlier state: it would say something else
+        reason = log_error(folder / "report.log", folder, error)
+        details["notes"] = [f"{file.name} could not be made: {reason}", *details["notes"]]

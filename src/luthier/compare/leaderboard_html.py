@@ -14,6 +14,8 @@ from luthier.compare.words import Phrase, escape, say
 _WIDE = ' class="wide"'
 LONG_REASON = 320  # characters: more is a traceback, and is folded away
 
+BELOW = {"constant": "below_constant", "untuned": "below_untuned"}
+
 # How the metrics beside the main one are named and scaled; others are shown as they come.
 _SECONDARY: dict[str, tuple[object, float, int]] = {
     "macro_f1": (say("column_macro_f1"), 100, 1), "exact_match": (say("column_exact_match"), 100, 1),
@@ -85,6 +87,8 @@ def _method(row: Row, board: Mapping[str, Any], details: Mapping[str, Any], tied
         mark = say("best").html(more=' class="mark best"')
     elif name in tied:
         mark = say("tied").html(more=' class="mark tied"')
+    worse = (details.get("below") or {}).get(name) or []
+    mark += "".join(say(BELOW[what]).html(more=' class="mark below"') for what in worse)
     return f"<code>{escape(name)}</code>{mark}" + about((details.get("summaries") or {}).get(name))
 
 

@@ -8,10 +8,10 @@ file about 5 MB.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from string import Template
-from typing import Any
+from typing import Any, TypeVar
 
 from luthier.compare import charts, curve_chart, report_parts, units, words
 from luthier.compare.document import colours, framed, read
@@ -22,6 +22,7 @@ from luthier.compare.report_parts import Facts
 from luthier.compare.words import escape, say
 from luthier.files import write_text
 
+T = TypeVar("T")
 STYLES = ("style.css", "evidence.css")
 
 
@@ -37,35 +38,58 @@ def write_report(board: Facts, curves: Mapping[str, list[dict[str, Any]]], detai
     write_text(out, page.encode("utf-8", "replace").decode("utf-8"))
 
 
+class _Parts:
+    """Makes parts of the page: one that raises is left out, and said."""
+
+    def __init__(self) -> None:
+        self.broken: list[str] = []
+
+    def __call__(self, make: Callable[[], T], otherwise: T) -> T:
+        try:
+            return make()
+        except Exception as error:  # one chart or table must not take the page with it
+            self.broken.append(f"A part of this page could not be made ({type(error).__name__}: {error}).")
+            return otherwise
+
+
 def render(board: Facts, curves: Mapping[str, list[dict[str, Any]]], details: Facts) -> str:
-    """The page as a string."""
-    scatters = [charts.scatter(board, cost) for cost in charts.COSTS]
+    """The page as a string. A part that cannot be made is left out, and the notes at the top say so."""
+    part = _Parts()
+    nothing: list[dict[str, Any]] = []
+    scatters = part(lambda: [charts.scatter(board, cost) for cost in charts.COSTS], nothing)
     ranked = [str(row["method"]) for row in units.finished(board)]
     order = [name for name in dict.fromkeys([*ranked, *curves]) if name in curves]
-    panels = charts.learning_curves({name: curves[name] for name in order})
-    by_rows = [drawn] if (drawn := curve_chart.chart(board)) else []
+    panels = part(lambda: charts.learning_curves({name: curves[name] for name in order}), nothing)
+    drawn = part(lambda: curve_chart.chart(board), None)
+    by_rows = [drawn] if drawn else []
     evidence = details.get("evidence")
     texts = {language: words.table()[language] for language in ("en", "zh")}
     title = details.get("title") or "Comparison"
     data = {
         "charts": [*scatters, *panels, *by_rows], "words": texts, "evidence": evidence, "title": title,
     }  # fmt: skip
+    makers: dict[str, Callable[[], str]] = {
+        "recommendation": lambda: report_parts.recommendation(board, details),
+        "leaderboard": lambda: leaderboard(board, details),
+        "verdicts": lambda: report_parts.verdicts(board, details),
+        "scatters": lambda: "\n".join(report_parts.figure(index, chart) for index, chart in enumerate(scatters)),
+        "evidence": lambda: evidence_sections(evidence, str(board["metric"])),
+        "curves": lambda: report_parts.curves(len(scatters), panels),
+        "by_rows": lambda: curve_chart.section(board, len(scatters) + len(panels), by_rows),
+        "measured": lambda: report_parts.measured(board, details),
+        "recipe": lambda: report_parts.recipe(board, details),
+        "environment": lambda: report_parts.environment(details),
+    }
     fields = {
         **{f"t_{key}": say(key).html() for key, text in texts["en"].items() if "{" not in text},
         **{f"a_{key}": say(key).attribute() for key, text in texts["en"].items() if "{" not in text},
         "no_charts": "" if any(chart["points"] for chart in scatters) else " hidden",
-        "recommendation": report_parts.recommendation(board, details),
-        "leaderboard": leaderboard(board, details),
-        "verdicts": report_parts.verdicts(board, details),
-        "scatters": "\n".join(report_parts.figure(index, chart) for index, chart in enumerate(scatters)),
-        "evidence": evidence_sections(evidence, str(board["metric"])),
-        "curves": report_parts.curves(len(scatters), panels),
-        "by_rows": curve_chart.section(board, len(scatters) + len(panels), by_rows),
-        "measured": report_parts.measured(board, details),
-        "recipe": report_parts.recipe(board, details),
-        "environment": report_parts.environment(details),
+        **{key: part(make, "") for key, make in makers.items()},
     }
     fields["contents"] = _contents(fields)
+    facts = part(lambda: report_parts.facts(board, details), "")
+    quick = part(lambda: report_parts.quick_look(board, details), "")
+    notes = report_parts.notes({**details, "notes": [*part.broken, *(details.get("notes") or ())]})
     parts = {
         "style": colours() + "".join(map(read, STYLES)),
         "title_text": f"{escape(title)} · Luthier comparison",
@@ -73,8 +97,8 @@ def render(board: Facts, curves: Mapping[str, list[dict[str, Any]]], details: Fa
         "brand": say("brand").html(),
         "skip": say("skip").html(),
         "start": "leaderboard",
-        "facts": report_parts.facts(board, details),
-        "quick": report_parts.quick_look(board, details),
+        "facts": facts,
+        "quick": quick + notes,
     }
     return framed(Template(read("template.html")).substitute(fields), parts, data)
 

@@ -65,6 +65,14 @@ def quick_look(board: Facts, details: Facts) -> str:
     return f'<p class="quick" role="note">{say("quick").html("strong")}{text.html()}</p>'
 
 
+def notes(details: Facts) -> str:
+    """What is to be known of the data and of single runs before anything is read off the board."""
+    own = "".join(spoken(note, (), tag="li") for note in details.get("notes") or [])
+    for methods, note in details.get("run_notes") or []:
+        own += say("note_of", methods=methods, note=words.recognise(note) or note).html("li")
+    return f'<div class="quick" role="note">{say("notes").html("strong")}<ul>{own}</ul></div>' if own else ""
+
+
 def copyable(key: str, text: object, label: str) -> str:
     """A text with a button that copies it."""
     named = say(label)
@@ -176,11 +184,6 @@ def measured(board: Facts, details: Facts) -> str:
     if labels := details.get("labels"):
         chips = "".join(f'<li dir="auto">{escape(label)}</li>' for label in labels)
         parts.append(f'{say("labels_count", n=len(labels)).html("h3")}<ul class="labels">{chips}</ul>')
-    own = "".join(spoken(note, (), tag="li") for note in details.get("notes") or [])
-    for methods, note in details.get("run_notes") or []:
-        own += say("note_of", methods=methods, note=words.recognise(note) or note).html("li")
-    if own:
-        parts.append(f"{say('notes').html('h3')}<ul>{own}</ul>")
     return "\n".join(parts)
 
 

@@ -79,6 +79,7 @@ class Show:
         self.overall = self.progress.add_task("methods", total=len(self.cells), more="")
         self.bars: dict[int, TaskID] = {}
         self.titles: dict[int, str] = {}
+        self.words: set[str] = set()
         self.said = time.monotonic()
 
     def __enter__(self) -> Show:
@@ -92,7 +93,8 @@ class Show:
 
     def heard(self, worker: int, message: Mapping[str, Any]) -> None:
         """A message of the worker of this number."""
-        if "say" in message:
+        if "say" in message and message["say"] not in self.words:  # a worker that follows another says it again
+            self.words.add(message["say"])
             self._print(message["say"])
         if "finished" in message:
             self.finished(self.cells[message["finished"]])
@@ -130,6 +132,7 @@ class Show:
             text = f"{name}: {runs[0]['metric']} {score:.3f}, {sum(r['train_seconds'] for r in runs):.0f} s"
         else:
             text = f"{name}: {outcome['status']}: {outcome['reason']}"
-        if not (cell.rows and outcome["status"] == "skipped"):  # a point that only repeats another is no news
+        repeats = cell.rows and outcome["status"] == "skipped"
+        if outcome["status"] != "unneeded" and not repeats:  # a trial that only repeats another is no news
             self._print(text)
         self.progress.advance(self.overall)

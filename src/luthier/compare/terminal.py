@@ -16,6 +16,7 @@ from luthier.compare import units
 from luthier.compare.units import Row
 from luthier.evals.metric import title
 
+Below = Mapping[str, Sequence[str]]
 LONG_REASON = 400  # characters: the report has the rest
 
 
@@ -41,17 +42,22 @@ def _base(rows: Sequence[Row]) -> list[str]:
     return [units.size(row.get("base_bytes")) if len(held) > 1 else units.DASH for row in rows]
 
 
-def _columns(board: Mapping[str, Any], rows: Sequence[Row], tied: frozenset[str]) -> list[_Column]:
+WORSE = {"constant": "commonest answer", "untuned": "untuned model"}
+
+
+def _columns(board: Mapping[str, Any], rows: Sequence[Row], tied: frozenset[str], below: Below) -> list[_Column]:
     metric = str(board["metric"])
     heading = title(metric)
     standing = [
         "best" if row["method"] == board.get("best") else "not distinguishable" if row["method"] in tied else ""
         for row in rows
     ]
+    worse = [", ".join(WORSE[what] for what in below.get(str(row["method"]), ())) for row in rows]
     columns = [
         _Column("Method", 0, [units.plain(row["method"]) for row in rows], "left"),
         _Column(heading, 0, [units.score_pm(row, metric) for row in rows]),
         _Column("Against best", 3, standing, "left"),
+        _Column("Worse than", 3, worse, "left"),
         _Column("Trained", 4, [units.count(row.get("trainable")) for row in rows]),
         _Column("Share", 9, [units.share(row.get("trainable_share")) for row in rows]),
         _Column("Training", 1, [units.duration(row.get("train_seconds")) for row in rows]),
@@ -78,9 +84,11 @@ def _fitting(columns: Sequence[_Column], width: int) -> list[_Column]:
     return [column for column in columns if column.title in kept]
 
 
-def _leaderboard(board: Mapping[str, Any], rows: Sequence[Row], tied: frozenset[str], width: int) -> Table:
+def _leaderboard(
+    board: Mapping[str, Any], rows: Sequence[Row], tied: frozenset[str], below: Below, width: int
+) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="dim")
-    columns = _fitting(_columns(board, rows, tied), width)
+    columns = _fitting(_columns(board, rows, tied, below), width)
     for column in columns:
         table.add_column(Text(column.title), justify=column.justify, no_wrap=True, overflow="ellipsis")
     for index, row in enumerate(rows):
@@ -101,16 +109,27 @@ def _left_out(rows: Sequence[Row]) -> Table:
     return table
 
 
-def print_leaderboard(board: Mapping[str, Any], console: Console, verdicts: Sequence[str] = ()) -> None:
-    """Print a leaderboard: finished methods by score, the others with their reason, and the recommendation.
+def _notes(details: Mapping[str, Any]) -> list[str]:
+    of_runs = [f"{methods}: {note}" for methods, note in details.get("run_notes") or ()]
+    return [*(details.get("notes") or ()), *of_runs]
 
-    `verdicts` are the report's sentences: they are printed, and name the methods not distinguishable from the best.
+
+def print_leaderboard(board: Mapping[str, Any], console: Console, details: Mapping[str, Any]) -> None:
+    """Print a leaderboard: notes, finished methods by score, the others with their reason, and the recommendation.
+
+    `details` are the report's: its verdicts are printed, and name the methods not distinguishable from the best.
     Columns that do not fit the console's width are dropped, the least important first.
     """
     board = units.named(board)
     rows = units.finished(board)
+    verdicts: Sequence[str] = details.get("verdicts") or ()
+    if notes := _notes(details):
+        for note in notes:
+            console.print(Text(f"Note: {units.plain(note)}", style="yellow"))
+        console.print()
     if rows:
-        console.print(_leaderboard(board, rows, units.tied_with_best(board, verdicts), console.width))
+        tied = units.tied_with_best(board, verdicts)
+        console.print(_leaderboard(board, rows, tied, details.get("below") or {}, console.width))
         console.print()
     if left_out := units.unfinished(board):
         console.print(_left_out(left_out))

@@ -118,7 +118,7 @@ def recognise(sentence: str) -> Phrase | None:
     """The phrase that an English sentence of the leaderboard is, or None where the dictionary has no such sentence."""
     for key, pattern in _patterns():
         if match := pattern.fullmatch(units.plain(sentence).strip()):
-            values: dict[str, object] = dict(match.groupdict())
+            values: dict[str, object] = {name: recognise(value) or value for name, value in match.groupdict().items()}
             name = f"name_{values.get('metric')}"
             return Phrase(key, {**values, "metric": say(name)} if name in table()["en"] else values)
     return None

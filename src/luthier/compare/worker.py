@@ -30,8 +30,11 @@ from luthier.compare.rows import record_rows
 from luthier.compare.same import differences
 from luthier.compare.show import Send, Wire, writer
 from luthier.compare.team import current_file
+from luthier.compare.verdicts import FLOOR
 from luthier.errors import LuthierError, Refused, Unfit
+from luthier.evals.constant import constant
 from luthier.evals.metric import for_task
+from luthier.evals.task import evaluate
 from luthier.files import write_json, write_text
 from luthier.given import model_parts, refuse_changed
 from luthier.machine import cores
@@ -104,6 +107,9 @@ def _keep(folder: Path, split: Split, notes: list[str]) -> None:
     write_json(folder / "notes.json", notes)
     if not (folder / "split.json").exists():
         write_json(folder / "split.json", _counts(split))
+    if not (folder / FLOOR).exists() and (nothing := constant(split)):
+        scores = evaluate(nothing, split, split.test)
+        write_json(folder / FLOOR, {"answer": nothing.answer, "per_row": scores.per_row})
     record_rows(folder, split)
 
 
