@@ -141,9 +141,9 @@ class Patch:
 
     def load(self, lm: BaseLM, tensors: Mapping[str, Tensor]) -> None:
         """The inverse of `export`, on an attached model."""
-        params = dict(lm.model.named_parameters())
+        own = {**dict(lm.model.named_buffers()), **dict(lm.model.named_parameters())}
         for name, tensor in tensors.items():
-            params[name].data.copy_(tensor)
+            own[name].data.copy_(tensor)
 
     def state(self, lm: BaseLM) -> dict[str, Any]:
         """What exact resume needs besides the trained parameters: JSON values and tensors."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import AutoModelForCausalLM, Qwen2Config, Qwen3Config
+from transformers import AutoModelForCausalLM, LlamaConfig, Qwen2Config, Qwen3Config
 
 import tiny
 from luthier import config, run
@@ -52,12 +52,13 @@ def of_plain(model: Any, rows: list[list[int]]) -> list[Tensor]:
 
 
 def another(kind: str, folder: Path) -> Path:
-    """A tiny Qwen2 without a sliding window, or Qwen3, with biases and norms of its own."""
+    """A tiny Qwen2 without a sliding window, or Qwen3, with biases and norms of its own; a head's size after a dash."""
     tiny.save_model("llama_tied", folder)
-    made = {"qwen2": Qwen2Config, "qwen3": Qwen3Config}[kind]
+    kind, _, head = kind.partition("-")
+    made = {"llama": LlamaConfig, "qwen2": Qwen2Config, "qwen3": Qwen3Config}[kind]
     sizes = {**tiny._SIZES, "num_hidden_layers": 2, "vocab_size": tiny_size(folder)}
-    if kind == "qwen3":
-        sizes["head_dim"] = 128  # wider than hidden_size / heads, as in all Qwen3 models
+    if head or kind == "qwen3":
+        sizes["head_dim"] = int(head or 128)  # wider than hidden_size / heads, as in all Qwen3 models
     model: Any = AutoModelForCausalLM.from_config(made(**sizes, tie_word_embeddings=kind == "qwen2", eos_token_id=2))
     tiny.scramble(model, 5)
     model.save_pretrained(folder)

@@ -89,7 +89,7 @@ def test_what_cannot_be_written_is_refused(tiny_folder: Folder, tmp_path: Path) 
     lora = runs.finished(base, tmp_path / "lora")
     sliding = runs.finished(tiny_folder("qwen2_sliding"), tmp_path / "sliding")
     cases: list[tuple[Path, str, str, str]] = [
-        (head, "merged", "x", "label head"), (head, "adapter", "x", "label head"), (full, "gguf", "x", "label head"),
+        (head, "adapter", "x", "label head, and PEFT"), (full, "gguf", "x", "label head, and GGUF"),
         (soft, "merged", "x", "cannot be merged.*--to adapter"), (soft, "gguf", "x", "cannot be merged"),
         (layers, "adapter", "x", "PEFT has no layout for layers"), (shots, "merged", "x", "changes no weights"),
         (tmp_path / "comparison", "merged", "x", "holds a comparison"), (tmp_path / "no", "gguf", "x", "not a run"),

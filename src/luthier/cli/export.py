@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 HELP = """Write a finished run as files that other programs load.
 
 adapter: PEFT's layout, for the base model it was trained on. merged: a complete model folder for transformers and what
-builds on it. gguf: one file for llama.cpp, with f16 or q8_0 numbers.
+builds on it; a label head is a file beside it. gguf: one file for llama.cpp, with f16 or q8_0 numbers.
 
 A qlora run was trained on rounded weights: merged folds its adapter into those, written in full precision, and says
 what the run says. --original folds it into the weights as they came instead; how far that is from the run is shown.

@@ -7,14 +7,14 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from luthier.export.asking import plain_logits, plain_written, what_it_says
 from luthier.export.parity import (
     Before,
     Check,
     compare_ends,
     compare_logits,
     compare_tokenizer,
-    plain_logits,
-    what_it_says,
+    compare_written,
 )
 from luthier.export.source import Source
 from luthier.files import write_json, write_tensors
@@ -40,7 +40,13 @@ def write_adapter(source: Source, before: Before, folder: Path) -> list[Check]:
     checks.append(compare_ends(before, saved_ends(folder), "transformers"))
     if importlib.util.find_spec("peft") is None:
         return [*_read_back(source, before, folder), *checks]
-    return [*compare_logits(before, plain_logits(_with_peft(source, folder), before.ids), ALLOWED, "PEFT"), *checks]
+    theirs = _with_peft(source, folder)
+    found = compare_logits(before, plain_logits(theirs, before), ALLOWED, "PEFT")
+    if before.written:
+        prefixed = source.lm.learned_prefix is not None  # which PEFT's own generation places otherwise: told only
+        written = plain_written(theirs, before, prefixed)
+        found.append(compare_written(before, written, not prefixed, "PEFT"))
+    return [*found, *checks]
 
 
 def _with_peft(source: Source, folder: Path) -> Any:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from luthier.data.chat import answer_end
 from luthier.errors import LuthierError
-from luthier.export.gguf_tokenizer import add_tokenizer
+from luthier.export.gguf_tokenizer import add_tokenizer, check_tokenizer
 from luthier.models.ends import ends, naming_the_end
 
 if TYPE_CHECKING:
@@ -53,6 +53,12 @@ def write_gguf(model: Any, tokenizer: Any, path: Path, kind: Type, name: str) ->
             writer.write_tensor_data(_converted(stored, tensor, config, kind))
     finally:
         writer.close()
+
+
+def check_model(config: Any, tokenizer: Any, name: str) -> None:
+    """Refuse a model by its configuration and tokenizer. Raises LuthierError."""
+    check_architecture(config, name)
+    check_tokenizer(tokenizer, name)
 
 
 def check_architecture(config: Any, name: str) -> None:

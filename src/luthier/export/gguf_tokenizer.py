@@ -23,12 +23,8 @@ def add_tokenizer(writer: GGUFWriter, tokenizer: Any, size: int, name: str, ends
     ends: tokens that end an answer; the format has room for the end token and two more.
     Raises LuthierError for a tokenizer that llama.cpp would run in another way.
     """
-    raw = json.loads(tokenizer.backend_tokenizer.to_str())
+    raw = check_tokenizer(tokenizer, name)
     model = raw["model"]
-    if model["type"] != "BPE" or model.get("byte_fallback") or not _byte_level(raw.get("decoder")):
-        raise LuthierError(f"{name}: its tokenizer is no byte-level BPE, and GGUF export writes no other kind yet")
-    if (raw.get("normalizer") or {"type": "NFC"})["type"] != "NFC":  # llama.cpp takes text as it comes
-        raise LuthierError(f"{name}: its tokenizer changes text before it splits it, which llama.cpp does not do")
     tokens, types = _vocabulary(raw, size, name)
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre(_split_name(raw.get("pre_tokenizer"), name))
@@ -51,6 +47,18 @@ def add_tokenizer(writer: GGUFWriter, tokenizer: Any, size: int, name: str, ends
     writer.add_add_space_prefix(False)
     if isinstance(tokenizer.chat_template, str):
         writer.add_chat_template(tokenizer.chat_template)
+
+
+def check_tokenizer(tokenizer: Any, name: str) -> dict[str, Any]:
+    """The tokenizer as its library writes it. Raises LuthierError for one that llama.cpp would run in another way."""
+    raw = json.loads(tokenizer.backend_tokenizer.to_str())
+    model = raw["model"]
+    if model["type"] != "BPE" or model.get("byte_fallback") or not _byte_level(raw.get("decoder")):
+        raise LuthierError(f"{name}: its tokenizer is no byte-level BPE, and GGUF export writes no other kind yet")
+    if (raw.get("normalizer") or {"type": "NFC"})["type"] != "NFC":  # llama.cpp takes text as it comes
+        raise LuthierError(f"{name}: its tokenizer changes text before it splits it, which llama.cpp does not do")
+    _split_name(raw.get("pre_tokenizer"), name)
+    return dict(raw)
 
 
 def stored_ends(path: Path) -> list[int]:

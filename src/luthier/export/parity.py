@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from luthier.errors import LuthierError
@@ -12,7 +12,6 @@ from luthier.errors import LuthierError
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from luthier.models.causal import CausalLM
     from luthier.models.ends import Ends
 
 TEXTS = (
@@ -47,47 +46,23 @@ class Check:
 
 @dataclass
 class Before:
-    """What the run says. ids: per text, without virtual tokens; logits: per text (tokens, V) float32."""
+    """What the run says. ids: per text, without virtual tokens; logits: per text (tokens, V) float32.
+
+    Of an encoder-decoder, logits are the decoder's. answers: what it is given, per text; written: what it writes.
+    """
 
     ids: list[list[int]]
     logits: list[Tensor]
     rendered: list[str]
     tokens: list[list[int]]
     ends: Ends
+    answers: list[list[int]] = field(default_factory=list)
+    written: list[list[int]] = field(default_factory=list)
 
     @property
     def spread(self) -> float:
         """The largest logit in size: what differences are measured against."""
         return max(float(logits.abs().max()) for logits in self.logits)
-
-
-def what_it_says(lm: CausalLM) -> Before:
-    """Logits of the adapted model on every text as the run words it, and the conversations as its template has them."""
-    import torch
-
-    ids, logits = [], []
-    for text in TEXTS:
-        whole = torch.tensor(lm.encode_prompt(text, lm.labels), device=lm.device)
-        with torch.no_grad():
-            hidden = lm.hidden(whole, torch.arange(len(whole), device=lm.device), [len(whole)])
-        own = slice(len(lm.virtual), None)
-        logits.append(lm.head.logits(hidden[own]).detach().float().cpu())
-        ids.append(whole[own].tolist())
-    return Before(ids, logits, _rendered(lm.tokenizer), _tokens(lm.tokenizer), lm.ends)
-
-
-def plain_logits(model: Any, rows: Sequence[list[int]]) -> list[Tensor]:
-    """Logits (tokens, V) that a transformers or PEFT model gives by itself; virtual tokens are left out."""
-    import torch
-
-    with torch.no_grad():
-        return [
-            model(input_ids=torch.tensor([ids], device=model.device), use_cache=False)
-            .logits[0, -len(ids) :]
-            .float()
-            .cpu()
-            for ids in rows
-        ]
 
 
 def compare_logits(before: Before, after: Sequence[Tensor], allowed: tuple[float, float], where: str) -> list[Check]:
@@ -117,11 +92,22 @@ def same_choices(before: Tensor, chosen: Tensor, limit: float, where: str) -> Ch
     return Check("next tokens", where, said, f"{limit:.2g} behind", bool((behind <= limit).all()))
 
 
+def compare_written(before: Before, written: Sequence[list[int]], exact: bool, where: str) -> Check:
+    """Tokens that an encoder-decoder writes; where numbers are rounded, another choice now and then is told only."""
+    check = _equal("written answers", where, before.written, written)
+    return check if exact else replace(check, allowed="anything", ok=True)
+
+
 def how_far(trained: Before, exported: Before) -> Check:
     """What it costs to leave the rounded base: told, not judged."""
     apart = max(float((a - b).abs().max()) for a, b in zip(trained.logits, exported.logits, strict=True))
     said = f"differ by {apart:.2g}, largest {trained.spread:.2g}"
     return Check("logits", "the run on its rounded base", said, "anything", True)
+
+
+def texts_of(tokenizer: Any) -> tuple[list[str], list[list[int]]]:
+    """The conversations as a tokenizer renders them, and its tokens of these and of all texts."""
+    return _rendered(tokenizer), _tokens(tokenizer)
 
 
 def compare_tokenizer(before: Before, tokenizer: Any, where: str) -> list[Check]:

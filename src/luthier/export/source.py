@@ -11,7 +11,7 @@ from luthier.errors import LuthierError
 if TYPE_CHECKING:
     from luthier.config import Recipe
     from luthier.export.parity import Before
-    from luthier.models.causal import CausalLM
+    from luthier.models.base import BaseLM
     from luthier.protocols import Patch
 
 To = Literal["adapter", "merged", "gguf"]
@@ -28,7 +28,7 @@ class Source:
     folder: Path
     files: Path
     recipe: Recipe
-    lm: CausalLM
+    lm: BaseLM
     patch: Patch
     base: str
     trained: Before | None = None
@@ -50,18 +50,22 @@ def open_run(folder: Path, to: To, original: bool = False) -> Source:
         )
     _check_form(folder, recipe, files, to)
     from luthier.models import load
-    from luthier.models.causal import CausalLM
+    from luthier.models.base import BaseLM
     from luthier.protocols import Patch
     from luthier.run import load_base, load_method
 
+    if to == "gguf":
+        from luthier.export.gguf_file import check_model
+
+        check_model(*load.described(recipe.model), str(folder))  # before the weights are loaded
     lm, patch = load_method(folder, load_base(replace(recipe, dtype="float32")))
-    assert isinstance(lm, CausalLM) and isinstance(patch, Patch)
+    assert isinstance(lm, BaseLM) and isinstance(patch, Patch)
     source = Source(folder, files, recipe, lm, patch, str(load.resolve(recipe.model)))
     return _on_original(source, to) if original else source
 
 
 def _on_original(source: Source, to: To) -> Source:
-    from luthier.export.parity import what_it_says
+    from luthier.export.asking import what_it_says
 
     lm, patch, other = source.lm, source.patch, source.patch.unrounded()
     if other is None or to == "adapter":
@@ -93,11 +97,11 @@ def _finished(folder: Path) -> tuple[Recipe, Path]:
 
 
 def _check_form(folder: Path, recipe: Recipe, files: Path, to: To) -> None:
-    if _has_label_head(files):
-        what = "PEFT has no layout for one" if to == "adapter" else "it cannot be merged into a causal language model"
+    if to != "merged" and _has_label_head(files):
+        what = "PEFT has no layout for one" if to == "adapter" else "GGUF has no place for one"
         raise LuthierError(
-            f"{folder}: {recipe.method} was trained with a label head, and {what}: serve it with luthier predict, or "
-            "train label words instead (objective.name=sft)"
+            f"{folder}: {recipe.method} was trained with a label head, and {what}: --to merged writes the model with "
+            "the head beside it (docs/exporting.md)"
         )
     if to == "adapter" and not (files / "adapter_config.json").is_file():
         raise LuthierError(

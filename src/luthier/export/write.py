@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from luthier.errors import LuthierError
+from luthier.export.asking import plain_logits, what_it_says
 from luthier.export.parity import (
     Before,
     Check,
@@ -18,7 +19,6 @@ from luthier.export.parity import (
     compare_logits,
     compare_tokenizer,
     how_far,
-    plain_logits,
     refuse,
 )
 from luthier.export.source import Source, To, open_run
@@ -48,8 +48,8 @@ def export_run(
     Raises LuthierError when the run cannot be written so, the place is taken, or what was written differs from the run.
     """
     from luthier.export.adapter import write_adapter
+    from luthier.export.headed import read_by_head, write_headed
     from luthier.export.merged import write_merged
-    from luthier.export.parity import what_it_says
 
     target = out or place_of(run, to, kind)
     if to == "gguf" and target.suffix != ".gguf":
@@ -59,15 +59,17 @@ def export_run(
     step("loading the run")
     source = open_run(run, to, original)
     step("asking it")
-    before = what_it_says(source.lm)
+    headed = source.lm.label_head is not None
+    before = read_by_head(source.lm) if headed else what_it_says(source.lm)
     if source.trained:
         show([how_far(source.trained, before)])
     step("writing")
     if to == "gguf":
-        _write_gguf(source, before, target, kind, step, show)
+        with _explained(run, to):
+            _write_gguf(source, before, target, kind, step, show)
         return target
-    with _new_folder(target) as folder:
-        write = write_adapter if to == "adapter" else write_merged
+    with _new_folder(target) as folder, _explained(run, to):
+        write = write_adapter if to == "adapter" else write_headed if headed else write_merged
         refuse(write(source, before, folder), show)
         step("publishing")
     return target
@@ -94,13 +96,28 @@ def _write_gguf(source: Source, before: Before, target: Path, kind: Any, step: S
         with quiet():
             again: Any = AutoModelForCausalLM.from_pretrained(Path(work) / "model", attn_implementation="eager")
             tokenizer = AutoTokenizer.from_pretrained(Path(work) / "model")
-        checks = compare_logits(before, plain_logits(again.eval(), before.ids), ALLOWED[kind], "transformers")
+        checks = compare_logits(before, plain_logits(again.eval(), before), ALLOWED[kind], "transformers")
         checks += compare_tokenizer(before, tokenizer, "transformers")
         checks.append(compare_ends(before, stored_ends(temporary), "the file"))
         if llama_cpp.is_here():
             behind = max(ALLOWED[kind][1], ROUNDING) * before.spread
             checks += llama_cpp.compare(before, temporary, behind, torch.get_num_threads())
         refuse(checks, show)
+
+
+@contextmanager
+def _explained(run: Path, to: To) -> Iterator[None]:
+    """What transformers, PEFT or llama.cpp raise about a model that they cannot run becomes a sentence."""
+    try:
+        yield
+    except (LuthierError, OSError, MemoryError):
+        raise
+    except Exception as error:
+        first = (str(error).strip().splitlines() or ["no message"])[0]
+        raise LuthierError(
+            f"{run}: nothing was written: the {to} form of this model cannot be made or read again "
+            f"({type(error).__name__}: {first})"
+        ) from error
 
 
 @contextmanager

@@ -140,7 +140,16 @@ def _config_values(header: Header) -> dict[str, Any]:
     if "vocab_size" not in values and tokens is not None:
         values["vocab_size"] = tokens
     values.pop("_model_name_or_path", None)
+    head = header.integer(f"{header.architecture}.attention.key_length")
+    if head is not None and "head_dim" not in values and _has_head_dim(str(values["model_type"])):
+        values["head_dim"] = head  # which transformers leaves at the architecture's usual size
     return values
+
+
+def _has_head_dim(model_type: str) -> bool:
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+
+    return hasattr(CONFIG_MAPPING[model_type](), "head_dim")
 
 
 def _stub(header: Header) -> bytes:

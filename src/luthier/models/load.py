@@ -18,7 +18,7 @@ from luthier.models.hashes import hash_of
 from luthier.models.quiet import quiet
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 EMBEDDED, ENCODER = "embedded", "embedded-encoder"
 DTYPES = ("float32", "bfloat16", "float16")
@@ -85,6 +85,27 @@ def load_base(
         _check_hub(place)
         return _load(place, place, dtype, attention)
     return _load(folder, place, dtype, attention)
+
+
+def described(model: str | Path | None) -> "tuple[PreTrainedConfig, PreTrainedTokenizerBase]":
+    """A model's configuration and tokenizer, without its weights. Raises LuthierError as `load_base` does."""
+    import transformers
+
+    place = resolve(model)
+    with _explained(str(place)), quiet():
+        return (
+            transformers.AutoConfig.from_pretrained(place, trust_remote_code=False),
+            transformers.AutoTokenizer.from_pretrained(place, trust_remote_code=False),
+        )
+
+
+def auto_class(config: "PreTrainedConfig", name: str) -> Any:
+    """The class of transformers that loads a model of this kind with all its weights."""
+    import transformers
+
+    from luthier.models.kinds import kind_of
+
+    return getattr(transformers, _AUTO[kind_of(config, name)])
 
 
 def _load(

@@ -45,7 +45,7 @@ class Head(WeightPatch):
         return len(lm.blocks)
 
     def merge(self, lm: BaseLM) -> bool:
-        return lm.label_head is None  # the vocabulary head is the model's own; labels are no part of a causal model
+        return True  # the vocabulary head is the model's own; a label head changes none of its weights
 
 
 METHOD = Head
