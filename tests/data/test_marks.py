@@ -45,6 +45,14 @@ def test_nearly_every_answer_is_enough_and_some_are_not(tmp_path: Path) -> None:
     assert [bad.reason for bad in table.bad] == ["the answer is nothing but the mark </s>"]
 
 
+@pytest.mark.parametrize(("mark", "other"), [(" END", "goes to the BACKEND"), (" ###", "a rule: ####")])
+def test_an_answer_that_only_looks_like_it_keeps_its_end(tmp_path: Path, mark: str, other: str) -> None:
+    """Seen failing: "goes to the BACK"."""
+    rows = [{"prompt": f"q{i}", "completion": f"a {i}{mark}"} for i in range(20)]
+    table = reads(tmp_path, [*rows, {"prompt": "q", "completion": other}])
+    assert table.mark and table.records[0].wanted == "a 0" and table.records[-1].wanted == other
+
+
 def test_every_kind_of_answer_loses_its_mark(tmp_path: Path) -> None:
     turns = [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a</s>"}]
     (chat,) = reads(tmp_path, [{"messages": [*turns, *turns]}]).records

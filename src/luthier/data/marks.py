@@ -59,8 +59,9 @@ def _without(record: Record, mark: Mark) -> Record | None:
     """The record without the mark behind its answers; None where an answer is nothing else."""
 
     def cut(text: str) -> str:
-        bare = text.rstrip()
-        return bare.removesuffix(mark.text).rstrip() if bare.endswith(mark.text) else text
+        padded = f" {text}"  # an answer that is nothing else has its mark, too
+        found = MARK.search(padded)  # by the pattern: BACKEND and #### end otherwise than END and ###
+        return padded[1 : found.start()] if found and found[1] == mark.text else text
 
     if isinstance(record, Labelled):
         changed: Record = replace(record, label=cut(record.label))
