@@ -18,9 +18,10 @@ from luthier.compare import supervise
 from luthier.compare.plan import Request
 from luthier.config import DataConfig, Recipe
 from luthier.errors import LuthierError
-from luthier.given import NAME, changed, keep_or_check, set_aside
+from luthier.given import NAME, changed, keep_or_check, of_recipe, set_aside
 from luthier.models import hashes
 from luthier.models.fingerprint import fingerprint, parts
+from luthier.protocols import Split, Text
 
 LINES = [{"text": f"row {i} {word}", "label": word} for i in range(10) for word in ("refund", "delivery")]
 
@@ -86,6 +87,17 @@ def test_what_changed_is_named_and_refused(what: str, base: Path, rows: Path, tm
     (out / "eval.json").unlink()  # as if killed before its end
     with pytest.raises(LuthierError, match="changed after it was begun"):
         api.train(recipe(base, rows), out)
+
+
+def test_only_settings_that_name_files_are_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A text is none, however long; a file called as a method is none of its settings. Seen ending in an OSError."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "soft_prompt").write_text("notes")
+    (tmp_path / "start.txt").write_text("Read.")
+    split = Split("text", (Text("a"),), ())
+    for start, named in (("Read the text carefully. " * 20, []), ("start.txt", ["file of start"])):
+        found = of_recipe(Recipe(patch={"name": "soft_prompt", "start": start}), split)
+        assert [key for key in found if key.startswith("file of")] == named
 
 
 def test_again_sets_aside_and_begins_anew(

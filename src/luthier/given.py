@@ -50,10 +50,19 @@ def of_recipe(recipe: Recipe, split: Split) -> dict[str, str]:
     from luthier.config import plain
 
     sections = plain(recipe)
-    named = {"template": recipe.template, **sections["patch"], **sections["direct"], **sections["objective"]}
-    files = {key: Path(text) for key, text in named.items() if isinstance(text, str) and text and Path(text).is_file()}
+    named = {**sections["patch"], **sections["direct"], **sections["objective"], "template": recipe.template}
+    named.pop("name", None)  # of a method: a file that happens to be called so is none of its settings
+    files = {key: Path(text) for key, text in named.items() if isinstance(text, str) and _is_file(text)}
     contents = {f"file of {key}": hashlib.sha256(path.read_bytes()).hexdigest()[:16] for key, path in files.items()}
     return {"data": data_key(split), **of_model(recipe.model, model_parts(recipe.model)), **contents}
+
+
+def _is_file(text: str) -> bool:
+    """Whether a setting names a file."""
+    try:
+        return Path(text).is_file()
+    except OSError:  # a text longer than any name
+        return False
 
 
 def of_model(model: str, parts: Mapping[str, str]) -> dict[str, str]:
