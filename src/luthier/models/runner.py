@@ -149,35 +149,34 @@ class PaddedRunner:
     def generate(self, lm: CausalLM, prompts: Sequence[list[int]], sampling: Sampling, ends: Ends) -> list[list[int]]:
         answers: list[list[int]] = [[] for _ in prompts]
         done = 0
-        for group in _equal(prompts):
-            block = torch.tensor([prompts[i] for i in group], device=lm.device)
-            room = min(sampling.max_new_tokens, lm.context - block.shape[1])
-            found = self._write(lm, block, sampling, room, ends)
-            for i, tokens in zip(group, found.tolist(), strict=True):
-                answers[i] = _ended(lm, tokens, ends)
-            done += len(group)
-            if lm.progress:
-                lm.progress(done, len(prompts))
+        with torch.random.fork_rng():
+            torch.manual_seed(sampling.seed)  # once: the same prompt in two groups is answered twice
+            for group in _equal(prompts):
+                block = torch.tensor([prompts[i] for i in group], device=lm.device)
+                room = min(sampling.max_new_tokens, lm.context - block.shape[1])
+                found = self._write(lm, block, sampling, room, ends)
+                for i, tokens in zip(group, found.tolist(), strict=True):
+                    answers[i] = _ended(lm, tokens, ends)
+                done += len(group)
+                if lm.progress:
+                    lm.progress(done, len(prompts))
         return answers
 
     def _write(self, lm: CausalLM, block: Tensor, sampling: Sampling, room: int, ends: Ends) -> Tensor:
-        """New tokens (B, up to `room`) behind prompts (B, n) of one length."""
+        """New tokens (B, up to `room`) behind prompts (B, n) of one length; drawn with torch's own random numbers."""
         from luthier.models.decode import choose
         from luthier.models.own_decoding import settings
 
         if self.cached_from is not None and block.shape[1] >= self.cached_from:
             model: Any = lm.model
-            with torch.random.fork_rng():
-                torch.manual_seed(sampling.seed)
-                given = settings(model, sampling, room, ends.tokens, lm.fill)
-                out = model.generate(input_ids=block, attention_mask=torch.ones_like(block), generation_config=given)
+            given = settings(model, sampling, room, ends.tokens, lm.fill)
+            out = model.generate(input_ids=block, attention_mask=torch.ones_like(block), generation_config=given)
             return cast(Tensor, out[:, block.shape[1] :])
-        random = torch.Generator().manual_seed(sampling.seed)
         whole, ended = block, torch.zeros(len(block), dtype=torch.bool, device=block.device)
         for _ in range(room):
             n = whole.shape[1]
             states = lm.hidden(whole.flatten(), whole.flatten(), [n] * len(whole)).view(len(whole), n, -1)[:, -1]
-            tokens = choose(lm.head.logits(states), sampling, random)
+            tokens = choose(lm.head.logits(states), sampling, torch.default_generator)
             whole = torch.cat([whole, tokens[:, None]], 1)
             ended |= torch.isin(tokens, torch.tensor(ends.tokens, dtype=tokens.dtype, device=tokens.device))
             if bool(ended.all()):
