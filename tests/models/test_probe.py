@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from transformers import AutoTokenizer
 
+import tiny
 from families import CHECKS, Family, examine
 from family_models import FAMILIES, build, tokenizer
 from luthier import run
@@ -202,6 +204,22 @@ def test_a_token_without_a_vector_is_refused_by_its_name(beyond: Any) -> None:
         beyond.generate(["use <call> now"], sampling)
 
 
+@pytest.mark.parametrize("kind", ["bert", "t5"])
+def test_encoders_refuse_it_too(kind: str, tmp_path: Path) -> None:
+    """Whether a text or an answer holds it. Seen ending in an IndexError."""
+    folder = tiny.save_model(kind, tmp_path / kind)
+    own = AutoTokenizer.from_pretrained(folder)
+    own.add_tokens(["<tool>"])
+    own.save_pretrained(folder)
+    lm = run.load_base(tiny.recipe(folder))
+    ids = torch.tensor(lm.encode_prompt("use <tool> now"))
+    with pytest.raises(Refused, match="<tool>"):
+        lm.hidden(ids, torch.arange(len(ids)), [len(ids)])
+    if kind == "t5":
+        with pytest.raises(Refused, match="<tool>"):
+            lm.logprobs([("use it", "use <tool> now")])
+
+
 def test_a_soft_prompt_gives_no_token_its_vectors(beyond: Any) -> None:
     """Virtual tokens begin above every token. Seen failing: the token got the prompt's first vector."""
     from luthier.patches.soft_prompt import SoftPrompt
@@ -212,6 +230,17 @@ def test_a_soft_prompt_gives_no_token_its_vectors(beyond: Any) -> None:
         work.generate(["use <tool> now"], Sampling(max_new_tokens=2))
         with pytest.raises(Refused, match="<call>"):
             work.generate(["use <call> now"], Sampling(max_new_tokens=2))
+
+
+@pytest.mark.parametrize("cached_from", [1, None])
+def test_one_prompt_many_times_is_answered_anew_each_time(cached_from: int | None, family: Any) -> None:
+    """More rows than are decoded at once. Seen failing: the second sixteen answers were the first."""
+    lm = family("BLOOM").lm
+    lm = replace(lm, runner=replace(lm.runner, cached_from=cached_from))
+    state = torch.get_rng_state()
+    said = [lm.generate(["when does the ferry leave"] * 32, Sampling(8, temperature=1.0, seed=3)) for _ in range(2)]
+    assert said[0] == said[1] and said[0][:16] != said[0][16:]
+    assert torch.equal(state, torch.get_rng_state())
 
 
 # -- what LoRA reaches -----------------------------------------------------------------------------------------------

@@ -41,13 +41,11 @@ class CausalLM(BaseLM):
     def wrap(cls, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str, key: str = "") -> Self:
         """A loaded model made ready: frozen, in evaluation mode, with our attention; refuses what it cannot run."""
         from luthier.models.probe import probe
-        from luthier.models.vocabulary import watch_ids
 
         model.eval()
         model.requires_grad_(False)
         lm = cls(model, tokenizer, name, key)
         _ = lm.head, lm.blocks  # a model without them is refused here, not in the middle of a run
-        watch_ids(model, tokenizer)
         return probe(lm)
 
     @property

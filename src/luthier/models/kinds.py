@@ -41,6 +41,8 @@ def wrap(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str, 
     from luthier.models.causal import CausalLM
     from luthier.models.encoder import EncoderLM
     from luthier.models.seq2seq import Seq2SeqLM
+    from luthier.models.vocabulary import watch_ids
 
+    watch_ids(model, tokenizer)
     classes: dict[Kind, type[BaseLM]] = {"causal": CausalLM, "encoder": EncoderLM, "seq2seq": Seq2SeqLM}
     return classes[kind_of(model.config, name)].wrap(model, tokenizer, name, key)

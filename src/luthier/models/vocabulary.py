@@ -43,7 +43,10 @@ def watch_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Non
             if found:
                 raise Refused(lost(found, rows))
 
-    model.get_input_embeddings().register_forward_pre_hook(check)
+    weight = model.get_input_embeddings().weight
+    for module in model.modules():  # an encoder and its decoder may each have one of their own over the same numbers
+        if getattr(module, "weight", None) is weight:
+            module.register_forward_pre_hook(check)
 
 
 def lost(tokens: list[str], rows: int) -> str:
