@@ -30,8 +30,8 @@ class VocabHead:
     softcap: float | None = None
 
     def logits(self, hidden: Tensor) -> Tensor:
-        """(N, d) -> (N, V)."""
-        out = product(hidden, self.weight)
+        """(N, d) -> (N, V), in the weight's number format: some models keep their states in a longer one (Mamba)."""
+        out = product(hidden.to(self.weight.dtype), self.weight)
         if self.bias is not None:
             out = out + self.bias
         if self.scale != 1.0:
@@ -63,7 +63,7 @@ class _HeadLoss(torch.autograd.Function):
             if d_hidden is not None:
                 d_hidden[at : at + CHUNK] = product(p, weight.T)
             if d_weight is not None:
-                d_weight = product(p.T, h.T, d_weight)
+                d_weight = product(p.T, h.to(weight.dtype).T, d_weight)
             if d_bias is not None:
                 d_bias += p.sum(0)
         ctx.grads = (d_hidden, d_weight, d_bias)

@@ -37,7 +37,7 @@ def plain_pass(lm: CausalLM) -> Plain:
             before = lm.decoder(input_ids=one[None, :-2], use_cache=False).last_hidden_state[0]
         except Exception as error:  # a model that also wants images, languages, segments...
             raise LuthierError(f"{lm.name}: a {kind} does not run on a text's tokens alone ({error})") from error
-        if not close(before, states[-1][:-2]):
+        if not close(before, states[-1][:-2], lm.head.weight.dtype):
             raise LuthierError(f"{lm.name}: in a {kind} a token sees what follows it: it is no causal language model")
     return Plain(ids, states, logits)
 
@@ -54,37 +54,48 @@ def tokens(lm: CausalLM) -> list[Tensor]:
 
 
 def head_of(lm: CausalLM, plain: Plain) -> tuple[float, float | None]:
-    """Scale and cap that turn the vocabulary head's products into the model's logits."""
+    """Scale and cap that turn the vocabulary head's products into the model's logits, the best of what would do.
+
+    A cap bends small logits by less than 16 bits can tell, so the first that agrees need not be the model's.
+    """
     states, logits = torch.cat(plain.states), torch.cat(plain.logits).float()
     head, kind = lm.head, type(lm.model).__name__
     if states.shape[1] == head.weight.shape[1]:
         products = head.logits(states).float()
         config = vars(lm.model.config.get_text_config())
         caps = [float(v) for k, v in config.items() if "cap" in k and isinstance(v, int | float) and v]
+        found: list[tuple[float, float, float | None]] = []
         for cap in (None, *caps):
             wanted = logits if cap is None else cap * torch.atanh((logits / cap).clamp(-0.99, 0.99))
             inner = slice(None) if cap is None else logits.abs() < 0.9 * cap
             scale = float((wanted[inner] * products[inner]).sum() / products[inner].square().sum())
-            scale = _exact(scale, config)
-            if close(replace(head, scale=scale, softcap=cap).logits(states), logits):
-                return scale, cap
+            scale = _exact(scale, config, 1e-3 if head.weight.dtype == torch.float32 else 1e-2)
+            got = replace(head, scale=scale, softcap=cap).logits(states).float()
+            if close(got, logits, head.weight.dtype):
+                found.append((float((got - logits).norm()), scale, cap))
+        if found:
+            _, scale, cap = min(found, key=lambda each: each[0])
+            return scale, cap
     raise LuthierError(
         f"{lm.name}: the logits of a {kind} are more than its vocabulary head on its last states, in a way that is not "
         "known here: name another model"
     )
 
 
-def _exact(scale: float, config: dict[str, Any]) -> float:
+def _exact(scale: float, config: dict[str, Any], rounding: float) -> float:
     """The number that the configuration gives for what was measured: 1, a value of its own, or one divided by it."""
     given = [float(v) for v in config.values() if isinstance(v, int | float) and v and math.isfinite(v)]
-    return next((v for v in (1.0, *given, *(1 / v for v in given)) if abs(v / scale - 1) < 1e-3), scale)
+    return next((v for v in (1.0, *given, *(1 / v for v in given)) if abs(v / scale - 1) < rounding), scale)
 
 
-def close(got: Tensor, want: Tensor) -> bool:
-    """Whether two results are one but for rounding: at the worst place, or on the whole where numbers have 16 bits."""
+def close(got: Tensor, want: Tensor, dtype: torch.dtype) -> bool:
+    """Whether two results are one but for rounding: at the worst place, or on the whole where weights have 16 bits.
+
+    dtype: of the model's weights; results may be in a longer format.
+    """
     if got.shape != want.shape or not bool(torch.isfinite(want).all()):
         return False
     off, size = (got.float() - want.float()), want.float()
-    if want.dtype == torch.float32:
+    if dtype == torch.float32:
         return bool(off.abs().max() <= 1e-3 * size.abs().max())
     return bool(off.norm() <= 5e-2 * size.norm())

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from luthier.models.causal import CausalLM
 
 C = TypeVar("C", bound="CausalLM")
-VERSION = 1  # of what is tried here
+VERSION = 2  # of what is tried here
 SHARED = 4  # of the first one's, computed before the rest
 PROMPTS = (8, 4, 1)  # tokens of prompts that are decoded by transformers
 WRITTEN = 3  # tokens that are decoded
@@ -50,7 +50,13 @@ def probe(lm: C) -> C:
     path = _record_of(lm)
     if path and path.exists() and (known := _remembered(lm, path)):
         return known
-    found = _probed(lm)
+    try:
+        found = _probed(lm)
+    except LuthierError:
+        raise
+    except Exception as error:  # what a model cannot do it may say in any way
+        kind = type(lm.model).__name__
+        raise LuthierError(f"{lm.name}: a {kind} cannot be run here ({type(error).__name__}: {error})") from error
     if path:
         runner = asdict(found.runner) if isinstance(found.runner, PaddedRunner) else None
         said = {"attention": lm.model.config._attn_implementation, "padded": runner}
@@ -128,7 +134,9 @@ def _side_by_side(lm: CausalLM, plain: Plain) -> bool:
     layers = [layer for layer, _ in layout.asked]
     windows = sum(how.window is not None for _, how in layout.asked)
     each_once = layers and len(layers) == len(set(layers))
-    return bool(each_once) and windows == _narrow_layers(lm) and close(got, torch.cat(plain.states))
+    return (
+        bool(each_once) and windows == _narrow_layers(lm) and close(got, torch.cat(plain.states), lm.head.weight.dtype)
+    )
 
 
 def _narrow_layers(lm: CausalLM) -> int | None:
@@ -146,7 +154,7 @@ def _behind_prefix(lm: CausalLM, plain: Plain) -> bool:
     places = torch.arange(len(ids), device=lm.device)[None]
     lm.forward(ids[None, :SHARED], places[:, :SHARED], Packed([SHARED], record=record))
     rest = Packed([len(ids) - SHARED], prefix=record)
-    return close(lm.forward(ids[None, SHARED:], places[:, SHARED:], rest)[0], states[SHARED:])
+    return close(lm.forward(ids[None, SHARED:], places[:, SHARED:], rest)[0], states[SHARED:], lm.head.weight.dtype)
 
 
 def _decoded(lm: CausalLM, plain: Plain) -> bool:
@@ -156,7 +164,7 @@ def _decoded(lm: CausalLM, plain: Plain) -> bool:
     keys, values, hidden = prefill(lm, prompts, 0, None, WRITTEN)
     lengths = torch.tensor([len(p) for p in prompts], device=lm.device)
     for step in range(WRITTEN + 1):
-        if not close(hidden, torch.stack([s[step - WRITTEN - 1] for s in plain.states])):
+        if not close(hidden, torch.stack([s[step - WRITTEN - 1] for s in plain.states]), lm.head.weight.dtype):
             return False
         if step < WRITTEN:
             tokens = torch.stack([ids[step - WRITTEN] for ids in plain.ids])
@@ -174,7 +182,7 @@ def _same(lm: CausalLM, runner: Runner, plain: Plain) -> bool:
     want = [*plain.states, plain.states[0][:-1]]
     sizes = [len(one) for one in ids]
     whole = torch.cat(ids)
-    return close(runner.hidden(lm, whole, whole, sizes), torch.cat(want))
+    return close(runner.hidden(lm, whole, whole, sizes), torch.cat(want), lm.head.weight.dtype)
 
 
 def _cached_from(lm: CausalLM, runner: PaddedRunner) -> int | None:
@@ -200,7 +208,7 @@ def _cached_agrees(lm: CausalLM, runner: PaddedRunner, n: int) -> bool:
     rows, size = whole.shape
     states = runner.hidden(lm, whole.flatten(), whole.flatten(), [size] * rows).view(rows, size, -1)
     want = lm.head.logits(states[:, n - 1 :])
-    return close(torch.stack(out.logits, 1), want)
+    return close(torch.stack(out.logits, 1), want, lm.head.weight.dtype)
 
 
 # -- both ------------------------------------------------------------------------------------------------------------

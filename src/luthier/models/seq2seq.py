@@ -74,7 +74,7 @@ class Seq2SeqLM(BaseLM):
         want = torch.cat([self.model(input_ids=a[None], decoder_input_ids=b[None]).logits[0] for a, b in pairs])
         states = torch.cat(self._decode(self.encode(torch.cat(texts), PROBE).split(PROBE), given))
         for scale in (1.0, self.width**-0.5):  # the second is T5's with a tied head
-            if close(self.head.logits(states * scale), want):
+            if close(self.head.logits(states * scale), want, self.head.weight.dtype):
                 self.scale = scale
                 return
         kind = type(self.model).__name__
