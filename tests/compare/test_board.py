@@ -168,12 +168,15 @@ def test_methods_for_other_data_have_no_row_and_are_named(tmp_path: Path) -> Non
 
 
 def test_notes_of_single_rows_stand_above_the_board(tmp_path: Path) -> None:
+    note, mixed = "failures: 3, such as: no answer", ["refund", "退款"] * 20
     trials = {
-        "lora": [evaluation(GOOD, notes=["failures: 3, such as: no answer"])],
-        "zero_shot": [evaluation(POOR, **ZERO)],
+        "lora": [evaluation(GOOD, answers=mixed, notes=[note])] * 2,
+        "head": [evaluation(POOR)] * 2,
+        "majority": [evaluation(POOR, **ZERO)],
+        "zero_shot": [evaluation(POOR, **{**ZERO, "answers": mixed})],
     }
     board, details = publish(comparison(tmp_path / "out", trials))
-    assert details["run_notes"] == [["lora", "failures: 3, such as: no answer"]]
+    assert details["run_notes"] == [["lora", note], ["head", "all 40 test rows got the same answer: refund"]]
     page, out = (tmp_path / "out/report.html").read_text(encoding="utf-8"), StringIO()
     assert "failures: 3, such as: no answer" in page.partition('id="leaderboard"')[0]
     print_leaderboard(board, Console(file=out, width=100), details)

@@ -31,6 +31,7 @@ from luthier.config import DataConfig
 from luthier.errors import LuthierError
 from luthier.files import write_json
 from luthier.models.causal import CausalLM
+from luthier.objectives.sft import Sft
 
 REQUEST = Request(DataConfig("mine.jsonl", labels={"0": "no"}), "some/model", ("zero_shot", "lora"), "3m", 2)
 PLAN = Plan(REQUEST, 3000, 180.0, 16.5, "float32", 1, "key", "data")
@@ -196,3 +197,19 @@ def test_every_core_gets_a_worker_as_far_as_trials_and_memory_go(
     monkeypatch.setattr(crews, "threads", lambda wanted: wanted)
     monkeypatch.setattr(crews, "memory", lambda: {"available": int(gigabytes * 1e9)})
     assert crews.crew(lm, cores, trials) == expected
+
+
+def test_a_small_budget_takes_smaller_steps(lm: CausalLM) -> None:
+    """As many rows as give a short run eight steps; the same for every trial, kept in the plan."""
+    whole = crews.fitting_batch(lm, tiny.LABELLED, 8, 10**6)
+    work = replace(lm, template=lm.wordings(tiny.LABELLED.labels)[0], labels=tiny.LABELLED.labels)
+    examples = Sft().encode(work, tiny.LABELLED, tiny.LABELLED.train)
+    row = sum(e.tokens for e in examples) / len(examples)
+    sizes = [crews.fitting_batch(lm, tiny.LABELLED, 8, int(crews.STEPS * row * n) + 1) for n in (0, 1, 2, 5, 8, 20)]
+    assert whole == 8 and sizes == [1, 1, 2, 5, 8, 8]
+    budget = f"{int(crews.STEPS * row * 3 * plans.SHORT_RUNS) + plans.SHORT_RUNS}-tokens"
+    plan = make_plan(replace(REQUEST, threads=1, budget=budget), lm, tiny.LABELLED, "float32")
+    assert plan.request.batch == 3 and plan.recipe("lora", 0, 100, 1e-3).training.batch == 3
+    assert plan.on_rows(4, 8).request.batch == 3
+    assert "in steps of 3 rows for a budget this small" in spoken_total(plan, 8)
+    assert "steps of" not in spoken_total(PLAN, 60)

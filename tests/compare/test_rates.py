@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 
-from luthier.compare.rates import Tried, beyond, chosen, settled
+from luthier.compare import words
+from luthier.compare.rates import Tried, beyond, chosen, doubts, settled
 
 RIGHT, EVEN = (1.0,) * 54 + (0.0,) * 10, (1.0, 0.0) * 32
 
@@ -50,3 +51,26 @@ def test_a_rate_beyond_the_range_must_be_better_by_more_than_a_shade() -> None:
     ia3 = [Tried(1e-2, 0.440), Tried(3e-2, 0.518), Tried(1e-1, 0.687)]
     assert settled(ia3, [Tried(3.3e-3, 0.370)]) == 3.3e-3 and settled(ia3, []) == 1e-2
     assert settled([Tried(1.0, 0.6, RIGHT)], [Tried(2.0, 0.1, EVEN)]) == 1.0, "a collapsed one"
+
+
+def test_a_rate_that_diverged_is_out_and_its_scores_decide_nothing() -> None:
+    tried = [Tried(1.0, 0.8, RIGHT), Tried(2.0, 0.7, EVEN), Tried(3.0, math.inf)]
+    assert chosen(tried) == 1.0
+    assert chosen([Tried(1.0, math.inf), Tried(2.0, math.inf)]) == 1.0, "the final run says why"
+
+
+def test_a_search_that_says_little_is_said_to_say_little() -> None:
+    """Two classes of Chinese reviews: one step at a tenth of each rate, and every row gets the commoner label."""
+    common = (1.0,) * 15 + (0.0,) * 5
+    tried = [Tried(5e-4, 3.719, common, 1), Tried(1e-3, 3.711, common, 1), Tried(9e-3, 3.066, common, 1)]
+    nothing = {"the untuned model": (1.0, 0.0) * 10, "the commonest label": common}
+    few, right = doubts(tried, nothing)
+    assert few == "learning rates were judged after one step: a larger budget would tell more"
+    assert right == "no learning rate had more of 20 validation rows right than the commonest label (75 %)"
+    better = Tried(3e-3, 1.0, (1.0,) * 16 + (0.0,) * 4, 8)
+    assert doubts([*tried, better], nothing) == []
+    assert doubts([Tried(1.0, 0.5)], {}) == [], "an earlier version kept no steps"
+    (few,) = doubts([Tried(1.0, 0.5, (), 7)], nothing)
+    for note in (few, right, right.replace("commonest label", "untuned model")):
+        phrase = words.recognise(note)
+        assert phrase and phrase.text() == note and "validation" not in phrase.text("zh")

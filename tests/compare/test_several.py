@@ -318,3 +318,17 @@ def test_what_is_for_other_data_has_no_row_unless_it_was_named(
     assert "majority" not in found and found["features"] == "skipped" and found["zero_shot"] == "ok"
     assert gather(tmp_path / "out")[1]["notes"] == ["Not tried, being for other data: majority."]
     assert not (tmp_path / "out/floor.json").exists()
+
+
+def test_a_search_that_says_little_is_noted(data: Path, tmp_path: Path, tiny_folder: Callable[[str], Path]) -> None:
+    """Two steps of one row: the same batch for every trial of the comparison, and a note at the top."""
+    out, model = tmp_path / "out", str(tiny_folder("llama_tied"))
+    compare(data, out, [model], methods=["lora", "head"], budget="400-tokens")
+    assert read_json(out / "plan.json")["request"]["batch"] == 1
+    recipes = [run_recipe(out / "trials" / method / "seed-0") for method in ("lora", "head")]
+    assert [r.training.batch for r in recipes] == [1, 1]
+    tried = [read_json(path) for path in out.glob("trials/*/search/*/result.json")]
+    assert len(tried) > 6 and all(0 < t["steps"] < 8 for t in tried)
+    (steps,) = {max(t["steps"] for t in tried)}
+    notes = {note: names for names, note in gather(out)[1]["run_notes"]}
+    assert notes[f"learning rates were judged after {steps} steps: a larger budget would tell more"] == "lora, head"

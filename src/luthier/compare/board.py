@@ -18,7 +18,7 @@ from luthier.compare.report import write_report
 from luthier.compare.results import log_error, read_outcome, read_runs
 from luthier.compare.rows import read_languages, read_rows
 from luthier.compare.stats import Bootstrap
-from luthier.compare.verdicts import KEY, below, judge, read_floor, recommendation, sentences
+from luthier.compare.verdicts import CONSTANT, KEY, below, judge, read_floor, recommendation, sentences
 from luthier.config import EndpointConfig
 from luthier.errors import LuthierError
 from luthier.files import read_json, read_record, write_json
@@ -142,6 +142,7 @@ def _details(
     row = units.best(board)
     best = units.name(row) if row else None
     shown, said = _evidence(folder, runs, best)
+    told = {n: [*made, {"notes": _same(made)}] for n, made in runs.items() if trials[n].method != CONSTANT}
     plan = plans[row["model"]] if row else next(iter(plans.values()))
     recipe, place = "", ""
     environment: dict[str, str] = {}
@@ -164,7 +165,7 @@ def _details(
         "place": place,
         "environment": environment | {"workers": str(plan.workers), "threads": str(plan.threads), "dtype": plan.dtype},
         "notes": [*said, *read_json(folder / "notes.json")],
-        "run_notes": _run_notes(runs),
+        "run_notes": _run_notes(told),
         "summaries": {name: kinds[cell.method].summary for name, cell in trials.items()},
         "tokens_per_second": plan.rate,
         "evidence": shown,
@@ -180,6 +181,12 @@ def _run_notes(runs: Mapping[str, list[dict[str, Any]]]) -> list[list[str]]:
             if words.recognise(note):
                 found.setdefault(note, []).append(name)
     return [[", ".join(names), note] for note, names in found.items()]
+
+
+def _same(runs: list[dict[str, Any]]) -> list[str]:
+    """That every test row got one and the same answer, in every run."""
+    answers, rows = {str(answer) for run in runs for answer in run["answers"]}, len(runs[0]["answers"])
+    return [f"all {rows} test rows got the same answer: {answers.pop()}"] if len(answers) == 1 and rows > 1 else []
 
 
 def _evidence(folder: Path, runs: Runs, best: str | None) -> tuple[dict[str, Any] | None, list[str]]:

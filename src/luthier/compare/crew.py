@@ -11,17 +11,22 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from luthier.errors import LuthierError
 from luthier.machine import device, memory, threads
 from luthier.models.endpoint import is_remote
 from luthier.protocols import Split
 
 if TYPE_CHECKING:
     from luthier.models.base import BaseLM
+    from luthier.protocols import Objective
 
 PER_PARAMETER = 20  # bytes: full tuning's weights, their float32 masters, gradients and AdamW's two averages
 BESIDES = 1.5e9  # bytes: libraries, and the activations of a micro-batch
+STEPS = 8  # of a short run, as far as the budget and a batch of one row go
+LOOKED_AT = 64  # training rows whose length is taken for all
 ROWS = 256  # of the products that stand for another worker's training
 
 
@@ -38,14 +43,11 @@ def crew(lm: BaseLM, wanted: int | None, trials: int) -> tuple[int, int]:
 def measure_rate(lm: BaseLM, data: Split, batch: int, seconds: float = 4.0) -> float:
     """Tokens a second of training LoRA on this data on this machine: what turns a time budget into tokens."""
     from luthier.loop import Loop, Training
-    from luthier.objectives.classify import Classify
-    from luthier.objectives.sft import Sft
     from luthier.patches.lora import Lora
-    from luthier.protocols import Objective
     from luthier.run import attached
 
     tokens, spent, first = 0, 0.0, True
-    wanted: Objective = Classify() if data.labels and lm.lacks("logprobs") else Sft()
+    wanted = _objective(lm, data)
     with attached(lm, Lora(), wanted, data.labels, 0) as (work, groups, objective):
         examples = objective.encode(work, data, data.train[: 16 * batch])
         loop = Loop(work, Lora(), objective, groups, examples, Training(batch=batch), 0)
@@ -60,6 +62,27 @@ def measure_rate(lm: BaseLM, data: Split, batch: int, seconds: float = 4.0) -> f
             if spent > seconds:
                 return tokens / spent
     raise AssertionError("batches are endless")
+
+
+def _objective(lm: BaseLM, data: Split) -> Objective:
+    from luthier.objectives.classify import Classify
+    from luthier.objectives.sft import Sft
+
+    return Classify() if data.labels and lm.lacks("logprobs") else Sft()
+
+
+def fitting_batch(lm: BaseLM, data: Split, wanted: int, tokens: int) -> int:
+    """Rows of a step: `wanted`, or as many fewer as give a run of so many tokens STEPS steps; 1 at least.
+
+    A search whose runs have one step says nothing: the first step is taken at a tenth of the rate.
+    """
+    work = replace(lm, template=lm.wordings(data.labels)[0], labels=data.labels)
+    try:
+        examples = _objective(lm, data).encode(work, data, data.train[:LOOKED_AT])
+    except LuthierError:  # a fact about the rows: every method that trains meets and tells it
+        return wanted
+    row = sum(example.tokens for example in examples) / max(len(examples), 1)
+    return max(1, min(wanted, int(tokens / (STEPS * row)))) if row else wanted
 
 
 @contextmanager

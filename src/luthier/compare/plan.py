@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 VERSION = 1
 LARGEST = 1e15  # seconds or tokens: what lies above is a mistake
 STOPPED = ".stopped"  # the worker's last words, for its parent
+SHORT_RUNS = 4  # of most searches: three rates, and one that may be looked at beyond them
 SEARCH_SHARE = 1.0  # of one final run's budget, over all learning rates together
 
 
@@ -192,7 +193,7 @@ def parse_budget(text: str) -> tuple[str, float]:
 
 def make_plan(request: Request, lm: BaseLM, split: Split, dtype: str) -> Plan:
     """Turn a request into a plan: workers for the cores, and seconds into tokens by the measured rate, once."""
-    from luthier.compare.crew import beside, crew, measure_rate
+    from luthier.compare.crew import beside, crew, fitting_batch, measure_rate
     from luthier.evals.forgetting import general_loss
 
     kind, value = parse_budget(request.budget)
@@ -201,11 +202,15 @@ def make_plan(request: Request, lm: BaseLM, split: Split, dtype: str) -> Plan:
     if is_remote(lm):
         return plan
     plan = replace(plan, base_loss=general_loss(lm))
+    data = replace(split, test=())
     if kind == "tokens":
-        return replace(plan, tokens=int(value))
-    with beside(workers - 1, lm):
-        rate = measure_rate(lm, replace(split, test=()), request.batch)
-    return replace(plan, tokens=max(int(value * rate), 1), seconds=value, rate=rate)
+        plan = replace(plan, tokens=int(value))
+    else:
+        with beside(workers - 1, lm):
+            rate = measure_rate(lm, data, request.batch)
+        plan = replace(plan, tokens=max(int(value * rate), 1), seconds=value, rate=rate)
+    batch = fitting_batch(lm, data, request.batch, plan.search_tokens // SHORT_RUNS)
+    return replace(plan, request=replace(request, batch=batch))
 
 
 def read_request(folder: Path) -> Request:
@@ -277,6 +282,8 @@ def spoken_total(plan: Plan, rows: int) -> str:
         f"{plan.tokens:,} tokens of training for each method and seed, as many again to search learning rates, "
         f"at most {tokens:,} tokens in all{', the curve included' if len(points) > 1 else ''}"
     )
+    if (batch := plan.request.batch) < Request().batch:
+        text += f", in steps of {batch} row{'s' if batch > 1 else ''} for a budget this small"
     if plan.rate:
         minutes = tokens / plan.rate / plan.workers / 60
         each = f" of each of {plan.workers} workers" if plan.workers > 1 else ""

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+FEW = 8  # steps of a short run: fewer say little of a rate
 CLEAR = 0.95  # of the best loss within a range: what lies beyond must come below it
 
 
@@ -20,12 +21,13 @@ CLEAR = 0.95  # of the best loss within a range: what lies beyond must come belo
 class Tried:
     """A short run. loss: of the validation rows, nats; not finite where it diverged.
 
-    per_row: their scores by the task's metric, where they count.
+    per_row: their scores by the task's metric, where they count. steps: how many it took; 0 where that is unknown.
     """
 
     rate: float
     loss: float
     per_row: tuple[float, ...] = ()
+    steps: int = 0
 
 
 def chosen(tried: Sequence[Tried]) -> float:
@@ -62,6 +64,25 @@ def settled(tried: Sequence[Tried], more: Sequence[Tried]) -> float:
     loss = next(t.loss for t in tried if t.rate == best)
     better = [t for t in more if t.loss < CLEAR * loss]
     return chosen([*(t for t in tried if t.rate == best), *better])
+
+
+def doubts(tried: Sequence[Tried], nothing: Mapping[str, Sequence[float]]) -> list[str]:
+    """What makes a choice of little worth, in sentences: few steps, and rows right that cost no training.
+
+    nothing: scores of the same rows by what has learned nothing, by its name.
+    """
+    found = []
+    if (steps := max((t.steps for t in tried), default=0)) and steps < FEW:
+        took = "one step" if steps == 1 else f"{steps} steps"
+        found.append(f"learning rates were judged after {took}: a larger budget would tell more")
+    rows = [t.per_row for t in tried if t.per_row]
+    if rows and nothing:
+        name = max(nothing, key=lambda n: statistics.fmean(nothing[n]))
+        share = statistics.fmean(nothing[name])
+        if max(map(statistics.fmean, rows)) <= share:
+            told = f"no learning rate had more of {len(rows[0])} validation rows right than {name}"
+            found.append(f"{told} ({100 * share:.0f} %)")
+    return found
 
 
 def _clearly_worse(tried: Tried, best: Tried) -> bool:

@@ -29,7 +29,7 @@ class _Column(NamedTuple):
     justify: Literal["left", "right"] = "right"
 
     def width(self) -> int:
-        return max(cell_len(text) for text in (self.title, *self.cells)) + 2
+        return max(cell_len(text) for text in (self.title, *self.cells)) + 3
 
 
 def _merges(row: Row) -> str:

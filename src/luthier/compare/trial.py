@@ -25,11 +25,12 @@ from luthier import catalog, config
 from luthier.compare.cells import Cell
 from luthier.compare.claims import share
 from luthier.compare.plan import Plan
-from luthier.compare.rates import Tried, beyond, settled
+from luthier.compare.rates import Tried, beyond, doubts, settled
 from luthier.data.prompts import prompt_of
 from luthier.data.task import first_rows
 from luthier.errors import Diverged
 from luthier.evals import cuts
+from luthier.evals.constant import constant
 from luthier.evals.forgetting import general_loss
 from luthier.evals.task import answer_one, evaluate
 from luthier.files import read_record, write_json, write_text
@@ -56,9 +57,9 @@ def _with_rows(tell: Tell, rows: int, title: str, report: Report | None) -> None
 def tried(result: Path) -> Tried:
     """What a short run with a learning rate came to, on validation rows."""
     kept = read_record(result, "learning_rate", "validation_loss")
-    scores = tuple(kept.get("validation_scores", ()))
+    scores, steps = tuple(kept.get("validation_scores", ())), int(kept.get("steps", 0))
     loss = kept["validation_loss"]
-    return Tried(float(kept["learning_rate"]), math.inf if loss is None else float(loss), scores)
+    return Tried(float(kept["learning_rate"]), math.inf if loss is None else float(loss), scores, steps)
 
 
 @dataclass
@@ -141,13 +142,16 @@ class Bench:
         title = f"{cell.method}: learning rate {rate:g}"
         loss: float | None = None
         scores: list[float] = []
+        steps = 0
         try:
             with adapted(self.lm, recipe, data, place, cache_dir(), lambda r: self.tell(title, r)) as outcome:
                 loss, scores = self._judged(outcome, data)
+                steps = outcome.trained.steps if outcome.trained else 0
         except Diverged:
             pass  # too high a rate is a result of the search, not an end of it
         shutil.rmtree(place / "checkpoint", ignore_errors=True)
-        found = {"learning_rate": rate, "tokens": tokens, "validation_loss": loss, "validation_scores": scores}
+        found: dict[str, Any] = {"learning_rate": rate, "tokens": tokens, "steps": steps}
+        found |= {"validation_loss": loss, "validation_scores": scores}
         write_json(place / "result.json", found)
 
     def _judged(self, outcome: Outcome, data: Split) -> tuple[float | None, list[float]]:
@@ -190,8 +194,27 @@ class Bench:
             "tokens": outcome.trained.tokens if outcome.trained else 0,
             **base_facts(outcome),
         }  # fmt: skip
+        result["notes"] += self._doubts(place.parent)
         tracking.finish(result)
         write_json(place / "eval.json", result)
+
+    def _doubts(self, place: Path) -> list[str]:
+        """What makes the search for a learning rate of little worth, where there was one."""
+        searched = [tried(result) for result in sorted(place.glob("search/*/result.json"))]
+        judged = [t for t in searched if t.per_row]
+        return doubts(searched, self._nothing if judged else {}) if searched else []
+
+    @cached_property
+    def _nothing(self) -> dict[str, list[float]]:
+        """Scores of what has learned nothing on the validation rows that judge learning rates."""
+        data, rows = replace(self.data, test=()), self.data.validation[:SEARCH_ROWS]
+        found = {}
+        if not self.lm.mute(data.labels):
+            untuned = replace(self.lm, template=self.lm.wordings(data.labels)[0], labels=data.labels)
+            found["the untuned model"] = evaluate(untuned, data, rows).per_row
+        if common := constant(data):
+            found["the commonest label"] = evaluate(common, data, rows).per_row
+        return found
 
     def _measure(self, outcome: Outcome) -> dict[str, Any]:
         lm = outcome.lm

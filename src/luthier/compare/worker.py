@@ -169,7 +169,7 @@ def _plan(request: Request, split: Split, place: Path) -> tuple[Plan, Any]:
     if plan is None:
         plan = replace(make_plan(request, lm, split, dtype), parts=model_parts(request.model))
         save_plan(plan, place)
-    return replace(plan, request=request), lm
+    return replace(plan, request=replace(request, batch=plan.request.batch)), lm
 
 
 def _check(folder: Path, plan: Plan, lm: BaseLM, split: Split) -> None:
