@@ -5,7 +5,7 @@ The worker runs in this process here; `test_supervise.py` starts real ones.
 
 from __future__ import annotations
 
-import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,33 +14,15 @@ import pytest
 from typer.testing import CliRunner
 
 import luthier
-import tiny
 from luthier.cli import app
-from luthier.compare import team, trial, worker
+from luthier.compare import trial
 from luthier.direct.few_shot import FewShot
 from luthier.errors import Diverged, LuthierError, Refused
 from luthier.files import read_json
 from luthier.models import kinds
 from luthier.patches.head import Head
 
-
-@pytest.fixture(autouse=True)
-def in_this_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LUTHIER_CACHE", str(tmp_path / "cache"))
-
-    def run(self: team.Team) -> dict[int, int]:
-        worker.work(self.folder, self.model, 0, lambda message: self.show.heard(0, message))
-        return {0: 0}
-
-    monkeypatch.setattr(team.Team, "run", run)
-
-
-@pytest.fixture
-def data(tmp_path: Path) -> Path:
-    rows = [{"text": f"{r.text} ({i})", "label": r.label} for i in range(5) for r in tiny.LABELLED.train]
-    path = tmp_path / "mine.jsonl"
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return path
+pytestmark = pytest.mark.usefixtures("in_this_process")
 
 
 def compare(data: Path, out: Path, models: list[Path], *methods: str) -> dict[str, Any]:
@@ -111,6 +93,22 @@ def test_no_model_that_can_be_used_is_an_error_and_leaves_nothing(data: Path, tm
         compare(data, tmp_path / "out", [tmp_path / "no", tmp_path / "nothing"])
     with pytest.raises(Exception, match="nosuchtype"):
         compare(data, tmp_path / "out", models[:1])
+
+
+def test_the_tracebacks_that_an_error_names_are_kept(
+    data: Path, tmp_path: Path, tiny_folder: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def wrap(*_: object) -> object:
+        raise RuntimeError("planted in wrap")
+
+    models = [tiny_folder("llama_tied"), tiny_folder("gpt2")]
+    monkeypatch.setattr(kinds, "wrap", wrap)
+    for _ in range(2):  # what is kept does not stand in the way of the same command
+        with pytest.raises(LuthierError, match=r"planted in wrap \(details in ") as caught:
+            compare(data, tmp_path / "out", models, "zero_shot")
+        named = re.findall(r"details in ([^)]+)\)", str(caught.value))
+        assert len(named) == 2
+        assert all("planted in wrap" in (tmp_path / "out" / name).read_text() for name in named)
 
 
 @pytest.mark.parametrize("part", ["adapt", "load_state", "score", "save"])

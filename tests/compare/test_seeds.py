@@ -13,20 +13,10 @@ import pytest
 import luthier
 import tiny
 from luthier import api
-from luthier.compare import team, worker
 from luthier.config import run_recipe
 from luthier.files import read_json
 
-
-@pytest.fixture(autouse=True)
-def in_this_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LUTHIER_CACHE", str(tmp_path / "cache"))
-
-    def run(self: team.Team) -> dict[int, int]:
-        worker.work(self.folder, self.model, 0, lambda message: self.show.heard(0, message))
-        return {0: 0}
-
-    monkeypatch.setattr(team.Team, "run", run)
+pytestmark = pytest.mark.usefixtures("in_this_process")
 
 
 def test_each_seed_has_the_examples_that_it_has_alone(tmp_path: Path, tiny_folder: Callable[[str], Path]) -> None:

@@ -19,8 +19,7 @@ from fake_server import Reply, completed, said, serving
 from rich.console import Console
 
 import luthier
-import tiny
-from luthier.compare import cells, team, terminal, trial, units, worker
+from luthier.compare import cells, terminal, trial, units
 from luthier.compare.board import command_of, gather, publish
 from luthier.compare.plan import Request, make_request, read_plans, read_request
 from luthier.compare.stats import Bootstrap
@@ -29,31 +28,14 @@ from luthier.errors import LuthierError
 from luthier.files import read_json
 from luthier.runs.folders import entry, facts
 
+pytestmark = pytest.mark.usefixtures("in_this_process")
+
 FIELDS = {
     "method", "status", "reason", "score", "ci95", "seeds", "trainable", "trainable_share", "train_seconds",
     "peak_memory_bytes", "artifact_bytes", "latency_ms", "forgetting", "mergeable", "learning_rate",
     "base_bytes",
 }  # fmt: skip
 BOARD = {"task", "metric", "model", "budget", "rows", "best", "recommendation", "verdicts"}
-
-
-@pytest.fixture(autouse=True)
-def in_this_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LUTHIER_CACHE", str(tmp_path / "cache"))
-
-    def run(self: team.Team) -> dict[int, int]:
-        worker.work(self.folder, self.model, 0, lambda message: self.show.heard(0, message))
-        return {0: 0}
-
-    monkeypatch.setattr(team.Team, "run", run)
-
-
-@pytest.fixture
-def data(tmp_path: Path) -> Path:
-    rows = [{"text": f"{r.text} ({i})", "label": r.label} for i in range(5) for r in tiny.LABELLED.train]
-    path = tmp_path / "mine.jsonl"
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return path
 
 
 WORDS = {"parcel": "delivery", "box": "delivery", "courier": "delivery", "log in": "account access",

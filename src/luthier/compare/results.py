@@ -71,3 +71,8 @@ def forget_failures(root: Path, methods: Sequence[str]) -> dict[str, str]:
             (path.parent / ERRORS).unlink(missing_ok=True)
             path.unlink()
     return found
+
+
+def of_model(model: str, reason: str) -> str:
+    """A reason with its model's name before it, which most begin with anyway."""
+    return reason if reason.startswith(f"{model}:") else f"{model}: {reason}"

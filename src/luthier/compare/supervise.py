@@ -8,7 +8,7 @@ from pathlib import Path
 from luthier.compare.cells import begun, cells
 from luthier.compare.claims import forget_claims
 from luthier.compare.plan import STOPPED, Request, begin, check_folder
-from luthier.compare.results import finished, forget_failures, read_outcome, write_left_out
+from luthier.compare.results import ERRORS, finished, forget_failures, of_model, read_outcome, write_left_out
 from luthier.compare.same import check_same
 from luthier.compare.show import Show
 from luthier.compare.team import Team, current_file
@@ -18,8 +18,10 @@ from luthier.given import set_aside, split_or_none
 from luthier.machine import cores
 from luthier.models import endpoint, load
 
+WORKER_LOG = "worker.log"
+TRACED = ("request.json", WORKER_LOG, "trials")  # where tracebacks are, and what says whose they are
 BEFORE = (  # what a comparison leaves that never came to a plan
-    "request.json", "rejected.jsonl", "rejected-test.jsonl", "worker.log", "notes.json", "split.json", "floor.json",
+    "request.json", "rejected.jsonl", "rejected-test.jsonl", WORKER_LOG, "notes.json", "split.json", "floor.json",
     "test_rows.jsonl", "languages.json", "trials", LOCK,
 )  # fmt: skip
 ATTEMPTS = 2  # a trial may take the worker down this often before it is given up
@@ -52,8 +54,14 @@ def run(request: Request, folder: Path, again: bool = False) -> None:
             _run(request, folder)
         except LuthierError:
             if not begun(folder):
-                forget(folder, *BEFORE)
+                _withdraw(folder)
             raise
+
+
+def _withdraw(folder: Path) -> None:
+    """Remove what a comparison left that never came to a plan, but for the tracebacks that its error names."""
+    traced = (folder / WORKER_LOG).exists() or any(folder.glob(f"trials/*/{ERRORS}"))
+    forget(folder, *(name for name in BEFORE if not traced or name not in TRACED))
 
 
 def unfinished(request: Request, folder: Path, model: str | None = None) -> list[str]:
@@ -74,7 +82,7 @@ def _run(request: Request, folder: Path) -> None:
             check_model(model, request)  # a wrong name is said before the first model's hours
         except LuthierError as error:
             reasons[model] = error
-            print(f"{model} is left out: {error}")
+            print(f"left out: {of_model(model, str(error))}")
     if reasons.keys() == set(request.models):
         raise next(iter(reasons.values()))
     for model in (m for m in waiting if m not in reasons):
@@ -94,7 +102,7 @@ def _run(request: Request, folder: Path) -> None:
 def _nothing(request: Request, folder: Path) -> str:
     """Why no model could be used, a line each."""
     first = {model: cells(request, model)[0] for model in request.models}
-    reasons = [f"{model}: {read_outcome(folder, cell.place)['reason']}" for model, cell in first.items()]
+    reasons = [of_model(model, read_outcome(folder, cell.place)["reason"]) for model, cell in first.items()]
     return "\n".join(["no model can be used", *reasons])
 
 

@@ -25,7 +25,7 @@ from luthier import catalog
 from luthier.compare.cells import Cell, cells, plan_folder
 from luthier.compare.claims import claimed
 from luthier.compare.plan import STOPPED, Plan, make_plan, read_plan, read_request, save_plan, spoken_total
-from luthier.compare.results import ERRORS, finished, log_error, read_outcome, write_left_out
+from luthier.compare.results import ERRORS, finished, log_error, of_model, read_outcome, write_left_out
 from luthier.compare.rows import record_rows
 from luthier.compare.same import differences
 from luthier.compare.show import Send, Wire, writer
@@ -77,7 +77,7 @@ def work(folder: Path, number: int, place: int, send: Send) -> None:
         if not first or len(request.models) == 1 or _of_the_disk(error):
             raise
         _keep(folder, split, notes)
-        send({"say": f"{model} is left out: {_lost(folder, cells(request, model), error, kept / ERRORS)}"})
+        send({"say": f"left out: {of_model(model, _lost(folder, cells(request, model), error, kept / ERRORS))}"})
         return
     _check(folder, plan, lm, split)
     if is_remote(lm):

@@ -106,9 +106,20 @@ def _as_named(data: bytes, named: str) -> Decoded:
     if codec != "utf-8" and whole is not None and "\0" not in whole and _wide("".join(set(whole))) >= _SURE:
         return Decoded(whole, UTF8, f"which it is, and not as {named}")
     try:
-        return Decoded(data.decode(codec, "surrogateescape"), named)
+        return Decoded(data.decode(codec, "surrogateescape"), named, _doubt(data, codec))
     except UnicodeDecodeError as error:
         raise LuthierError(f"not {named}: byte {error.start} cannot be read; name another encoding") from None
+
+
+def _doubt(data: bytes, codec: str) -> str:
+    """What speaks against an encoding that was named: bytes that clearly look like another's. "" for nothing."""
+    try:
+        likely = _likeliest(data) if _first_broken(data) is not None else None
+    except UnclearError:
+        return ""
+    if likely is None or likely.text == data.decode(codec, "surrogateescape"):
+        return ""
+    return f"as --encoding says, though its letters look like {likely.name}"
 
 
 def lookup(named: str) -> str:
