@@ -83,7 +83,7 @@ def test_broken_files_are_named_and_the_rest_goes_on(model: Hashed) -> None:
     assert set(report.problems) == {
         f"docs/{n}" for n in ("broken.pdf", "empty.txt", "blank.txt", "line.txt", "noise.txt")
     }
-    assert "gb18030" in report.notes["docs/gbk.txt"] and report.unread == {".bin": 1}
+    assert "GB18030" in report.notes["docs/gbk.txt"] and report.unread == {".bin": 1}
     write(good_md="")
     report = build([docs], "at", SMALL, limit_mb=1)
     assert report.removed == ["docs/good.md"] and [row["file"] for row in content()] == ["docs/gbk.txt"]
