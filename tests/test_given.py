@@ -141,6 +141,7 @@ def test_what_cannot_be_compared_is_said(
         (out / "eval.json").unlink(missing_ok=True)
 
 
+@pytest.mark.slow
 def test_a_comparison_notices(base: Path, rows: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Seen failing with the finished board shown as it was."""
     request = Request(DataConfig(str(rows)), str(base), ("zero_shot",), "300-tokens", threads=1)

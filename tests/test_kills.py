@@ -76,6 +76,7 @@ def survives(tmp_path: Path, model: str, kills: int, seed: int = 0) -> list[floa
     return moments
 
 
+@pytest.mark.slow
 def test_two_kills_on_a_tiny_model(tmp_path: Path, tiny_folder: Callable[[str], Path]) -> None:
     assert len(survives(tmp_path, str(tiny_folder("llama_tied")), 2)) == 2
 

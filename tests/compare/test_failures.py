@@ -139,6 +139,7 @@ def test_an_error_in_any_part_of_a_method_costs_its_row(
     assert "more" in (tmp_path / "out/trials" / method / "error.log").read_text()
 
 
+@pytest.mark.slow
 def test_what_failed_is_tried_again_by_the_same_command(
     data: Path, tmp_path: Path, tiny_folder: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tiny
@@ -83,6 +83,7 @@ def test_methods_are_checked_and_named_once() -> None:
         check_methods(["full", "lorra"], DataConfig())
 
 
+@settings(deadline=None)
 @given(st.integers(1, 10**9))
 def test_a_search_never_costs_more_than_a_final_run(tokens: int) -> None:
     plan = replace(PLAN, tokens=tokens)

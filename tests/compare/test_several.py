@@ -94,6 +94,7 @@ def test_requests_without_the_new_parts_keep_their_folder() -> None:
     assert Request(track=("wandb",)).key == Request().key and Request(track=("wandb",)) == Request()
 
 
+@pytest.mark.slow
 def test_three_models_with_a_curve(data: Path, tmp_path: Path, tiny_folder: Callable[[str], Path]) -> None:
     tied, untied, out = str(tiny_folder("llama_tied")), str(tiny_folder("llama_untied")), tmp_path / "out"
     with answering() as server:
@@ -289,6 +290,7 @@ def test_the_commonest_label_has_one_row_for_all_models(
     assert {row["name"] for row in others if row["ci95"][0] <= rows[0]["score"]} <= told
 
 
+@pytest.mark.slow
 def test_what_is_for_other_data_has_no_row_unless_it_was_named(
     data: Path, tmp_path: Path, tiny_folder: Callable[[str], Path]
 ) -> None:

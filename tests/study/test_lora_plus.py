@@ -56,6 +56,7 @@ def test_the_reference_is_plain_lora_at_its_better_rate() -> None:
     assert reference(on) == "LoRA rate 4x"
 
 
+@pytest.mark.slow
 def test_one_width_is_said_and_two_are_compared(studied: Any) -> None:
     result, found, _ = studied("lora-plus", ratios=(4.0, 16.0), looks=4)
     on = result.models[0]
