@@ -21,16 +21,6 @@ DE_EN = {"columns": {"de": "input", "en": "output"}, "instruction": "Translate."
 NUMBERS = {"columns": {"0": "text", "1": "label"}}
 
 
-@pytest.fixture
-def write(tmp_path: Path) -> Write:
-    def write(name: str, content: str | bytes) -> Path:
-        path = tmp_path / name
-        path.write_bytes(content.encode() if isinstance(content, str) else content)
-        return path
-
-    return write
-
-
 def jsonl(*rows: object) -> str:
     return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 

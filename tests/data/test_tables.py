@@ -22,16 +22,6 @@ Write = Callable[[str, str | bytes], Path]
 ROWS = [("退款，还没到", "钱"), ("where is it?", "way"), ("他说“很好”", "钱")]
 
 
-@pytest.fixture
-def write(tmp_path: Path) -> Write:
-    def write(name: str, content: str | bytes) -> Path:
-        path = tmp_path / name
-        path.write_bytes(content.encode() if isinstance(content, str) else content)
-        return path
-
-    return write
-
-
 def rows(table: Table) -> list[tuple[str, str]]:
     return [(record.text, record.label) for record in table.records if isinstance(record, Labelled)]
 
