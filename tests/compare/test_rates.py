@@ -53,6 +53,21 @@ def test_a_rate_beyond_the_range_must_be_better_by_more_than_a_shade() -> None:
     assert settled([Tried(1.0, 0.6, RIGHT)], [Tried(2.0, 0.1, EVEN)]) == 1.0, "a collapsed one"
 
 
+def test_a_rate_beyond_the_range_must_not_have_fewer_rows_right() -> None:
+    """LoRA and all layers on 12 labels, nine steps each: 9e-3 ended at 0.189 and 3e-3 at 0.557, 2e-4 at 0.642 and
+    1e-4 at 0.528. Seen failing with the loss alone."""
+
+    def rows(right: int, since: int = 0) -> tuple[float, ...]:
+        return tuple(float(since <= row < since + right) for row in range(64))
+
+    lora = [Tried(1e-3, 4.442, rows(21)), Tried(3e-3, 2.109, rows(19))]
+    far = Tried(9e-3, 1.66, rows(12, since=30))  # other rows: so many fewer may be chance
+    assert chosen([*lora, far]) == 9e-3, "not clearly worse"
+    assert settled(lora, [far]) == 3e-3
+    full = [Tried(5e-5, 4.146, rows(21)), Tried(1e-4, 2.685, rows(21))]
+    assert settled(full, [Tried(2e-4, 1.877, rows(22))]) == 2e-4
+
+
 def test_a_rate_that_diverged_is_out_and_its_scores_decide_nothing() -> None:
     tried = [Tried(1.0, 0.8, RIGHT), Tried(2.0, 0.7, EVEN), Tried(3.0, math.inf)]
     assert chosen(tried) == 1.0

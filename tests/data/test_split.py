@@ -126,7 +126,7 @@ def test_what_the_user_should_know() -> None:
 @pytest.mark.parametrize(
     ("records", "message"),
     [
-        (labelled(a=5, b=4), "9 rows to train on are too few: at least 10"),
+        (labelled(a=5, b=4), "9 rows to train on: at least 10"),
         (labelled(a=50), 'all training rows have the label "a"'),
         ([Labelled("same", "a"), Labelled("Same", "b")] * 6, r"validation part is empty \(train 12"),
     ],

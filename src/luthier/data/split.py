@@ -58,7 +58,8 @@ def make_split(
     stratum = strata(table.records)
     records = _sample(records, limit, seed, stratum)
     if len(records) < MIN_ROWS:
-        raise LuthierError(f"{table.path}: {len(records)} rows to train on are too few: at least {MIN_ROWS} are needed")
+        have = "one row" if len(records) == 1 else f"{len(records)} rows"
+        raise LuthierError(f"{table.path}: {have} to train on: at least {MIN_ROWS} are needed")
     parts.update(_divide(records, shares, seed, stratum, notes))
     if test is None and limit_test is not None:
         parts["test"] = _sample(parts["test"], limit_test, seed, stratum)
