@@ -16,12 +16,13 @@ if TYPE_CHECKING:
 
 def compare(
     data: str | Path = "tickets", *, test: str | Path | None = None,
-    model: str | Sequence[str] = "embedded", methods: Sequence[str] = (), budget: str = "1m", seeds: int = 1,
-    out: str | Path | None = None, threads: int | None = None, curve: Sequence[int] = (),
+    model: str | Sequence[str] = "embedded", methods: Sequence[str] = (), budget: str = "", total: str = "",
+    seeds: int = 1, out: str | Path | None = None, threads: int | None = None, curve: Sequence[int] = (),
     endpoint: Mapping[str, Any] | None = None, track: Sequence[str] = (), again: bool = False, **options: Any,
 ) -> dict[str, Any]:  # fmt: skip
     """Try the methods on the data under an equal budget; gives the content of leaderboard.json.
 
+    total: how long the whole may take, ten minutes unless a budget (the training of each method and seed) is given.
     model: one, or several. curve: numbers of training rows to try besides all. endpoint: limits for a model behind a
     URL (see `luthier.config.EndpointConfig`). track: names of trackers. again: begin anew, what stands there is set
     aside. options: of the data (`map`, `labels`,
@@ -34,7 +35,7 @@ def compare(
     request = make_request(
         {"path": str(data), "test": str(test) if test else None, **options},
         models=[model] if isinstance(model, str) else list(model), methods=methods, budget=budget, seeds=seeds,
-        threads=threads, curve=curve, endpoint=endpoint, track=track,
+        threads=threads, curve=curve, endpoint=endpoint, track=track, total=total,
     )  # fmt: skip
     folder = Path(out) if out else request.folder
     run(request, folder, again)

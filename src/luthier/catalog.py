@@ -19,7 +19,11 @@ from luthier.errors import LuthierError
 
 Kind = Literal["patches", "direct", "objectives"]
 HERE = Path(__file__).parent
-FAMILIES: dict[str, Kind] = {"direct": "direct", "peft": "patches"}  # names that stand for all methods of a room
+FAMILIES: dict[str, tuple[Kind, ...]] = {  # names that stand for all methods of rooms
+    "direct": ("direct",), "peft": ("patches",), "all": ("direct", "patches"),
+}  # fmt: skip
+# one of each kind, where nobody names any
+DEFAULT = ("zero_shot", "majority", "few_shot", "retrieval", "features", "lora", "full")
 
 
 @dataclass(frozen=True)

@@ -116,6 +116,23 @@ def write_tensors(path: Path, tensors: Mapping[str, Any], metadata: Mapping[str,
             raise OSError(int(found[1]), os.strerror(int(found[1])), str(path)) from None
 
 
+def held(lock: Path) -> bool:
+    """Whether another process holds the lock that `alone` takes: it is at work there."""
+    from filelock import FileLock, Timeout
+
+    if not lock.exists():
+        return False
+    taken = FileLock(lock)
+    try:
+        taken.acquire(timeout=0)
+    except Timeout:
+        return True
+    except OSError:  # a folder of somebody else's: not known, and no reason to fail
+        return False
+    taken.release()
+    return False
+
+
 @contextlib.contextmanager
 def alone(lock: Path, said: str) -> Iterator[None]:
     """Hold a lock on a file, which the system gives back when this process dies. The file stays: another process may

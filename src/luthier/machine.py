@@ -68,6 +68,35 @@ def pick_dtype(wanted: str = "auto", rates: dict[str, float] | None = None) -> s
     return "bfloat16" if rates["bfloat16"] > 1.5 * rates["float32"] else "float32"
 
 
+def waited() -> float | None:
+    """Seconds that this process's threads were ready to run and had no core, since each began; None where not known."""
+    total = 0
+    try:
+        for task in Path("/proc/self/task").iterdir():
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # a thread that has just ended
+                total += int((task / "schedstat").read_text().split()[1])
+    except (OSError, ValueError, IndexError):
+        return None
+    return total / 1e9
+
+
+class Clock:
+    """Times a piece of work of this process: by the wall, by its processor time, and by how long it had no core."""
+
+    def __init__(self) -> None:
+        self._wall, self._cpu, self._waited = time.monotonic(), time.process_time(), waited()
+
+    def read(self) -> dict[str, float]:
+        """seconds, cpu_seconds (of all its threads), and waiting: without a core, as a share of the wall's time."""
+        wall, now = time.monotonic() - self._wall, waited()
+        lost = max(now - self._waited, 0.0) if now is not None and self._waited is not None else 0.0
+        return {
+            "seconds": wall,
+            "cpu_seconds": time.process_time() - self._cpu,
+            "waiting": min(lost / max(wall, 1e-9), 1.0),
+        }
+
+
 def reset_peak_memory() -> None:
     """Start counting the peak anew (Linux: the process's high-water mark; CUDA: the allocator's)."""
 

@@ -233,11 +233,16 @@ class Direct:
     seeded: ClassVar[bool] = True  # False: every seed gives the same, so one run is enough
     remote: ClassVar[bool] = False  # True: works on a model that only answers, such as an endpoint
     learns: ClassVar[bool] = True  # False: the training rows make no difference
+    fits: ClassVar[bool] = False  # True: it trains something of its own on the rows, such as a classifier
     asks: ClassVar[bool] = True  # False: the model makes no difference
 
     def refuses(self, lm: BaseLM, data: Split) -> str | None:
         """A fact about the model, in a sentence, when the method cannot be used on it; else None."""
         return None
+
+    def asked(self, data: Split) -> float:
+        """How many answers to plain questions adapting takes as long as."""
+        return 0.0
 
     def adapt(self, lm: BaseLM, data: Split, run: Run) -> LM:
         """An adapted model; `data.test` is empty here."""

@@ -21,10 +21,12 @@ from luthier.config import DataConfig
 from luthier.errors import LuthierError
 from luthier.files import read_json
 
-BOARD = ["task", "metric", "model", "budget", "rows", "best", "recommendation", "verdicts"]
+BOARD = ["task", "metric", "model", "budget", "rows", "best", "recommendation", "verdicts", "answer",
+         "spent"]  # fmt: skip
 ROW = ["method", "model", "status", "reason", "score", "ci95", "seeds", "trainable", "trainable_share", "train_seconds",
        "peak_memory_bytes", "artifact_bytes", "latency_ms", "forgetting", "mergeable", "learning_rate",
-       "base_bytes"]  # fmt: skip
+       "base_bytes", "tuned", "steps", "batch", "train_cpu_seconds", "search_seconds", "search_cpu_seconds",
+       "answer_seconds", "answer_cpu_seconds"]  # fmt: skip
 GOOD, POOR = [1.0] * 38 + [0.0] * 2, [1.0] * 10 + [0.0] * 30
 ZERO = {"train_seconds": 0.0, "trainable": 0, "learning_rate": None, "mergeable": None, "forgetting": 0.0}
 TRIALS: dict[str, Any] = {

@@ -15,23 +15,25 @@ import tiny
 from luthier import catalog
 from luthier.compare import crew as crews
 from luthier.compare import plan as plans
+from luthier.compare.estimate import Speed, estimate
 from luthier.compare.plan import (
     Plan,
     Request,
     begin,
     check_folder,
     check_methods,
-    make_plan,
+    make_request,
     parse_budget,
     read_plan,
     save_plan,
-    spoken_total,
 )
+from luthier.compare.planning import FEWEST, make_plan, spoken_total
 from luthier.config import DataConfig
 from luthier.errors import LuthierError
 from luthier.files import write_json
 from luthier.models.causal import CausalLM
 from luthier.objectives.sft import Sft
+from luthier.protocols import Split
 
 REQUEST = Request(DataConfig("mine.jsonl", labels={"0": "no"}), "some/model", ("zero_shot", "lora"), "3m", 2)
 PLAN = Plan(REQUEST, 3000, 180.0, 16.5, "float32", 1, "key", "data")
@@ -72,9 +74,11 @@ def test_nonsense(text: str) -> None:
 
 def test_methods_are_checked_and_named_once() -> None:
     usual = tuple(name for name in catalog.methods() if name != "lora_docs")
-    assert check_methods([], DataConfig()) == usual
+    assert set(check_methods([], DataConfig())) == set(catalog.DEFAULT) and len(catalog.DEFAULT) < 8, "one of each kind"
+    assert check_methods(["all"], DataConfig()) == usual
     for known in (DataConfig("mine.jsonl", docs="folder"), DataConfig("handbook")):
-        assert check_methods([], known) == tuple(catalog.methods())
+        assert set(check_methods([], known)) == {*catalog.DEFAULT, "lora_docs"}
+        assert check_methods(["all"], known) == tuple(catalog.methods())
     assert check_methods(["lora", "lora_docs", "lora"], DataConfig()) == ("lora", "lora_docs")
     patches = tuple(name for name in usual if name in catalog.entries("patches"))
     assert check_methods(["features", "peft", "lora"], DataConfig()) == ("features", *patches)
@@ -96,7 +100,8 @@ def test_a_search_never_costs_more_than_a_final_run(tokens: int) -> None:
 def test_what_is_spoken_is_the_most_that_is_spent() -> None:
     text = spoken_total(replace(PLAN, tokens=1000), 60)
     assert "2 methods, 2 seeds: 1,000 tokens" in text and "at most 3,000 tokens in all" in text
-    assert "about 3 minutes at the measured 16 tokens/s" in text
+    text = spoken_total(replace(PLAN, tokens=1000, estimate=192.0, answering=60.0, workers=2), 60)
+    assert text.endswith(". About 3 m 12 s by 2 workers, 30 s of them to answer")
 
 
 def test_recipes_of_a_plan_are_equal_but_for_the_method() -> None:
@@ -162,14 +167,14 @@ def test_the_same_request_has_the_same_folder() -> None:
 def test_seconds_become_tokens_by_the_rate_on_training_rows(lm: CausalLM, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
 
-    def rate(_lm: object, data: plans.Split, batch: int) -> float:
+    def rate(_lm: object, data: Split, batch: int, *more: object) -> float:
         seen.append(data.test)
         return 250.0
 
     monkeypatch.setattr(crews, "measure_rate", rate)
     plan = make_plan(replace(REQUEST, threads=1), lm, tiny.LABELLED, "float32")
     assert (plan.tokens, plan.seconds, plan.rate) == (45_000, 180.0, 250.0)
-    assert seen == [()], "the test rows are not looked at"
+    assert set(seen) == {()}, "the test rows are not looked at"
     plan = make_plan(replace(REQUEST, threads=1, budget="20k-tokens"), lm, tiny.LABELLED, "float32")
     assert (plan.tokens, plan.seconds, plan.rate) == (20_000, None, None)
 
@@ -202,15 +207,70 @@ def test_every_core_gets_a_worker_as_far_as_trials_and_memory_go(
 
 def test_a_small_budget_takes_smaller_steps(lm: CausalLM) -> None:
     """As many rows as give a short run eight steps; the same for every trial, kept in the plan."""
-    whole = crews.fitting_batch(lm, tiny.LABELLED, 8, 10**6)
     work = replace(lm, template=lm.wordings(tiny.LABELLED.labels)[0], labels=tiny.LABELLED.labels)
     examples = Sft().encode(work, tiny.LABELLED, tiny.LABELLED.train)
     row = sum(e.tokens for e in examples) / len(examples)
-    sizes = [crews.fitting_batch(lm, tiny.LABELLED, 8, int(crews.STEPS * row * n) + 1) for n in (0, 1, 2, 5, 8, 20)]
-    assert whole == 8 and sizes == [1, 1, 2, 5, 8, 8]
+    assert crews.row_tokens(lm, tiny.LABELLED) == row
+    sizes = [crews.fitting_batch(row, 8, int(crews.STEPS * row * n) + 1) for n in (0, 1, 2, 5, 8, 20)]
+    assert sizes == [1, 1, 2, 5, 8, 8]
     budget = f"{int(crews.STEPS * row * 3 * plans.SHORT_RUNS) + plans.SHORT_RUNS}-tokens"
     plan = make_plan(replace(REQUEST, threads=1, budget=budget), lm, tiny.LABELLED, "float32")
     assert plan.request.batch == 3 and plan.recipe("lora", 0, 100, 1e-3).training.batch == 3
     assert plan.on_rows(4, 8).request.batch == 3
     assert "in steps of 3 rows for a budget this small" in spoken_total(plan, 8)
     assert "steps of" not in spoken_total(PLAN, 60)
+
+
+def test_a_total_is_shared_out_by_what_each_method_costs(lm: CausalLM, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By hand: 100 s by one worker less 15 to begin; lora 100 and full 50 tokens a second, one final run and as much
+    again to search: 0.02 + 0.04 s a token. Answering: 0.1 s a row."""
+    speed = Speed({"lora": 100.0, "full": 50.0}, 0.1, 20.0)
+    request = replace(REQUEST, methods=("zero_shot", "lora", "full"), budget="", total="100s", seeds=1)
+    plan = replace(PLAN, request=request, row_tokens=20.0)
+    data = replace(tiny.LABELLED, test=())
+    judged = len(data.validation)
+    asked = 3 * judged + 10 + 2 * (10 + 4 * judged)
+    found = estimate(plan, data, 10, speed)
+    losses = 4 * judged * 20 / 3 * (1 / 100 + 1 / 50)
+    assert found.answering == pytest.approx(0.1 * asked)
+    assert found.fixed == pytest.approx(0.1 * asked + losses + 1 + 2 * 2 * 3)
+    tokens = found.tokens(100.0, 1)
+    assert tokens == int((85 - found.fixed) / 0.06)
+    assert found.seconds(tokens, 1) == pytest.approx(100, abs=0.1) and found.seconds(tokens, 2) < 60
+    monkeypatch.setattr("luthier.compare.estimate.measure_speed", lambda *_: speed)
+    made = make_plan(replace(request, threads=1), lm, tiny.LABELLED, "float32")
+    assert made.estimate == pytest.approx(100, abs=0.5) and made.tokens > 100
+    with pytest.raises(LuthierError, match=r"--total 16s: answering and loading alone take about .* --limit-test"):
+        make_plan(replace(request, threads=1, total="16s"), lm, tiny.LABELLED, "float32")
+
+
+def test_a_budget_that_holds_no_step_is_refused_before_anything_runs(lm: CausalLM) -> None:
+    """Seen as eight failed trials after half an hour."""
+    with pytest.raises(LuthierError) as caught:
+        make_plan(replace(REQUEST, threads=1, budget="5-tokens"), lm, tiny.LABELLED, "float32")
+    said = str(caught.value)
+    assert "--budget 5-tokens is 5 tokens for each method and seed, and a step of one row takes about" in said
+    assert "Give about --budget 1k-tokens" in said and said.endswith("leave out what trains: --methods zero_shot")
+    make_plan(replace(REQUEST, threads=1, budget="5-tokens", methods=("zero_shot",)), lm, tiny.LABELLED, "float32")
+
+
+def test_too_few_steps_are_no_search(lm: CausalLM) -> None:
+    row = crews.row_tokens(lm, tiny.LABELLED)
+    few, enough = (
+        make_plan(replace(REQUEST, threads=1, budget=f"{int(row * n)}-tokens"), lm, tiny.LABELLED, "float32")
+        for n in (6, 60)
+    )
+    rates = len(catalog.load(catalog.find("lora", "patches")).learning_rates)
+    assert (few.short_steps(rates) or 9) < FEWEST <= (enough.short_steps(rates) or 0)
+    assert "the middle of each range is taken" in spoken_total(few, 8)
+    assert "the middle of each range is taken" not in spoken_total(enough, 8)
+
+
+@pytest.mark.parametrize(("budget", "total"), [("1m", "5m"), ("", "20k-tokens"), ("", "soon")])
+def test_a_total_is_a_time_and_alone(budget: str, total: str) -> None:
+    with pytest.raises(LuthierError, match="--total"):
+        make_request({}, budget=budget, total=total)
+
+
+def test_without_either_a_comparison_takes_ten_minutes() -> None:
+    assert (make_request({}).total, make_request({}, budget="2m").total) == ("10m", "")

@@ -14,7 +14,7 @@ from luthier.compare.stats import Bootstrap
 from luthier.compare.verdicts import GO_ON, KEY, Floor, judge, recommendation, sentences
 
 EN, ZH = words.table()["en"], words.table()["zh"]
-COMPOSED = ("task_", "metric_", "name_", "words_", "cost_", "axis_", "said_")  # keys that code puts together
+COMPOSED = ("task_", "metric_", "name_", "words_", "cost_", "axis_", "said_", "answer_")  # keys that code puts together
 
 
 def places(text: str) -> list[str]:

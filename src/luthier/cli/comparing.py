@@ -15,10 +15,11 @@ MODEL = (
 ENDPOINT = "limits for a server by comma: max_calls=500,max_cost=2,price_in=0.1,price_out=0.4 (per 1,000 tokens)"
 EXAMPLE = """Try many ways of adapting a model on your data and see which is worth it.
 
-Without DATA it runs on embedded customer messages with the embedded model. Killed, it goes on where it was when the
-same command is given again; with other data or another model than it began with, it is refused.
+Without DATA it runs on embedded customer messages with the embedded model, without --methods with one of each kind,
+and without a budget it takes about ten minutes (--total), which is said before it starts. Killed, it goes on where it
+was when the same command is given again; with other data or another model than it began with, it is refused.
 
-Example: luthier compare mine.jsonl --budget 3m --methods zero_shot,features,lora --seeds 3
+Example: luthier compare mine.jsonl --total 15m --methods zero_shot,features,lora --seeds 3
 
 Several bases: luthier compare mine.jsonl --model embedded --model http://127.0.0.1:8080/v1#name
 
@@ -37,9 +38,10 @@ def compare(
     data: Annotated[str, typer.Argument(help="file, data set or embedded name (luthier data sets)")] = "tickets",
     test: Annotated[Path | None, typer.Option(help="held-out file; without it 20 % of the rows are held out")] = None,
     model: Annotated[list[str] | None, typer.Option(help=MODEL)] = None,
-    methods: Annotated[str, typer.Option(help="names by comma (see luthier methods); all without it")] = "",
-    family: Annotated[str, typer.Option(help="peft: all that train, direct: all that do not; beside --methods")] = "",
-    budget: Annotated[str, typer.Option(help="training per method and seed: 90s, 3m, 20k-tokens")] = "1m",
+    methods: Annotated[str, typer.Option(help="names by comma (luthier methods); without it one of each kind")] = "",
+    family: Annotated[str, typer.Option(help="peft: all that train, direct: all that do not; or all")] = "",
+    total: Annotated[str, typer.Option(help="time of the whole comparison, shared out; 10m without --budget")] = "",
+    budget: Annotated[str, typer.Option(help="instead: training of each method and seed: 90s, 3m, 20k-tokens")] = "",
     seeds: Annotated[int, typer.Option(min=1, help="final runs of each method")] = 1,
     limit: Annotated[int | None, typer.Option(min=1, help="use this many rows of DATA")] = None,
     limit_test: Annotated[int | None, typer.Option(min=1, help="use this many test rows")] = None,
@@ -53,10 +55,13 @@ def compare(
     curve: Annotated[str | None, typer.Option(help="also with this many training rows: 32,64,128,256")] = None,
     endpoint: Annotated[str | None, typer.Option(help=ENDPOINT)] = None,
     track: Annotated[str | None, typer.Option(help="tell these by comma: tensorboard, trackio, mlflow, wandb")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="do not ask before more than ten minutes")] = False,
     out: Annotated[Path | None, typer.Option(help="folder of the results")] = None,
     again: Annotated[bool, typer.Option("--again", help="begin anew; what stands there is set aside")] = False,
 ) -> None:
     """Parse the options and run."""
+    import sys
+
     from rich.console import Console
 
     from luthier.compare.board import publish
@@ -75,11 +80,11 @@ def compare(
     }  # fmt: skip
     request = make_request(
         options, models=model or [], methods=[*parts(methods), *parts(family)], budget=budget, seeds=seeds,
-        curve=numbers(curve, "--curve"), endpoint=pairs(endpoint, "--endpoint"), track=parts(track),
+        curve=numbers(curve, "--curve"), endpoint=pairs(endpoint, "--endpoint"), track=parts(track), total=total,
     )  # fmt: skip
     folder = out or request.folder
     with resumable():
-        run(request, folder, again)
+        run(request, folder, again, None if yes or not sys.stdin.isatty() else _ask)
     board, details = publish(folder)
     console = Console()
     print_leaderboard(board, console, details)
@@ -87,3 +92,9 @@ def compare(
         console.print(f"\nReport: {folder / 'report.html'}", markup=False, highlight=False, soft_wrap=True)
     if board["best"] is None:
         raise typer.Exit(1)
+
+
+def _ask(seconds: float) -> bool:
+    from luthier.compare.units import duration
+
+    return typer.confirm(f"This takes about {duration(seconds)}. Go on?", default=True)

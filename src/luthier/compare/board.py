@@ -9,6 +9,7 @@ from typing import Any
 
 from luthier import catalog, config
 from luthier.compare import curve, units, words
+from luthier.compare.answer import answer
 from luthier.compare.card import NAME as CARD
 from luthier.compare.card import write_card
 from luthier.compare.cells import Cell, cells, name_of, short_names
@@ -17,8 +18,19 @@ from luthier.compare.plan import Plan, Request, check_methods, read_plans, read_
 from luthier.compare.report import write_report
 from luthier.compare.results import log_error, read_outcome, read_runs
 from luthier.compare.rows import read_languages, read_rows
+from luthier.compare.spent import TIMES, busy, explained, spent
 from luthier.compare.stats import Bootstrap
-from luthier.compare.verdicts import CONSTANT, KEY, below, judge, read_floor, recommendation, sentences
+from luthier.compare.verdicts import (
+    CONSTANT,
+    KEY,
+    below,
+    judge,
+    read_floor,
+    recommendation,
+    resolution,
+    sentences,
+    tied,
+)
 from luthier.config import EndpointConfig
 from luthier.errors import LuthierError
 from luthier.files import read_json, read_record, write_json
@@ -44,7 +56,8 @@ def gather(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     bootstrap = Bootstrap(scores | ({KEY: [floor.per_row]} if floor else {}))
     several = len(request.models) > 1
     rows = [
-        _identity(c, several, n) | (_row(n, runs[n], bootstrap) if n in runs else _left_out(outcomes[c]))
+        _identity(c, several, n)
+        | (_row(n, runs[n], bootstrap, plans[c.model].request.batch) if n in runs else _left_out(outcomes[c]))
         for n, c in trials.items()
     ]
     rows.sort(key=lambda row: -row["score"] if row["score"] is not None else 1e9)
@@ -60,6 +73,8 @@ def gather(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         "best": best["method"] if best else None,
         "recommendation": recommendation(rows, found, floor, metric, place) if best else "No method finished.",
         "verdicts": sentences(found, metric),
+        "answer": explained(answer(rows, found, floor, bootstrap, metric), rows, request, counts, folder, trials),
+        "spent": spent(folder, runs),
     }
     if several:
         board |= {"best_model": best["model"] if best else None, "models": _models(request, plans)}
@@ -67,8 +82,15 @@ def gather(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         by_rows = curve.lines(request, folder, runs, int(counts["train"]))
         board["curve"] = curve.table(by_rows, metric, units.name(best) if best else None, several)
     details = _details(request, plans, folder, trials, board, runs)
-    notes = [*_elsewhere(outcomes), *details["notes"]]
-    return board, details | {"notes": notes, "below": below(found)}
+    notes = [*busy(runs), *_elsewhere(outcomes), *details["notes"]]
+    clear = [[a, b] for a in runs for b in runs if bootstrap.difference(a, b).low > 0]
+    return board, details | {
+        "notes": notes,
+        "below": below(found),
+        "tied": tied(found),
+        "clear": clear,
+        "resolution": resolution(found),
+    }
 
 
 def _elsewhere(outcomes: Mapping[Cell, Mapping[str, Any]]) -> list[str]:
@@ -100,11 +122,11 @@ def _models(request: Request, plans: Mapping[str, Plan]) -> list[dict[str, Any]]
 
 def _mean(runs: list[dict[str, Any]], key: str) -> float | None:
     """None where it was not measured."""
-    values = [r[key] for r in runs]
-    return None if None in values else float(sum(values) / len(values))
+    values = [r[key] for r in runs if r.get(key) is not None]
+    return float(sum(values) / len(values)) if len(values) == len(runs) else None
 
 
-def _row(name: str, runs: list[dict[str, Any]], bootstrap: Bootstrap) -> dict[str, Any]:
+def _row(name: str, runs: list[dict[str, Any]], bootstrap: Bootstrap, batch: int) -> dict[str, Any]:
     interval, first = bootstrap.score(name), runs[0]
     return {
         "status": "ok",
@@ -114,7 +136,11 @@ def _row(name: str, runs: list[dict[str, Any]], bootstrap: Bootstrap) -> dict[st
         "seeds": len(runs),
         "trainable": first["trainable"],
         "trainable_share": first["trainable_share"],
+        "tuned": bool(first.get("tuned", first["trainable"])),
+        "steps": first.get("steps"),
+        "batch": batch,
         "train_seconds": _mean(runs, "train_seconds"),
+        **{name: _mean(runs, name) for name in TIMES},
         "peak_memory_bytes": max(r["peak_memory_bytes"] for r in runs),
         "artifact_bytes": first["artifact_bytes"],
         "latency_ms": _mean(runs, "latency_ms"),
@@ -128,7 +154,7 @@ def _row(name: str, runs: list[dict[str, Any]], bootstrap: Bootstrap) -> dict[st
 def _left_out(outcome: Mapping[str, Any]) -> dict[str, Any]:
     empty = dict.fromkeys(
         ("score", "ci95", "trainable", "trainable_share", "train_seconds", "peak_memory_bytes", "artifact_bytes",
-         "latency_ms", "forgetting", "mergeable", "learning_rate", "base_bytes")
+         "latency_ms", "forgetting", "mergeable", "learning_rate", "base_bytes", "tuned", "steps", "batch", *TIMES)
     )  # fmt: skip
     return {"status": outcome["status"], "reason": outcome["reason"], "seeds": 0, **empty}
 
@@ -219,7 +245,8 @@ def command_of(request: Request) -> str:
         parts += [part for model in request.models for part in ("--model", model)]
     if set(request.methods) != set(check_methods((), request.data)):
         parts += ["--methods", ",".join(request.methods)]
-    parts += ["--budget", request.budget, "--seeds", str(request.seeds)]
+    parts += ["--total", request.total] if request.total else ["--budget", request.budget]
+    parts += ["--seeds", str(request.seeds)]
     parts += ["--curve", ",".join(map(str, request.curve))] if request.curve else []
     limits = [f"{k}={v}" for k, v in vars(request.endpoint).items() if v != getattr(EndpointConfig(), k)]
     parts += ["--endpoint", ",".join(limits)] if limits else []

@@ -7,7 +7,7 @@ the data (scale, Pareto front, smoothing, the sentence for readers who do not se
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from luthier.compare import units, words
 from luthier.compare.units import Row
 from luthier.compare.words import Phrase, say
 
+ALIKE = 0.1  # two costs that differ by less count as equal
 CURVE_POINTS = 240  # per seed and line: more than a panel has pixels to show
 
 
@@ -59,6 +60,28 @@ def pareto(points: Iterable[tuple[str, float, float]]) -> list[str]:
     return front
 
 
+def clear_front(points: Iterable[tuple[str, float, float]], clear: Collection[tuple[str, str]]) -> list[str]:
+    """The names of those that are clearly better than all that is clearly cheaper, and not clearly beaten by what costs
+    as much; cheapest first. points: (name, cost, score). clear: pairs of which the first is surely the better one.
+
+    A front through the points themselves rests on noise: a row that is 0.3 points ahead, or 2 s quicker, is on it.
+    """
+    known = sorted(points, key=lambda point: (point[1], -point[2]))
+
+    def holds(name: str, cost: float) -> bool:
+        for other, price, _ in known:
+            if other == name:
+                continue
+            cheaper = price < (1 - ALIKE) * cost
+            if cheaper and (name, other) not in clear:
+                return False
+            if price <= cost * (1 + ALIKE) and (other, name) in clear:
+                return False
+        return True
+
+    return [name for name, cost, _ in known if holds(name, cost)]
+
+
 def ticks(low: float, high: float, round_values: Sequence[float] = ()) -> list[float]:
     """Round values from `low` to `high` for a logarithmic axis: 1-2-5 on a short one, decades on a long one."""
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
@@ -101,12 +124,16 @@ def _place(points: list[dict[str, Any]], cost: Cost) -> dict[str, Any]:
     return {"range": [left, right], "ticks": shown, "zero": zero, "title": cost.axis}
 
 
-def scatter(board: Mapping[str, Any], cost: Cost) -> dict[str, Any]:
-    """Quality against one cost: `points`, the axes, the Pareto `front`, and a `summary` sentence. No points: empty."""
+def scatter(board: Mapping[str, Any], cost: Cost, clear: Collection[tuple[str, str]] | None = None) -> dict[str, Any]:
+    """Quality against one cost: `points`, the axes, the Pareto `front`, and a `summary` sentence. No points: empty.
+
+    clear: pairs of rows of which the first is surely better (None: not known, the front goes through the points).
+    """
     metric = str(board["metric"])
     rows = [row for row in units.finished(board) if known_pair(row, cost)]
     missing = [str(row["method"]) for row in units.finished(board) if not known_pair(row, cost)]
-    front = pareto((str(row["method"]), float(row[cost.key]), float(row["score"])) for row in rows)
+    placed = [(str(row["method"]), float(row[cost.key]), float(row["score"])) for row in rows]
+    front = pareto(placed) if clear is None else clear_front(placed, clear)
     points = []
     for row in rows:
         low, high = units.bounds(row, metric) or (None, None)
@@ -136,7 +163,7 @@ def scatter(board: Mapping[str, Any], cost: Cost) -> dict[str, Any]:
         "x": axis,
         "y": {"range": y_range(points), "title": words.metric(metric)},
         "front": [[by_name[name]["x"], by_name[name]["y"]] for name in front],
-        "summary": _scatter_summary(by_name, front, cost, missing),
+        "summary": _scatter_summary(by_name, front, cost, missing, clear is not None),
     }
 
 
@@ -153,12 +180,13 @@ def _score_words(row: Row, metric: str) -> Phrase:
 
 
 def _scatter_summary(
-    points: Mapping[str, Mapping[str, Any]], front: Sequence[str], cost: Cost, missing: Sequence[str]
-) -> list[Phrase]:
+    points: Mapping[str, Mapping[str, Any]], front: Sequence[str], cost: Cost, missing: Sequence[str],
+    tested: bool,
+) -> list[Phrase]:  # fmt: skip
     steps = [
         say("step", name=name, score=f"{points[name]['y']:.1f}", cost=cost.show(points[name]["cost"])) for name in front
     ]
-    found = [say("front", steps=steps)]
+    found = [say("front", steps=steps), *([say("front_clear")] if tested else [])]
     if behind := [name for name in points if name not in front]:
         found.append(say("behind", names=behind))
     if missing:

@@ -21,7 +21,7 @@ from luthier.protocols import Split
 
 if TYPE_CHECKING:
     from luthier.models.base import BaseLM
-    from luthier.protocols import Objective
+    from luthier.protocols import Objective, Patch
 
 PER_PARAMETER = 20  # bytes: full tuning's weights, their float32 masters, gradients and AdamW's two averages
 BESIDES = 1.5e9  # bytes: libraries, and the activations of a micro-batch
@@ -40,26 +40,34 @@ def crew(lm: BaseLM, wanted: int | None, trials: int) -> tuple[int, int]:
     return workers, threads(cores // workers)
 
 
-def measure_rate(lm: BaseLM, data: Split, batch: int, seconds: float = 4.0) -> float:
-    """Tokens a second of training LoRA on this data on this machine: what turns a time budget into tokens."""
+def measure_rate(
+    lm: BaseLM, data: Split, batch: int, seconds: float = 4.0, patch: Patch | None = None,
+    wanted: Objective | None = None, steps: int | None = None,
+) -> float:  # fmt: skip
+    """Tokens a second of training a patch (LoRA) on this data on this machine; LoRA's turns a time budget into tokens.
+
+    Ends after `seconds`, or after `steps` (None: no limit) besides the first, which warms up.
+    """
     from luthier.loop import Loop, Training
     from luthier.patches.lora import Lora
     from luthier.run import attached
 
-    tokens, spent, first = 0, 0.0, True
-    wanted = _objective(lm, data)
-    with attached(lm, Lora(), wanted, data.labels, 0) as (work, groups, objective):
+    tokens, spent, took = 0, 0.0, -1
+    patch = patch or Lora()
+    with attached(lm, patch, wanted or _objective(lm, data), data.labels, 0) as (work, groups, objective):
+        objective.keep_limit(work, data)
         examples = objective.encode(work, data, data.train[: 16 * batch])
-        loop = Loop(work, Lora(), objective, groups, examples, Training(batch=batch), 0)
+        objective.setup(work, examples)
+        loop = Loop(work, patch, objective, groups, examples, Training(batch=batch), 0)
         for rows in objective.batches(examples, batch, loop.rng):
             start = time.perf_counter()
             loop.backward(rows)
             loop.optimizer.zero_grad()
-            if not first:  # the first step warms up
+            took += 1
+            if took:  # the first step warms up
                 spent += time.perf_counter() - start
                 tokens += sum(examples[i].tokens for i in rows)
-            first = False
-            if spent > seconds:
+            if spent > seconds or took == steps:
                 return tokens / spent
     raise AssertionError("batches are endless")
 
@@ -71,17 +79,21 @@ def _objective(lm: BaseLM, data: Split) -> Objective:
     return Classify() if data.labels and lm.lacks("logprobs") else Sft()
 
 
-def fitting_batch(lm: BaseLM, data: Split, wanted: int, tokens: int) -> int:
-    """Rows of a step: `wanted`, or as many fewer as give a run of so many tokens STEPS steps; 1 at least.
-
-    A search whose runs have one step says nothing: the first step is taken at a tenth of the rate.
-    """
+def row_tokens(lm: BaseLM, data: Split) -> float:
+    """Tokens of a training row, as most methods read it; 0 where that cannot be told."""
     work = replace(lm, template=lm.wordings(data.labels)[0], labels=data.labels)
     try:
         examples = _objective(lm, data).encode(work, data, data.train[:LOOKED_AT])
     except LuthierError:  # a fact about the rows: every method that trains meets and tells it
-        return wanted
-    row = sum(example.tokens for example in examples) / max(len(examples), 1)
+        return 0.0
+    return float(sum(example.tokens for example in examples) / max(len(examples), 1))
+
+
+def fitting_batch(row: float, wanted: int, tokens: int) -> int:
+    """Rows of a step: `wanted`, or as many fewer as give a run of so many tokens STEPS steps; 1 at least.
+
+    row: tokens of one. A search whose runs have one step says nothing: the first step is taken at a tenth of the rate.
+    """
     return max(1, min(wanted, int(tokens / (STEPS * row)))) if row else wanted
 
 

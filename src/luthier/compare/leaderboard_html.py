@@ -14,7 +14,7 @@ from luthier.compare.words import Phrase, escape, say
 _WIDE = ' class="wide"'
 LONG_REASON = 320  # characters: more is a traceback, and is folded away
 
-BELOW = {"constant": "below_constant", "untuned": "below_untuned"}
+BELOW = {"constant": "below_constant", "untuned": "below_untuned", "collapsed": "below_collapsed"}
 
 # How the metrics beside the main one are named and scaled; others are shown as they come.
 _SECONDARY: dict[str, tuple[object, float, int]] = {
@@ -157,7 +157,7 @@ def _secondary(details: Mapping[str, Any]) -> list[Column]:
 def _columns(board: Mapping[str, Any], details: Mapping[str, Any], rows: Sequence[Row]) -> list[Column]:
     metric = str(board["metric"])
     low, high = _bar_scale(rows, metric)
-    tied = units.tied_with_best(board, details.get("verdicts") or [])
+    tied = frozenset(details.get("tied") or ())
     columns = [
         Column(say("column_method"), lambda row: row["method"], lambda row: _method(row, board, details, tied),
                kind="text"),
@@ -167,6 +167,9 @@ def _columns(board: Mapping[str, Any], details: Mapping[str, Any], rows: Sequenc
         *_secondary(details),
         Column(say("column_trained"), lambda row: row.get("trainable"), _trained, say("hint_parameters")),
         _number("train_seconds", units.duration, "column_training", "per_seed"),
+        _number("train_cpu_seconds", units.duration, "column_cpu", "hint_cpu"),
+        _number("search_cpu_seconds", units.duration, "column_search", "hint_search"),
+        _number("answer_cpu_seconds", units.duration, "column_answers", "hint_answers"),
         _number("artifact_bytes", units.size, "column_ship"),
         _number("peak_memory_bytes", units.size, "column_memory", "hint_peak"),
         _number("latency_ms", units.latency, "column_latency", "one_example"),

@@ -9,33 +9,30 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from annotated_types import Ge
 
 from luthier import catalog
-from luthier.compare.cells import begun, cells, plan_folder, scaled
+from luthier.compare.cells import begun, plan_folder, scaled
 from luthier.config import DataConfig, EndpointConfig, Recipe, Threads, TrainingConfig, build
 from luthier.data import embedded
 from luthier.errors import LuthierError
 from luthier.files import LOCK, read_json, write_json
-from luthier.given import AGAIN, data_key
-from luthier.models.endpoint import is_remote
-from luthier.protocols import Split
-
-if TYPE_CHECKING:
-    from luthier.models.base import BaseLM
+from luthier.given import AGAIN
 
 VERSION = 1
 LARGEST = 1e15  # seconds or tokens: what lies above is a mistake
 STOPPED = ".stopped"  # the worker's last words, for its parent
 SHORT_RUNS = 4  # of most searches: three rates, and one that may be looked at beyond them
+TOTAL = "10m"  # of a comparison that names neither a budget nor a total
 SEARCH_SHARE = 1.0  # of one final run's budget, over all learning rates together
 
 
 @dataclass(frozen=True)
 class Request:
-    """What the user asked for. budget: "3m" of training per method and seed, or "20k-tokens".
+    """What the user asked for. budget: "3m" of training per method and seed, or "20k-tokens"; "" where `total` says how
+    long the whole comparison may take.
 
     others: further base models that every method is tried on. curve: numbers of training rows to try besides all.
     track: who is told of the final runs; it changes no result, so it does not make another comparison.
@@ -45,7 +42,7 @@ class Request:
     data: DataConfig = field(default_factory=DataConfig)
     model: str = "embedded"
     methods: tuple[str, ...] = ()
-    budget: str = "1m"
+    budget: str = ""
     seeds: Annotated[int, Ge(1)] = 1
     batch: Annotated[int, Ge(1)] = 8
     threads: Threads | None = None
@@ -54,6 +51,7 @@ class Request:
     endpoint: EndpointConfig = field(default_factory=EndpointConfig)
     track: tuple[str, ...] = field(default=(), compare=False)
     usual: tuple[str, ...] = ()
+    total: str = ""
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -71,7 +69,13 @@ class Request:
         del values["track"], values["data"]["train_rows"]
         if not self.data.encoding:
             del values["data"]["encoding"]
-        for name in ("others", "curve", "endpoint", "usual"):  # a request without them keeps the folder it always had
+        for name in (
+            "others",
+            "curve",
+            "endpoint",
+            "usual",
+            "total",
+        ):  # a request without them keeps the folder it always had
             if getattr(self, name) == getattr(Request(), name):
                 del values[name]
         text = json.dumps(values, sort_keys=True, ensure_ascii=False)
@@ -89,6 +93,8 @@ class Plan:
 
     data_key: fingerprint of the rows; parts: of the model's files (`given`), none of an endpoint's.
     threads: of each of the workers. base_loss: of the untouched base on general text, where it predicts text.
+    row_tokens: of a training row, 0 where not known. estimate, answering: seconds that all trials will take, measured
+    before the first one, and those of them that go into answers (of all workers together).
     """
 
     request: Request
@@ -103,6 +109,14 @@ class Plan:
     workers: int = 1
     base_loss: float | None = None
     parts: dict[str, str] = field(default_factory=dict)
+    row_tokens: float = 0.0
+    estimate: float | None = None
+    answering: float = 0.0
+
+    def short_steps(self, rates: int) -> float | None:
+        """Steps of a short run of a search among so many learning rates, and one beyond; None where not known."""
+        step = self.row_tokens * self.request.batch
+        return self.search_tokens / (rates + 1) / step if step else None
 
     def recipe(self, method: str, seed: int, tokens: int, learning_rate: float | None) -> Recipe:
         """The recipe of one trial."""
@@ -126,15 +140,20 @@ class Plan:
 
 
 def check_methods(names: Sequence[str], data: DataConfig) -> tuple[str, ...]:
-    """The named methods and families, or all whose needs are met here; an unknown name suggests another."""
+    """The named methods and families, or the default ones; of those, all whose needs are met here.
+
+    An unknown name suggests another.
+    """
     found = embedded.find(data.path)
     has = {"docs": bool(data.docs or (found and found.documents))}
     known = catalog.methods().values()
     usual = [entry for entry in known if all(has[key] for key in entry.data) and not catalog.lacking(entry)]
     chosen: list[str] = []
-    for name in names or catalog.FAMILIES:
-        family = catalog.FAMILIES.get(name)
-        chosen += [e.name for e in usual if e.kind == family] or [catalog.find(name, "direct", "patches").name]
+    if not names:
+        return tuple(e.name for e in usual if e.name in catalog.DEFAULT or e.data)
+    for name in names:
+        rooms = catalog.FAMILIES.get(name, ())
+        chosen += [e.name for e in usual if e.kind in rooms] or [catalog.find(name, "direct", "patches").name]
     return tuple(dict.fromkeys(chosen))
 
 
@@ -151,14 +170,23 @@ def check_models(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def make_request(
-    data: Mapping[str, Any], *, models: Sequence[str] = (), methods: Sequence[str] = (), budget: str = "1m",
+    data: Mapping[str, Any], *, models: Sequence[str] = (), methods: Sequence[str] = (), budget: str = "",
     seeds: int = 1, threads: int | None = None, curve: Sequence[int] = (), endpoint: Mapping[str, Any] | None = None,
-    track: Sequence[str] = (),
+    track: Sequence[str] = (), total: str = "",
 ) -> Request:  # fmt: skip
     """A checked request from what a command or a call gives. Raises LuthierError."""
     from luthier import trackers
 
-    parse_budget(budget)
+    if budget and total:
+        raise LuthierError(
+            f"--budget {budget} and --total {total}: give one: --budget is the training of each method and seed, "
+            "--total the time of the whole comparison"
+        )
+    total = total or ("" if budget else TOTAL)
+    if total:
+        parse_total(total)
+    else:
+        parse_budget(budget)
     first, *others = check_models(models)
     section, limits = build(DataConfig, data, "data"), build(EndpointConfig, endpoint or {}, "endpoint")
     asked = {
@@ -167,10 +195,22 @@ def make_request(
         "methods": (chosen := check_methods(methods, section)),
         "usual": tuple(name for name in chosen if name not in methods),
         "budget": budget,
+        "total": total,
         "seeds": seeds,
     }
     asked |= {"threads": threads, "others": tuple(others), "curve": check_curve(curve), "endpoint": limits}
     return build(Request, {**asked, "track": trackers.check(track)}, "")
+
+
+def parse_total(text: str) -> float:
+    """Seconds of "15m"."""
+    try:
+        kind, value = parse_budget(text)
+    except LuthierError as error:
+        raise LuthierError(str(error).replace("--budget", "--total").replace("or tokens (20k-tokens)", "")) from None
+    if kind != "seconds":
+        raise LuthierError(f"--total {text}: write a time, such as 15m; tokens are for --budget")
+    return value
 
 
 def parse_budget(text: str) -> tuple[str, float]:
@@ -189,28 +229,6 @@ def parse_budget(text: str) -> tuple[str, float]:
         much = "less than that" if value >= LARGEST else "more than nothing"
         raise LuthierError(f"--budget {text}: must be {much}")
     return kind, value
-
-
-def make_plan(request: Request, lm: BaseLM, split: Split, dtype: str) -> Plan:
-    """Turn a request into a plan: workers for the cores, and seconds into tokens by the measured rate, once."""
-    from luthier.compare.crew import beside, crew, fitting_batch, measure_rate
-    from luthier.evals.forgetting import general_loss
-
-    kind, value = parse_budget(request.budget)
-    workers, threads = crew(lm, request.threads, request.seeds * len(cells(request, request.model)))
-    plan = Plan(request, 0, None, None, dtype, threads, lm.key, data_key(split), workers=workers)
-    if is_remote(lm):
-        return plan
-    plan = replace(plan, base_loss=general_loss(lm))
-    data = replace(split, test=())
-    if kind == "tokens":
-        plan = replace(plan, tokens=int(value))
-    else:
-        with beside(workers - 1, lm):
-            rate = measure_rate(lm, data, request.batch)
-        plan = replace(plan, tokens=max(int(value * rate), 1), seconds=value, rate=rate)
-    batch = fitting_batch(lm, data, request.batch, plan.search_tokens // SHORT_RUNS)
-    return replace(plan, request=replace(request, batch=batch))
 
 
 def read_request(folder: Path) -> Request:
@@ -267,25 +285,3 @@ def read_plan(folder: Path) -> Plan | None:
     if plan.version != VERSION:
         raise LuthierError(f"{path}: written by another version; choose another --out")
     return plan
-
-
-def spoken_total(plan: Plan, rows: int) -> str:
-    """What will be spent at most, in a sentence. rows: of the training part."""
-    kinds = catalog.methods()
-    trained = sum(kinds[m].kind == "patches" for m in plan.request.methods)
-    points = [plan, *(plan.on_rows(n, rows) for n in plan.request.curve if n < rows)]
-    tokens = trained * sum(p.tokens * plan.request.seeds + p.search_tokens for p in points)
-    if not plan.tokens:
-        return f"{plan.request.model}: an endpoint, nothing is trained; answers come from it and from the cache"
-    text = (
-        f"{len(plan.request.methods)} methods, {plan.request.seeds} seed{'s' if plan.request.seeds > 1 else ''}: "
-        f"{plan.tokens:,} tokens of training for each method and seed, as many again to search learning rates, "
-        f"at most {tokens:,} tokens in all{', the curve included' if len(points) > 1 else ''}"
-    )
-    if (batch := plan.request.batch) < Request().batch:
-        text += f", in steps of {batch} row{'s' if batch > 1 else ''} for a budget this small"
-    if plan.rate:
-        minutes = tokens / plan.rate / plan.workers / 60
-        each = f" of each of {plan.workers} workers" if plan.workers > 1 else ""
-        text += f" (about {minutes:.0f} minutes at the measured {plan.rate:.0f} tokens/s{each})"
-    return text + "; evaluation comes on top"

@@ -17,7 +17,6 @@ from luthier.compare import charts, curve_chart, report_parts, units, words
 from luthier.compare.document import colours, framed, read
 from luthier.compare.evidence_html import evidence_sections
 from luthier.compare.leaderboard_html import leaderboard
-from luthier.compare.report_parts import GO_ON as GO_ON
 from luthier.compare.report_parts import Facts
 from luthier.compare.words import escape, say
 from luthier.files import write_text
@@ -56,7 +55,8 @@ def render(board: Facts, curves: Mapping[str, list[dict[str, Any]]], details: Fa
     """The page as a string. A part that cannot be made is left out, and the notes at the top say so."""
     part = _Parts()
     nothing: list[dict[str, Any]] = []
-    scatters = part(lambda: [charts.scatter(board, cost) for cost in charts.COSTS], nothing)
+    clear = {(a, b) for a, b in details["clear"]} if details.get("clear") is not None else None
+    scatters = part(lambda: [charts.scatter(board, cost, clear) for cost in charts.COSTS], nothing)
     ranked = [str(row["method"]) for row in units.finished(board)]
     order = [name for name in dict.fromkeys([*ranked, *curves]) if name in curves]
     panels = part(lambda: charts.learning_curves({name: curves[name] for name in order}), nothing)

@@ -7,11 +7,12 @@ from datetime import datetime
 from typing import Any
 
 from luthier.compare import units, words
+from luthier.compare.answer import told
 from luthier.compare.leaderboard_html import emphasised
+from luthier.compare.verdicts import GO_ON
 from luthier.compare.words import Phrase, escape, html, say
 
 Facts = Mapping[str, Any]
-GO_ON = " Go on with: "  # parts the sentence of a recommendation from its command
 
 
 def facts(board: Facts, details: Facts) -> str:
@@ -56,12 +57,11 @@ def quick_look(board: Facts, details: Facts) -> str:
     if not details.get("quick_look"):
         return ""
     metric = str(board["metric"])
-    widths = [half for row in units.finished(board) if (half := units.half_width(row, metric)) is not None]
-    rows = details.get("rows_test", "?")
+    width, rows = details.get("resolution"), details.get("rows_test", "?")
     text = say("quick_rows", rows=rows)
-    if widths:
+    if width is not None:
         points = say("points_of", metric=metric) if metric == "chrF" else say("points")
-        text = say("quick_width", rows=rows, width=f"{max(widths):.1f}", points=points)
+        text = say("quick_width", rows=rows, width=f"{width * units.scale(metric):.1f}", points=points)
     return f'<p class="quick" role="note">{say("quick").html("strong")}{text.html()}</p>'
 
 
@@ -95,7 +95,13 @@ def recommendation(board: Facts, details: Facts) -> str:
     names = [str(row["method"]) for row in board["rows"]]
     sentence, _, go_on = str(board.get("recommendation") or "No method finished.").partition(GO_ON)
     # the part before the command ends with its own full stop
-    parts = [spoken(sentence, names, board.get("best"), "p", ' class="lead"')]
+    said = list(told(board))
+    parts = []
+    if said:
+        parts.append(said[0].html("p", f' class="headline {escape(board["answer"]["kind"])}"'))
+    parts.append(spoken(sentence, names, board.get("best"), "p", ' class="lead"'))
+    if said[1:]:
+        parts.append(f'<ul class="more-told">{"".join(phrase.html("li") for phrase in said[1:])}</ul>')
     best = next((row for row in units.finished(board) if row["method"] == board.get("best")), None)
     if best:
         parts.append(_tiles(best, str(board["metric"])))

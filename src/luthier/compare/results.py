@@ -14,6 +14,8 @@ from typing import Any, Literal
 from luthier.errors import LuthierError
 from luthier.files import read_record, write_json
 
+LATENCY = "latency.json"  # of a run: see `compare.quiet`
+SPENT = "spent.json"  # of a comparison: seconds by the wall's clock, of all its starts together
 ERRORS = "error.log"  # of a trial: the traceback of what it failed by
 
 EVALUATION = (
@@ -38,9 +40,23 @@ def finished(folder: Path, method: str) -> bool:
     return all((place / f"seed-{k}" / "eval.json").exists() for k in range(seeds))
 
 
+def lacks_latency(folder: Path, method: str) -> bool:
+    """Whether a trial has results and nobody has measured how long an answer takes."""
+    run = folder / "trials" / method / "seed-0"
+    if not finished(folder, method) or read_outcome(folder, method)["status"] != "ok" or (run / LATENCY).exists():
+        return False
+    return read_record(run / "eval.json").get("latency_ms") is None
+
+
 def read_runs(folder: Path, method: str, seeds: int) -> list[dict[str, Any]]:
-    """The evaluation of each seed."""
-    return [read_record(folder / "trials" / method / f"seed-{k}" / "eval.json", *EVALUATION) for k in range(seeds)]
+    """The evaluation of each seed; how long an answer takes is measured of the first one, and last of all."""
+    place = folder / "trials" / method
+    runs = [read_record(place / f"seed-{k}" / "eval.json", *EVALUATION) for k in range(seeds)]
+    path = place / "seed-0" / LATENCY
+    if not path.exists():
+        return runs
+    found = read_record(path, "latency_ms")
+    return [{**run, "latency_ms": found["latency_ms"], "latency_waiting": found.get("waiting", 0.0)} for run in runs]
 
 
 def write_left_out(place: Path, status: Literal["failed", "skipped", "unneeded"], reason: object) -> None:

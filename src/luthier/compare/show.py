@@ -24,7 +24,10 @@ from luthier.progress import Report
 EVERY = 20.0  # seconds between lines where there is no terminal
 OFTEN = 0.1  # seconds between two messages about the same work
 
+LONG = 600.0  # seconds beyond which a comparison is not begun without a word
+
 Send = Callable[[Mapping[str, Any]], None]
+Ask = Callable[[float], bool]  # whether to go on with what takes so many seconds
 
 
 def writer(file: IO[str]) -> Send:
@@ -67,8 +70,8 @@ class Wire:
 class Show:
     """Progress on a terminal, or plain lines in a log."""
 
-    def __init__(self, request: Request, model: str, folder: Path) -> None:
-        self.request, self.folder = request, folder
+    def __init__(self, request: Request, model: str, folder: Path, ask: Ask | None = None) -> None:
+        self.request, self.folder, self.ask, self.declined = request, folder, ask, False
         self.cells = {cell.place: cell for cell in cells(request, model)}
         self.console = Console()
         self.progress = Progress(
@@ -96,10 +99,20 @@ class Show:
         if "say" in message and message["say"] not in self.words:  # a worker that follows another says it again
             self.words.add(message["say"])
             self._print(message["say"])
+        if self.ask and (message.get("estimate") or 0.0) > LONG:
+            self._consent(message["estimate"])
         if "finished" in message:
             self.finished(self.cells[message["finished"]])
         if "title" in message:
             self._at_work(worker, message["title"], message["share"], message["words"])
+
+    def _consent(self, seconds: float) -> None:
+        """Ask once, with the bars out of the way; the first trial has begun meanwhile, and what it did is kept."""
+        assert self.ask
+        self.progress.stop()
+        self.declined, self.ask = not self.ask(seconds), None
+        if not self.declined:
+            self.progress.start()
 
     def gone(self, worker: int) -> None:
         """A worker has ended."""

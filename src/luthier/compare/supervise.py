@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from pathlib import Path
 
 from luthier.compare.cells import begun, cells
 from luthier.compare.claims import forget_claims
 from luthier.compare.plan import STOPPED, Request, begin, check_folder
-from luthier.compare.results import ERRORS, finished, forget_failures, of_model, read_outcome, write_left_out
+from luthier.compare.results import (
+    ERRORS,
+    SPENT,
+    finished,
+    forget_failures,
+    lacks_latency,
+    of_model,
+    read_outcome,
+    write_left_out,
+)
 from luthier.compare.same import check_same
-from luthier.compare.show import Show
+from luthier.compare.show import Ask, Show
 from luthier.compare.team import Team, current_file
 from luthier.errors import LuthierError
-from luthier.files import LOCK, alone, forget, read_record
+from luthier.files import LOCK, alone, forget, read_record, write_json
 from luthier.given import set_aside, split_or_none
 from luthier.machine import cores
 from luthier.models import endpoint, load
@@ -22,8 +32,9 @@ WORKER_LOG = "worker.log"
 TRACED = ("request.json", WORKER_LOG, "trials")  # where tracebacks are, and what says whose they are
 BEFORE = (  # what a comparison leaves that never came to a plan
     "request.json", "rejected.jsonl", "rejected-test.jsonl", WORKER_LOG, "notes.json", "split.json", "floor.json",
-    "test_rows.jsonl", "languages.json", "trials", LOCK,
+    "test_rows.jsonl", "languages.json", "trials", SPENT, LOCK,
 )  # fmt: skip
+DECLINED = "not begun: --total 10m shares less time out, fewer --methods or --limit-test cost less, --yes does not ask"
 ATTEMPTS = 2  # a trial may take the worker down this often before it is given up
 
 
@@ -31,10 +42,11 @@ class Lost(LuthierError):  # noqa: N818
     """A base on which no trial could begin; the message is the reason."""
 
 
-def run(request: Request, folder: Path, again: bool = False) -> None:
+def run(request: Request, folder: Path, again: bool = False, ask: Ask | None = None) -> None:
     """Run every trial of the request that is not finished in this folder, and those that failed once more.
 
-    What fails is an outcome like others. again: what stands there is set aside first. Raises LuthierError when the
+    What fails is an outcome like others. again: what stands there is set aside first. ask: whether to go on with what
+    takes so many seconds, before the first trial of a comparison; None never asks. Raises LuthierError when the
     whole cannot go on: the data, the only model; and where data or models are not those that the results are of.
     """
     if again and begun(folder):
@@ -50,12 +62,22 @@ def run(request: Request, folder: Path, again: bool = False) -> None:
         begin(request, folder)
         for place, reason in forget_failures(folder, [cell.place for cell in cells(request)]).items():
             print(f"{place} failed before ({reason}) and is tried again")
+        begin_at = time.monotonic()
         try:
-            _run(request, folder)
+            _run(request, folder, ask)
+            _keep_time(folder, time.monotonic() - begin_at if waiting else 0.0)
         except LuthierError:
             if not begun(folder):
                 _withdraw(folder)
             raise
+
+
+def _keep_time(folder: Path, seconds: float) -> None:
+    """Add to what the comparison took; a start that was killed is not in it."""
+    path = folder / SPENT
+    before = float(read_record(path, "seconds")["seconds"]) if path.exists() else 0.0
+    if seconds or not path.exists():
+        write_json(path, {"seconds": before + seconds})
 
 
 def _withdraw(folder: Path) -> None:
@@ -73,9 +95,10 @@ def unfinished(request: Request, folder: Path, model: str | None = None) -> list
     return [c.place for c in cells(request, model) if not (whole and finished(folder, c.place))]
 
 
-def _run(request: Request, folder: Path) -> None:
+def _run(request: Request, folder: Path, ask: Ask | None) -> None:
     """The bases in turn: a worker holds one model. One of several that cannot be used is no end."""
-    waiting = [model for model in request.models if unfinished(request, folder, model)]
+    open_ = (model for model in request.models if unfinished(request, folder, model))
+    waiting = list(dict.fromkeys([*open_, *(m for m in request.models if _untimed(request, folder, m))]))
     reasons: dict[str, LuthierError] = {}
     for model in waiting:
         try:
@@ -87,7 +110,7 @@ def _run(request: Request, folder: Path) -> None:
         raise next(iter(reasons.values()))
     for model in (m for m in waiting if m not in reasons):
         try:
-            _run_model(request, folder, model)
+            _run_model(request, folder, model, None if begun(folder) else ask)
         except Lost as error:
             reasons[model] = error
     if len(request.models) == 1 and reasons:
@@ -114,11 +137,11 @@ def check_model(model: str, request: Request) -> None:
         load.resolve(model)
 
 
-def _run_model(request: Request, folder: Path, model: str) -> None:
+def _run_model(request: Request, folder: Path, model: str, ask: Ask | None) -> None:
     """Workers on this base until every trial has its outcome."""
     deaths: Counter[str] = Counter()
     alone = False
-    with Show(request, model, folder) as show:
+    with Show(request, model, folder, ask) as show:
         for cell in cells(request, model):
             if finished(folder, cell.place):
                 show.finished(cell)
@@ -127,6 +150,8 @@ def _run_model(request: Request, folder: Path, model: str) -> None:
                 path.unlink()
             second = len(unfinished(request, folder, model)) * request.seeds > 1 and _cores(request, model) > 1
             codes = Team(folder, request.models.index(model), show, alone=alone, second=second).run()
+            if show.declined:
+                raise LuthierError(DECLINED)
             if 2 in codes.values():
                 raise LuthierError(_reason(folder))
             if not any(codes.values()) or not unfinished(request, folder, model):
@@ -138,7 +163,14 @@ def _run_model(request: Request, folder: Path, model: str) -> None:
             for cell in (c for c in cells(request, model) if c.place == given_up):
                 show.finished(cell)
                 alone = False
+        if _untimed(request, folder, model):  # the worker that measures it was killed, or its turn never came
+            Team(folder, request.models.index(model), show, alone=True, second=False).run()
     forget_claims(folder / "trials")
+
+
+def _untimed(request: Request, folder: Path, model: str) -> bool:
+    """Whether a finished trial has no latency yet. (`compare.quiet` measures it, and loads torch.)"""
+    return any(lacks_latency(folder, cell.place) for cell in cells(request, model) if cell.rows is None)
 
 
 def _cores(request: Request, model: str) -> int:

@@ -47,6 +47,8 @@ class Team:
                 place, message = self.heard.get()
                 if message is not None:
                     self._hear(place, message)
+                    if self.show.declined:
+                        return {}
                     continue
                 ended += 1
                 self.show.gone(place)

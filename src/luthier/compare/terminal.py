@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from luthier.compare import units
+from luthier.compare.answer import told
 from luthier.compare.units import Row
 from luthier.evals.metric import title
 
@@ -42,7 +43,7 @@ def _base(rows: Sequence[Row]) -> list[str]:
     return [units.size(row.get("base_bytes")) if len(held) > 1 else units.DASH for row in rows]
 
 
-WORSE = {"constant": "commonest answer", "untuned": "untuned model"}
+WORSE = {"constant": "commonest answer", "untuned": "untuned model", "collapsed": "untuned: collapsed"}
 
 
 def _columns(board: Mapping[str, Any], rows: Sequence[Row], tied: frozenset[str], below: Below) -> list[_Column]:
@@ -61,6 +62,9 @@ def _columns(board: Mapping[str, Any], rows: Sequence[Row], tied: frozenset[str]
         _Column("Trained", 4, [units.count(row.get("trainable")) for row in rows]),
         _Column("Share", 9, [units.share(row.get("trainable_share")) for row in rows]),
         _Column("Training", 1, [units.duration(row.get("train_seconds")) for row in rows]),
+        _Column("Processor", 6, [units.duration(row.get("train_cpu_seconds")) for row in rows]),
+        _Column("Search", 8, [units.duration(row.get("search_cpu_seconds")) for row in rows]),
+        _Column("Answers", 8, [units.duration(row.get("answer_cpu_seconds")) for row in rows]),
         _Column("To ship", 2, [units.size(row.get("artifact_bytes")) for row in rows]),
         _Column("Memory", 7, [units.size(row.get("peak_memory_bytes")) for row in rows]),
         _Column("Base", 6, _base(rows)),
@@ -128,7 +132,7 @@ def print_leaderboard(board: Mapping[str, Any], console: Console, details: Mappi
             console.print(Text(f"Note: {units.plain(note)}", style="yellow"))
         console.print()
     if rows:
-        tied = units.tied_with_best(board, verdicts)
+        tied = frozenset(details.get("tied") or ())
         console.print(_leaderboard(board, rows, tied, details.get("below") or {}, console.width))
         console.print()
     if left_out := units.unfinished(board):
@@ -140,6 +144,10 @@ def print_leaderboard(board: Mapping[str, Any], console: Console, details: Mappi
         console.print()
     if board.get("curve"):
         console.print(Text(units.plain(board["curve"]["sentence"])))
+        console.print()
+    for place, phrase in enumerate(said := list(told(board))):
+        console.print(Padding(Text(units.plain(phrase), style="" if place else "bold"), (0, 0, 0, 2 if place else 0)))
+    if said:
         console.print()
     if board.get("recommendation"):
         console.print(Text(units.plain(board["recommendation"]), style="bold"))

@@ -12,40 +12,35 @@ from __future__ import annotations
 
 import math
 import shutil
-import statistics
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
-from secrets import token_hex
 from typing import Any
 
 from luthier import catalog, config
 from luthier.compare.cells import Cell
 from luthier.compare.claims import share
 from luthier.compare.plan import Plan
+from luthier.compare.planning import FEWEST
 from luthier.compare.rates import Tried, beyond, doubts, settled
-from luthier.data.prompts import prompt_of
 from luthier.data.task import first_rows
 from luthier.errors import Diverged
 from luthier.evals import cuts
 from luthier.evals.constant import constant
 from luthier.evals.forgetting import general_loss
-from luthier.evals.task import answer_one, evaluate
-from luthier.files import read_record, write_json, write_text
-from luthier.machine import environment, peak_memory, reset_peak_memory
+from luthier.evals.task import evaluate
+from luthier.files import read_json, read_record, write_json, write_text
+from luthier.machine import Clock, environment, peak_memory, reset_peak_memory
 from luthier.models.base import BaseLM
 from luthier.models.embedded import cache_dir
-from luthier.models.endpoint import answering, is_remote
+from luthier.models.endpoint import is_remote
 from luthier.progress import Report
-from luthier.protocols import LM, Patch, Prompt, Split
+from luthier.protocols import Patch, Split
 from luthier.run import Outcome, Refused, adapted, base_facts, objective_of, refusal, refuse_remote, save_adapted
 from luthier.trackers import Tracking
 
 SEARCH_ROWS = 64  # validation rows that judge a learning rate
-LATENCY_ROWS = 5
-LATENCY_TOKENS = 32  # of a written answer
 
 Tell = Callable[[str, Report | None], None]
 
@@ -121,6 +116,9 @@ class Bench:
             return {}
         if reason := refusal(self.lm, method, objective_of(recipe, method, self.data, self.lm)):
             raise Refused(reason)
+        steps = self.plan.short_steps(len(method.learning_rates))
+        if steps is not None and steps < FEWEST:
+            return {}  # a loss after so few steps falls with the rate, whatever the rate
         return {result: do for r in method.learning_rates for result, do in self._search(cell, r).items()}
 
     def _beyond(self, cell: Cell, searches: Mapping[Path, object]) -> dict[Path, Callable[[], None]]:
@@ -140,6 +138,7 @@ class Bench:
         recipe = self.plan.recipe(cell.method, 0, tokens, rate)
         data = replace(self.data, test=())
         title = f"{cell.method}: learning rate {rate:g}"
+        clock = Clock()
         loss: float | None = None
         scores: list[float] = []
         steps = 0
@@ -151,7 +150,7 @@ class Bench:
             pass  # too high a rate is a result of the search, not an end of it
         shutil.rmtree(place / "checkpoint", ignore_errors=True)
         found: dict[str, Any] = {"learning_rate": rate, "tokens": tokens, "steps": steps}
-        found |= {"validation_loss": loss, "validation_scores": scores}
+        found |= {"validation_loss": loss, "validation_scores": scores, **clock.read()}
         write_json(place / "result.json", found)
 
     def _judged(self, outcome: Outcome, data: Split) -> tuple[float | None, list[float]]:
@@ -175,18 +174,26 @@ class Bench:
 
         self.tell(title, None)
         reset_peak_memory()
-        start = time.monotonic()
+        clock = Clock()
         with adapted(self.lm, recipe, self.data, place, cache_dir(), say) as outcome:
-            spent = outcome.trained.seconds if outcome.trained else time.monotonic() - start
+            spent = clock.read()
             peak = peak_memory()
             write_text(place / "recipe.yaml", config.to_yaml(recipe))
             write_json(place / "environment.json", environment())
             size = save_adapted(outcome, place)
             self.tell(f"{cell.method}: seed {seed}, test rows", None)
+            clock = Clock()
             result = self._measure(outcome)
+            answered = clock.read()
         shutil.rmtree(place / "checkpoint", ignore_errors=True)
         result |= {
-            "train_seconds": spent, "peak_memory_bytes": peak, "artifact_bytes": size,
+            "train_seconds": outcome.trained.seconds if outcome.trained else spent["seconds"],
+            "train_cpu_seconds": spent["cpu_seconds"], "waiting": spent["waiting"],
+            "answer_seconds": answered["seconds"], "answer_cpu_seconds": answered["cpu_seconds"],
+            **self._searched(place.parent),
+            "peak_memory_bytes": peak, "artifact_bytes": size,
+            "tuned": outcome.trained is not None or getattr(config.options(recipe), "fits", False),
+            "steps": outcome.trained.steps if outcome.trained else 0,
             "trainable": outcome.trainable,
             "trainable_share": outcome.trainable / self.parameters if self.parameters else 0.0,
             "mergeable": outcome.mergeable,
@@ -194,15 +201,23 @@ class Bench:
             "tokens": outcome.trained.tokens if outcome.trained else 0,
             **base_facts(outcome),
         }  # fmt: skip
-        result["notes"] += self._doubts(place.parent)
+        result["notes"] += self._doubts(place.parent) if outcome.trained else []
         tracking.finish(result)
         write_json(place / "eval.json", result)
 
+    def _searched(self, place: Path) -> dict[str, float]:
+        """Seconds that the search for a learning rate took; nothing where there was none."""
+        found = [read_json(result) for result in sorted(place.glob("search/*/result.json"))]
+        times = {name: [f[name] for f in found if name in f] for name in ("seconds", "cpu_seconds")}
+        return {f"search_{name}": sum(each) for name, each in times.items() if len(each) == len(found)}
+
     def _doubts(self, place: Path) -> list[str]:
-        """What makes the search for a learning rate of little worth, where there was one."""
+        """What makes the search for a learning rate of little worth, or that there was none."""
         searched = [tried(result) for result in sorted(place.glob("search/*/result.json"))]
+        if not searched:
+            return ["too few steps to choose a learning rate by: the middle of its range was taken"]
         judged = [t for t in searched if t.per_row]
-        return doubts(searched, self._nothing if judged else {}) if searched else []
+        return doubts(searched, self._nothing if judged else {})
 
     @cached_property
     def _nothing(self) -> dict[str, list[float]]:
@@ -227,7 +242,7 @@ class Bench:
             "score": scores.score,
             "secondary": scores.secondary,
             "notes": [*outcome.notes, *cut],
-            "latency_ms": self._latency(lm),
+            "latency_ms": None,  # measured when everything else has ended: see `compare.quiet`
             # a method that leaves the weights and the input alone has nothing to forget
             "forgetting": 0.0 if same_weights or not isinstance(lm, BaseLM) else self._forgetting(lm),
             "per_row": scores.per_row,
@@ -238,20 +253,3 @@ class Bench:
         """Rise of the loss on general text, in nats a token; None where the model predicts no text."""
         loss = general_loss(lm)
         return None if loss is None or self.plan.base_loss is None else loss - self.plan.base_loss
-
-    def _latency(self, lm: LM) -> float:
-        """Milliseconds to answer one question alone: median over a few validation rows."""
-        quiet, self.lm.progress = self.lm.progress, None
-        try:
-            rows = (self.data.validation or self.data.train)[:LATENCY_ROWS]
-            return statistics.median(self._seconds(lm, prompt_of(record)) * 1000 for record in rows)
-        finally:
-            self.lm.progress = quiet
-
-    def _seconds(self, lm: LM, asked: Prompt) -> float:
-        """To answer one question alone; what an endpoint gave earlier took as long as it took then."""
-        if isinstance(asked, str) and not is_remote(lm):
-            asked = f"{asked} {token_hex(4)}"  # never seen before, so that no features on disk answer
-        start, before = time.perf_counter(), answering(lm)
-        answer_one(lm, self.data, asked, LATENCY_TOKENS)
-        return answering(lm) - before if is_remote(lm) else time.perf_counter() - start

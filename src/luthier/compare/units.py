@@ -174,13 +174,3 @@ def unfinished(board: Mapping[str, Any]) -> list[Row]:
     """The rows that failed or were skipped, failures first, otherwise as they came."""
     rows = [row for row in board["rows"] if row.get("status") != "ok"]
     return sorted(rows, key=lambda row: row.get("status") != "failed")
-
-
-def tied_with_best(board: Mapping[str, Any], verdicts: Sequence[str]) -> frozenset[str]:
-    """The methods of which a verdict says that they are not distinguishable from the best.
-
-    Read from the verdicts, which come from the paired test: overlapping intervals of single scores would say less.
-    """
-    names = [str(row["method"]) for row in finished(board) if row["method"] != board.get("best")]
-    saying = [text for text in verdicts if "not distinguishable from the best" in text]
-    return frozenset(name for name in names if any(re.match(rf"{re.escape(name)}[\s:,]", text) for text in saying))

@@ -14,16 +14,18 @@ from pathlib import Path
 from typing import Any, Literal
 
 from luthier.compare import units
-from luthier.compare.report_parts import GO_ON
 from luthier.compare.stats import Bootstrap, Interval
 from luthier.files import read_record
 
 Against = Literal["constant", "untuned", "best"]
+GO_ON = " Go on with: "  # parts the sentence of a recommendation from its command
 BASELINE, CONSTANT = "zero_shot", "majority"
 KEY = "\0constant"  # of the constant answer's scores in the bootstrap: no row is called so
 FLOOR = "floor.json"  # the constant answer and its scores on the test rows
 WORTH_SAVING = 10.0  # seconds of training below which a cheaper method is not worth a word
 LONGEST = 40  # characters of a constant answer in a sentence
+FEW_STEPS = 50  # below, a run that collapsed had no time to recover
+MORE_STEPS, LOWER_RATE = "a larger budget, or fewer methods in the same time,", "a lower learning rate, or more rows,"
 CALLED = {
     "classification": "the commonest label ({})", "multilabel": "the commonest labels ({})",
     "regression": "the median ({})", "generation": "the commonest answer ({})",
@@ -40,17 +42,26 @@ class Floor:
 
 @dataclass(frozen=True)
 class Verdict:
-    """A row against another, by their names; interval: of the row's score less the other's, on the same test rows."""
+    """A row against another, by their names; interval: of the row's score less the other's, on the same test rows.
+
+    steps: of the row's own training, where it went through the loop.
+    """
 
     row: str
     against: Against
     other: str
     interval: Interval
+    steps: int | None = None
 
     @property
     def kind(self) -> Literal["better", "worse", "tied"]:
         """What is sure at 95 %."""
         return "better" if self.interval.low > 0 else "worse" if self.interval.high < 0 else "tied"
+
+    @property
+    def collapsed(self) -> bool:
+        """Whether the row's own training left it below the untuned model."""
+        return self.against == "untuned" and self.kind == "worse" and self.steps is not None
 
 
 def read_floor(folder: Path, task: str, rows: int) -> Floor | None:
@@ -75,28 +86,47 @@ def judge(rows: Sequence[Mapping[str, Any]], bootstrap: Bootstrap, floor: Floor 
         found += [Verdict(n, "constant", floor.called, bootstrap.difference(n, KEY)) for n in tested]
     for row in ok:
         if row["method"] not in (BASELINE, CONSTANT) and (base := untuned.get(row.get("model"))):
-            found.append(_verdict(units.name(row), "untuned", base, bootstrap))
+            found.append(_verdict(units.name(row), "untuned", base, bootstrap, row.get("steps") or None))
     best, *others = [units.name(row) for row in ok] or [""]
     return found + [_verdict(name, "best", best, bootstrap) for name in others]
 
 
-def _verdict(name: str, against: Against, other: str, bootstrap: Bootstrap) -> Verdict:
-    return Verdict(name, against, other, bootstrap.difference(name, other))
+def _verdict(name: str, against: Against, other: str, bootstrap: Bootstrap, steps: int | None = None) -> Verdict:
+    return Verdict(name, against, other, bootstrap.difference(name, other), steps)
 
 
 def sentences(verdicts: Sequence[Verdict], metric: str) -> list[str]:
-    """What is worth saying of them, what is worse than doing nothing first."""
-    said = [v for v in verdicts if v.against != "constant" or v.kind != "better"]
+    """What is worth saying of them, each pair once, what is worse than doing nothing first."""
+    pairs = {(v.row, v.other) for v in verdicts if v.against == "untuned"}
+    floored = {v.row for v in verdicts if v.against == "constant"}
+
+    def worth(v: Verdict) -> bool:
+        if v.against == "constant":
+            return v.kind != "better"
+        return v.against != "best" or not ((v.row, v.other) in pairs or (v.other == CONSTANT and v.row in floored))
+
+    said = [v for v in verdicts if worth(v)]
     return [_sentence(v, metric) for v in sorted(said, key=lambda v: not (v.kind == "worse" and v.against != "best"))]
 
 
 def below(verdicts: Sequence[Verdict]) -> dict[str, list[str]]:
-    """By row: which of "constant" and "untuned" it is worse than."""
+    """By row: which of "constant" and "untuned" it is worse than, or that it "collapsed" below the untuned model."""
     found: dict[str, list[str]] = {}
     for v in verdicts:
         if v.kind == "worse" and v.against != "best":
-            found.setdefault(v.row, []).append(v.against)
+            found.setdefault(v.row, []).append("collapsed" if v.collapsed else v.against)
     return found
+
+
+def tied(verdicts: Sequence[Verdict]) -> list[str]:
+    """The rows that cannot be told from the best."""
+    return [v.row for v in verdicts if v.against == "best" and v.kind == "tied"]
+
+
+def resolution(verdicts: Sequence[Verdict]) -> float | None:
+    """The difference to the best that these test rows can tell, in units of the score: half the widest interval."""
+    widths = [(v.interval.high - v.interval.low) / 2 for v in verdicts if v.against == "best"]
+    return max(widths, default=None)
 
 
 def _sentence(v: Verdict, metric: str) -> str:
@@ -109,6 +139,9 @@ def _sentence(v: Verdict, metric: str) -> str:
             return f"{v.row} is worse by {_between(v.interval, metric, -1)} than always answering {v.other}."
         apart = _between(v.interval, metric).replace(" (", ", ").rstrip(")")
         return f"{v.row} is not distinguishable ({apart}) from always answering {v.other}."
+    if v.collapsed:
+        left = f"{v.row} collapsed: its own training left it {_between(v.interval, metric, -1)} below {v.other}"
+        return f"{left} after {v.steps} steps: {MORE_STEPS if (v.steps or 0) < FEW_STEPS else LOWER_RATE} would help."
     if v.kind == "worse":
         return f"{v.row} is worse than {v.other} by {_between(v.interval, metric, -1)}."
     if v.kind == "better":
@@ -143,10 +176,9 @@ def recommendation(
         said = f"{name} has the best score measured, {score}, and {how} always answering {nothing.other}"
         return f"Use none of these yet: {said}."
     reason = f"the best score measured, {score}"
-    tied = {v.row for v in verdicts if v.against == "best" and v.kind == "tied"}
     if (base := own.get("untuned")) and base.kind != "better":
         reason += f"; {base.other}, the untuned model, cannot be told from it on these rows"
-    elif other := _cheaper(best, [row for row in others if units.name(row) in tied]):
+    elif other := _cheaper(best, [row for row in others if units.name(row) in tied(verdicts)]):
         reason += (
             f"; {units.name(other)} cannot be told from it on these rows and takes "
             f"{other['train_seconds']:.0f} s instead of {best['train_seconds']:.0f} s to make"

@@ -24,7 +24,8 @@ from typing import TYPE_CHECKING, Any
 from luthier import catalog
 from luthier.compare.cells import Cell, cells, plan_folder
 from luthier.compare.claims import claimed
-from luthier.compare.plan import STOPPED, Plan, make_plan, read_plan, read_request, save_plan, spoken_total
+from luthier.compare.plan import STOPPED, Plan, read_plan, read_request, save_plan
+from luthier.compare.planning import make_plan, spoken_total
 from luthier.compare.results import ERRORS, finished, log_error, of_model, read_outcome, write_left_out
 from luthier.compare.rows import record_rows
 from luthier.compare.same import differences
@@ -64,6 +65,7 @@ def work(folder: Path, number: int, place: int, send: Send) -> None:
     its trials that outcome. After an error that nobody foresaw this one ends before its trials do: the base may not be
     what it was, and its parent starts another.
     """
+    from luthier.compare import quiet
     from luthier.compare.trial import Bench
     from luthier.data.task import load_split
 
@@ -82,15 +84,19 @@ def work(folder: Path, number: int, place: int, send: Send) -> None:
     _check(folder, plan, lm, split)
     if is_remote(lm):
         lm.client.keep_count(folder / "endpoint.json")
+    workers = 1
     if first:
         _keep(folder, split, notes)
         left = sum(not finished(folder, c.place) for c in cells(request, model)) * request.seeds
-        workers = min(plan.workers, left, max(1, cores() // plan.threads))
-        send({"workers": workers, "say": spoken_total(plan, len(split.train))})
+        workers = max(1, min(plan.workers, left, cores() // plan.threads))
+        send({"workers": workers, "say": spoken_total(plan, len(split.train)), "estimate": plan.estimate})
     wire = Wire(send)
     lm.progress = wire.rows
     bench = Bench(lm, split, plan, folder, wire.tell)
-    _trials(bench, request, current_file(folder, place), send)
+    with claimed(quiet.at_work(folder, place)):
+        _trials(bench, request, current_file(folder, place), send)
+    if first and all(finished(folder, c.place) for c in cells(request, model)):
+        quiet.measure(bench, cells(request, model), workers)
 
 
 def _lost(folder: Path, lost: Sequence[Cell], error: Exception, log: Path) -> str:

@@ -46,9 +46,14 @@ class Features(Direct):
 
     tasks: ClassVar[tuple[Task, ...]] = ("classification", "multilabel", "regression")
     seeded: ClassVar[bool] = False
+    fits: ClassVar[bool] = True
 
     def refuses(self, lm: BaseLM, data: Split) -> str | None:
         return unworded(lm)
+
+    def asked(self, data: Split) -> float:
+        """Each training row is read once."""
+        return float(len(data.train))
 
     def adapt(self, lm: BaseLM, data: Split, run: Run) -> FeatureLM:
         from luthier.models.features import features

@@ -50,6 +50,12 @@ class FewShot(Direct):
     def refuses(self, lm: BaseLM, data: Split) -> str | None:
         return lm.mute(data.labels)
 
+    def asked(self, data: Split) -> float:
+        """Three wordings, then each further number and way; examples make a question longer by about a half."""
+        sizes = 1 if isinstance(self.k, int) else len(self.k)
+        tried = 2 + sizes * len(self.choose.split(",")) + self.orders
+        return 1.5 * tried * min(self.validation, len(data.validation))
+
     def adapt(self, lm: BaseLM, data: Split, run: Run) -> LM:
         sizes = (self.k,) if isinstance(self.k, int) else self.k
         if not sizes or min(sizes) < 1:

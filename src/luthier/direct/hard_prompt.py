@@ -51,6 +51,9 @@ class HardPrompt(Direct):
     def refuses(self, lm: BaseLM, data: Split) -> str | None:
         return lm.mute(data.labels)
 
+    def asked(self, data: Split) -> float:
+        return float(self.calls)
+
     def adapt(self, lm: BaseLM, data: Split, run: Run) -> BaseLM:
         from luthier.prompts.scorer import judged_by
         from luthier.prompts.search import Settings

@@ -52,6 +52,9 @@ class Retrieval(Direct):
     def refuses(self, lm: BaseLM, data: Split) -> str | None:
         return unworded(lm)
 
+    def asked(self, data: Split) -> float:
+        return 2.0 * min(self.validation, len(data.validation)) if data.documents else 0.0
+
     def adapt(self, lm: BaseLM, data: Split, run: Run) -> LM:
         if self.k < 1:
             raise LuthierError(f"direct.k: must be at least 1, not {self.k}")

@@ -32,6 +32,9 @@ class ZeroShot(Direct):
     def refuses(self, lm: BaseLM, data: Split) -> str | None:
         return lm.mute(data.labels)
 
+    def asked(self, data: Split) -> float:
+        return 3.0 * min(self.validation, len(data.validation))
+
     def adapt(self, lm: BaseLM, data: Split, run: Run) -> BaseLM:
         choices = [lm.worded(t, data.labels) for t in lm.wordings(data.labels)]
         return best_wording(choices, data, self.validation)

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from luthier.compare import units
 from luthier.errors import LuthierError
-from luthier.files import read_json
+from luthier.files import LOCK, held, read_json
 
 Kind = Literal["run", "comparison"]
 STAMPS = ("eval.json", "leaderboard.json", "plan.json", "recipe.yaml", "request.json")  # what dates a folder
@@ -76,7 +76,9 @@ def entry(folder: Path) -> Entry:
 def _run(folder: Path) -> dict[str, Any]:
     recipe, scores = recipe_values(folder), _object(folder / "eval.json")
     state = "begun"
-    if scores:
+    if held(folder / LOCK):
+        state = "running"
+    elif scores:
         state = "complete"
     elif (folder / "eval.json").exists():
         state = "damaged: eval.json"
@@ -108,8 +110,17 @@ def _comparison(folder: Path) -> dict[str, Any]:
         "model": ", ".join(map(str, models)),
         "metric": str(board.get("metric", "")),
         "score": best.get("score"),
-        "state": "complete" if board else f"resumable ({done} of {asked} {'trials' if models[1:] else 'methods'})",
+        "state": _state(folder, board, f"{done} of {asked} {'trials' if models[1:] else 'methods'}"),
     }
+
+
+def _state(folder: Path, board: Mapping[str, Any], done: str) -> str:
+    """Of a comparison. One of which nothing finished is no complete one: it is tried again by its own command."""
+    if held(folder / LOCK):
+        return f"running ({done})"
+    if not board:
+        return f"resumable ({done})"
+    return "complete" if board.get("best") else "failed (no method finished)"
 
 
 def recipe_values(folder: Path) -> dict[str, Any]:
@@ -183,6 +194,8 @@ def removable(path: Path, root: Path) -> Entry:
     real, home = place.resolve(), root.resolve()
     if home not in real.parents:
         raise LuthierError(f"{place}: stands outside {root}: name its own folder of runs with --runs")
+    if held(place / LOCK):
+        raise LuthierError(f"{place}: a command is at work there: end it first")
     return entry(place)
 
 

@@ -1,0 +1,112 @@
+"""How long a comparison will take, measured on this machine before it starts, and the budget that fits a total.
+
+Every method that trains takes a few steps of its own, since what they cost differs (a head trains ten times as fast as
+all layers), and the model answers a few rows. Answering counts: three wordings on 64 rows cost more than a short
+training.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from luthier import config
+from luthier.compare.cells import cells, scaled
+from luthier.compare.crew import measure_rate
+from luthier.errors import LuthierError
+from luthier.evals.task import evaluate
+from luthier.protocols import Patch, Split
+
+if TYPE_CHECKING:
+    from luthier.compare.plan import Plan
+    from luthier.models.base import BaseLM
+
+JUDGED = 64  # validation rows that judge a learning rate, as `compare.trial` has it
+STEPS, SECONDS = 3, 1.5  # of training that tell how fast a method is
+ANSWERED = 8  # rows whose answering is measured
+BEGIN = 15.0  # seconds to load libraries and the model
+EACH = 2.0  # seconds of a trial besides training and answering: attaching, saving, looking what was forgotten
+LOSS = 3.0  # a forward pass takes a third of a training step
+
+
+@dataclass(frozen=True)
+class Speed:
+    """rates: training tokens a second by method; none for one that does not train or is refused. row: seconds to answer
+    one of many plain questions. row_tokens: of a training row."""
+
+    rates: Mapping[str, float]
+    row: float
+    row_tokens: float
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Seconds, by all workers together: fixed (what does not depend on the budget) and of each training token."""
+
+    fixed: float
+    per_token: float
+    answering: float
+
+    def seconds(self, tokens: int, workers: int) -> float:
+        """From the command to its end."""
+        return BEGIN + (self.fixed + self.per_token * tokens) / workers
+
+    def tokens(self, seconds: float, workers: int) -> int:
+        """What each final run may spend so that the whole takes so long; below 1 where nothing is left to train."""
+        left = (seconds - BEGIN) * workers - self.fixed
+        return int(left / self.per_token) if self.per_token else 0
+
+
+def measure_speed(plan: Plan, lm: BaseLM, data: Split, row_tokens: float) -> Speed:
+    """Train and answer a little. data: without test rows."""
+    rates = {}
+    for method in plan.request.methods:
+        patch = config.options(plan.recipe(method, 0, 1, None))
+        if isinstance(patch, Patch) and data.task in patch.objectives:
+            with suppress(LuthierError):  # refused: its trial says so, and costs nothing
+                wanted = config.objective(plan.recipe(method, 0, 1, None), patch.objectives[data.task])
+                rates[method] = measure_rate(lm, data, plan.request.batch, SECONDS, patch, wanted, STEPS)
+    return Speed(rates, _row(lm, data, row_tokens, rates), row_tokens)
+
+
+def _row(lm: BaseLM, data: Split, row_tokens: float, rates: Mapping[str, float]) -> float:
+    if lm.mute(data.labels) or data.task not in ("classification", "generation"):
+        return row_tokens / LOSS / max(rates.values()) if rates else 0.0
+    work = lm.worded(lm.wordings(data.labels)[0], data.labels)
+    rows = (data.validation or data.train)[:ANSWERED]
+    evaluate(work, data, rows[:1])  # the first one warms up
+    start = time.perf_counter()
+    evaluate(work, data, rows)
+    return (time.perf_counter() - start) / len(rows)
+
+
+def estimate(plan: Plan, data: Split, test: int, speed: Speed) -> Estimate:
+    """What the trials of the plan's model take. test: number of test rows."""
+    fixed = per_token = answering = 0.0
+    judged = min(JUDGED, len(data.validation))
+    seeds = plan.request.seeds
+    for cell in cells(plan.request, plan.request.model):
+        method: Any = config.options(plan.recipe(cell.method, 0, 1, None))
+        if isinstance(method, Patch):
+            if cell.method not in speed.rates:
+                continue
+            short = len(method.learning_rates) + 1
+            rate = speed.rates[cell.method]
+            asked: float = test * seeds + (short * judged if data.task == "classification" else 0)
+            fixed += EACH * (seeds + short / 2) + short * judged * speed.row_tokens / LOSS / rate
+            per_token += _share(cell.rows, data) * (seeds + 1) / rate
+        elif data.task in method.tasks:
+            asked = (method.asked(data) + test * (seeds if method.seeded else 1)) if method.asks else 0.0
+            fixed += EACH / 2
+        else:
+            continue
+        answering += asked * speed.row
+    return Estimate(fixed + answering, per_token, answering)
+
+
+def _share(rows: int | None, data: Split) -> float:
+    """Of the budget that a point of the curve has."""
+    return scaled(1_000_000, rows, len(data.train)) / 1_000_000 if rows and rows < len(data.train) else 1.0

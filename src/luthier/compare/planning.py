@@ -1,0 +1,131 @@
+"""The plan is made: workers for the cores, seconds into tokens by measured rates, and what it will take.
+
+Everything that is measured here is measured once and kept in the plan, so that a comparison that goes on is the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from luthier import catalog, config
+from luthier.compare import units
+from luthier.compare.cells import cells
+from luthier.compare.plan import SHORT_RUNS, Plan, Request, parse_budget, parse_total
+from luthier.errors import LuthierError
+from luthier.given import data_key
+from luthier.models.endpoint import is_remote
+from luthier.protocols import Patch, Split
+
+if TYPE_CHECKING:
+    from luthier.compare.estimate import Estimate
+    from luthier.models.base import BaseLM
+
+FEWEST = 4  # steps of a short run: with fewer there is no search, and the middle of a range is taken
+
+
+def make_plan(request: Request, lm: BaseLM, split: Split, dtype: str) -> Plan:
+    """Turn a request into a plan. Raises LuthierError where nothing that trains could take a step within the budget."""
+    from luthier.compare.crew import beside, crew, fitting_batch, measure_rate, row_tokens
+    from luthier.compare.estimate import estimate, measure_speed
+    from luthier.evals.forgetting import general_loss
+
+    workers, threads = crew(lm, request.threads, request.seeds * len(cells(request, request.model)))
+    plan = Plan(request, 0, None, None, dtype, threads, lm.key, data_key(split), workers=workers)
+    if is_remote(lm):
+        return plan
+    data = replace(split, test=())
+    row = row_tokens(lm, data)
+    plan = replace(plan, base_loss=general_loss(lm), row_tokens=row)
+    with beside(workers - 1, lm):
+        if request.budget:
+            plan = _within(plan, *parse_budget(request.budget), lambda: measure_rate(lm, data, request.batch))
+            batch = fitting_batch(row, request.batch, plan.search_tokens // SHORT_RUNS)
+            plan = replace(plan, request=replace(request, batch=batch))
+            _check_steps(plan)
+            found = estimate(plan, data, len(split.test), measure_speed(plan, lm, data, row))
+        else:
+            plan, found = _sharing(plan, lm, data, len(split.test))
+            _check_steps(plan)
+    return replace(plan, estimate=found.seconds(plan.tokens, workers), answering=found.answering)
+
+
+def _within(plan: Plan, kind: str, value: float, measured: Callable[[], float]) -> Plan:
+    if kind == "tokens":
+        return replace(plan, tokens=int(value))
+    rate = measured()
+    return replace(plan, tokens=max(int(value * rate), 1), seconds=value, rate=rate)
+
+
+def _sharing(plan: Plan, lm: BaseLM, data: Split, test: int) -> tuple[Plan, Estimate]:
+    """The tokens with which the whole takes as long as `total` says. Raises LuthierError where answering alone does."""
+    from luthier.compare.crew import fitting_batch
+    from luthier.compare.estimate import estimate, measure_speed
+
+    total = parse_total(plan.request.total)
+    speed = measure_speed(plan, lm, data, plan.row_tokens)
+    found = estimate(plan, data, test, speed)
+    tokens = found.tokens(total, plan.workers)
+    if speed.rates and tokens < 1:
+        alone = units.duration(found.seconds(0, plan.workers))
+        raise LuthierError(
+            f"--total {plan.request.total}: answering and loading alone take about {alone}, nothing is left to train: "
+            "give more time, fewer --methods, or fewer rows with --limit-test"
+        )
+    rate = max(speed.rates.values()) if speed.rates else None
+    plan = replace(plan, tokens=max(tokens, 1), rate=rate)
+    batch = fitting_batch(plan.row_tokens, plan.request.batch, plan.search_tokens // SHORT_RUNS)
+    return replace(plan, request=replace(plan.request, batch=batch)), found
+
+
+def _trained(plan: Plan) -> list[str]:
+    kinds = catalog.methods()
+    return [method for method in plan.request.methods if kinds[method].kind == "patches"]
+
+
+def _check_steps(plan: Plan) -> None:
+    """Refuse a budget that holds no step: each method would say so when its turn came."""
+    step = plan.row_tokens * plan.request.batch
+    if not _trained(plan) or not step or plan.tokens >= step:
+        return
+    rows = f"{plan.request.batch} rows" if plan.request.batch > 1 else "one row"
+    enough = int(step * 8 * SHORT_RUNS / 1000 + 1)
+    option = f"--total {plan.request.total}" if plan.request.total else f"--budget {plan.request.budget}"
+    others = ",".join(m for m in plan.request.methods if m not in _trained(plan))
+    without = f", or leave out what trains: --methods {others}" if others else ""
+    raise LuthierError(
+        f"{option} is {plan.tokens:,} tokens for each method and seed, and a step of {rows} takes about {step:,.0f}: "
+        f"nothing could be trained. Give about --budget {enough}k-tokens, which is eight steps for each learning rate"
+        f"{without}"
+    )
+
+
+def spoken_total(plan: Plan, rows: int) -> str:
+    """What will be spent at most and how long it takes, in a sentence. rows: of the training part."""
+    trained = len(_trained(plan))
+    points = [plan, *(plan.on_rows(n, rows) for n in plan.request.curve if n < rows)]
+    tokens = trained * sum(p.tokens * plan.request.seeds + p.search_tokens for p in points)
+    if not plan.tokens:
+        return f"{plan.request.model}: an endpoint, nothing is trained; answers come from it and from the cache"
+    text = (
+        f"{len(plan.request.methods)} methods, {plan.request.seeds} seed{'s' if plan.request.seeds > 1 else ''}: "
+        f"{plan.tokens:,} tokens of training for each method and seed, as many again to search learning rates, "
+        f"at most {tokens:,} tokens in all{', the curve included' if len(points) > 1 else ''}"
+    )
+    if (batch := plan.request.batch) < Request().batch:
+        text += f", in steps of {batch} row{'s' if batch > 1 else ''} for a budget this small"
+    if _unsearched(plan):
+        text += "; too few steps to choose a learning rate by: the middle of each range is taken"
+    if plan.estimate is None:
+        return text + "; evaluation comes on top"
+    each = f" by {plan.workers} workers" if plan.workers > 1 else ""
+    answers = units.duration(plan.answering / plan.workers)
+    return text + f". About {units.duration(plan.estimate)}{each}, {answers} of them to answer"
+
+
+def _unsearched(plan: Plan) -> bool:
+    """Whether no method that trains has steps enough for a search."""
+    made = [config.options(plan.recipe(method, 0, 1, None)) for method in _trained(plan)]
+    steps = [plan.short_steps(len(patch.learning_rates)) for patch in made if isinstance(patch, Patch)]
+    return bool(steps) and all(n is not None and n < FEWEST for n in steps)

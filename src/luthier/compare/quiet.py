@@ -1,0 +1,110 @@
+"""Latency: how long one question alone takes, measured for all methods in one stretch when everything else has ended.
+
+    trials/METHOD/seed-0/latency.json   {"latency_ms": 12.3, "waiting": 0.01}
+
+While other workers train, the same question takes twice as long, and which methods are hit is chance. The worker that
+measures waits for the others to end; how long it was kept from a core is noted beside the figure.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from secrets import token_hex
+from typing import TYPE_CHECKING, Any
+
+from luthier.compare.cells import Cell
+from luthier.compare.claims import claimed
+from luthier.compare.results import LATENCY, lacks_latency, log_error
+from luthier.data.prompts import prompt_of
+from luthier.evals.task import answer_one
+from luthier.files import write_json
+from luthier.machine import Clock, cores, threads
+from luthier.models.endpoint import answering, is_remote
+from luthier.protocols import LM, Patch, Prompt, Split
+from luthier.run import load_method
+
+if TYPE_CHECKING:
+    from luthier.compare.trial import Bench
+    from luthier.models.base import BaseLM
+
+ROWS = 5
+TOKENS = 32  # of a written answer
+PATIENCE = 60.0  # seconds to wait for other workers to end
+PAUSE = 0.1
+BUSY = 0.1  # share of the time without a core, beyond which a figure is doubted
+
+
+def at_work(root: Path, place: int) -> Path:
+    """What a worker holds as long as it works."""
+    return root / "trials" / f"worker-{place}"
+
+
+def measure(bench: Bench, wanted: Sequence[Cell], workers: int) -> None:
+    """Measure what is missing, with all cores to this process."""
+    left = [cell for cell in wanted if cell.rows is None and lacks_latency(bench.folder, cell.place)]
+    if not left:
+        return
+    with ExitStack() as held:
+        for place in range(1, workers):
+            _wait_for(at_work(bench.folder, place), held)
+        before, bench.lm.progress = bench.lm.progress, None
+        used = threads(cores()) if not is_remote(bench.lm) else 0
+        try:
+            for cell in left:
+                bench.tell(f"{cell.method}: latency", None)
+                write_json(cell.folder(bench.folder) / "seed-0" / LATENCY, _measured(bench, cell))
+        finally:
+            bench.lm.progress = before
+            if used:
+                threads(bench.plan.threads)
+
+
+def _wait_for(piece: Path, held: ExitStack) -> None:
+    """Until the worker that holds it has ended, or for a while: it may have stuck."""
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        if held.enter_context(claimed(piece)):
+            return
+        time.sleep(PAUSE)
+
+
+def _measured(bench: Bench, cell: Cell) -> dict[str, Any]:
+    try:
+        with opened(cell.folder(bench.folder) / "seed-0", bench.lm) as lm:
+            rows = (bench.data.validation or bench.data.train)[: ROWS + 1]
+            asked = [prompt_of(record) for record in rows]
+            _seconds(lm, bench.data, asked[0])  # the first one warms up
+            clock = Clock()
+            taken = [_seconds(lm, bench.data, prompt) for prompt in asked[1:] or asked]
+            return {"latency_ms": statistics.median(taken) * 1000, "waiting": clock.read()["waiting"]}
+    except Exception as error:  # the scores stand: a figure that cannot be had is none
+        reason = log_error(cell.folder(bench.folder) / "latency.log", bench.folder, error)
+        return {"latency_ms": None, "waiting": 0.0, "reason": reason}
+
+
+@contextmanager
+def opened(run: Path, lm: BaseLM) -> Iterator[LM]:
+    """The adapted model of a run folder on this base, which is what it was afterwards."""
+    found, method = load_method(run, lm)
+    try:
+        yield found
+    finally:
+        if isinstance(method, Patch):
+            work: Any = found
+            method.detach(work)
+            if work.label_head is not None:
+                del lm.model.label_head
+            lm.model.requires_grad_(False)
+
+
+def _seconds(lm: LM, data: Split, asked: Prompt) -> float:
+    """To answer one question alone; what an endpoint gave earlier took as long as it took then."""
+    if isinstance(asked, str) and not is_remote(lm):
+        asked = f"{asked} {token_hex(4)}"  # never seen before, so that no features on disk answer
+    start, before = time.perf_counter(), answering(lm)
+    answer_one(lm, data, asked, TOKENS)
+    return answering(lm) - before if is_remote(lm) else time.perf_counter() - start
