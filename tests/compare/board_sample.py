@@ -80,7 +80,7 @@ def sample_details() -> dict[str, Any]:
                      "lora beats features by 7.9 points (95 % interval 3.1 to 12.8).",
                      "full: not distinguishable from the best.", "layers: not distinguishable from the best.",
                      "few_shot beats zero_shot by 9.5 points (95 % interval 2.7 to 16.4)."],
-        "tied": ["full", "layers"],
+        "tied": ["full", "layers"], "resolution": 0.06,
         "rows_train": 384, "rows_validation": 128, "rows_test": 240,
         "labels": ["refund", "delivery", "login problem", "发票", "账户安全", "换货", "<b>weird</b>", "cancel order",
                    "price question", "投诉", "praise", "other"],

@@ -77,7 +77,7 @@ def test_kinds(kind: str, tmp_path: Path) -> None:
     assert first.text().startswith(en) and zh in first.text("zh")
     page, out = (folder / "report.html").read_text(encoding="utf-8"), StringIO()
     assert f'class="headline {kind}"' in page and page.index("headline " + kind) < page.index('id="leaderboard"')
-    print_leaderboard(board, Console(file=out, width=200), details)
+    print_leaderboard(board, Console(file=out, width=400), details)
     assert first.text() in out.getvalue()
 
 

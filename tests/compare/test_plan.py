@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 import tiny
 from luthier import catalog
 from luthier.compare import crew as crews
+from luthier.compare import estimate as estimates
 from luthier.compare import plan as plans
 from luthier.compare.estimate import Speed, estimate
 from luthier.compare.plan import (
@@ -237,7 +238,7 @@ def test_a_total_is_shared_out_by_what_each_method_costs(lm: CausalLM, monkeypat
     tokens = found.tokens(100.0, 1)
     assert tokens == int((85 - found.fixed) / 0.06)
     assert found.seconds(tokens, 1) == pytest.approx(100, abs=0.1) and found.seconds(tokens, 2) < 60
-    monkeypatch.setattr("luthier.compare.estimate.measure_speed", lambda *_: speed)
+    monkeypatch.setattr(estimates, "measure_speed", lambda *_: speed)
     made = make_plan(replace(request, threads=1), lm, tiny.LABELLED, "float32")
     assert made.estimate == pytest.approx(100, abs=0.5) and made.tokens > 100
     with pytest.raises(LuthierError, match=r"--total 16s: answering and loading alone take about .* --limit-test"):

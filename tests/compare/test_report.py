@@ -56,7 +56,10 @@ def test_says_what_was_found(page_text: str) -> None:
 
 def test_quick_look_is_said_at_the_top() -> None:
     page = shown(report.render(sample_board(), {}, {**sample_details(), "quick_look": True}))
-    assert "one seed, 240 test rows; differences under ±6.0 points mean nothing" in page
+    assert (
+        "one seed, 240 test rows; a difference to the best of less than about 6.0 points cannot be told from chance"
+        in page
+    )
     assert page.index("Quick look:") < page.index('class="answer"')
 
 

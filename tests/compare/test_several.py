@@ -33,9 +33,10 @@ pytestmark = pytest.mark.usefixtures("in_this_process")
 FIELDS = {
     "method", "status", "reason", "score", "ci95", "seeds", "trainable", "trainable_share", "train_seconds",
     "peak_memory_bytes", "artifact_bytes", "latency_ms", "forgetting", "mergeable", "learning_rate",
-    "base_bytes",
+    "base_bytes", "tuned", "steps", "batch", "train_cpu_seconds", "search_seconds", "search_cpu_seconds",
+    "answer_seconds", "answer_cpu_seconds",
 }  # fmt: skip
-BOARD = {"task", "metric", "model", "budget", "rows", "best", "recommendation", "verdicts"}
+BOARD = {"task", "metric", "model", "budget", "rows", "best", "recommendation", "verdicts", "answer", "spent"}
 
 
 WORDS = {"parcel": "delivery", "box": "delivery", "courier": "delivery", "log in": "account access",
@@ -305,9 +306,9 @@ def test_what_is_for_other_data_has_no_row_unless_it_was_named(
 
 
 def test_a_search_that_says_little_is_noted(data: Path, tmp_path: Path, tiny_folder: Callable[[str], Path]) -> None:
-    """Two steps of one row: the same batch for every trial of the comparison, and a note at the top."""
+    """A few steps of one row: the same batch for every trial of the comparison, and a note at the top."""
     out, model = tmp_path / "out", str(tiny_folder("llama_tied"))
-    compare(data, out, [model], methods=["lora", "head"], budget="400-tokens")
+    compare(data, out, [model], methods=["lora", "head"], budget="600-tokens")
     assert read_json(out / "plan.json")["request"]["batch"] == 1
     recipes = [run_recipe(out / "trials" / method / "seed-0") for method in ("lora", "head")]
     assert [r.training.batch for r in recipes] == [1, 1]
@@ -316,3 +317,7 @@ def test_a_search_that_says_little_is_noted(data: Path, tmp_path: Path, tiny_fol
     (steps,) = {max(t["steps"] for t in tried)}
     notes = {note: names for names, note in gather(out)[1]["run_notes"]}
     assert notes[f"learning rates were judged after {steps} steps: a larger budget would tell more"] == "lora, head"
+    compare(data, tmp_path / "less", [model], methods=["lora", "head"], budget="200-tokens")
+    assert not list((tmp_path / "less").glob("trials/*/search")), "so few steps are no search"
+    notes = {note: names for names, note in gather(tmp_path / "less")[1]["run_notes"]}
+    assert notes["too few steps to choose a learning rate by: the middle of its range was taken"] == "lora, head"

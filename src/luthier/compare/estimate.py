@@ -11,13 +11,14 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from luthier import config
 from luthier.compare.cells import cells, scaled
 from luthier.compare.crew import measure_rate
-from luthier.errors import LuthierError
 from luthier.evals.task import evaluate
+from luthier.files import read_record, write_json
 from luthier.protocols import Patch, Split
 
 if TYPE_CHECKING:
@@ -60,16 +61,26 @@ class Estimate:
         return int(left / self.per_token) if self.per_token else 0
 
 
-def measure_speed(plan: Plan, lm: BaseLM, data: Split, row_tokens: float) -> Speed:
-    """Train and answer a little. data: without test rows."""
+def measure_speed(plan: Plan, lm: BaseLM, data: Split, mark: Path | None = None) -> Speed:
+    """Train and answer a little. data: without test rows.
+
+    mark: a file that names the method at its turn. One that took the process down with it, for lack of memory perhaps,
+    is not tried a second time here: its trial will tell.
+    """
+    deadly = read_record(mark, "method")["method"] if mark and mark.exists() else ""
     rates = {}
     for method in plan.request.methods:
         patch = config.options(plan.recipe(method, 0, 1, None))
-        if isinstance(patch, Patch) and data.task in patch.objectives:
-            with suppress(LuthierError):  # refused: its trial says so, and costs nothing
-                wanted = config.objective(plan.recipe(method, 0, 1, None), patch.objectives[data.task])
-                rates[method] = measure_rate(lm, data, plan.request.batch, SECONDS, patch, wanted, STEPS)
-    return Speed(rates, _row(lm, data, row_tokens, rates), row_tokens)
+        if method == deadly or not isinstance(patch, Patch) or data.task not in patch.objectives:
+            continue
+        if mark:
+            write_json(mark, {"method": method})
+        with suppress(Exception):  # refused or broken: its trial says so
+            wanted = config.objective(plan.recipe(method, 0, 1, None), patch.objectives[data.task])
+            rates[method] = measure_rate(lm, data, plan.request.batch, SECONDS, patch, wanted, STEPS)
+    if mark:
+        mark.unlink(missing_ok=True)
+    return Speed(rates, _row(lm, data, plan.row_tokens, rates), plan.row_tokens)
 
 
 def _row(lm: BaseLM, data: Split, row_tokens: float, rates: Mapping[str, float]) -> float:

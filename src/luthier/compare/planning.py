@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from luthier import catalog, config
@@ -25,8 +26,11 @@ if TYPE_CHECKING:
 FEWEST = 4  # steps of a short run: with fewer there is no search, and the middle of a range is taken
 
 
-def make_plan(request: Request, lm: BaseLM, split: Split, dtype: str) -> Plan:
-    """Turn a request into a plan. Raises LuthierError where nothing that trains could take a step within the budget."""
+def make_plan(request: Request, lm: BaseLM, split: Split, dtype: str, mark: Path | None = None) -> Plan:
+    """Turn a request into a plan. mark: see `estimate.measure_speed`.
+
+    Raises LuthierError where nothing that trains could take a step within the budget.
+    """
     from luthier.compare.crew import beside, crew, fitting_batch, measure_rate, row_tokens
     from luthier.compare.estimate import estimate, measure_speed
     from luthier.evals.forgetting import general_loss
@@ -44,9 +48,9 @@ def make_plan(request: Request, lm: BaseLM, split: Split, dtype: str) -> Plan:
             batch = fitting_batch(row, request.batch, plan.search_tokens // SHORT_RUNS)
             plan = replace(plan, request=replace(request, batch=batch))
             _check_steps(plan)
-            found = estimate(plan, data, len(split.test), measure_speed(plan, lm, data, row))
+            found = estimate(plan, data, len(split.test), measure_speed(plan, lm, data, mark))
         else:
-            plan, found = _sharing(plan, lm, data, len(split.test))
+            plan, found = _sharing(plan, lm, data, len(split.test), mark)
             _check_steps(plan)
     return replace(plan, estimate=found.seconds(plan.tokens, workers), answering=found.answering)
 
@@ -58,13 +62,13 @@ def _within(plan: Plan, kind: str, value: float, measured: Callable[[], float]) 
     return replace(plan, tokens=max(int(value * rate), 1), seconds=value, rate=rate)
 
 
-def _sharing(plan: Plan, lm: BaseLM, data: Split, test: int) -> tuple[Plan, Estimate]:
+def _sharing(plan: Plan, lm: BaseLM, data: Split, test: int, mark: Path | None) -> tuple[Plan, Estimate]:
     """The tokens with which the whole takes as long as `total` says. Raises LuthierError where answering alone does."""
     from luthier.compare.crew import fitting_batch
     from luthier.compare.estimate import estimate, measure_speed
 
     total = parse_total(plan.request.total)
-    speed = measure_speed(plan, lm, data, plan.row_tokens)
+    speed = measure_speed(plan, lm, data, mark)
     found = estimate(plan, data, test, speed)
     tokens = found.tokens(total, plan.workers)
     if speed.rates and tokens < 1:

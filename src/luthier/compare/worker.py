@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from luthier.compare.trial import Bench
     from luthier.models.base import BaseLM
 
+MEASURING = "measuring.json"  # names the method whose speed is being measured
 LOOK = 0.5  # seconds between looks for something to help with
 
 
@@ -173,7 +174,7 @@ def _plan(request: Request, split: Split, place: Path) -> tuple[Plan, Any]:
     if plan and plan.base_loss is None and not is_remote(lm):  # begun by an earlier version
         plan = replace(plan, base_loss=general_loss(lm))
     if plan is None:
-        plan = replace(make_plan(request, lm, split, dtype), parts=model_parts(request.model))
+        plan = replace(make_plan(request, lm, split, dtype, place / MEASURING), parts=model_parts(request.model))
         save_plan(plan, place)
     return replace(plan, request=replace(request, batch=plan.request.batch)), lm
 
