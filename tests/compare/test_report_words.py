@@ -125,3 +125,20 @@ def test_every_method_is_described_in_chinese() -> None:
 
     known = {entry.summary for entry in catalog.methods().values()}
     assert known == set(words.table()["summaries"])
+
+
+def test_reasons_are_said_in_both_languages() -> None:
+    """What methods refuse by, in their own words: a changed sentence is noticed here."""
+    from luthier.models.endpoint import NO_LOGPROBS
+    from luthier.tasks import unfit
+
+    reasons = [
+        unfit("features", ["classification"], "generation"),
+        NO_LOGPROBS,
+        "the model is an endpoint: its weights are not here",
+        "lora_docs learns from documents, and there are none: give a folder with --docs",
+        "the process was ended by signal 9, 2 times; signal 9 mostly means that memory ran out",
+    ]
+    for reason in reasons:
+        phrase = words.recognise(reason)
+        assert phrase and phrase.text() == reason and re.search("[一-鿿]", phrase.text("zh")), reason

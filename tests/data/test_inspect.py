@@ -305,3 +305,14 @@ def test_keys_refused_rows_and_special_tokens_are_told_in_both_languages(tmp_pat
     ):
         assert re.search(rf"^ *{re.escape(key)} +\d", shown, re.M) and f"<bdi>{key}</bdi>" in page
     assert "未使用" in page and "键" in page and "模型的对话模板不写说话者的名字" in page
+
+
+def test_the_learned_answer_of_a_long_row_is_shown() -> None:
+    """Seen failing with a row cut from its beginning on: an instruction of 1,200 characters left `…` of the answer."""
+    from luthier.data.inspect import Shown
+    from luthier.data.inspect_terminal import _coloured
+
+    text = str(_coloured(Shown(1, (("问" * 3000, False), ("答案是四十二。", True), ("\n", False)), 2000, 0)))
+    assert "答案是四十二。" in text and len(text) < 1300 and "问 … 问" in text
+    both = str(_coloured(Shown(1, (("q" * 3000, False), ("a" * 3000, True)), 2000, 0)))
+    assert "a … a" in both and "q … q" in both and len(both) < 1300

@@ -214,7 +214,8 @@ def _key(column: Column, row: Row) -> str:
 
 def _left_out(row: Row, span: int) -> str:
     reason = str(row.get("reason") or "")
-    text = escape(reason) if reason else say("no_reason").html()
+    known = words.recognise(reason)
+    text = (known.html() if known else escape(reason)) if reason else say("no_reason").html()
     if len(reason) > LONG_REASON:
         summary = escape(units.first_line(reason, LONG_REASON))
         text = f"<details><summary>{summary}</summary>{text}</details>"

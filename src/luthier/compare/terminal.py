@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from rich import box
@@ -22,7 +22,7 @@ LONG_REASON = 400  # characters: the report has the rest
 
 
 class _Column(NamedTuple):
-    """A column of the terminal table; on a narrow terminal those with the highest `drop` go first."""
+    """A column of the terminal table; on a narrow terminal those with the highest `drop` come last."""
 
     title: str
     drop: int
@@ -78,21 +78,30 @@ def _columns(board: Mapping[str, Any], rows: Sequence[Row], tied: frozenset[str]
     ]
 
 
-def _fitting(columns: Sequence[_Column], width: int) -> list[_Column]:
-    """The columns that fit side by side, in their given order."""
-    kept, used = set(), 0
-    for column in sorted(columns, key=lambda column: column.drop):
-        if column.drop == 0 or used + column.width() <= width:
-            kept.add(column.title)
-            used += column.width()
-    return [column for column in columns if column.title in kept]
+def _fitting(columns: Sequence[_Column], width: int) -> list[list[_Column]]:
+    """The columns in as many tables as they need, the most important first; each begins with the methods' names."""
+    name, *left = columns
+    tables = []
+    while left:
+        kept, used = set(), name.width()
+        for column in sorted(left, key=lambda column: column.drop):
+            if not kept or used + column.width() <= width or (not tables and column.drop == 0):
+                kept.add(column.title)
+                used += column.width()
+        tables.append([name, *(column for column in left if column.title in kept)])
+        left = [column for column in left if column.title not in kept]
+    return tables
 
 
 def _leaderboard(
     board: Mapping[str, Any], rows: Sequence[Row], tied: frozenset[str], below: Below, width: int
-) -> Table:
+) -> Iterator[Table]:
+    for columns in _fitting(_columns(board, rows, tied, below), width):
+        yield _table(board, rows, columns)
+
+
+def _table(board: Mapping[str, Any], rows: Sequence[Row], columns: Sequence[_Column]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="dim")
-    columns = _fitting(_columns(board, rows, tied, below), width)
     for column in columns:
         table.add_column(Text(column.title), justify=column.justify, no_wrap=True, overflow="ellipsis")
     for index, row in enumerate(rows):
@@ -122,7 +131,7 @@ def print_leaderboard(board: Mapping[str, Any], console: Console, details: Mappi
     """Print a leaderboard: notes, finished methods by score, the others with their reason, and the recommendation.
 
     `details` are the report's: its verdicts are printed, and name the methods not distinguishable from the best.
-    Columns that do not fit the console's width are dropped, the least important first.
+    Columns that do not fit the console's width come in further tables, the least important last.
     """
     board = units.named(board)
     rows = units.finished(board)
@@ -133,8 +142,9 @@ def print_leaderboard(board: Mapping[str, Any], console: Console, details: Mappi
         console.print()
     if rows:
         tied = frozenset(details.get("tied") or ())
-        console.print(_leaderboard(board, rows, tied, details.get("below") or {}, console.width))
-        console.print()
+        for table in _leaderboard(board, rows, tied, details.get("below") or {}, console.width):
+            console.print(table)
+            console.print()
     if left_out := units.unfinished(board):
         console.print(_left_out(left_out))
         console.print()

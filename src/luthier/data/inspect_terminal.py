@@ -45,14 +45,19 @@ def print_inspection(found: Inspection, console: Console) -> None:
 
 
 def _coloured(shown: Shown) -> Text:
+    """The row, what is learned whole as far as it goes: where it is too long, the rest gives way first."""
     from rich.text import Text
 
-    out, room = Text(), LONGEST
-    for text, learned in shown.runs:
-        if len(text) > room:
-            text = text[: room // 2] + " … " + text[-(room - room // 2) :] if room > 20 else "…"
-        out.append(visible(text), style="underline green" if learned else "")
-        room = max(room - len(text), 0)
+    lengths = [len(text) for text, _ in shown.runs]
+    learned = sum(n for n, (_, flag) in zip(lengths, shown.runs, strict=True) if flag)
+    rooms = {True: LONGEST * 3 // 4, False: LONGEST - min(learned, LONGEST * 3 // 4)}
+    whole = {True: max(learned, 1), False: max(sum(lengths) - learned, 1)}
+    out = Text()
+    for (text, flag), length in zip(shown.runs, lengths, strict=True):
+        room = min(length, max(20, rooms[flag] * length // whole[flag]))
+        if room < length:
+            text = f"{text[: room // 2]} … {text[length - (room - room // 2) :]}"
+        out.append(visible(text), style="underline green" if flag else "")
     return out
 
 
