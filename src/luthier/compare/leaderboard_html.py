@@ -131,6 +131,14 @@ def _trained(row: Row) -> str:
     return text
 
 
+def _training(row: Row) -> str:
+    """By the wall's clock, and what it took of the processor."""
+    text = _cell(units.duration(row.get("train_seconds")))
+    if units.known(row.get("train_cpu_seconds")):
+        text += f"<small>{say('cpu', time=units.duration(row['train_cpu_seconds'])).html()}</small>"
+    return text
+
+
 def _merges(row: Row) -> str:
     found = row.get("mergeable")
     return _cell(say("yes" if found else "no") if isinstance(found, bool) else units.DASH, "no_application")
@@ -166,10 +174,9 @@ def _columns(board: Mapping[str, Any], details: Mapping[str, Any], rows: Sequenc
                up=False, ends=(low, high)),
         *_secondary(details),
         Column(say("column_trained"), lambda row: row.get("trainable"), _trained, say("hint_parameters")),
-        _number("train_seconds", units.duration, "column_training", "per_seed"),
-        _number("train_cpu_seconds", units.duration, "column_cpu", "hint_cpu"),
-        _number("search_cpu_seconds", units.duration, "column_search", "hint_search"),
-        _number("answer_cpu_seconds", units.duration, "column_answers", "hint_answers"),
+        Column(say("column_training"), lambda row: row.get("train_seconds"), _training, say("per_seed")),
+        _number("search_cpu_seconds", units.duration, "column_search", "hint_cpu"),
+        _number("answer_cpu_seconds", units.duration, "column_answers", "hint_cpu"),
         _number("artifact_bytes", units.size, "column_ship"),
         _number("peak_memory_bytes", units.size, "column_memory", "hint_peak"),
         _number("latency_ms", units.latency, "column_latency", "one_example"),
