@@ -99,7 +99,8 @@ def recommendation(board: Facts, details: Facts) -> str:
     parts = []
     if said:
         parts.append(said[0].html("p", f' class="headline {escape(board["answer"]["kind"])}"'))
-    parts.append(spoken(sentence, names, board.get("best"), "p", ' class="lead"'))
+    if board.get("best") or not said:  # that nothing finished is the headline
+        parts.append(spoken(sentence, names, board.get("best"), "p", ' class="lead"'))
     if said[1:]:
         parts.append(f'<ul class="more-told">{"".join(phrase.html("li") for phrase in said[1:])}</ul>')
     best = next((row for row in units.finished(board) if row["method"] == board.get("best")), None)
