@@ -43,6 +43,10 @@ class RejectError(Exception):
     """Why one row is bad."""
 
 
+class EmptyError(RejectError):
+    """Its answer holds nothing."""
+
+
 @dataclass(frozen=True)
 class Wanted:
     """What the caller said about the file, so that each row can be judged alone."""
@@ -85,6 +89,18 @@ def check(value: Any, name: str) -> str:
     return value
 
 
+def answer_text(value: Any, name: str, trace: Trace) -> str:
+    """An answer that must be text; it may hold nothing only where the trace says that all do."""
+    try:
+        return check(value, name)
+    except RejectError as why:
+        if not nothing(value):
+            raise
+        if not trace.empties:
+            raise EmptyError(str(why)) from None
+        return ""
+
+
 def present(fields: Fields, field: str, wanted: Wanted) -> Any:
     """A field's value. Raises RejectError when there is none."""
     if field not in fields:
@@ -106,7 +122,7 @@ def answer_of(fields: Fields, field: str, wanted: Wanted) -> str:
             value = json.dumps(value, ensure_ascii=False, allow_nan=False)
         except (TypeError, ValueError) as error:
             raise RejectError(f"field {wanted.call(field)} cannot be written as JSON: {error}") from None
-    return check(value, f"field {wanted.call(field)}")
+    return answer_text(value, f"field {wanted.call(field)}", fields.trace)
 
 
 def label_of(value: Any, name: str, wanted: Wanted, header: str = "") -> str:

@@ -1,0 +1,107 @@
+"""Answers that only seem answers: all the same, empty, labels in disguise, one text again and again, blanks.
+
+What is hopeless stops a comparison or a run unless the user wants it anyway; the rest is said in sentences, each with
+its Chinese in the report's dictionary (`said_data_...`).
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from luthier.data import blanks
+from luthier.data.making import instead
+from luthier.data.marks import disguised
+from luthier.data.notes import columns
+from luthier.errors import LuthierError
+from luthier.protocols import Chat, Judged, Preference, Record
+
+if TYPE_CHECKING:
+    from luthier.config import DataConfig
+    from luthier.data.read import Table
+
+COMMON, FEWEST = 0.2, 10  # the share of the commonest answer that is worth a word, and of how many rows
+SHOWN = 60  # characters of an answer
+
+
+def notes(table: Table, learned: Sequence[Record], config: DataConfig, name: str) -> Iterator[str]:
+    """What is worth a word about the answers of a table, with the command that helps. learned: what is imitated.
+
+    config: how the table was asked for. name: of the file.
+    """
+    if preferred := sum(isinstance(record, Preference) for record in table.records):
+        yield (
+            f"{name}: {preferred} rows have a preferred and a rejected answer: the methods here learn the preferred "
+            "ones and do not use the rejected ones."
+        )
+    judged = sum(isinstance(record, Judged) for record in table.records)
+    if judged and (unjudged := len(table.records) - judged):
+        yield f"{name}: {unjudged} of {len(table.records)} answers have no verdict and are learned like good ones."
+    if reason := hopeless(learned):
+        yield f"{name}: {reason}."
+    elif found := disguised(learned, columns(table)):
+        shown = ", ".join(found.labels[:5]) + (", ..." if len(found.labels) > 5 else "")
+        said = f"{name}: its {found.rows} answers are {len(found.labels)} short texts ({shown}), as labels are"
+        command = _command(config, "--map", found.option.removeprefix("--map "))
+        yield f"{said}: {command} reads them as labels." if found.option else f"{said}, and read as generation."
+    else:
+        yield from _common(learned, name)
+    if open_ := blanks.find(table.records):
+        places = ", ".join(f"{place} ({rows})" for place, rows in open_.names[:8])
+        said = (
+            f"{name}: {open_.rows} of {len(table.records)} rows hold blanks of a template that nobody filled "
+            f"(in questions: {open_.asked}, in answers: {open_.answers}): {places}"
+        )
+        values = ",".join(f"{place}=VALUE" for place in open_.fillable if not set(place) & set(",="))
+        yield f"{said}; {_command(config, '--fill', values)} fills them." if values else f"{said}."
+
+
+def hopeless(learned: Sequence[Record]) -> str:
+    """Why nothing can be learned from these answers, or ""."""
+    answers = {" ".join(answer.split()) for record in learned for answer in _answers(record)}
+    if len(answers) != 1 or len(learned) < 2:
+        return ""
+    (answer,) = answers
+    if not answer:
+        return f"all {len(learned)} answers are empty"
+    return f"all {len(learned)} answers are the same ({_short(answer)})"
+
+
+def check(learned: Table, path: str) -> None:
+    """Raise LuthierError where all answers are the same: every method would learn to say that, whatever is asked."""
+    if reason := hopeless(learned.records):
+        raise LuthierError(f"{path}: {reason}: there is nothing to learn from them. {instead(learned.layout)}")
+
+
+def _answers(record: Record) -> Iterator[str]:
+    """All answers of a conversation that are learned."""
+    if isinstance(record, Chat):
+        yield from (message.said for message in record.messages if message.role == "assistant" and message.learned)
+
+
+def _common(learned: Sequence[Record], name: str) -> Iterator[str]:
+    answers = Counter(" ".join(record.wanted.split()) for record in learned if isinstance(record, Chat))
+    if answers.total() < FEWEST:
+        return
+    ((answer, rows),) = answers.most_common(1)
+    if rows > COMMON * answers.total():
+        share = f"{rows / answers.total():.0%}"
+        yield f"{name}: the commonest answer stands in {rows} of {answers.total()} rows ({share}): {_short(answer)}"
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
+
+
+def _command(config: DataConfig, option: str, value: str) -> str:
+    """The comparison of the same rows with one more option, ready to run."""
+    parts = ["luthier", "compare", config.path, *(["--test", config.test] if config.test else []), option, value]
+    parts += ["--encoding", config.encoding] if config.encoding else []
+    for name, table in (("--map", config.map), ("--fill", config.fill)):
+        if name != option and table and option != "--map":
+            parts += [name, ",".join(f"{k}={v}" for k, v in table.items())]
+    parts += ["--instruction", config.instruction] if config.instruction is not None and option != "--map" else []
+    parts += ["--skip-bad"] if config.skip_bad else []
+    return shlex.join(parts)
