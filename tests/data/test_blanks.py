@@ -43,7 +43,7 @@ def test_blanks_in_questions_and_answers_are_counted_with_the_command(tmp_path: 
     assert said == (
         "rows.jsonl: 9 of 12 rows hold blanks of a template that nobody filled (in questions: 1, in answers: 8): "
         "{{name}} (4), {{姓名}} (4), {{city}} (1); "
-        f"luthier compare {path} --fill name=VALUE,姓名=VALUE,city=VALUE fills them."
+        f"luthier compare {path} --fill 'name=VALUE,姓名=VALUE,city=VALUE' fills them."
     )
     assert (phrase := recognise(said)) and "未填的模板变量" in phrase.text("zh") and "--fill" in phrase.text("zh")
 
@@ -69,9 +69,8 @@ def test_fill_fills_every_text_of_a_row(tmp_path: Path) -> None:
 
 def test_a_name_that_fills_nothing_is_an_error_that_lists_those_found(tmp_path: Path) -> None:
     path = _file(tmp_path, _answers(*["Dear {{name}} of {{city}}."] * 12))
-    with pytest.raises(
-        LuthierError, match=r"--fill nmae=Ada: no text has \{\{nmae\}\}; those found: \{\{city\}\}, \{\{name\}\}"
-    ):
+    found = r"--fill nmae=Ada: no text has \{\{nmae\}\}; those found: \{\{city\}\}, \{\{name\}\}"
+    with pytest.raises(LuthierError, match=found):
         load_split(DataConfig(path, fill={"nmae": "Ada"}))
     with pytest.raises(LuthierError, match="did you mean name"):
         load_split(DataConfig(path, fill={"nmae": "Ada"}))
@@ -83,7 +82,8 @@ def test_a_name_that_fills_nothing_is_an_error_that_lists_those_found(tmp_path: 
 def test_a_name_may_stand_in_one_of_the_files(tmp_path: Path) -> None:
     """Seen failing with every file asked for every name."""
     train = _file(tmp_path, _answers(*["Dear {{name}}."] * 12))
-    test = _file(tmp_path, _answers(*["From {{city}}."] * 12), "test.jsonl")
+    rows = [row | {"question": f"Other {row['question']}"} for row in _answers(*["From {{city}}."] * 12)]
+    test = _file(tmp_path, rows, "test.jsonl")
     split, _ = load_split(DataConfig(train, test, fill={"name": "Ada", "city": "Rom"}))
     assert all("Ada" in r.wanted for r in split.train) and all("Rom" in r.wanted for r in split.test)
     together = DataConfig(train, fill={"name": "Ada"}, also=(AlsoConfig(test, fill={"city": "Rom"}),))
@@ -93,7 +93,8 @@ def test_a_name_may_stand_in_one_of_the_files(tmp_path: Path) -> None:
 NOT_BLANKS = [
     r"The fraction \frac{{a}}{{bc}} and x^{{ij}} or {{x}}_{{nm}}.", r"\begin{align}{{name}}\end{align}",
     "Use `{{ user }}` here.", "```\n{{ name }}\n```", 'print("Hello {{name}}")', "{% if name %}{{ name }}{% endif %}",
-    "<b>{{ title }}</b>", "In Jinja you write {{ name }} for it.", "在模板中用 {{name}} 表示。", '{"a": {"name": {"b": 1}}}',
+    "<b>{{ title }}</b>", "In Jinja you write {{ name }} for it.", "在模板中用 {{name}} 表示。",
+    '{"a": {"name": {"b": 1}}}',
     "const f = (name) => {{ return name }};", "run: ${{ secrets.TOKEN }}", "{name}", "{x}", "[[Paris]]", "<NAME>",
 ]  # fmt: skip
 
