@@ -17,6 +17,7 @@ from luthier.compare.words import recognise
 from luthier.config import DataConfig, Recipe, read_recipe, to_yaml
 from luthier.data.findings import findings
 from luthier.data.inspect import Reader, inspect
+from luthier.data.read import read
 from luthier.data.task import load_split, read_table
 from luthier.errors import LuthierError
 from luthier.protocols import Labelled
@@ -113,6 +114,10 @@ DISGUISED: dict[str, tuple[list[dict[str, Any]], dict[str, Any]]] = {
     "instruction given": (
         [{"question": f"{i}?", "answer": LABELS[i % 2]} for i in range(20)], {"instruction": "Say yes or no."}),
     "中文": ([{"指令": "情感？", "输入": f"句子{i}", "输出": "好坏"[i % 2]} for i in range(20)], {}),
+    "messages": ([{"messages": [{"role": "system", "content": "Yes or no."}, {"role": "user", "content": f"{i}?"},
+                                {"role": "assistant", "content": LABELS[i % 2]}]} for i in range(20)], {}),
+    "conversations": ([{"conversations": [{"from": "human", "value": f"评论{i}"},
+                                          {"from": "gpt", "value": "好坏"[i % 2]}]} for i in range(20)], {}),
     "mapped": ([{"the q": f"{i}?", "the a": LABELS[i % 2]} for i in range(20)],
                {"map": {"the q": "question", "the a": "answer"}}),
 }  # fmt: skip
@@ -142,3 +147,28 @@ def test_the_commonest_answer_is_told(tmp_path: Path) -> None:
     assert (phrase := recognise(said)) and "最常见的回答" in phrase.text("zh")
     path = _file(tmp_path, [{"question": f"q{i}", "answer": f"a {i // 6}" * 9} for i in range(30)])
     assert _told(path) == []  # a fifth is not more than a fifth
+
+
+def test_no_command_is_named_where_it_would_lose_something(tmp_path: Path) -> None:
+    """Seen failing with verdicts beside the answers: those found bad would have become labels."""
+    turns = [[{"role": "user", "content": f"{i}?"}, {"role": "assistant", "content": LABELS[i % 2]}] for i in range(20)]
+    judged = [{"messages": two, "thumbs": "up" if i else "down"} for i, two in enumerate(turns)]
+    behind = [{"messages": [*two, turns[0][0], turns[0][1] | {"weight": 0}]} for two in turns]
+    for rows in (judged, behind, [{"messages": two, "context": f"c{i}"} for i, two in enumerate(turns)]):
+        (said,) = [note for note in _told(_file(tmp_path, rows)) if "as labels are" in note]
+        assert said.endswith("as labels are, and read as generation.")
+
+
+def test_map_reaches_into_lists_and_objects(tmp_path: Path) -> None:
+    """Seen failing with the column of the path reported as not used."""
+    rows = [{"turns": [{"said": f"t{i}"}, {"said": "x"}], "meta": {"类别": "ab"[i % 2]}, "id": i} for i in range(4)]
+    rows[3]["turns"] = []
+    path = Path(_file(tmp_path, rows))
+    table = read(path, columns={"turns[0].said": "text", "meta.类别": "label"})
+    assert table.records == tuple(Labelled(f"t{i}", "ab"[i % 2]) for i in range(3))
+    assert table.bad[0].reason == 'missing field "text" (column "turns[0].said")'
+    assert table.notes == ("rows.jsonl: not used, with the number of rows: id (3).",)
+    dotted = read(Path(_file(tmp_path, [{"a.b": "t", "c.d": "x"}] * 2)), columns={"a.b": "text", "c.d": "label"})
+    assert [key.name for key in dotted.keys] == ["a.b", "c.d"] and dotted.records[0] == Labelled("t", "x")
+    with pytest.raises(LuthierError, match=r'has no column "turn\[0\].said" that --map names'):
+        read(path, columns={"turn[0].said": "text"})

@@ -24,7 +24,7 @@ _SURE = re.compile(r"\{\{\s*([^\W\d][\w .\-]{1,40}?)\s*\}\}(?![}^_])")
 _LIKELY = re.compile(
     r"\{(?P<brace>[^\W\d]\w{1,30})\}(?![\w}^/])|\[\[(?P<square>[^\W\d][\w ]{1,30})\]\]|<(?P<angle>[A-Z][A-Z_]{2,30})>"
 )
-_MATHS = re.compile(r"(\\[A-Za-z]+\*?|[\\^_}$/{])$")  # before a brace: LaTeX, a shell's ${, a path
+_MATHS = re.compile(r"(\\[A-Za-z]+\*?|[\\^_}${/])$")  # before a brace: LaTeX, a shell's ${, a path
 _FENCED = re.compile(r"```.*?(?:```|\Z)|`[^`\n]*`", re.DOTALL)
 _CODE = re.compile(
     r"\{%|\{\{[#/>!]|</\w|\bdef \w+\(|;\s*$|=>|\bf[\"']|\.format\(|\bprint\(|\bconsole\.|\w\s*=\s*[\"'{\[]|\\begin\{"
@@ -131,7 +131,11 @@ def _sure(text: str) -> list[str]:
     if "{{" not in text:
         return []
     bare = _prose(text)
-    return [match[1] for match in _SURE.finditer(bare) if not _MATHS.search(bare[: match.start()][-40:])]
+    return [
+        match[1]
+        for match in _SURE.finditer(bare)
+        if not _MATHS.search(bare[max(match.start() - 40, 0) : match.start()])
+    ]
 
 
 def _likely(text: str) -> list[str]:
@@ -142,6 +146,7 @@ def _likely(text: str) -> list[str]:
     for match in _LIKELY.finditer(bare):
         name = match["brace"] or match["square"] or match["angle"]
         usual = name.casefold().replace(" ", "_") in (_USUAL if match["angle"] else _USUAL_IN_BRACES)
-        if usual and not _MATHS.search(bare[: match.start()][-40:]) and bare[match.start() - 1 : match.start()] != "{":
+        before = bare[max(match.start() - 40, 0) : match.start()]
+        if usual and not _MATHS.search(before):
             found.append(match[0])
     return found

@@ -42,10 +42,11 @@ def notes(table: Table, learned: Sequence[Record], config: DataConfig, name: str
     if reason := hopeless(learned):
         yield f"{name}: {reason}."
     elif found := disguised(learned, columns(table)):
+        option = "" if judged else found.option or _of_turns(table)
         shown = ", ".join(found.labels[:5]) + (", ..." if len(found.labels) > 5 else "")
         said = f"{name}: its {found.rows} answers are {len(found.labels)} short texts ({shown}), as labels are"
-        command = _command(config, "--map", found.option.removeprefix("--map "))
-        yield f"{said}: {command} reads them as labels." if found.option else f"{said}, and read as generation."
+        command = _command(config, "--map", option.removeprefix("--map "))
+        yield f"{said}: {command} reads them as labels." if option else f"{said}, and read as generation."
     else:
         yield from _common(learned, name)
     if open_ := blanks.find(table.records):
@@ -58,10 +59,25 @@ def notes(table: Table, learned: Sequence[Record], config: DataConfig, name: str
         yield f"{said}; {_command(config, '--fill', values)} fills them." if values else f"{said}."
 
 
+def _of_turns(table: Table) -> str:
+    """What reads the questions and the answers of conversations of one turn as texts and labels, or ""."""
+    names, keys = columns(table), [key for key in table.keys if key.level == "message"]
+    field = next((name for name in ("messages", "conversations") if name in names), "")
+    said = [key.name for key in keys if key.used and key.name in ("content", "value")]
+    parted = any(key.level == "part" for key in table.keys)
+    if not field or len(said) != 1 or parted or any(key.off for key in keys) or set(names) - {field, "system"}:
+        return ""
+    return f"--map {names[field]}[-2].{said[0]}=text,{names[field]}[-1].{said[0]}=label"
+
+
 def hopeless(learned: Sequence[Record]) -> str:
     """Why nothing can be learned from these answers, or ""."""
-    answers = {" ".join(answer.split()) for record in learned for answer in _answers(record)}
-    if len(answers) != 1 or len(learned) < 2:
+    answers: set[str] = set()
+    for record in learned:
+        answers.update(" ".join(answer.split()) for answer in _answers(record))
+        if len(answers) > 1:
+            return ""
+    if not answers or len(learned) < 2:
         return ""
     (answer,) = answers
     if not answer:
