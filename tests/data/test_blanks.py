@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,9 +15,11 @@ from luthier.cli.common import fills
 from luthier.compare.board import command_of
 from luthier.compare.plan import Request
 from luthier.compare.words import recognise
-from luthier.config import AlsoConfig, DataConfig
+from luthier.config import AlsoConfig, DataConfig, Recipe, to_yaml
+from luthier.data.answers import answer_file
 from luthier.data.task import load_split, read_table
 from luthier.errors import LuthierError
+from luthier.files import write_json, write_text
 from luthier.protocols import Chat
 
 
@@ -142,3 +145,15 @@ def test_the_option(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
     assert "{{name}}" not in out
     request = Request(DataConfig(path, fill={"name": "Ada", "city": "Rom"}, anyway=True))
     assert "--fill name=Ada,city=Rom" in command_of(request) and "--anyway" in command_of(request)
+
+
+def test_rows_to_predict_on_are_filled_as_the_run_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seen failing with the blanks asked as they stand."""
+    run, asked = tmp_path / "run", _file(tmp_path, [{"question": "Where is {{city}}, {{name}}?"}], "new.jsonl")
+    write_text(run / "recipe.yaml", to_yaml(Recipe(data=DataConfig("x.jsonl", fill={"city": "Rom"}))))
+    write_json(run / "adapter" / "luthier.json", {})
+    echo = SimpleNamespace(output="text", lm=SimpleNamespace(remote=True), generate=list)
+    monkeypatch.setattr("luthier.api.load", lambda *_: echo)
+    answer_file(run, Path(asked), tmp_path / "out.jsonl", {}, None)
+    (row,) = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert row["prediction"] == "Where is Rom, {{name}}?"

@@ -192,6 +192,7 @@ def test_neither_training_nor_test_rows_hold_bad_answers_and_their_number_is_tol
         assert (
             f"10 of 30 rows of {path} are answers that were found bad: learning by imitation leaves them out." in notes
         )
+    assert all((phrase := recognise(note)) and phrase.text("zh") != note for note in notes)
     said = "train.json: 1 of 30 answers have no verdict and are learned like good ones."
     assert said in notes and (phrase := recognise(said)) and "没有评价" in phrase.text("zh")
     for found in inspect(config, Reader(str(tiny_folder("llama_tied")))):

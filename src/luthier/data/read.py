@@ -137,15 +137,16 @@ def _renamed(aliases: Mapping[str, str], used: Collection[str]) -> list[str]:
 
 
 def read_inputs(
-    path: Path, *, columns: Mapping[str, str] = _NOTHING, instruction: str | None = None, encoding: str = ""
-) -> Inputs:
+    path: Path, *, columns: Mapping[str, str] = _NOTHING, instruction: str | None = None, encoding: str = "",
+    fill: Mapping[str, str] = _NOTHING,
+) -> Inputs:  # fmt: skip
     """Read rows to predict on: {text}, {instruction, input}, {input} with `instruction`, {question} or {prompt}.
 
     Other columns are kept. What `columns` maps to an answer may be absent here. Raises LuthierError as `read` does.
     """
     asking = ("text", "instruction", "input", "question", "prompt", *FRAME)
     columns = {name: field for name, field in columns.items() if field in asking}
-    source = load(Path(path), columns, encoding)
+    source, _ = fill_in(load(Path(path), columns, encoding), fill)
     wanted = Wanted(columns, {}, instruction, frozenset(), aliases=_aliases(source, columns))
     layout = _layout(source, wanted, answers=False)
     if layout.ask is None:

@@ -101,7 +101,10 @@ def _table(config: DataConfig, path: str | None, rejected: Path | None, notes: l
     notes += table.notes
     table, unused = supervised(table)
     if not table.records:
-        raise LuthierError(f"{path}: all {len(unused)} answers were found bad: there is none to learn")
+        raise LuthierError(
+            f"{path}: all {len(unused)} answers were found bad: there is none to learn. Read were {table.layout}; give "
+            "a column that says something else another name"
+        )
     if path == config.path and not config.anyway:
         seeming.check(table, path)
     if unused:
