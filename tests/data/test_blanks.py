@@ -140,8 +140,9 @@ def test_the_option(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
     monkeypatch.setattr(sys, "argv", command)
     with pytest.raises(SystemExit) as ended:
         main()
-    out = " ".join(capsys.readouterr().out.split())
+    out = capsys.readouterr().out
     assert not ended.value.code and "12 of 12 rows hold blanks" in out and "{{city}} (12)" in out
+    assert f"luthier compare {path} --fill name=Ada,city=VALUE fills them." in out
     assert "{{name}}" not in out
     request = Request(DataConfig(path, fill={"name": "Ada", "city": "Rom"}, anyway=True))
     assert "--fill name=Ada,city=Rom" in command_of(request) and "--anyway" in command_of(request)

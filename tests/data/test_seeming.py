@@ -152,7 +152,7 @@ def test_the_commonest_answer_is_told(tmp_path: Path) -> None:
 def test_no_command_is_named_where_it_would_lose_something(tmp_path: Path) -> None:
     """Seen failing with verdicts beside the answers: those found bad would have become labels."""
     turns = [[{"role": "user", "content": f"{i}?"}, {"role": "assistant", "content": LABELS[i % 2]}] for i in range(20)]
-    judged = [{"messages": two, "thumbs": "up" if i else "down"} for i, two in enumerate(turns)]
+    judged = [{"question": f"{i}?", "answer": LABELS[i % 2], "thumbs": i > 0} for i in range(20)]
     behind = [{"messages": [*two, turns[0][0], turns[0][1] | {"weight": 0}]} for two in turns]
     for rows in (judged, behind, [{"messages": two, "context": f"c{i}"} for i, two in enumerate(turns)]):
         (said,) = [note for note in _told(_file(tmp_path, rows)) if "as labels are" in note]

@@ -17,6 +17,7 @@ from luthier.data.read import Table, read
 from luthier.data.task import load_split, supervised
 from luthier.errors import LuthierError
 from luthier.protocols import Chat, Judged, Message
+from luthier.runs.evaluate import _table
 
 U = {"role": "user", "content": "Wie spät ist es?"}
 A = {"role": "assistant", "content": "Drei Uhr."}
@@ -208,3 +209,13 @@ def test_a_file_of_bad_answers_alone_teaches_nothing(tmp_path: Path) -> None:
     path.write_text("问题,回答,反馈\n" + "".join(f"问{i},答{i},踩\n" for i in range(12)), encoding="utf-8")
     with pytest.raises(LuthierError, match="all 12 answers were found bad"):
         load_split(DataConfig(str(path)))
+
+
+def test_a_run_is_not_scored_on_bad_answers(tmp_path: Path) -> None:
+    """Seen failing with a division by no rows."""
+    reads(tmp_path, *({"question": f"q{i}", "answer": f"a{i}", "liked": i > 2} for i in range(6)))
+    scored = _table(DataConfig(str(tmp_path / "rows.jsonl")), tmp_path / "rejected.jsonl")
+    assert [record.wanted for record in scored.records] == ["a3", "a4", "a5"]
+    reads(tmp_path, *({"question": f"q{i}", "answer": f"a{i}", "liked": False} for i in range(6)))
+    with pytest.raises(LuthierError, match="all 6 answers were found bad"):
+        _table(DataConfig(str(tmp_path / "rows.jsonl")), tmp_path / "rejected.jsonl")

@@ -7,13 +7,12 @@ from typing import Annotated, Any
 
 import typer
 
-from luthier.cli.common import FILL, fills, numbers, pairs, parts, resumable
+from luthier.cli.common import ANYWAY, FILL, fills, numbers, pairs, parts, resumable
 
 MODEL = (
     "embedded, embedded-encoder, folder, .gguf file, hub id, or http://HOST:PORT/v1#name; may be given several times"
 )
 ENDPOINT = "limits for a server by comma: max_calls=500,max_cost=2,price_in=0.1,price_out=0.4 (per 1,000 tokens)"
-ANYWAY = "go on with answers that teach nothing: all the same, empty, or marks"
 EXAMPLE = """Try many ways of adapting a model on your data and see which is worth it.
 
 Without DATA it runs on embedded customer messages with the embedded model. Killed, it goes on where it was when the

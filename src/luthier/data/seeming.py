@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from luthier.data import blanks
@@ -45,7 +45,7 @@ def notes(table: Table, learned: Sequence[Record], config: DataConfig, name: str
         option = "" if judged else found.option or _of_turns(table)
         shown = ", ".join(found.labels[:5]) + (", ..." if len(found.labels) > 5 else "")
         said = f"{name}: its {found.rows} answers are {len(found.labels)} short texts ({shown}), as labels are"
-        command = _command(config, "--map", option.removeprefix("--map "))
+        command = _command(config, columns=option.removeprefix("--map "))
         yield f"{said}: {command} reads them as labels." if option else f"{said}, and read as generation."
     else:
         yield from _common(learned, name)
@@ -56,7 +56,7 @@ def notes(table: Table, learned: Sequence[Record], config: DataConfig, name: str
             f"(in questions: {open_.asked}, in answers: {open_.answers}): {places}"
         )
         values = ",".join(f"{place}=VALUE" for place in open_.fillable if not set(place) & set(",="))
-        yield f"{said}; {_command(config, '--fill', values)} fills them." if values else f"{said}."
+        yield f"{said}; {_command(config, fill=values)} fills them." if values else f"{said}."
 
 
 def _of_turns(table: Table) -> str:
@@ -111,13 +111,14 @@ def _short(text: str) -> str:
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
 
 
-def _command(config: DataConfig, option: str, value: str) -> str:
-    """The comparison of the same rows with one more option, ready to run."""
-    parts = ["luthier", "compare", config.path, *(["--test", config.test] if config.test else []), option, value]
-    parts += ["--encoding", config.encoding] if config.encoding else []
-    for name, table in (("--map", config.map), ("--fill", config.fill)):
-        if name != option and table and option != "--map":
-            parts += [name, ",".join(f"{k}={v}" for k, v in table.items())]
-    parts += ["--instruction", config.instruction] if config.instruction is not None and option != "--map" else []
-    parts += ["--skip-bad"] if config.skip_bad else []
-    return shlex.join(parts)
+def _command(config: DataConfig, columns: str = "", fill: str = "") -> str:
+    """The comparison of the same rows with another mapping (which needs no instruction), or with blanks to fill."""
+    columns, told = columns or _joined(config.map), "" if columns else config.instruction
+    fill = ",".join(filter(None, (_joined(config.fill), fill)))
+    options = {"test": config.test, "map": columns, "fill": fill, "encoding": config.encoding, "instruction": told}
+    given = [word for name, value in options.items() if value for word in (f"--{name}", value)]
+    return shlex.join(["luthier", "compare", config.path, *given, *(["--skip-bad"] if config.skip_bad else [])])
+
+
+def _joined(values: Mapping[str, str]) -> str:
+    return ",".join(f"{name}={value}" for name, value in values.items())
