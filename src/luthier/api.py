@@ -26,7 +26,7 @@ def compare(
     model: one, or several. curve: numbers of training rows to try besides all. endpoint: limits for a model behind a
     URL (see `luthier.config.EndpointConfig`). track: names of trackers. again: begin anew, what stands there is set
     aside. options: of the data (`map`, `labels`,
-    `instruction`, `metric`, `docs`, `skip_bad`, `limit`, `limit_test`). Raises LuthierError.
+    `instruction`, `metric`, `docs`, `skip_bad`, `limit`, `limit_test`, `fill`, `anyway`). Raises LuthierError.
     """
     from luthier.compare.board import publish
     from luthier.compare.plan import make_request

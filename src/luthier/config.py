@@ -21,6 +21,7 @@ from luthier.errors import LuthierError
 
 T = TypeVar("T")
 Threads = Annotated[int, Ge(1), Le(1024)]
+LATER = ("fill", "anyway")  # of a data section: left out of what is written and hashed where unset
 _ADAPTERS: dict[type, Any] = {}  # pydantic's checkers, which take a while to make
 
 
@@ -34,6 +35,7 @@ class AlsoConfig:
     labels: dict[str, str] = field(default_factory=dict)
     instruction: str | None = None
     encoding: str = ""
+    fill: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,8 @@ class DataConfig:
     metric: the score that decides (see `luthier.evals.metrics`); "" is the task's own. docs: a folder
     of documents that the questions are about. also: files of other tasks (or their paths) to learn at
     once, all as conversations; limit and limit_test hold for each file. encoding: of text files that are not
-    UTF-8, such as gb18030; "" is the one that fits.
+    UTF-8, such as gb18030; "" is the one that fits. fill: name -> what stands for `{{name}}` in all texts. anyway: go
+    on where there is nothing to learn: all answers the same, empty, or nothing but a mark.
     """
 
     path: str = "tickets"
@@ -60,6 +63,8 @@ class DataConfig:
     train_rows: int | None = None  # learn from the first so many rows of the training part
     also: tuple[AlsoConfig, ...] = ()
     encoding: str = ""
+    fill: dict[str, str] = field(default_factory=dict)
+    anyway: bool = False
 
 
 @dataclass(frozen=True)
@@ -251,7 +256,14 @@ def _yaml(text: str) -> Any:
 
 def plain(recipe: Recipe) -> dict[str, Any]:
     """The recipe as plain values."""
-    return dataclasses.asdict(recipe)
+    values = dataclasses.asdict(recipe)
+    return {**values, "data": lean(values["data"])}
+
+
+def lean(data: Mapping[str, Any]) -> dict[str, Any]:
+    """A data section's plain values without what is unset and came later: folders and files of before stay the same."""
+    also = tuple({k: v for k, v in entry.items() if v or k not in LATER} for entry in data["also"])
+    return {k: v for k, v in {**data, "also": also}.items() if v or k not in LATER}
 
 
 def to_yaml(recipe: Recipe, complete: bool = True) -> str:

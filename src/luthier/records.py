@@ -152,11 +152,22 @@ class Preference:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A conversation that ends with the user's turn, an answer, and whether it was found good."""
+    """A conversation that ends with the user's turn, an answer, and whether it was found good.
+
+    name, reasoning, calls: of the answer, as a message has them.
+    """
 
     messages: tuple[Message, ...]
     answer: str
     good: bool
+    name: str = ""
+    reasoning: str = ""
+    calls: str = ""
+
+    @property
+    def reply(self) -> Message:
+        """The answer as a message."""
+        return Message("assistant", self.answer, self.name, self.reasoning, self.calls)
 
     @property
     def asked(self) -> tuple[Message, ...]:
@@ -166,7 +177,7 @@ class Judged:
     @property
     def wanted(self) -> str:
         """What it should say."""
-        return self.answer
+        return self.reply.said
 
 
 Prompt = str | Sequence[Message]

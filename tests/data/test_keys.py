@@ -74,7 +74,8 @@ def test_notes_come_for_both_files_and_in_chinese(tmp_path: Path) -> None:
     """What `compare` and `train` say at their start, and the report after it."""
     for name in ("train", "test"):
         rows = [
-            {"messages": [{**USER, "content": f"{name} {i}"}, {**ANSWER, "name": "Bo"}], name: i} for i in range(12)
+            {"messages": [{**USER, "content": f"{name} {i}"}, {**ANSWER, "content": f"a {i}", "name": "Bo"}], name: i}
+            for i in range(12)
         ]
         rows[0]["messages"] += [USER, {**ANSWER, "weight": 0}]
         (tmp_path / f"{name}.json").write_text(json.dumps(rows))
@@ -100,7 +101,7 @@ def _also(path: str) -> Any:
 def test_every_note_of_data_has_both_languages() -> None:
     english, chinese = table()["en"], table()["zh"]
     names = [key for key in english if key.startswith("said_data_")]
-    assert len(names) == 5 and all(chinese[name] != english[name] for name in names)
+    assert len(names) == 13 and all(chinese[name] != english[name] for name in names)
 
 
 # -- an oracle: drop a key and see what becomes of the row ------------------------------------------------------------

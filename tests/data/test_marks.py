@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
+from luthier.config import DataConfig
 from luthier.data.marks import Disguise, Mark, disguised
 from luthier.data.notes import columns, notes
 from luthier.data.read import Table, read
+from luthier.data.task import read_table
 from luthier.protocols import Chat, Judged, Labelled, Preference
 
 MOODS = ["good", "bad"]
@@ -22,13 +24,40 @@ def reads(tmp_path: Path, rows: list[Any], **more: Any) -> Table:
     return read(path, **more)
 
 
-@pytest.mark.parametrize("mark", ["<|endoftext|>", "</s>", "<|im_end|>", " END", "\n\n###\n\n", "[EOS]"])
+def told(tmp_path: Path, rows: list[Any]) -> list[str]:
+    """The notes that a comparison begins with."""
+    reads(tmp_path, rows)
+    path = str(tmp_path / "rows.jsonl")
+    return list(read_table(DataConfig(path), path).notes)
+
+
+MARKS = ["<|endoftext|>", "</s>", "<|im_end|>", " END", "\n\n###\n\n", "[EOS]", "<|eot_id|>", " [END]", "<eos> \n"]
+
+
+@pytest.mark.parametrize("mark", [*MARKS, "<end_of_turn>", "<｜end▁of▁sentence｜>", "[end]"])
 def test_a_mark_behind_every_answer_is_taken_off(tmp_path: Path, mark: str) -> None:
     rows = [{"prompt": f"q{i}", "completion": f"An answer {i}.{mark}"} for i in range(12)]
     table = reads(tmp_path, rows)
     assert [record.wanted for record in table.records] == [f"An answer {i}." for i in range(12)]
     assert table.mark == Mark(mark.strip(), 12)
     assert f"12 of 12 answers end with {mark.strip()}, a mark that is taken off" in next(notes(table, "f"))
+
+
+@pytest.mark.parametrize("mark", ["<|im_end|><|endoftext|>", "</s> </s>\n", "<|eot_id|>\n\n<|end_of_text|>  "])
+def test_several_marks_in_a_row_are_taken_off(tmp_path: Path, mark: str) -> None:
+    """Seen failing with one token taken off: "答 3<|im_end|>"."""
+    table = reads(tmp_path, [{"prompt": f"q{i}", "completion": f"答 {i}{mark}"} for i in range(12)])
+    assert [record.wanted for record in table.records] == [f"答 {i}" for i in range(12)]
+    assert table.mark == Mark("".join(mark.split()), 12)
+
+
+def test_special_tokens_of_several_models_are_one_kind_of_mark(tmp_path: Path) -> None:
+    """Seen failing with the commonest one alone: none of them stands behind nine of ten answers."""
+    ends = ["</s>", "<|im_end|>", "<|im_end|><|endoftext|>"]
+    table = reads(tmp_path, [{"prompt": f"q{i}", "completion": f"a {i}{ends[i % 3]}"} for i in range(30)])
+    assert [record.wanted for record in table.records] == [f"a {i}" for i in range(30)]
+    assert table.mark and table.mark.rows == 30 and {table.mark.text, *table.mark.more} == {*ends}
+    assert "30 of 30 answers end with </s> or <|im_end|> or" in next(notes(table, "f"))
 
 
 @pytest.mark.parametrize("end", [".", " TREND", " end", "#", "> END."])
@@ -77,6 +106,10 @@ DISGUISES: dict[str, tuple[list[dict[str, str]], str]] = {
         [{"instruction": "Mood?", "input": f"q{i}", "output": MOODS[i % 2]} for i in range(20)],
         "input=text,output=label",
     ),
+    "system": (
+        [{"system": "Only one word.", "question": f"q{i}", "answer": MOODS[i % 2]} for i in range(20)],
+        "question=text,answer=label",
+    ),
     "中文": (
         [{"prompt": f"句子{i}", "completion": "正面" if i % 2 else "负面"} for i in range(20)],
         "prompt=text,completion=label",
@@ -87,9 +120,9 @@ DISGUISES: dict[str, tuple[list[dict[str, str]], str]] = {
 @pytest.mark.parametrize("name", DISGUISES)
 def test_labels_in_disguise_are_told_of_with_the_option_that_reads_them(tmp_path: Path, name: str) -> None:
     rows, option = DISGUISES[name]
-    table = reads(tmp_path, rows)
-    (said,) = notes(table, "f.jsonl")
-    assert "its 20 answers are 2 short texts" in said and f"--map {option} reads them as labels." in said
+    (said,) = told(tmp_path, rows)
+    assert "its 20 answers are 2 short texts" in said
+    assert said.endswith(f"luthier compare {tmp_path / 'rows.jsonl'} --map {option} reads them as labels.")
     mapped = reads(tmp_path, rows, columns=dict(pair.split("=") for pair in option.split(",")))
     assert mapped.task == "classification" and len(mapped.records) == 20
     first = mapped.records[0]
@@ -123,5 +156,5 @@ def test_answers_that_are_no_labels(tmp_path: Path, rows: list[Any]) -> None:
 
 def test_no_option_is_named_where_it_would_lose_something(tmp_path: Path) -> None:
     rows = [{"instruction": f"Task {i}", "input": f"q{i}", "output": MOODS[i % 2]} for i in range(20)]
-    (said,) = notes(reads(tmp_path, rows), "f")
+    (said,) = told(tmp_path, rows)
     assert said.endswith("as labels are, and read as generation.")

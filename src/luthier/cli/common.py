@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from luthier.progress import Report
+
+
+ANYWAY = "go on with answers that teach nothing: all the same, empty, or marks"
+FILL = "what stands for {{name}} in all texts, by comma: name=Ada,city=Paris"
 
 
 def add_group(app: typer.Typer, name: str, about: str, **commands: tuple[str, Callable[..., None]]) -> None:
@@ -48,6 +53,17 @@ def pairs(text: str | None, option: str) -> dict[str, str]:
         if not equals or not key.strip() or not value.strip():
             raise LuthierError(f"{option} {text}: write pairs such as 0=text,1=label; {part!r} is none")
         out[key.strip()] = value.strip()
+    return out
+
+
+def fills(text: str | None) -> dict[str, str]:
+    """{"name": "Ada", "city": "Paris, France"} of "name=Ada,city=Paris, France": a comma in a value stays."""
+    out: dict[str, str] = {}
+    for part in re.split(r",(?=[^,=]+=)", text) if text else []:
+        name, equals, value = part.partition("=")
+        if not equals or not name.strip():
+            raise LuthierError(f"--fill {text}: write what stands for which name, such as name=Ada,city=Paris")
+        out[name.strip()] = value.strip()
     return out
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from luthier.cli.common import numbers, pairs, parts, resumable
+from luthier.cli.common import ANYWAY, FILL, fills, numbers, pairs, parts, resumable
 
 MODEL = (
     "embedded, embedded-encoder, folder, .gguf file, hub id, or http://HOST:PORT/v1#name; may be given several times"
@@ -49,9 +49,11 @@ def compare(
     labels: Annotated[str | None, typer.Option(help="raw=name by comma, such as 0=negative,1=positive")] = None,
     instruction: Annotated[str | None, typer.Option(help="what to do, said before every input")] = None,
     encoding: Annotated[str, typer.Option(help="of files that are not UTF-8: gb18030, big5…")] = "",
+    fill: Annotated[str | None, typer.Option(help=FILL)] = None,
     docs: Annotated[Path | None, typer.Option(help="folder of documents that questions are about")] = None,
     metric: Annotated[str, typer.Option(help="score that decides, such as token_f1; the task's own without it")] = "",
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="leave broken rows out and list them")] = False,
+    anyway: Annotated[bool, typer.Option("--anyway", help=ANYWAY)] = False,
     curve: Annotated[str | None, typer.Option(help="also with this many training rows: 32,64,128,256")] = None,
     endpoint: Annotated[str | None, typer.Option(help=ENDPOINT)] = None,
     track: Annotated[str | None, typer.Option(help="tell these by comma: tensorboard, trackio, mlflow, wandb")] = None,
@@ -76,7 +78,7 @@ def compare(
         "path": data, "test": str(test) if test else None, "map": pairs(map, "--map"),
         "labels": pairs(labels, "--labels"), "instruction": instruction, "skip_bad": skip_bad, "limit": limit,
         "limit_test": limit_test, "metric": metric, "docs": str(docs) if docs else None,
-        "encoding": encoding,
+        "encoding": encoding, "fill": fills(fill), "anyway": anyway,
     }  # fmt: skip
     request = make_request(
         options, models=model or [], methods=[*parts(methods), *parts(family)], budget=budget, seeds=seeds,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from luthier.cli.common import add_group, pairs
+from luthier.cli.common import FILL, add_group, fills, pairs
 
 HELP = """Look at data before anything is trained on it.
 
@@ -45,6 +45,7 @@ def inspect(
     labels: Annotated[str | None, typer.Option(help="raw=name by comma, such as 0=negative,1=positive")] = None,
     instruction: Annotated[str | None, typer.Option(help="what to do, said before every input")] = None,
     encoding: Annotated[str, typer.Option(help="of files that are not UTF-8: gb18030, big5…")] = "",
+    fill: Annotated[str | None, typer.Option(help=FILL)] = None,
     html: Annotated[Path | None, typer.Option(help="also write one page of HTML here")] = None,
 ) -> None:
     """Read, count, print."""
@@ -57,7 +58,9 @@ def inspect(
     from luthier.data.inspect_page import write_page
     from luthier.data.inspect_terminal import print_inspection
 
-    config = DataConfig(data, test, pairs(map, "--map"), pairs(labels, "--labels"), instruction, encoding=encoding)
+    config = DataConfig(
+        data, test, pairs(map, "--map"), pairs(labels, "--labels"), instruction, encoding=encoding, fill=fills(fill)
+    )
     with rows_bar("inspecting") as say:
         found = look(config, Reader(model, objective, max_length, say))
     console = Console()
@@ -79,6 +82,7 @@ def formats() -> None:
     print("Rows (--map COLUMN=FIELD names other columns):")
     for layout in LAYOUTS:
         print(f"  {layout.name:<34} {layout.task}")
+    print("Conversations may have a verdict (label, thumbs, feedback, 点赞…): answers found bad are not learned")
 
 
 def sets() -> None:

@@ -47,6 +47,8 @@ def evaluate(
         skip_bad=skip_bad,
         limit=limit,
         encoding=encoding,
+        fill=known.fill,
+        anyway=known.anyway,
     )
     with rows_bar("scoring") as say:
         result = evaluate_run(run, config, name, say, template)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from luthier.cli.common import add_group
+from luthier.cli.common import ANYWAY, add_group
 
 HELP = """Find a good wording, see how sure it is, make long prompts short. No weight is touched.
 
@@ -66,6 +66,7 @@ def search(
     encoding: Annotated[str, typer.Option(help="of files that are not UTF-8: gb18030, big5…")] = "",
     limit: Annotated[int | None, typer.Option(min=1, help="use this many rows of DATA")] = None,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="leave broken rows out and list them")] = False,
+    anyway: Annotated[bool, typer.Option("--anyway", help=ANYWAY)] = False,
     endpoint: Annotated[str | None, typer.Option(help=ENDPOINT)] = None,
     seed: Annotated[int, typer.Option(min=0, help="of the rows' order and of what is written")] = 0,
     beside: Annotated[int, typer.Option(min=0, help="rows on which wordings stand side by side")] = 6,
@@ -86,7 +87,8 @@ def search(
     recipe = recipe_from({
         "method": "hard_prompt", "model": model, "direct": direct, "seed": seed, "endpoint": limits,
         "data": {"path": data, "map": pairs(map, "--map"), "labels": pairs(labels, "--labels"), "metric": metric,
-                 "instruction": instruction, "encoding": encoding, "limit": limit, "skip_bad": skip_bad},
+                 "instruction": instruction, "encoding": encoding, "limit": limit, "skip_bad": skip_bad,
+                 "anyway": anyway},
     })  # fmt: skip
     with resumable():
         with training_bar("hard_prompt") as say:

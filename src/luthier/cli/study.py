@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from luthier.cli.common import add_group, pairs, resumable
+from luthier.cli.common import ANYWAY, add_group, pairs, resumable
 
 HELP = """Experiments of the field on your model and your data, under an equal budget, with intervals.
 
@@ -42,6 +42,7 @@ def _command(name: str) -> Callable[..., None]:
         labels: Annotated[str | None, typer.Option(help="raw=name by comma, such as 0=negative,1=positive")] = None,
         instruction: Annotated[str | None, typer.Option(help="what to do, said before every input")] = None,
         encoding: Annotated[str, typer.Option(help="of files that are not UTF-8: gb18030, big5…")] = "",
+        anyway: Annotated[bool, typer.Option("--anyway", help=ANYWAY)] = False,
         set: Annotated[list[str] | None, typer.Option(help="a setting of the study, such as rank=4")] = None,
         out: Annotated[Path | None, typer.Option(help="folder of the results")] = None,
         again: Annotated[bool, typer.Option("--again", help="begin anew; what stands there is set aside")] = False,
@@ -53,6 +54,7 @@ def _command(name: str) -> Callable[..., None]:
             "labels": pairs(labels, "--labels"),
             "instruction": instruction,
             "encoding": encoding,
+            "anyway": anyway,
             "limit": limit,
             "limit_test": limit_test,
         }

@@ -232,13 +232,14 @@ def command_of(request: Request) -> str:
     data = request.data
     parts = ["luthier", "compare", *([] if data.path == "tickets" else [data.path])]
     parts += ["--test", data.test] if data.test else []
-    for name, table in (("--map", data.map), ("--labels", data.labels)):
+    for name, table in (("--map", data.map), ("--labels", data.labels), ("--fill", data.fill)):
         parts += [name, ",".join(f"{k}={v}" for k, v in table.items())] if table else []
     parts += ["--instruction", data.instruction] if data.instruction else []
     parts += ["--encoding", data.encoding] if data.encoding else []
     parts += ["--docs", data.docs] if data.docs else []
     parts += ["--metric", data.metric] if data.metric else []
     parts += ["--skip-bad"] if data.skip_bad else []
+    parts += ["--anyway"] if data.anyway else []
     parts += ["--limit", str(data.limit)] if data.limit else []
     parts += ["--limit-test", str(data.limit_test)] if data.limit_test else []
     if request.models != ("embedded",):

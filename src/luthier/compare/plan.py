@@ -15,7 +15,7 @@ from annotated_types import Ge
 
 from luthier import catalog
 from luthier.compare.cells import begun, plan_folder, scaled
-from luthier.config import DataConfig, EndpointConfig, Recipe, Threads, TrainingConfig, build
+from luthier.config import DataConfig, EndpointConfig, Recipe, Threads, TrainingConfig, build, lean
 from luthier.data import embedded
 from luthier.errors import LuthierError
 from luthier.files import LOCK, read_json, write_json
@@ -66,6 +66,7 @@ class Request:
     def key(self) -> str:
         """A short hash: the same request gives the same folder."""
         values = dataclasses.asdict(self)
+        values["data"] = lean(values["data"])
         del values["track"], values["data"]["train_rows"]
         if not self.data.encoding:
             del values["data"]["encoding"]

@@ -32,9 +32,9 @@ def answer_file(
 
     rejected = out.with_name("rejected.jsonl")
     _check_out(out, data, rejected if skip_bad else None)
-    own = run_recipe(run).data.instruction
-    instruction = own if instruction is None else instruction
-    inputs = read_inputs(data, columns=columns, instruction=instruction, encoding=encoding)
+    own = run_recipe(run).data
+    instruction = own.instruction if instruction is None else instruction
+    inputs = read_inputs(data, columns=columns, instruction=instruction, encoding=encoding, fill=own.fill)
     if note:
         for sentence in inputs.notes:
             note(sentence)

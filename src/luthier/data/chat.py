@@ -182,18 +182,19 @@ def _turns(writer: Writer, messages: Sequence[Message], whole: bool = False) -> 
         text = writer(messages[: i + 1])
         if not text.startswith(around.prompt):
             raise _hidden("an answer changes what stands before it")
-        turn = _turn(writer.tokenizer, text, len(around.prompt), around.after, last=i == len(messages) - 1)
+        said = bool(message.said.strip() or message.reasoning)  # an answer may be empty where the user wants it
+        turn = _turn(writer.tokenizer, text, len(around.prompt), around.after, i == len(messages) - 1, said)
         if whole and (lost := missing(message, text[len(_common(around.plain, text)) : turn.end])):
             raise Unrendered(lost)
         out.append(turn)
     return out
 
 
-def _turn(tokenizer: PreTrainedTokenizerBase, text: str, start: int, after: str, last: bool) -> _Turn:
+def _turn(tokenizer: PreTrainedTokenizerBase, text: str, start: int, after: str, last: bool, said: bool) -> _Turn:
     """Where the answer that starts at `start` ends: behind the end-of-turn token that `after` begins with."""
     known = text.endswith(after)  # else what follows an answer depends on its words: all of it is the answer's
     content = len(text) - len(after) if known else len(text.rstrip())
-    if not text[start:content].strip():
+    if said and not text[start:content].strip():
         raise _hidden("it leaves the answer out")
     if not known:
         return _Turn(text, start, content)

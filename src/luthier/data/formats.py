@@ -8,6 +8,7 @@ owner/name  owner/name/config:test              the same from the Hugging Face h
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -15,7 +16,7 @@ from luthier.data import columnar, jsonfiles, tables
 from luthier.data.encoding import lookup
 from luthier.data.filekinds import not_rows
 from luthier.data.paragraphs import read_txt
-from luthier.data.source import Source, contents
+from luthier.data.source import Source, contents, inside, root_of
 from luthier.errors import LuthierError
 
 READERS: Mapping[str, Callable[[Path, tuple[str, ...], str], Source]] = MappingProxyType(
@@ -35,6 +36,7 @@ EXTENSIONS = tuple(READERS)
 def load(path: Path, mapped: Iterable[str] = (), encoding: str = "") -> Source:
     """The rows of `path`. `mapped` are the columns a `--map` names: all numbers mean a table without header row.
 
+    A path into a column, such as `messages[-1].content`, becomes a column of its own.
     encoding: of a text file that is not UTF-8; "" for the one that fits.
     Raises LuthierError where nothing can be read: no such file, an empty file, another format, a broken header, a
     mapped column that is not there, an unknown encoding, a missing library.
@@ -48,9 +50,9 @@ def load(path: Path, mapped: Iterable[str] = (), encoding: str = "") -> Source:
     if packed and suffix == ".parquet":
         raise LuthierError(f"{path}: unpack it: parquet is compressed as it is")
     if reader and not path.is_dir():
-        return reader(path, names, encoding)
+        return _reached(reader(path, names, encoding), names)
     if place := columnar.find(path):
-        return columnar.read_dataset(place, names, encoding)
+        return _reached(columnar.read_dataset(place, names, encoding), names)
     known = ", ".join(EXTENSIONS)
     if path.is_dir():
         raise LuthierError(
@@ -61,3 +63,16 @@ def load(path: Path, mapped: Iterable[str] = (), encoding: str = "") -> Source:
             raise LuthierError(f"{path} is {what}")
         raise LuthierError(f"{path}: unknown kind of file {path.suffix or '(no extension)'}: luthier reads {known}")
     raise LuthierError(f"{path} does not exist: check the path")
+
+
+def _reached(source: Source, names: tuple[str, ...]) -> Source:
+    """The source with a column for every path into another one."""
+    paths = [name for name in names if name not in source.columns and root_of(name) in source.columns]
+    if not paths:
+        return source
+    rows = []
+    for row in source.rows:
+        found = {path: inside(row.columns.get(root_of(path)), path) for path in paths}
+        there = {path: value for path, value in found.items() if value is not None}
+        rows.append(replace(row, columns={**row.columns, **there}))
+    return replace(source, rows=tuple(rows), columns=(*source.columns, *paths))

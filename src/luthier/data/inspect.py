@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from luthier.config import DataConfig
+from luthier.data.blanks import check_filled
 from luthier.data.keys import Key
 from luthier.data.overlap import ALIKE, Index, Say, twins
 from luthier.data.read import Bad, Table
@@ -124,10 +125,12 @@ class Reader:
 
 def inspect(config: DataConfig, reader: Reader) -> list[Inspection]:
     """The file `config.path`, and `config.test` with what it shares with the first. Raises LuthierError."""
+    config = replace(config, anyway=True)  # what is hopeless is said, too
     table = read_table(config, config.path)
+    held = read_table(config, config.test) if config.test else None
+    check_filled(config.fill, [*table.places, *(held.places if held else ())])
     out = [_inspect(table, reader)]
-    if config.test:
-        held = read_table(config, config.test)
+    if held:
         seen, near = overlap(table, held, reader.say)
         out.append(replace(_inspect(held, reader), compared=True, seen=seen, near=near))
     return out
@@ -140,17 +143,13 @@ def _inspect(table: Table, reader: Reader) -> Inspection:
     why = dict(found.refused)
     refused = tuple(Bad(learnable.lines[i], reason, "") for i, reason in found.refused)
     kept = [i for i in range(len(learnable.records)) if i not in why]
-    learnable = replace(
-        learnable,
-        records=tuple(learnable.records[i] for i in kept),
-        lines=tuple(learnable.lines[i] for i in kept),
-    )
+    records, lines = learnable.records, learnable.lines
+    learnable = replace(learnable, records=tuple(records[i] for i in kept), lines=tuple(lines[i] for i in kept))
     duplicates, conflicts, alike = repeats(table, reader.say)
     return Inspection(
         table.path, table.task, table.layout, table.unit, len(table.records), table.bad, tuple(unused),
         tokens(learnable, reader), duplicates, conflicts, alike, balance(table.records), keys=table.keys,
-        notes=table.notes, refused=refused, losses=tuple(notes_of(found)),
-        special=special(table.records, reader),
+        notes=table.notes, refused=refused, losses=tuple(notes_of(found)), special=special(table.records, reader),
     )  # fmt: skip
 
 

@@ -27,8 +27,9 @@ def print_inspection(found: Inspection, console: Console) -> None:
     console.print(Text(f"Read as {found.layout}: {found.task}. Tokens of {visible(found.tokens.model)}, objective "
                        f"{found.tokens.objective}."))  # fmt: skip
     for finding in findings(found):
+        # the terminal wraps it: a command in it can be copied whole
         console.print(Text(f"{'!' if finding.trouble else '·'} {visible(str(finding.text))}",
-                           style="bold yellow" if finding.trouble else ""))  # fmt: skip
+                           style="bold yellow" if finding.trouble else ""), soft_wrap=True)  # fmt: skip
         for row in finding.rows[:ROWS]:
             console.print(Text(f"    {visible(str(row))}"))
         if len(finding.rows) > ROWS:

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from luthier.data.verdicts import Judge
 
 Level = Literal["column", "message", "call", "part", "answers"]
 Effect = Literal["used", "off", "usual", "unused", "empty"]
@@ -38,10 +41,17 @@ class Key:
 
 @dataclass
 class Trace:
-    """What one row's keys did."""
+    """What one row's keys did.
+
+    judges: the keys of messages that say whether an answer was found good; disliked: whether one was found bad.
+    empties: answers may hold nothing.
+    """
 
     marks: dict[Name, set[Effect]] = field(default_factory=dict)
     fields: dict[Name, str] = field(default_factory=dict)
+    judges: Mapping[str, Judge] = field(default_factory=dict)
+    disliked: bool = False
+    empties: bool = False
 
     def mark(self, level: Level, name: str, effect: Effect, read_as: str = "") -> None:
         """Note what a key did; read_as: the field it is."""

@@ -7,23 +7,25 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from luthier.data.conversation import FRAME, asked, framed
-from luthier.data.keys import Trace
+from luthier.data.keys import Trace, nothing
 from luthier.data.rows import (
     Fields,
     RejectError,
     Wanted,
     answer_of,
+    answer_text,
     check,
     label_of,
     number_of,
     present,
     tags_of,
     text_of,
-    verdict,
 )
-from luthier.data.source import Row, kind
+from luthier.data.source import Row
+from luthier.data.transcripts import is_transcript, turns_of
 from luthier.data.turns import asked_chat, messages_of, until_learned, whole_chat
-from luthier.protocols import Chat, Judged, Labelled, Message, Preference, Prompt, Rated, Record, Tagged, Task, Text
+from luthier.data.verdicts import judged
+from luthier.protocols import Chat, Labelled, Message, Preference, Prompt, Rated, Record, Tagged, Task, Text
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,8 @@ class Layout:
     @property
     def fields(self) -> frozenset[str]:
         """All that --map may name together."""
-        return self.needs | self.more | (FRAME if self.task == "generation" else frozenset())
+        beside = FRAME | ({"label"} if "chosen" not in self.needs else frozenset())
+        return self.needs | self.more | (beside if self.task == "generation" else frozenset())
 
     def fits(self, fields: Fields, wanted: Wanted, answers: bool = True) -> bool:
         """Whether a row can be meant like this; `answers` False asks it of a row to predict on."""
@@ -125,7 +128,15 @@ def _messages(fields: Fields, wanted: Wanted, first: bool) -> Record:
     field = "conversations" if "conversations" in fields and "messages" not in fields else "messages"
     value = until_learned(present(fields, field, wanted), fields.trace)
     own = messages_of(value, f"field {wanted.call(field)}", fields.trace)
-    return Chat(whole_chat(framed(own, fields, wanted)))
+    return _conversation(framed(own, fields, wanted), fields.trace)
+
+
+def _conversation(messages: tuple[Message, ...], trace: Trace) -> Record:
+    """A conversation to learn from, or one whose answers were all found bad. Raises RejectError."""
+    last = messages[-1] if messages else None
+    if trace.disliked and last and last.role == "assistant" and not last.learned:
+        return judged(messages, False)
+    return Chat(whole_chat(messages))
 
 
 def _exchange(question: str, answer: str, fields: Fields, wanted: Wanted) -> Record:
@@ -152,7 +163,8 @@ def _answers(fields: Fields, wanted: Wanted, first: bool) -> Record:
         raise RejectError(f"{name} holds no answer")
     if len({str(text) for text in texts}) > 1:
         mark("answers", "text[1:]", "unused")
-    return _exchange(_told("question")(fields, wanted), check(texts[0], f"the text of {name}"), fields, wanted)
+    answer = answer_text(texts[0], f"the text of {name}", fields.trace)
+    return _exchange(_told("question")(fields, wanted), answer, fields, wanted)
 
 
 def _prompt(fields: Fields, wanted: Wanted) -> tuple[Message, ...]:
@@ -172,11 +184,11 @@ def _prompt(fields: Fields, wanted: Wanted) -> tuple[Message, ...]:
 
 def _completion(fields: Fields, wanted: Wanted, first: bool) -> Record:
     value, name = present(fields, "completion", wanted), f"field {wanted.call('completion')}"
-    if isinstance(value, str):
-        answer: tuple[Message, ...] = (Message("assistant", check(value, name)),)
+    if isinstance(value, str) or nothing(value):
+        answer: tuple[Message, ...] = (Message("assistant", answer_text(value, name, fields.trace)),)
     else:
         answer = messages_of(until_learned(_listed(value), fields.trace), name, fields.trace)
-    return Chat(whole_chat((*_prompt(fields, wanted), *answer)))
+    return _conversation((*_prompt(fields, wanted), *answer), fields.trace)
 
 
 def _listed(value: Any) -> Any:
@@ -184,24 +196,14 @@ def _listed(value: Any) -> Any:
     return [value] if isinstance(value, dict) else value
 
 
-def _judged(fields: Fields, wanted: Wanted, first: bool) -> Record:
-    name = f"field {wanted.call('completion')}"
-    asked, answer = _split(present(fields, "completion", wanted), name, fields.trace)
-    if asked:
-        raise RejectError(f"{name} holds more than the answer")
-    value = present(fields, "label", wanted)
-    good = verdict(value)
-    if good is None:
-        shown = f'"{value}"' if isinstance(value, str) else kind(value)
-        raise RejectError(f"field {wanted.call('label')} is {shown[:60]}, not true or false")
-    return Judged(_prompt(fields, wanted), answer, good)
-
-
 def _preference(fields: Fields, wanted: Wanted, first: bool) -> Record:
-    sides = []
-    for field in ("chosen", "rejected"):
-        sides.append(_split(present(fields, field, wanted), f"field {wanted.call(field)}", fields.trace))
-    (before, chosen), (other, rejected) = sides
+    whole = not {"prompt", "conversations", "messages"} & fields.keys()
+    (before, chosen), (other, rejected) = (
+        turns_of(value, name) if whole and is_transcript(value) else _split(value, name, fields.trace)
+        for value, name in (
+            (present(fields, field, wanted), f"field {wanted.call(field)}") for field in ("chosen", "rejected")
+        )
+    )
     if before != other:
         raise RejectError("chosen and rejected differ before their last message")
     asked = framed(asked_chat(before), fields, wanted) if before else _prompt(fields, wanted)
@@ -237,10 +239,6 @@ def _has_instruction(fields: Fields, wanted: Wanted) -> bool:
     return "instruction" in fields or ("input" in fields and wanted.instruction is not None)
 
 
-def _has_verdict(fields: Fields, wanted: Wanted) -> bool:
-    return verdict(fields["label"]) is not None
-
-
 def _set(*names: str) -> frozenset[str]:
     return frozenset(names)
 
@@ -262,8 +260,6 @@ LAYOUTS = (
            asks=_set("question"), ask=_asks(_told("question"))),
     Layout("prompt and completion", _set("prompt", "completion"), "generation", _completion, instruction=True,
            asks=_set("prompt"), ask=_asks(_told("prompt"))),
-    Layout("prompt and completion and label", _set("prompt", "completion", "label"), "generation", _judged,
-           instruction=True, also=_has_verdict, rank=3),
     Layout("prompt and chosen and rejected", _set("chosen", "rejected"), "generation", _preference,
            instruction=True, more=_set("prompt", "conversations", "messages"), rank=3),
 )  # fmt: skip

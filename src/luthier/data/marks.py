@@ -11,19 +11,29 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from luthier.protocols import Chat, Judged, Labelled, Preference, Record
+from luthier.protocols import Chat, Judged, Labelled, Message, Preference, Record
 
-MARK = re.compile(r"\s*(<\|[^|<>\s]{1,40}\|>|</s>|<eos>|<end_of_turn>|\[EOS\]|#{3,}|(?<=\s)END)\s*$")
+TOKEN = re.compile(  # of any model, at the end of a text
+    r"(<\|[^|<>\s]{1,40}\|>|<｜[^｜<>\s]{1,60}｜>|</s>|(?i:<(?:eos|eot|eod|end|pad|sep|end_of_turn|end_of_text)>"
+    r"|\[(?:EOS|EOT|EOD|END|PAD|SEP|DONE|STOP)\]))$"
+)
+WORD = re.compile(r"(#{3,}|(?<=\s)END)$")  # by the pattern: BACKEND and #### end otherwise than END and ###
+LONGEST = 80  # characters of a mark
 NEARLY_ALL = 0.9
 MOST_LABELS, WORDS, CHARACTERS, REPEATS = 20, 5, 20, 5  # of answers that are labels: kinds, lengths, rows of each
 
 
 @dataclass(frozen=True)
 class Mark:
-    """What stands at the end of that many answers and is not learned."""
+    """What stands at the end of that many answers and is not learned; more: other special tokens that do, too."""
 
     text: str
     rows: int
+    more: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        """All of it, the commonest first."""
+        return " or ".join((self.text, *self.more))
 
 
 @dataclass(frozen=True)
@@ -36,12 +46,29 @@ class Disguise:
 
 
 def find_mark(records: Sequence[Record]) -> Mark | None:
-    """The mark that nearly every answer ends with."""
-    found = Counter(match[1] for record in records if (match := MARK.search(_answer(record))))
-    if not found:
-        return None
-    text, rows = found.most_common(1)[0]
-    return Mark(text, rows) if rows >= NEARLY_ALL * len(records) else None
+    """The mark that nearly every answer ends with: special tokens, or a word."""
+    ends = [end for record in records if (end := _end(_answer(record)))]
+    for special in (True, False):
+        found = Counter(text for _, text in ends if (TOKEN.search(text) is not None) is special)
+        if not found:
+            continue
+        (text, rows), *others = found.most_common()
+        rows = found.total() if special else rows
+        if rows >= NEARLY_ALL * len(records):
+            return Mark(text, rows, tuple(other for other, _ in others) if special else ())
+    return None
+
+
+def _end(text: str) -> tuple[int, str] | None:
+    """Where the mark at the end of a text begins, with the space before it, and the mark: perhaps several tokens."""
+    rest = f" {text.rstrip()}"  # an answer that is nothing else has its mark, too
+    tokens: list[str] = []
+    while found := TOKEN.search(rest, max(len(rest) - LONGEST, 0)):
+        tokens.insert(0, found[1])
+        rest = rest[: found.start()].rstrip()
+    if not tokens and (found := WORD.search(rest, max(len(rest) - LONGEST, 0))):
+        tokens, rest = [found[1]], rest[: found.start()].rstrip()
+    return (max(len(rest) - 1, 0), "".join(tokens)) if tokens else None
 
 
 def cut_off(
@@ -52,16 +79,15 @@ def cut_off(
         return list(records), list(lines), []
     cut = [(_without(record, mark), line) for record, line in zip(records, lines, strict=True)]
     kept = [(record, line) for record, line in cut if record is not None]
-    return [r for r, _ in kept], [line for _, line in kept], [(line, mark.text) for r, line in cut if r is None]
+    return [r for r, _ in kept], [line for _, line in kept], [(line, str(mark)) for r, line in cut if r is None]
 
 
 def _without(record: Record, mark: Mark) -> Record | None:
     """The record without the mark behind its answers; None where an answer is nothing else."""
 
     def cut(text: str) -> str:
-        padded = f" {text}"  # an answer that is nothing else has its mark, too
-        found = MARK.search(padded)  # by the pattern: BACKEND and #### end otherwise than END and ###
-        return padded[1 : found.start()] if found and found[1] == mark.text else text
+        found = _end(text)
+        return text[: found[0]] if found and found[1] in (mark.text, *mark.more) else text
 
     if isinstance(record, Labelled):
         changed: Record = replace(record, label=cut(record.label))
@@ -84,8 +110,11 @@ def _answer(record: Record) -> str:
 
 
 def disguised(records: Sequence[Record], columns: Mapping[str, str]) -> Disguise | None:
-    """The labels that the answers of questions alone are, or None. columns: the column of each field that is used."""
-    if not records or not all(isinstance(record, Chat) and len(record.messages) == 2 for record in records):
+    """The labels that the answers of questions alone are, or None. columns: the column of each field that is used.
+
+    A system text that is the same everywhere is an instruction, and no part of a question.
+    """
+    if not records or not all(isinstance(r, Chat) and len(_spoken(r)) == 2 for r in records):
         return None
     answers = Counter(record.wanted.strip() for record in records)
     short = all(len(text) <= CHARACTERS and len(text.split()) <= WORDS for text in answers)
@@ -94,12 +123,19 @@ def disguised(records: Sequence[Record], columns: Mapping[str, str]) -> Disguise
     return Disguise(tuple(text for text, _ in answers.most_common()), len(records), _option(records, columns))
 
 
+def _spoken(record: Chat) -> list[Message]:
+    return [message for message in record.messages if message.role not in ("system", "developer")]
+
+
 def _option(records: Sequence[Record], columns: Mapping[str, str]) -> str:
+    chats = [record for record in records if isinstance(record, Chat)]
     answer = next((columns[field] for field in ("completion", "output", "answer") if field in columns), None)
     asked = [field for field in ("prompt", "question", "instruction", "input") if field in columns]
-    first = {record.messages[0].content.partition("\n")[0] for record in records if isinstance(record, Chat)}
+    first = {_spoken(chat)[0].content.partition("\n")[0] for chat in chats}
     if asked == ["instruction", "input"] and len(first) == 1:
         asked = ["input"]  # the instruction is the same everywhere
-    if answer is None or len(asked) != 1 or {"system", "context", "history", "tools"} & set(columns):
+    rules = {tuple(m.content for m in chat.messages[: -len(_spoken(chat))]) for chat in chats}
+    if answer is None or len(asked) != 1 or len(rules) > 1 or {"context", "history", "tools"} & set(columns):
         return ""
-    return f"--map {columns[asked[0]]}=text,{answer}=label"
+    names = columns[asked[0]], answer
+    return f"--map {names[0]}=text,{names[1]}=label" if not set(",=") & {*names[0], *names[1]} else ""

@@ -27,6 +27,11 @@ ALIASES: Mapping[str, str] = {
 }
 
 
+def words(text: str) -> frozenset[str]:
+    """The words of a text, as a set of names."""
+    return frozenset(text.split())
+
+
 def meaning(name: str) -> str:
     """The field that a column's name means, whatever its case, width and the spaces around it; "" for others."""
     plain = unicodedata.normalize("NFKC", name).strip().casefold()

@@ -1,4 +1,4 @@
-"""What the user should know about a file, in sentences: keys that are not used, answers without loss, marks, labels.
+"""What the user should know about a file, in sentences: keys that are not used, answers without loss, marks.
 
 Each sentence has its Chinese in the report's dictionary (`said_data_...`).
 """
@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from luthier.data.keys import Key, Level
-from luthier.data.marks import disguised
 
 if TYPE_CHECKING:
     from luthier.data.read import Table
@@ -37,10 +36,6 @@ def notes(table: Table, name: str) -> Iterator[str]:
         yield f"{name}: answers marked not to be learned carry no loss, with the number of rows: {', '.join(off)}."
     if table.mark:
         yield (
-            f"{name}: {table.mark.rows} of {len(table.records)} answers end with {table.mark.text}, a mark that is "
+            f"{name}: {table.mark.rows} of {len(table.records)} answers end with {table.mark}, a mark that is "
             "taken off: an answer's end is learned anyway."
         )
-    if found := disguised(table.records, columns(table)):
-        shown = ", ".join(found.labels[:5]) + (", ..." if len(found.labels) > 5 else "")
-        said = f"{name}: its {found.rows} answers are {len(found.labels)} short texts ({shown}), as labels are"
-        yield f"{said}: {found.option} reads them as labels." if found.option else f"{said}, and read as generation."

@@ -13,18 +13,21 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
+from luthier.data import verdicts
+from luthier.data.blanks import fill_in
 from luthier.data.conversation import FRAME
 from luthier.data.formats import load
-from luthier.data.keys import Key, Tally
+from luthier.data.keys import Key
 from luthier.data.labels import alike
 from luthier.data.layouts import LAYOUTS, TEXT, Layout, to_prompt
-from luthier.data.marks import Mark, cut_off, find_mark
+from luthier.data.making import Bad as Bad
+from luthier.data.making import bad_row, cell, make
+from luthier.data.marks import Mark
 from luthier.data.names import aliases
 from luthier.data.notes import notes as of_keys
 from luthier.data.rows import HEADERS, RejectError, Wanted
-from luthier.data.source import FIELDS, Row, Source, printable, quoted
+from luthier.data.source import FIELDS, Source, printable, quoted
 from luthier.errors import LuthierError
 from luthier.files import write_text
 from luthier.protocols import Prompt, Record, Task
@@ -33,20 +36,12 @@ _NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
-class Bad:
-    """A row that cannot be used: its line (from 1), why, and its source text."""
-
-    line: int
-    reason: str
-    raw: str
-
-
-@dataclass(frozen=True)
 class Table:
     """A file's records with the line each starts on, and its bad rows; `unit` is what lines count: line or row.
 
     keys: all that its rows have, with what each does. notes: what had to be decided to read it, a sentence each.
-    mark: what stood behind nearly every answer and is taken off.
+    mark: what stood behind nearly every answer and is taken off. places: names of a template's places in its texts,
+    where some are to be filled.
     """
 
     task: Task
@@ -59,6 +54,7 @@ class Table:
     keys: tuple[Key, ...] = ()
     notes: tuple[str, ...] = ()
     mark: Mark | None = None
+    places: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -86,6 +82,8 @@ def read(
     instruction: str | None = None,
     known_labels: Collection[str] = (),
     encoding: str = "",
+    fill: Mapping[str, str] = _NOTHING,
+    anyway: bool = False,
 ) -> Table:
     """Read a file, a folder or a hub id (see `formats`); every row ends in `records` or in `bad`.
 
@@ -93,11 +91,12 @@ def read(
     row. labels: label in the file -> label name; with it, other labels are bad unless they are names already.
     known_labels: names that pass too (those of the training file, say). instruction: for rows that have none of their
     own; "" means that `input` alone is the prompt. encoding: of a text file that is not UTF-8; "": the one that fits.
+    fill: name -> text to put where `{{name}}` stands. anyway: read answers that are all empty, or nothing but a mark.
 
     Raises LuthierError when the file as a whole cannot be used: not there, empty, not a kind that is read, nothing
     recognised in it, no good row.
     """
-    source = load(Path(path), columns, encoding)
+    source, places = fill_in(load(Path(path), columns, encoding), fill)
     known = frozenset({*labels.values(), *known_labels})
     wanted = Wanted(columns, labels, instruction, known, source.path.name, _aliases(source, columns))
     layout = _layout(source, wanted)
@@ -105,37 +104,20 @@ def read(
         raise LuthierError(f"{path}: --labels is for files with text and label; this one has {layout.name}")
     if instruction is not None and not layout.instruction:
         raise LuthierError(f"{path}: --instruction is for files with input and output; this one has {layout.name}")
-    records: list[Record] = []
-    lines: list[int] = []
-    bad: list[Bad] = []
-    tally = Tally()
-    for i, row in enumerate(source.rows):
-        fields = wanted.fields(row)
-        try:
-            if row.reason:
-                raise RejectError(row.reason)
-            record = layout.make(fields, wanted, i == 0 and not source.headed)
-        except RejectError as why:
-            bad.append(_bad(row, why))
-            tally.bad(row.columns, {name: field for field, name in fields.names.items() if field in layout.fields})
-        else:
-            records.append(record)
-            lines.append(row.line)
-            tally.good(row.columns, fields.trace)
-    if not records:
-        raise _unusable(source, bad)
-    mark = find_mark(records)
-    records, lines, bare = cut_off(records, lines, mark)
-    bad = sorted([*bad, *(Bad(line, f"the answer is nothing but the mark {text}", text) for line, text in bare)],
-                 key=lambda row: row.line)  # fmt: skip
-    if not records:
-        raise _unusable(source, bad)
-    keys = tally.keys()
+    judging = verdicts.judging(source, wanted, layout)
+    made = make(source, wanted, layout, judging, anyway)
+    if not made.records:
+        raise _unusable(source, made.bad)
+    keys = made.tally.keys()
     used = {key.name for key in keys if key.level == "column" and key.used}
-    notes = _of_file(source, *_renamed(wanted, used), *alike(records))
+    said = judging.named(columns)
+    renamed = {**wanted.aliases, **dict.fromkeys(said, "label")}
+    notes = _of_file(source, *_renamed(renamed, used), *alike(made.records))
+    name = " and ".join([layout.name, *judging.columns])
     table = Table(
-        layout.task, tuple(records), tuple(lines), tuple(bad), source.path, source.unit, layout.name, keys, notes, mark
-    )
+        layout.task, tuple(made.records), tuple(made.lines), tuple(made.bad), source.path, source.unit, name, keys,
+        notes, made.mark, places,
+    )  # fmt: skip
     return replace(table, notes=(*notes, *of_keys(table, source.path.name)))
 
 
@@ -148,22 +130,23 @@ def _of_file(source: Source, *more: str) -> tuple[str, ...]:
     return tuple(f"{source.path.name}: {note}" for note in (*source.notes, *more))
 
 
-def _renamed(wanted: Wanted, used: Collection[str]) -> list[str]:
+def _renamed(aliases: Mapping[str, str], used: Collection[str]) -> list[str]:
     """The columns that are read as a field which they are not called by."""
-    found = [f"{quoted([name])} → {field}" for name, field in wanted.aliases.items() if name in used]
+    found = [f"{quoted([name])} → {field}" for name, field in aliases.items() if name in used]
     return [f"columns are read by what they are usually called: {', '.join(found)}"] if found else []
 
 
 def read_inputs(
-    path: Path, *, columns: Mapping[str, str] = _NOTHING, instruction: str | None = None, encoding: str = ""
-) -> Inputs:
+    path: Path, *, columns: Mapping[str, str] = _NOTHING, instruction: str | None = None, encoding: str = "",
+    fill: Mapping[str, str] = _NOTHING,
+) -> Inputs:  # fmt: skip
     """Read rows to predict on: {text}, {instruction, input}, {input} with `instruction`, {question} or {prompt}.
 
     Other columns are kept. What `columns` maps to an answer may be absent here. Raises LuthierError as `read` does.
     """
     asking = ("text", "instruction", "input", "question", "prompt", *FRAME)
     columns = {name: field for name, field in columns.items() if field in asking}
-    source = load(Path(path), columns, encoding)
+    source, _ = fill_in(load(Path(path), columns, encoding), fill)
     wanted = Wanted(columns, {}, instruction, frozenset(), aliases=_aliases(source, columns))
     layout = _layout(source, wanted, answers=False)
     if layout.ask is None:
@@ -178,19 +161,15 @@ def read_inputs(
         try:
             prompts.append(to_prompt(row, layout, wanted))
         except RejectError as why:
-            bad.append(_bad(row, why))
+            bad.append(bad_row(row, why))
         else:
-            rows.append({name: _cell(row.columns.get(name)) for name in source.columns})
+            rows.append({name: cell(row.columns.get(name)) for name in source.columns})
             lines.append(row.line)
     if not rows:
         raise _unusable(source, bad)
     used = {name for name, field in wanted.aliases.items() if field in (layout.asks or ())}
-    notes = _of_file(source, *_renamed(wanted, used))
+    notes = _of_file(source, *_renamed(wanted.aliases, used))
     return Inputs(layout.task, rows, prompts, list(source.columns), tuple(lines), tuple(bad), source.path, notes)
-
-
-def _bad(row: Row, why: RejectError) -> Bad:
-    return Bad(row.line, str(why), printable(row.raw) or _cell(row.columns))
 
 
 def report_bad(table: Table | Inputs, skip_bad: bool, rejected: Path | None) -> None:
@@ -277,9 +256,3 @@ def _unusable(source: Source, bad: list[Bad]) -> LuthierError:
     shown = "".join(f"\n  {source.path}:{row.line}: {row.reason}" for row in bad[:5])
     more = f"\n  and {len(bad) - 5} more" if len(bad) > 5 else ""
     return LuthierError(f"{source.path}: none of its {len(bad)} rows can be used:{shown}{more}")
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return ""
-    return printable(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str))

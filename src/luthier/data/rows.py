@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from dataclasses import field as given
 from typing import Any
 
 from luthier.data.keys import Effect, Trace, nothing
-from luthier.data.source import FIELDS, Row, kind, quoted
+from luthier.data.source import FIELDS, Row, kind, quoted, root_of
 
 TRUTH: Mapping[str, bool] = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -20,15 +20,17 @@ HEADERS = frozenset({"label", "labels", "class", "category", "target", "intent",
 
 
 class Fields(dict[str, Any]):
-    """A row's values by field; `names`: the column of each field; `trace`: what its keys do."""
+    """A row's values by field; names: the column of each field; columns: all that it has; trace: what its keys do."""
 
-    def __init__(self, values: Mapping[str, Any], names: Mapping[str, str]) -> None:
+    def __init__(self, values: Mapping[str, Any], names: Mapping[str, str], columns: Collection[str] = ()) -> None:
         super().__init__(values)
-        self.names, self.trace = names, Trace()
+        self.names, self.columns, self.trace = names, columns, Trace()
 
     def used(self, field: str, effect: Effect = "used") -> None:
-        """Note that a field is read."""
+        """Note that a field is read, and the column that it stands in."""
         self.trace.mark("column", self.names[field], effect, field)
+        if (root := root_of(self.names[field])) in self.columns:
+            self.trace.mark("column", root, effect)
 
     def optional(self, field: str) -> Any:
         """A field's value; None where it is absent or holds nothing."""
@@ -41,6 +43,10 @@ class Fields(dict[str, Any]):
 
 class RejectError(Exception):
     """Why one row is bad."""
+
+
+class EmptyError(RejectError):
+    """Its answer holds nothing."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +70,7 @@ class Wanted:
         for name, field in self.aliases.items():
             if name in row.columns and not taken & {name, field}:
                 names.setdefault(field, name)
-        return Fields({field: row.columns[name] for field, name in names.items()}, names)
+        return Fields({field: row.columns[name] for field, name in names.items()}, names, row.columns.keys())
 
     def call(self, field: str) -> str:
         """A field's name for a message."""
@@ -83,6 +89,18 @@ def check(value: Any, name: str) -> str:
     if _SURROGATE.search(value):
         raise RejectError(f"{name} holds half a character (a lone surrogate such as \\ud83d)")
     return value
+
+
+def answer_text(value: Any, name: str, trace: Trace) -> str:
+    """An answer that must be text; it may hold nothing only where the trace says that all do."""
+    try:
+        return check(value, name)
+    except RejectError as why:
+        if not nothing(value):
+            raise
+        if not trace.empties:
+            raise EmptyError(str(why)) from None
+        return ""
 
 
 def present(fields: Fields, field: str, wanted: Wanted) -> Any:
@@ -106,7 +124,7 @@ def answer_of(fields: Fields, field: str, wanted: Wanted) -> str:
             value = json.dumps(value, ensure_ascii=False, allow_nan=False)
         except (TypeError, ValueError) as error:
             raise RejectError(f"field {wanted.call(field)} cannot be written as JSON: {error}") from None
-    return check(value, f"field {wanted.call(field)}")
+    return answer_text(value, f"field {wanted.call(field)}", fields.trace)
 
 
 def label_of(value: Any, name: str, wanted: Wanted, header: str = "") -> str:

@@ -27,6 +27,7 @@ FIELDS = (
 )
 MAX_BYTES = 10 * 2**20  # a longer row is a mistake (a missing line end, a pasted file) far more often than a text
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+_PATH = re.compile(r"([^\[\].]+)((?:\[-?\d+\]|\.[^\[\].]+)+)")
 _UNDECODED = re.compile("[\udc80-\udcff]")
 
 
@@ -165,10 +166,26 @@ def kind(value: object) -> str:
 def check_mapped(path: Path, mapped: Iterable[str], found: tuple[str, ...]) -> None:
     """Raise LuthierError for a column that --map names and the file lacks."""
     for name in mapped:
-        if name not in found:
+        if name not in found and root_of(name) not in found:
             close = difflib.get_close_matches(name, found, n=1)
             hint = f'; did you mean "{close[0]}"?' if close else ""
             raise LuthierError(f'{path} has no column "{name}" that --map names; it has {quoted(found)}{hint}')
+
+
+def root_of(name: str) -> str:
+    """The column that a path such as `messages[-1].content` begins with; "" for a plain name."""
+    match = _PATH.fullmatch(name)
+    return match[1] if match else ""
+
+
+def inside(value: Any, path: str) -> Any:
+    """What stands in a column's value at such a path; None where nothing does."""
+    for number, key in re.findall(r"\[(-?\d+)\]|\.([^\[\].]+)", path[len(root_of(path)) :]):
+        try:
+            value = value[int(number)] if isinstance(value, list) and number else value[key]
+        except (IndexError, KeyError, TypeError):
+            return None
+    return value
 
 
 def quoted(names: Iterable[str], most: int = 12) -> str:

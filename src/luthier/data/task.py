@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from luthier.config import DataConfig
-from luthier.data import embedded
+from luthier.data import embedded, seeming
+from luthier.data.blanks import check_filled
 from luthier.data.documents import read_documents
 from luthier.data.read import Bad, Table, read, report_bad
 from luthier.data.split import make_split
@@ -27,6 +28,7 @@ def load_split(config: DataConfig, rejected: Path | None = None) -> tuple[Split,
     held_out = _table(config, config.test, rejected and rejected.with_name("rejected-test.jsonl"), notes)
     if table is None:
         raise LuthierError("data.path: name a file, or tickets for the embedded data")
+    check_filled(config.fill, [*table.places, *(held_out.places if held_out else ())])
     split, more = make_split(table, held_out, seed=config.split_seed, limit=config.limit, limit_test=config.limit_test)
     if found := embedded.find(config.path):
         split = replace(split, metric=found.metric, documents=found.texts())
@@ -50,11 +52,18 @@ def first_rows(split: Split, rows: int) -> Split:
 
 def read_table(config: DataConfig, path: str) -> Table:
     """An embedded set by its name, or a file, a folder or a hub id; broken rows are in `Table.bad`."""
+    table = _read(config, path)
+    name = path if embedded.find(path) else table.path.name
+    more = seeming.notes(table, supervised(table)[0].records, config, name)
+    return replace(table, notes=(*table.notes, *more))
+
+
+def _read(config: DataConfig, path: str) -> Table:
     if found := embedded.find(path):
         return found.table(config.map, config.labels, config.instruction)
     try:
         return read(Path(path), columns=config.map, labels=config.labels, instruction=config.instruction,
-                    encoding=config.encoding)  # fmt: skip
+                    encoding=config.encoding, fill=config.fill, anyway=config.anyway)  # fmt: skip
     except LuthierError as error:
         near = difflib.get_close_matches(path, embedded.names(), 1, 0.6)
         if near and not Path(path).exists():
@@ -75,8 +84,10 @@ def supervised(table: Table) -> tuple[Table, list[Bad]]:
         if isinstance(record, Judged) and not record.good:
             unused.append(Bad(line, "the answer was found bad: there is no good one to learn", record.answer))
             continue
-        if isinstance(record, Preference | Judged):
-            record = Chat((*record.messages, Message("assistant", record.wanted)))
+        if isinstance(record, Judged):
+            record = Chat((*record.messages, record.reply))
+        elif isinstance(record, Preference):
+            record = Chat((*record.messages, Message("assistant", record.chosen)))
         records.append(record)
         lines.append(line)
     return replace(table, records=tuple(records), lines=tuple(lines)), unused
@@ -90,7 +101,12 @@ def _table(config: DataConfig, path: str | None, rejected: Path | None, notes: l
     notes += table.notes
     table, unused = supervised(table)
     if not table.records:
-        raise LuthierError(f"{path}: all {len(unused)} answers were found bad: there is none to learn")
+        raise LuthierError(
+            f"{path}: all {len(unused)} answers were found bad: there is none to learn. Read were {table.layout}; give "
+            "a column that says something else another name"
+        )
+    if path == config.path and not config.anyway:
+        seeming.check(table, path)
     if unused:
         notes.append(f"{len(unused)} of {len(unused) + len(table.records)} rows of {path} are answers that were "
                      "found bad: learning by imitation leaves them out.")  # fmt: skip

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from luthier.data.keys import Trace, call_keys, nothing
-from luthier.data.rows import RejectError, check, verdict
+from luthier.data.keys import Effect, Trace, call_keys, nothing
+from luthier.data.rows import RejectError, answer_text, check, verdict
 from luthier.data.source import kind, quoted
 from luthier.protocols import Message
 
@@ -41,7 +41,7 @@ def until_learned(value: Any, trace: Trace) -> Any:
     """A list of messages without those behind its last learned answer, where answers behind it carry no loss."""
     if not isinstance(value, list):
         return value
-    flags = [_flag(turn, Trace()) if _speaks(turn) else None for turn in value]
+    flags = [_flag(turn, Trace(judges=trace.judges)) if _speaks(turn) else None for turn in value]
     last = max((i for i, flag in enumerate(flags) if flag), default=None)
     if last is None or all(flag is None for flag in flags[last + 1 :]):
         return value
@@ -142,7 +142,19 @@ def _flag(turn: Mapping[str, Any], trace: Trace, read: set[str] | None = None) -
             read.add(key)
     if len({*said.values()}) > 1:
         raise RejectError(f"{' and '.join(said)} of an answer contradict each other")
-    return all(said.values())
+    return not _disliked(turn, trace, read) and all(said.values())
+
+
+def _disliked(turn: Mapping[str, Any], trace: Trace, read: set[str] | None) -> bool:
+    """Whether a mark on the message says that the answer is bad. Raises RejectError."""
+    found = {key: judge(turn[key], f"{key} of an answer") for key, judge in trace.judges.items() if key in turn}
+    for key, good in found.items():
+        effect: Effect = "off" if good is False else "empty" if nothing(turn[key]) else "usual"
+        trace.mark("message", key, effect, "label" if good is not None else "")
+        if read is not None:
+            read.add(key)
+    trace.disliked = trace.disliked or False in found.values()
+    return False in found.values()
 
 
 def _text(turn: Mapping[str, Any], key: str, i: int, read: set[str], trace: Trace) -> str:
@@ -166,7 +178,7 @@ def _content(turn: Mapping[str, Any], key: str, message: Message, i: int, trace:
             trace.mark("message", key, "empty" if message.role != "tool" else "used")
         return "" if message.calls or message.role == "tool" else None
     trace.mark("message", key, "used")
-    return check(value, name)
+    return answer_text(value, name, trace) if message.role == "assistant" else check(value, name)
 
 
 def _part(part: Any, name: str, j: int, trace: Trace) -> str:

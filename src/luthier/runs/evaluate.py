@@ -99,7 +99,10 @@ def _table(config: DataConfig, rejected: Path) -> Table:
 
     table = read_table(config, config.path)
     report_bad(table, config.skip_bad, rejected)
-    return supervised(table)[0]
+    found, unused = supervised(table)
+    if not found.records:
+        raise LuthierError(f"{config.path}: all {len(unused)} answers were found bad: there is none to compare with")
+    return found
 
 
 def _key(table: Table) -> str:

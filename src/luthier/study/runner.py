@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from luthier.compare.words import Phrase, both
-from luthier.config import DataConfig, build
+from luthier.config import DataConfig, build, lean
 from luthier.errors import LuthierError
 from luthier.files import LOCK, alone, read_record, write_json
 from luthier.given import AGAIN, EARLIER, changed, data_key, model_parts, of_model, refuse_changed, set_aside, tell
@@ -54,9 +54,13 @@ class Request:
     @property
     def folder(self) -> Path:
         """Where the results go unless told otherwise: the same request gives the same folder."""
-        text = json.dumps(dataclasses.asdict(self), sort_keys=True, ensure_ascii=False)
+        text = json.dumps(self.plain(), sort_keys=True, ensure_ascii=False)
         key = hashlib.sha256(text.encode()).hexdigest()[:8]
         return Path("runs") / f"study-{self.study}-{Path(self.data.path).stem}-{key}"
+
+    def plain(self) -> dict[str, Any]:
+        """The request as plain values."""
+        return {**dataclasses.asdict(self), "data": lean(dataclasses.asdict(self.data))}
 
     def made(self) -> Study:
         """The study with its options. Raises LuthierError that names a wrong one."""
@@ -93,7 +97,7 @@ def run(request: Request, folder: Path, say: Say, again: bool = False) -> Result
         print(note)
     folder.mkdir(parents=True, exist_ok=True)
     with alone(folder / LOCK, f"{folder}: another study is running there"):
-        write_json(folder / "request.json", dataclasses.asdict(request))
+        write_json(folder / "request.json", request.plain())
         models = [_on_model(study, request, folder, split, number, say) for number in range(len(request.models))]
     if empty := [m for m in models if not m.runs]:
         reasons = "; ".join(f"{name}: {why}" for name, why in empty[0].failed.items())
@@ -111,7 +115,7 @@ def _check_folder(request: Request, folder: Path) -> None:
     if not path.exists():
         if folder.exists() and any(p.name != LOCK for p in folder.iterdir()):
             raise LuthierError(f"{folder} is not empty and holds no study: choose another --out")
-    elif read_record(path) != json.loads(json.dumps(dataclasses.asdict(request))) and (folder / "runs").exists():
+    elif read_record(path) != json.loads(json.dumps(request.plain())) and (folder / "runs").exists():
         raise LuthierError(f"{folder} holds another study: give its own command, or {AGAIN}")
 
 
