@@ -81,9 +81,10 @@ def _columns(board: Mapping[str, Any], rows: Sequence[Row], tied: frozenset[str]
 def _fitting(columns: Sequence[_Column], width: int) -> list[list[_Column]]:
     """The columns in as many tables as they need, the most important first; each begins with the methods' names."""
     name, *left = columns
-    tables = []
+    tables: list[list[_Column]] = []
     while left:
-        kept, used = set(), name.width()
+        kept: set[str] = set()
+        used = name.width()
         for column in sorted(left, key=lambda column: column.drop):
             if not kept or used + column.width() <= width or (not tables and column.drop == 0):
                 kept.add(column.title)
