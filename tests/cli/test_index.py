@@ -80,7 +80,7 @@ def test_an_empty_question_is_no_question(work: Path) -> None:
 
 def test_ask_quotes_with_a_numbered_source(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("luthier.index.ask.answerable", lambda *given: True)
-    monkeypatch.setattr("luthier.index.ask.reads", lambda lm, question: False)
+    monkeypatch.setattr("luthier.index.ask.reads", lambda lm, question, tell: False)
     monkeypatch.setattr("luthier.cli.index._model", lambda recipe: None)
     (work / "a.txt").write_text("琴弓每年换一次弓毛。", encoding="utf-8")
     run("build", "a.txt")
@@ -105,7 +105,7 @@ def test_ask_takes_the_wording_of_a_file(work: Path, monkeypatch: pytest.MonkeyP
             return ["They are rehaired [1]."]
 
     monkeypatch.setattr("luthier.index.ask.answerable", lambda *given: True)
-    monkeypatch.setattr("luthier.index.ask.reads", lambda lm, question: True)
+    monkeypatch.setattr("luthier.index.ask.reads", lambda lm, question, tell: True)
     monkeypatch.setattr("luthier.cli.index._model", lambda recipe: Model())
     (work / "a.txt").write_text("Bows are rehaired.")
     (work / "t.json").write_text('{"text": "Be brief. {input}", "chat": true}')
@@ -124,7 +124,7 @@ def test_without_an_index(work: Path) -> None:
 def test_every_command_of_the_page_runs(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In the order of docs/index.md, in a folder that has what it names."""
     monkeypatch.setattr("luthier.index.ask.answerable", lambda *given: True)
-    monkeypatch.setattr("luthier.index.ask.reads", lambda lm, question: False)
+    monkeypatch.setattr("luthier.index.ask.reads", lambda lm, question, tell: False)
     monkeypatch.setattr("luthier.cli.index._model", lambda recipe: None)
     for name in ("docs/leave.md", "minutes/a.txt"):
         (work / name).parent.mkdir()

@@ -71,7 +71,7 @@ def searcher(model: Hashed, monkeypatch: pytest.MonkeyPatch) -> Searcher:
 
 
 def test_ask(searcher: Searcher, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("luthier.index.ask.reads", lambda lm, question: True)
+    monkeypatch.setattr("luthier.index.ask.reads", lambda lm, question, tell: True)
     good = Scripted(lambda p: "She is Gusset [1].")
     found = ask(searcher, lambda: good, "What is the cat called?")  # type: ignore[arg-type,return-value]
     assert found.text == "She is Gusset. [1]" and found.sources[0].chunk.file == "docs/b.md"
@@ -86,7 +86,7 @@ def test_ask(searcher: Searcher, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_wording_is_for_the_model_alone(searcher: Searcher, monkeypatch: pytest.MonkeyPatch) -> None:
     """The search and the support of the answer go by the question."""
-    monkeypatch.setattr("luthier.index.ask.reads", lambda lm, question: True)
+    monkeypatch.setattr("luthier.index.ask.reads", lambda lm, question, tell: True)
     lm = Scripted(lambda p: "She is Gusset [1].")
     wording = Template("short", "Tersely, parrot year bows: {input}", chat=False)
     asked = searcher.embedder.queries
@@ -100,7 +100,7 @@ def test_a_wording_is_for_the_model_alone(searcher: Searcher, monkeypatch: pytes
 def test_the_nearest_passage_decides_what_is_absent(monkeypatch: pytest.MonkeyPatch) -> None:
     """As the border is measured."""
     monkeypatch.setitem(MEASURED, "hashed", {"han": 0.8, "": 0.8})
-    monkeypatch.setattr("luthier.index.ask.reads", lambda lm, question: True)
+    monkeypatch.setattr("luthier.index.ask.reads", lambda lm, question, tell: True)
     far = replace(hits("The cat is called Gusset.")[0], similarity=0.5)
     found = {"fused": [far], "vector": [replace(far, similarity=0.9)]}
     searcher = SimpleNamespace(embedder=SimpleNamespace(key="hashed"))

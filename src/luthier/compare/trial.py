@@ -33,6 +33,7 @@ from luthier.evals import cuts
 from luthier.evals.constant import constant
 from luthier.evals.forgetting import general_loss
 from luthier.evals.task import answer_one, evaluate
+from luthier.evals.temperature import settle
 from luthier.files import read_record, write_json, write_text
 from luthier.machine import environment, peak_memory, reset_peak_memory
 from luthier.models.base import BaseLM
@@ -183,7 +184,7 @@ class Bench:
             write_json(place / "environment.json", environment())
             size = save_adapted(outcome, place)
             self.tell(f"{cell.method}: seed {seed}, test rows", None)
-            result = self._measure(outcome)
+            result = self._measure(outcome, place)
         shutil.rmtree(place / "checkpoint", ignore_errors=True)
         result |= {
             "train_seconds": spent, "peak_memory_bytes": peak, "artifact_bytes": size,
@@ -216,17 +217,19 @@ class Bench:
             found["the commonest label"] = evaluate(common, data, rows).per_row
         return found
 
-    def _measure(self, outcome: Outcome) -> dict[str, Any]:
+    def _measure(self, outcome: Outcome, place: Path) -> dict[str, Any]:
         lm = outcome.lm
         cuts.begin(lm)
         scores = evaluate(lm, self.data, self.data.test)
         cut = cuts.of_test(lm, self.data.test)
+        settled = settle(lm, self.data, scores, place / outcome.save_as)
         same_weights = outcome.trained is None
         return {
             "metric": scores.metric,
             "score": scores.score,
             "secondary": scores.secondary,
-            "notes": [*outcome.notes, *cut],
+            **settled.facts,
+            "notes": [*outcome.notes, *cut, *settled.notes],
             "latency_ms": self._latency(lm),
             # a method that leaves the weights and the input alone has nothing to forget
             "forgetting": 0.0 if same_weights or not isinstance(lm, BaseLM) else self._forgetting(lm),

@@ -1,7 +1,8 @@
 """Instruction only: the best of three wordings by validation.
 
 The row every other method is measured against. Its one choice, the wording, is made on the validation rows, as the
-others choose their learning rate there. Source: Radford et al. 2019; Brown et al. 2020.
+others choose their learning rate there; for rows in Chinese two of the three are Chinese.
+Source: Radford et al. 2019; Brown et al. 2020.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from luthier.evals.wording import best_wording, load_wording
+from luthier.evals.wording import best_wording, load_wording, wordings
 from luthier.protocols import Direct, Run, Split
 
 if TYPE_CHECKING:
@@ -33,8 +34,8 @@ class ZeroShot(Direct):
         return lm.mute(data.labels)
 
     def adapt(self, lm: BaseLM, data: Split, run: Run) -> BaseLM:
-        choices = [lm.worded(t, data.labels) for t in lm.wordings(data.labels)]
-        return best_wording(choices, data, self.validation)
+        choices = [lm.worded(t, data.labels) for t in wordings(lm, data)]
+        return best_wording(choices, data, self.validation, run.notes)
 
     def load(self, folder: Path, lm: BaseLM) -> BaseLM:
         return load_wording(folder, lm)

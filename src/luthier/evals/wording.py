@@ -6,20 +6,37 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from luthier.data.prompts import mostly_chinese
 from luthier.evals.task import evaluate
 from luthier.files import read_record
 from luthier.protocols import Split
 
 if TYPE_CHECKING:
+    from luthier.data.prompts import Template
     from luthier.models.base import BaseLM
 
 
-def best_wording(choices: Sequence[BaseLM], data: Split, rows: int) -> BaseLM:
-    """The choice with the best score on at most `rows` validation rows; the first of equals."""
+def wordings(lm: BaseLM, data: Split) -> Sequence[Template]:
+    """The wordings to choose among for these rows, in their language."""
+    return lm.wordings(data.labels, mostly_chinese(data.train))
+
+
+def best_wording(choices: Sequence[BaseLM], data: Split, rows: int, notes: list[str]) -> BaseLM:
+    """The choice with the best score on at most `rows` validation rows, the first of equals; `notes` gets which."""
     judged = data.validation[:rows]
     if len(choices) == 1 or not judged:
         return choices[0]
-    return max(choices, key=lambda lm: evaluate(lm, data, judged).score)
+    best = max(choices, key=lambda lm: evaluate(lm, data, judged).score)
+    notes.append(chosen(best.template, [lm.template for lm in choices], len(judged)))
+    return best
+
+
+def chosen(best: Template | None, among: Sequence[Template | None], rows: int) -> str:
+    """Which wording the validation rows chose, in words."""
+    assert best is not None
+    names = ", ".join(t.name for t in among if t is not None)
+    text = best.text.replace("\n", "\\n")
+    return f"the wording is {best.name}, the best of {names} on {rows} validation rows: {text}"
 
 
 def load_wording(folder: Path, lm: BaseLM) -> BaseLM:
