@@ -25,7 +25,8 @@ _SECONDARY: dict[str, tuple[object, float, int]] = {
     "all_fields_right": (say("column_all_right"), 100, 1), "broken_json": (say("column_broken_json"), 100, 1),
     "mae": ("MAE", 1, 3), "rmse": ("RMSE", 1, 3), "pearson": ("Pearson", 1, 2), "spearman": ("Spearman", 1, 2),
     "token_f1": (say("column_token_f1"), 100, 1), "rouge1": ("ROUGE\u20111", 100, 1),
-    "ece": (say("column_ece"), 100, 1), "rouge2": ("ROUGE\u20112", 100, 1), "bits_per_byte": (say("column_bits_per_byte"), 1, 3),
+    "rouge2": ("ROUGE\u20112", 100, 1), "bits_per_byte": (say("column_bits_per_byte"), 1, 3),
+    "ece": (say("column_ece"), 100, 1),
 }  # fmt: skip
 _UNSHOWN = ("ece_untempered",)  # in the run's eval.json for whoever compares
 

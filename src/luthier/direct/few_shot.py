@@ -65,8 +65,7 @@ class FewShot(Direct):
         orders = min(self.orders, 2) if best.way == "nearest" else self.orders
         best = tried.best([best, *(_Choice(best.template, best.way, best.k, i) for i in range(1, orders))])
         run.notes.append(tried.said(best))
-        if tried.judged and len(worded) > 1:
-            run.notes.append(chosen(best.template, worded, len(tried.judged)))
+        run.notes.extend(chosen(best.template, worded, len(tried.judged)))
         found = tried.model(best)
         run.notes.extend(tried.cuts(best, found))
         return self._calibrated(found, best, tried, run) if self.calibrate and data.labels else found

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from luthier.evals.wording import best_wording, load_wording, wordings
+from luthier.evals.wording import best_wording, chosen, load_wording, wordings
 from luthier.protocols import Direct, Run, Split
 
 if TYPE_CHECKING:
@@ -34,8 +34,10 @@ class ZeroShot(Direct):
         return lm.mute(data.labels)
 
     def adapt(self, lm: BaseLM, data: Split, run: Run) -> BaseLM:
-        choices = [lm.worded(t, data.labels) for t in wordings(lm, data)]
-        return best_wording(choices, data, self.validation, run.notes)
+        among = wordings(lm, data)
+        best = best_wording([lm.worded(t, data.labels) for t in among], data, self.validation)
+        run.notes.extend(chosen(best.template, among, len(data.validation[: self.validation])))
+        return best
 
     def load(self, folder: Path, lm: BaseLM) -> BaseLM:
         return load_wording(folder, lm)

@@ -1,4 +1,4 @@
-"""A temperature: the one number that log-probabilities of labels are divided by, so that shares say how often they hold.
+"""A temperature: the number that log-probabilities of labels are divided by, so that shares say how often they hold.
 
 It is fitted on validation rows when a run ends and kept beside the adapter. It never changes which label wins, unlike
 contextual calibration (`evals.calibration`), which is there to do that. Source: Guo et al. 2017, "On Calibration of

@@ -21,22 +21,20 @@ def wordings(lm: BaseLM, data: Split) -> Sequence[Template]:
     return lm.wordings(data.labels, mostly_chinese(data.train))
 
 
-def best_wording(choices: Sequence[BaseLM], data: Split, rows: int, notes: list[str]) -> BaseLM:
-    """The choice with the best score on at most `rows` validation rows, the first of equals; `notes` gets which."""
+def best_wording(choices: Sequence[BaseLM], data: Split, rows: int) -> BaseLM:
+    """The choice with the best score on at most `rows` validation rows; the first of equals."""
     judged = data.validation[:rows]
     if len(choices) == 1 or not judged:
         return choices[0]
-    best = max(choices, key=lambda lm: evaluate(lm, data, judged).score)
-    notes.append(chosen(best.template, [lm.template for lm in choices], len(judged)))
-    return best
+    return max(choices, key=lambda lm: evaluate(lm, data, judged).score)
 
 
-def chosen(best: Template | None, among: Sequence[Template | None], rows: int) -> str:
-    """Which wording the validation rows chose, in words."""
-    assert best is not None
-    names = ", ".join(t.name for t in among if t is not None)
-    text = best.text.replace("\n", "\\n")
-    return f"the wording is {best.name}, the best of {names} on {rows} validation rows: {text}"
+def chosen(best: Template | None, among: Sequence[Template], rows: int) -> list[str]:
+    """A note on which wording so many validation rows chose, where there was a choice."""
+    if best is None or len(among) < 2 or not rows:
+        return []
+    names, text = ", ".join(t.name for t in among), best.text.replace("\n", "\\n")
+    return [f"the wording is {best.name}, the best of {names} on {rows} validation rows: {text}"]
 
 
 def load_wording(folder: Path, lm: BaseLM) -> BaseLM:

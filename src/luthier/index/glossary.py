@@ -11,8 +11,8 @@ import unicodedata
 from functools import cache
 
 LEAVE = (
-    "annual leave, annual holiday, paid holiday, holiday allowance, holiday entitlement, vacation, paid time off, 年假, "
-    "年休假, 带薪休假, 带薪假",
+    "annual leave, annual holiday, paid holiday, holiday allowance, holiday entitlement, vacation, paid time off, "
+    "年假, 年休假, 带薪休假, 带薪假",
     "parental leave, childcare leave, 育儿假",
     "maternity leave, parental leave, birth parent, pregnancy, pregnant, 产假, 怀孕, 生育假",
     "paternity leave, parental leave, other parent, 陪产假, 护理假",

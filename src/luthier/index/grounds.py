@@ -30,7 +30,7 @@ _CUTS = re.compile(
     "几(?:天|个|次|周|年|月|岁|点|元|块|位|名|本|张|层|楼|号|小时|分钟|种)?|是否|能否|可否|可以|能不能|能|会不会|会|要不要|需要|需|要|应该|应|"
     "有没有|有|没|不|是不是|是|吗|呢|吧|啊|的话|的|了|得|地|着|过|和|与|跟|及|或|在|从|到|向|往|由|被|把|给|对|于|为|按|比|离|自|"
     "我们|你们|他们|我|你|他|她|它|公司|员工|每|各|这|那|一|二|三|四|五|六|七|八|九|十|两|半|最多|最少|最|都|也|就|才|还|再|又|只|"
-    "之后|之前|之内|以后|以前|以内|时|如果|因为|所以|但|请问|请|算|拿|领|发|付|交|收|休|享受|申请|办理|规定|办|分钟|小时|天|多"
+    "之后|之前|之内|以后|以前|以内|时|如果|因为|所以|但|请问|请|算|拿|放|领|发|付|交|收|休|享受|申请|办理|规定|办|分钟|小时|天|多"
 )
 _VERBS = frozenset("关开租交付买卖退换订去住坐乘用借还进出报缴扣罚停到回找看打拿做上下")
 _HEADS = frozenset("假费金款险税价票卡证班室店车房率期单码库厂站课奖")  # kinds of what stands before them
@@ -45,6 +45,8 @@ def stance(question: str, answer: str) -> Stance:
         there = {thing for thing in told if thing[0] == family}
         if not there & asked and (there or family in NAMED):
             return "beside"
+    if any(family in NAMED for family, _ in asked & told):  # under whichever of its names
+        return "about"
     for found in (_words_stance(question, answer), _han_stance(question, answer)):
         if found == "beside":
             return "beside"
