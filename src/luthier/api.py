@@ -88,6 +88,7 @@ def _trained(
     from luthier.errors import LuthierError
     from luthier.evals import cuts
     from luthier.evals.task import evaluate
+    from luthier.evals.temperature import settle
     from luthier.files import LOCK, forget, write_json, write_text
     from luthier.machine import environment
     from luthier.run import base_facts
@@ -113,6 +114,8 @@ def _trained(
             run.save_adapted(outcome, folder)
             cuts.begin(outcome.lm)
             scores = evaluate(outcome.lm, split, split.test)
+            cut = cuts.of_test(outcome.lm, split.test)
+            settled = settle(outcome.lm, split, scores, folder / outcome.save_as)
     except LuthierError:
         if not run.begun(folder):
             rejected = "rejected.jsonl", "rejected-test.jsonl"
@@ -121,17 +124,17 @@ def _trained(
     result = {"metric": scores.metric, "score": scores.score, "secondary": scores.secondary}
     result |= {"per_row": scores.per_row, "answers": scores.answers, "trainable": outcome.trainable}
     result |= base_facts(outcome)
-    notes = [*found, *outcome.notes, *cuts.of_test(outcome.lm, split.test)]
-    result |= {"notes": notes} if notes else {}
+    notes = [*found, *outcome.notes, *cut, *settled.notes]
+    result |= settled.facts | ({"notes": notes} if notes else {})
     tracking.finish(result)
     write_json(folder / "eval.json", result)
 
 
 class Model:
-    """An adapted model read from a run folder."""
+    """An adapted model read from a run folder. temperature: makes probabilities of label scores; None: none fitted."""
 
-    def __init__(self, lm: LM, labels: Sequence[str]) -> None:
-        self.lm, self.labels = lm, tuple(labels)
+    def __init__(self, lm: LM, labels: Sequence[str], temperature: float | None = None) -> None:
+        self.lm, self.labels, self.temperature = lm, tuple(labels), temperature
 
     @property
     def output(self) -> str:
@@ -159,9 +162,15 @@ class Model:
         return [float(v) for v in self.lm.predict(list(texts), ())[:, 0]] if texts else []
 
     def probabilities(self, texts: Sequence[str]) -> list[Mapping[str, float]]:
-        """Share of each label, normalised over the labels; of a run that gives several, each by itself."""
-        rows = self.lm.predict(list(texts), self.labels).exp().tolist()
-        return [dict(zip(self.labels, row, strict=True)) for row in rows]
+        """Share of each label, normalised over the labels; of a run that gives several, each by itself.
+
+        Behind the run's temperature they say how often they hold; where `temperature` is None they are mere scores.
+        """
+        from luthier.evals.temperature import tempered
+
+        found = self.lm.predict(list(texts), self.labels)
+        rows = found if self.temperature is None else tempered(found, self.temperature)
+        return [dict(zip(self.labels, row, strict=True)) for row in rows.exp().tolist()]
 
     def generate(self, prompts: Sequence[Prompt], max_new_tokens: int = 256, temperature: float = 0.0) -> list[str]:
         """One answer a prompt (a text, or a list of messages)."""
@@ -177,11 +186,14 @@ def load(
 
     template: a file with another wording than the run's own.
     """
+    from luthier.evals.temperature import kept
     from luthier.run import load_run, run_labels
 
     folder = Path(run_folder)
-    lm = load_run(folder, progress=progress)
-    return Model(reworded(lm, Path(template)) if template else lm, run_labels(folder))
+    lm, labels = load_run(folder, progress=progress), run_labels(folder)
+    if template:  # the temperature is that of the run's own wording
+        return Model(reworded(lm, Path(template)), labels)
+    return Model(lm, labels, kept(folder))
 
 
 def reworded(lm: Any, path: Path) -> LM:

@@ -18,7 +18,8 @@ from sklearn.metrics import confusion_matrix
 
 import tiny
 from luthier.compare import evidence as ev
-from luthier.compare.rows import TestRow, has_han, read_languages, read_rows, record_rows, to_row
+from luthier.compare.rows import TestRow, read_languages, read_rows, record_rows, to_row
+from luthier.data.letters import has_han
 from luthier.protocols import Chat, Labelled, Message, Preference, Rated, Split, Tagged
 
 

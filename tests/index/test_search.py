@@ -16,6 +16,7 @@ from luthier.index.chunks import Chunking
 from luthier.index.evaluate import Question, evaluate, intervals, read_questions, resolved
 from luthier.index.records import Chunk
 from luthier.index.search import Searcher, fused
+from luthier.index.threshold import MEASURED, lift
 
 TEXTS = {
     "leave.md": "# 年假\n入职满五年，年假十五天。",
@@ -55,10 +56,25 @@ def test_vectors_are_those_of_brute_force(searcher: Searcher) -> None:
     """Seen failing with the distance in the place of the similarity."""
     rows = searcher.store.table.to_arrow().to_pylist()
     query = searcher.embedder.queries(["Where do violins go?"])[0]
-    want = sorted(((float(np.dot(row["vector"], query)), row["id"]) for row in rows), reverse=True)
+    lifts = {"han": lift(searcher.embedder, "Where do violins go?")}
+    near = [(float(np.dot(row["vector"], query)), lifts.get(row["script"], 0.0), row["id"]) for row in rows]
+    want = sorted(near, key=lambda each: -each[0] - each[1])
     found = searcher.search("Where do violins go?", len(rows), by="vector")
-    assert [hit.chunk.id for hit in found] == [id_ for _, id_ in want]
-    assert np.allclose([hit.similarity for hit in found], [value for value, _ in want], atol=1e-5)
+    assert [hit.chunk.id for hit in found] == [id_ for _, _, id_ in want]
+    assert np.allclose([hit.similarity for hit in found], [value for value, _, _ in want], atol=1e-5)
+
+
+def test_passages_in_another_script_are_not_crowded_out(searcher: Searcher, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By what they lack for their script alone, and however many of one's own there are. Their similarity stays what it
+    is. Seen failing with the nearest of all, among which there is none of the other script."""
+    nearest = searcher.store.nearest
+    monkeypatch.setattr(searcher.store, "nearest", lambda vector, count, where=None: nearest(vector, 2, where))
+    monkeypatch.setitem(MEASURED, "hashed", {"han": 0.9, "": 0.9, "han, crossed": 0.1, ", crossed": 0.1})
+    found = searcher.search("Gusset cat parcel", 2, by="vector")
+    assert {hit.chunk.file for hit in found} == {"docs/leave.md", "docs/bows.md"}
+    assert all(hit.similarity < 0.5 for hit in found)
+    monkeypatch.setitem(MEASURED, "hashed", {"han": 0.9, "": 0.9, "han, crossed": 0.9, ", crossed": 0.9})
+    assert searcher.search("Gusset cat parcel", 2, by="vector")[0].chunk.file == "docs/cats.txt"
 
 
 def test_similarity_is_known_of_what_words_alone_found(searcher: Searcher) -> None:

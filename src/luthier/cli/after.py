@@ -11,8 +11,8 @@ from luthier.cli.common import pairs, rows_bar
 
 PREDICT = """Label or answer the rows of a file with an adapted model.
 
-RUN is a run folder, such as a comparison's trials/lora/seed-0. The file keeps its columns and gets `prediction` (and
-`probability` for labels).
+RUN is a run folder, such as a comparison's trials/lora/seed-0. The file keeps its columns and gets `prediction`; for
+labels also `probability`, or `score` where the run fitted no temperature that makes it one.
 
 Example: luthier predict RUN new.csv --out labelled.csv
 """

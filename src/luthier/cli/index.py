@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +12,7 @@ from luthier.cli.common import add_group
 
 if TYPE_CHECKING:
     from luthier.config import Recipe
+    from luthier.index.ask import Answer
     from luthier.index.build import Report
     from luthier.index.records import Hit
     from luthier.models.base import BaseLM
@@ -44,8 +46,9 @@ Example: luthier index query "annual leave" --where "kind = 'md' and file like '
 """
 ASK = """Answer a question from the documents, with numbered citations.
 
-When the best passage is less like the question than passages with an answer usually are, it says that the documents do
-not hold the answer. Where the model cannot write the language, the best passage itself is quoted.
+When the best passage is less like the question than passages with an answer usually are, or speaks of something else
+than what is asked, it says that the documents do not hold the answer. Where the model cannot write the language, the
+sentences that answer are quoted; with --passages, the whole passage.
 
 Example: luthier index ask "How long may a repair take?" --model path/to/model
 """
@@ -157,6 +160,7 @@ def ask(
     template: Annotated[
         Path | None, typer.Option(help="file with a wording of the question (luthier prompt search)")
     ] = None,
+    passages: Annotated[bool, typer.Option("--passages", help="quote whole passages, not the sentences")] = False,
 ) -> None:
     """Search, write, cite."""
     from luthier.config import Recipe
@@ -168,8 +172,24 @@ def ask(
 
     wording = read_template(template, ()) if template else None
     searcher = Searcher(*opened(at))
-    answer = answer_of(searcher, lambda: _model(Recipe(model=model)), question, k, where, template=wording)
     han = script(question) == "han"
+
+    def tell(what: str) -> None:
+        print(what, file=sys.stderr, flush=True)
+
+    def load() -> BaseLM:
+        tell(f"正在加载模型 {model}……" if han else f"loading the model {model} ...")
+        return _model(Recipe(model=model))
+
+    name = searcher.embedder.name
+    searcher.embedder.announce = lambda: tell(
+        f"正在加载检索模型 {name}……" if han else f"loading the search model {name} ..."
+    )
+    answer = answer_of(searcher, load, question, k, where, template=wording, whole=passages, tell=tell)
+    _print_answer(answer, han)
+
+
+def _print_answer(answer: Answer, han: bool) -> None:
     if answer.how == "absent":
         print("文档里没有答案。" if han else "The documents do not hold the answer.")
         near = "最接近的段落：" if han else "The nearest passages:"
@@ -178,13 +198,15 @@ def ask(
         return
     print(answer.text + "\n")
     for number, hit in enumerate(answer.sources, 1):
-        print(f"[{number}] {hit.chunk.place_in(han)}")
+        heading = answer.headings[number - 1] if answer.headings else ""
+        under = (f"，《{heading}》" if han else f", under {heading}") if heading else ""
+        print(f"[{number}] {hit.chunk.place_in(han)}{under}")
     if answer.how == "quoted":
         why = "模型自己的回答不可靠，以上是最相近的原文，未必含有答案"
         print(
             f"（{why}）"
             if han
-            else "(the nearest passage, as the model's own answer was not reliable: it may not hold one)"
+            else "(quoted, as the model's own answer was not reliable: what is nearest may not hold an answer)"
         )
 
 

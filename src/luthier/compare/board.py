@@ -224,7 +224,8 @@ def _evidence(folder: Path, runs: Runs, best: str | None) -> tuple[dict[str, Any
 
 
 def _secondary(runs: list[dict[str, Any]]) -> dict[str, float]:
-    return {key: sum(r["secondary"][key] for r in runs) / len(runs) for key in runs[0]["secondary"]}
+    in_all = [key for key in runs[0]["secondary"] if all(key in r["secondary"] for r in runs)]
+    return {key: sum(r["secondary"][key] for r in runs) / len(runs) for key in in_all}
 
 
 def command_of(request: Request) -> str:

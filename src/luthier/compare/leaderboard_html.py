@@ -26,7 +26,9 @@ _SECONDARY: dict[str, tuple[object, float, int]] = {
     "mae": ("MAE", 1, 3), "rmse": ("RMSE", 1, 3), "pearson": ("Pearson", 1, 2), "spearman": ("Spearman", 1, 2),
     "token_f1": (say("column_token_f1"), 100, 1), "rouge1": ("ROUGE\u20111", 100, 1),
     "rouge2": ("ROUGE\u20112", 100, 1), "bits_per_byte": (say("column_bits_per_byte"), 1, 3),
+    "ece": (say("column_ece"), 100, 1),
 }  # fmt: skip
+_UNSHOWN = ("ece_untempered",)  # in the run's eval.json for whoever compares
 
 
 def emphasised(text: object, names: Iterable[str], best: object = None) -> str:
@@ -147,7 +149,7 @@ def _merges(row: Row) -> str:
 def _secondary(details: Mapping[str, Any]) -> list[Column]:
     given: Mapping[str, Mapping[str, Any]] = details.get("secondary") or {}
     columns = []
-    for key in dict.fromkeys(key for values in given.values() for key in values):
+    for key in dict.fromkeys(key for values in given.values() for key in values if key not in _UNSHOWN):
         title, factor, digits = _SECONDARY.get(key, (key.replace("_", " "), 1, 3))
 
         def value(row: Row, key: str = key, factor: float = factor) -> float | None:
@@ -158,7 +160,7 @@ def _secondary(details: Mapping[str, Any]) -> list[Column]:
             found = value(row)
             return _cell(units.DASH if found is None else f"{found:.{digits}f}")
 
-        columns.append(Column(title, value, cell, "%" if factor == 100 else "", up="loss" in key))
+        columns.append(Column(title, value, cell, "%" if factor == 100 else "", up="loss" in key or key == "ece"))
     return columns
 
 

@@ -9,18 +9,16 @@ A row's language is told by its script alone: Han characters in what is asked, o
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from luthier.data.letters import has_han
 from luthier.files import read_json, write_json, write_text
 from luthier.protocols import Labelled, Record, Split, Tagged
 
 ROWS = "test_rows.jsonl"
 LANGUAGES = "languages.json"
-# Ideographs with their extensions and compatibility forms, and the two signs that stand for one (々, 〇).
-_HAN = re.compile("[\u3005\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af]")
 
 
 @dataclass(frozen=True)
@@ -37,11 +35,6 @@ class TestRow:
     def han(self) -> bool:
         """Whether Chinese characters stand in what is asked."""
         return has_han(self.asked)
-
-
-def has_han(text: str) -> bool:
-    """Whether a text holds a Han character (Chinese; Japanese kanji count too)."""
-    return _HAN.search(text) is not None
 
 
 def to_row(record: Record) -> TestRow:

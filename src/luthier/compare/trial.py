@@ -30,6 +30,7 @@ from luthier.evals import cuts
 from luthier.evals.constant import constant
 from luthier.evals.forgetting import general_loss
 from luthier.evals.task import evaluate
+from luthier.evals.temperature import settle
 from luthier.files import read_json, read_record, write_json, write_text
 from luthier.machine import Clock, environment, peak_memory, reset_peak_memory
 from luthier.models.base import BaseLM
@@ -183,7 +184,7 @@ class Bench:
             size = save_adapted(outcome, place)
             self.tell(f"{cell.method}: seed {seed}, test rows", None)
             clock = Clock()
-            result = self._measure(outcome)
+            result = self._measure(outcome, place)
             answered = clock.read()
         shutil.rmtree(place / "checkpoint", ignore_errors=True)
         result |= {
@@ -231,17 +232,19 @@ class Bench:
             found["the commonest label"] = evaluate(common, data, rows).per_row
         return found
 
-    def _measure(self, outcome: Outcome) -> dict[str, Any]:
+    def _measure(self, outcome: Outcome, place: Path) -> dict[str, Any]:
         lm = outcome.lm
         cuts.begin(lm)
         scores = evaluate(lm, self.data, self.data.test)
         cut = cuts.of_test(lm, self.data.test)
+        settled = settle(lm, self.data, scores, place / outcome.save_as)
         same_weights = outcome.trained is None
         return {
             "metric": scores.metric,
             "score": scores.score,
             "secondary": scores.secondary,
-            "notes": [*outcome.notes, *cut],
+            **settled.facts,
+            "notes": [*outcome.notes, *cut, *settled.notes],
             "latency_ms": None,  # measured when everything else has ended: see `compare.quiet`
             # a method that leaves the weights and the input alone has nothing to forget
             "forgetting": 0.0 if same_weights or not isinstance(lm, BaseLM) else self._forgetting(lm),

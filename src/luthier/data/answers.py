@@ -92,8 +92,9 @@ def _check_written(lm: Any, inputs: Inputs) -> None:
 
 def _labels(model: Model, prompts: Sequence[Any]) -> list[dict[str, Any]]:
     best = [max(row.items(), key=lambda kv: kv[1]) for row in model.probabilities(prompts)]
-    # no share at all: a model behind an address named no label
-    return [{"prediction": k if v else "", "probability": round(v, 4)} for k, v in best]
+    # how often it holds is known behind a temperature alone; no share at all: a model behind an address named no label
+    column = "score" if model.temperature is None else "probability"
+    return [{"prediction": k if v else "", column: round(v, 4)} for k, v in best]
 
 
 ADDED: Mapping[str, Callable[[Model, Sequence[Any]], list[dict[str, Any]]]] = {

@@ -2,7 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+
+# Ideographs with their extensions and compatibility forms, and the two signs that stand for one (々, 〇).
+_HAN = re.compile("[\u3005\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af]")
+_SYLLABLES = re.compile("[\u3041-\u3096\u30a1-\u30fa]")  # kana
+
+
+def has_han(text: str) -> bool:
+    """Whether a text holds a Han character (Chinese; Japanese kanji count too)."""
+    return _HAN.search(text) is not None
+
+
+def is_chinese(text: str) -> bool:
+    """Whether a text holds Han characters and no kana, which would make it Japanese."""
+    return has_han(text) and not _SYLLABLES.search(text)
+
 
 _SIMPLIFIED = (
     "的一是了我不人在他有这个上们来到时大地为子中你说生国年着就那和要她出也得里后自以会家可下而过天去能对小多然于心学么之都好"

@@ -1,15 +1,17 @@
 """Wordings: how a text becomes a prompt for a causal model, and how an answer follows it.
 
-Three wordings a task. `zero_shot` picks among them by validation; everything else starts from the first.
+Three wordings a task. `zero_shot` picks among them by validation; what trains starts from the first. Where most rows
+are Chinese, those to pick among are Chinese but for one, and as many.
 A template is plain text with `{input}` (and `{labels}`); braces in the user's own text are left alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from luthier.data.forms import SYSTEM
+from luthier.data.letters import is_chinese
 from luthier.data.rendering import Unrendered, carries_more
 from luthier.protocols import Chat, Message, Prompt, Record
 
@@ -18,13 +20,15 @@ from luthier.protocols import Chat, Message, Prompt, Record
 class Template:
     """A wording. chat: it is one user turn for the chat template; else plain text that the answer continues.
 
-    replaces: an instruction at the beginning of the texts that this wording says in its own words.
+    replaces: an instruction at the beginning of the texts that this wording says in its own words. spaced: a space
+    parts a plain prompt from its answer; Chinese has none there.
     """
 
     name: str
     text: str
     chat: bool
     replaces: str = ""
+    spaced: bool = field(default=True, repr=False)  # not shown: what was kept under a wording's name stays its own
 
     def fill(self, text: str, labels: Sequence[str]) -> str:
         """The wording with its places filled, in one pass."""
@@ -36,7 +40,7 @@ class Template:
     @property
     def gap(self) -> str:
         """What stands between a plain prompt and its answer."""
-        return "" if self.chat else " "
+        return "" if self.chat or not self.spaced else " "
 
 
 CLASSIFY = (
@@ -49,11 +53,29 @@ GENERATE = (
     Template("only", "{input}\n\nReply with the answer only, nothing else.", chat=True),
     Template("plain", "{input}\nAnswer:", chat=False),
 )
+CLASSIFY_CHINESE = (
+    Template("options_zh", "可选类别：{labels}\n\n文本：{input}\n类别：", chat=False, spaced=False),
+    Template("classify_zh", "请判断下面的文本属于哪一类：{labels}。\n\n文本：{input}", chat=True),
+    CLASSIFY[0],
+)
+GENERATE_CHINESE = (
+    GENERATE[0],  # the row alone, whatever its language
+    Template("only_zh", "{input}\n\n只给出答案，不要说别的。", chat=True),
+    Template("plain_zh", "{input}\n回答：", chat=False, spaced=False),
+)
+CHINESE = 0.6  # share of rows from which on they are taken for Chinese: half and half is a mix
 
 
-def templates(labels: Sequence[str]) -> tuple[Template, ...]:
+def templates(labels: Sequence[str], chinese: bool = False) -> tuple[Template, ...]:
     """The wordings for a classification task, or for generation where there are no labels."""
+    if chinese:
+        return CLASSIFY_CHINESE if labels else GENERATE_CHINESE
     return CLASSIFY if labels else GENERATE
+
+
+def mostly_chinese(rows: Sequence[Record]) -> bool:
+    """Whether most rows ask in Chinese."""
+    return sum(is_chinese(question_and_answer(row)[0]) for row in rows) >= CHINESE * max(len(rows), 1)
 
 
 def question_and_answer(record: Record) -> tuple[str, str]:

@@ -17,6 +17,7 @@ from annotated_types import Ge
 from luthier.errors import LuthierError
 from luthier.evals import calibration, shots
 from luthier.evals.task import evaluate
+from luthier.evals.wording import chosen, wordings
 from luthier.models.endpoint import is_remote
 from luthier.protocols import LM, Direct, Run, Split
 
@@ -64,11 +65,13 @@ class FewShot(Direct):
         sizes = tuple(dict.fromkeys(min(k, most) for k in sizes))
         tried = _Tried(self, lm, data, run)
         ways = self._ways(run)
-        best = tried.best([_Choice(t, ways[0], sizes[0], 0) for t in lm.wordings(data.labels)])
+        worded = wordings(lm, data)
+        best = tried.best([_Choice(t, ways[0], sizes[0], 0) for t in worded])
         best = tried.best([best, *(_Choice(best.template, w, k, 0) for w in ways for k in sizes)])
         orders = min(self.orders, 2) if best.way == "nearest" else self.orders
         best = tried.best([best, *(_Choice(best.template, best.way, best.k, i) for i in range(1, orders))])
         run.notes.append(tried.said(best))
+        run.notes.extend(chosen(best.template, worded, len(tried.judged)))
         found = tried.model(best)
         run.notes.extend(tried.cuts(best, found))
         return self._calibrated(found, best, tried, run) if self.calibrate and data.labels else found

@@ -1,7 +1,8 @@
 """Instruction only: the best of three wordings by validation.
 
 The row every other method is measured against. Its one choice, the wording, is made on the validation rows, as the
-others choose their learning rate there. Source: Radford et al. 2019; Brown et al. 2020.
+others choose their learning rate there; for rows in Chinese two of the three are Chinese.
+Source: Radford et al. 2019; Brown et al. 2020.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from luthier.evals.wording import best_wording, load_wording
+from luthier.evals.wording import best_wording, chosen, load_wording, wordings
 from luthier.protocols import Direct, Run, Split
 
 if TYPE_CHECKING:
@@ -36,8 +37,10 @@ class ZeroShot(Direct):
         return 3.0 * min(self.validation, len(data.validation))
 
     def adapt(self, lm: BaseLM, data: Split, run: Run) -> BaseLM:
-        choices = [lm.worded(t, data.labels) for t in lm.wordings(data.labels)]
-        return best_wording(choices, data, self.validation)
+        among = wordings(lm, data)
+        best = best_wording([lm.worded(t, data.labels) for t in among], data, self.validation)
+        run.notes.extend(chosen(best.template, among, len(data.validation[: self.validation])))
+        return best
 
     def load(self, folder: Path, lm: BaseLM) -> BaseLM:
         return load_wording(folder, lm)

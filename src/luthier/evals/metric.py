@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from luthier.errors import LuthierError
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from luthier.protocols import LM, Record, Split, Task
 
 DEFAULTS: dict[Task, str] = {
@@ -29,12 +31,16 @@ DEFAULTS: dict[Task, str] = {
 
 @dataclass
 class Scores:
-    """per_row: the metric of each row, in its unit. answers: what the model said."""
+    """per_row: the metric of each row, in its unit. answers: what the model said.
+
+    label_logprobs: (N, K), where labels were compared.
+    """
 
     metric: str
     per_row: list[float]
     answers: list[str]
     secondary: dict[str, float] = field(default_factory=dict)
+    label_logprobs: Tensor | None = field(default=None, repr=False, compare=False)
 
     @property
     def score(self) -> float:

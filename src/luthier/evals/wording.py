@@ -6,12 +6,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from luthier.data.prompts import mostly_chinese
 from luthier.evals.task import evaluate
 from luthier.files import read_record
 from luthier.protocols import Split
 
 if TYPE_CHECKING:
+    from luthier.data.prompts import Template
     from luthier.models.base import BaseLM
+
+
+def wordings(lm: BaseLM, data: Split) -> Sequence[Template]:
+    """The wordings to choose among for these rows, in their language."""
+    return lm.wordings(data.labels, mostly_chinese(data.train))
 
 
 def best_wording(choices: Sequence[BaseLM], data: Split, rows: int) -> BaseLM:
@@ -20,6 +27,14 @@ def best_wording(choices: Sequence[BaseLM], data: Split, rows: int) -> BaseLM:
     if len(choices) == 1 or not judged:
         return choices[0]
     return max(choices, key=lambda lm: evaluate(lm, data, judged).score)
+
+
+def chosen(best: Template | None, among: Sequence[Template], rows: int) -> list[str]:
+    """A note on which wording so many validation rows chose, where there was a choice."""
+    if best is None or len(among) < 2 or not rows:
+        return []
+    names, text = ", ".join(t.name for t in among), best.text.replace("\n", "\\n")
+    return [f"the wording is {best.name}, the best of {names} on {rows} validation rows: {text}"]
 
 
 def load_wording(folder: Path, lm: BaseLM) -> BaseLM:

@@ -47,13 +47,17 @@ class Embedder:
     def __init__(self, name: str, key: str, load: Callable[[], Encoder], cache: Path) -> None:
         self.name, self.key, self._load = name, key, load
         self._file = cache / "embeddings" / f"{key}.sqlite"
+        self.announce: Callable[[], None] | None = None  # called before the model is loaded, which takes seconds
         self._encoder: Encoder | None = None
         self._open: _Kept | None = None  # kept open: closing a database costs more than a search
 
     @property
     def encoder(self) -> Encoder:
         """The model, loaded now."""
-        self._encoder = self._encoder or self._load()
+        if self._encoder is None:
+            if self.announce:
+                self.announce()
+            self._encoder = self._load()
         return self._encoder
 
     def passages(self, texts: Sequence[str], say: Say | None = None) -> Vectors:

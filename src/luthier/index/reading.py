@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,11 @@ WORDS = {
     "han": "只根据下面的材料，用一句话回答问题。材料里没有答案时，只回答：没有找到。\n\n{passages}\n\n问题：{question}",
 }
 
+TRYING = {
+    "": "trying once how well {model} reads English (15 questions) ...",
+    "han": "首次使用 {model}，先测它读中文的能力（10 个问题，只测一次）……",
+}
+
 
 def language(question: str) -> str:
     """ "han", or "" for all that is asked in English."""
@@ -40,8 +46,13 @@ def worded(passages: str, question: str) -> str:
     return before + passages + between + question + after
 
 
-def reads(lm: BaseLM, question: str, cache: Path | None = None) -> bool:
-    """Whether the model's own answer to such a question is worth showing. A server is taken at its word: it costs."""
+def reads(
+    lm: BaseLM, question: str, cache: Path | None = None, tell: Callable[[str], None] | None = None
+) -> bool:  # fmt: skip
+    """Whether the model's own answer to such a question is worth showing. A server is taken at its word: it costs.
+
+    tell: told where that is measured first, which takes a while.
+    """
     from luthier.models.embedded import cache_dir
 
     if "generate" not in lm.can:
@@ -52,6 +63,8 @@ def reads(lm: BaseLM, question: str, cache: Path | None = None) -> bool:
     key = hashlib.sha256(f"{lm.key or lm.name} {spoken} {WORDS[spoken]}".encode()).hexdigest()[:24]
     path = (cache or cache_dir()) / "reading" / f"{key}.json"
     if not path.exists():
+        if tell:
+            tell(TRYING[spoken].format(model=lm.name))
         write_json(path, {"model": lm.name, "language": spoken or "en", "right": measure(lm, spoken)})
     return float(read_json(path)["right"]) >= ENOUGH
 

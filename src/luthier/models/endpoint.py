@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from luthier import records
 from luthier.config import EndpointConfig
-from luthier.data.prompts import CLASSIFY, GENERATE, Template, compose
+from luthier.data.prompts import Template, compose, templates
 from luthier.data.rendering import tools_of, turn_values
 from luthier.data.rows import RejectError
 from luthier.data.shorten import Counted
@@ -36,6 +36,9 @@ ONLY = Template(
     "only", "Classify the text as one of: {labels}. Reply with the label only, nothing else.\n\nText: {input}",
     chat=True,
 )  # fmt: skip
+ONLY_CHINESE = Template(
+    "only_zh", "请判断下面的文本属于哪一类：{labels}。只回答类别名称，不要说别的。\n\n文本：{input}", chat=True
+)
 LABEL_ROOM = 32  # tokens of an answer that should be a label, at least
 NO_LOGPROBS = "the endpoint gives no log-probabilities of a given text (/completions with echo and logprobs)"
 
@@ -130,15 +133,16 @@ class EndpointLM:
         texts = [composed] if isinstance(composed, str) else [m.content for m in composed]
         return sum(len(t.encode("utf-8", "replace")) // 2 + 8 for t in texts)
 
-    def wordings(self, labels: Sequence[str]) -> Sequence[Template]:
+    def wordings(self, labels: Sequence[str], chinese: bool = False) -> Sequence[Template]:
         """The wordings that a method may choose among: for labels that are asked for, those that name them."""
         if self.only:
             return (self.only,)
+        known = templates(labels, chinese)
         if not labels:
-            return GENERATE
+            return known
         if self.client.config.classify == "logprobs":
-            return [t for t in CLASSIFY if not t.chat]
-        return [*(t for t in CLASSIFY if "{labels}" in t.text), ONLY]
+            return [t for t in known if not t.chat]
+        return [known[0], ONLY_CHINESE, ONLY] if chinese else [*(t for t in known if "{labels}" in t.text), ONLY]
 
     def worded(self, template: Template, labels: Sequence[str], shots: Sequence[Record] = ()) -> EndpointLM:
         """The same model behind another wording."""

@@ -46,6 +46,7 @@ def evaluate_run(
     from luthier.config import read_recipe
     from luthier.data.together import spoken_table
     from luthier.evals.task import evaluate
+    from luthier.evals.temperature import errors, kept, targets
     from luthier.run import load_run, run_labels
 
     stem = Path(config.path).stem + (f"-{template.stem}" if template else "")
@@ -67,6 +68,8 @@ def evaluate_run(
         raise LuthierError(f"{config.path}: is for {table.task}, but the run {run} was trained to answer with {gives}")
     data = Split(table.task, _training_rows(recipe.data) or tuple(rows), (), (), labels)
     scores = evaluate(lm, data, rows)
+    if scores.label_logprobs is not None and not template and (temperature := kept(run)) is not None:
+        scores.secondary |= errors(scores.label_logprobs, targets(rows, labels), temperature)
     result = _result(scores, rows, labels) | {
         "data": Path(config.path).name,
         "data_key": key,

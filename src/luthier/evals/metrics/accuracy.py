@@ -28,7 +28,8 @@ class Accuracy(Metric):
         wanted = [r.label for r in labelled]
         names = sorted({*wanted, *chosen} - {NO_LABEL})
         f1 = float(f1_score(wanted, chosen, labels=names, average="macro", zero_division=0))
-        return Scores(self.name, [float(a == b) for a, b in zip(wanted, chosen, strict=True)], chosen, {"macro_f1": f1})
+        per_row = [float(a == b) for a, b in zip(wanted, chosen, strict=True)]
+        return Scores(self.name, per_row, chosen, {"macro_f1": f1}, found)
 
 
 METRIC = Accuracy()

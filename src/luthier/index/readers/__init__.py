@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 
 from luthier.errors import LuthierError
+from luthier.index.radicals import written
 from luthier.index.records import Document, Section
 
 Found = tuple[list[Section], list[str]]  # sections, notes
@@ -54,7 +55,9 @@ def read_document(path: Path, name: str, limit: int) -> Document:
     except Exception as error:  # whatever the library of a format stumbles over in a damaged file
         raise LuthierError(f"it cannot be read ({' '.join(str(error).split())[:120]})") from None
     kept = tuple(
-        Section(_whole(s.text), s.name, _whole(s.title), tuple(map(_whole, s.tags))) for s in sections if s.text.strip()
+        Section(written(_whole(s.text)), s.name, written(_whole(s.title)), tuple(map(_whole, s.tags)))
+        for s in sections
+        if s.text.strip()
     )
     if not kept:
         raise LuthierError("no text was found in it")
