@@ -54,10 +54,10 @@ class DataConfig:
     metric: str = ""
     docs: str | None = None
     skip_bad: bool = False
-    limit: int | None = None
-    limit_test: int | None = None
+    limit: Annotated[int, Ge(1)] | None = None
+    limit_test: Annotated[int, Ge(1)] | None = None
     split_seed: int = 0
-    train_rows: int | None = None  # learn from the first so many rows of the training part
+    train_rows: Annotated[int, Ge(1)] | None = None  # learn from the first so many rows of the training part
     also: tuple[AlsoConfig, ...] = ()
     encoding: str = ""
 

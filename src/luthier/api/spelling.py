@@ -37,7 +37,7 @@ def from_python(text: str, rows: Mapping[str, str] | None = None) -> str:
     for path, name in (rows or {}).items():
         text = re.sub(rf"{re.escape(path)}:(\d+)", rf"{name}, row \1", text).replace(path, name)
     if found := _FIRST.match(text):
-        value = "" if found[2] is None else f"={_literal(found[2])}"
+        value = "" if found[2] is None else f"={_literal(found[1], found[2])}"
         text = f"{_spelled(found[1])}{value}: {text[found.end() :]}"
     text = _TABLE.sub(lambda m: f"{_spelled(m[1])}={_table(m[2])}", text)
     text = _VALUE.sub(lambda m: f'encoding="{m[2]}"' if m[1] else f"instruction={m[4]}", text)
@@ -72,8 +72,8 @@ def _spelled(name: str) -> str:
     return "methods" if name == "family" else name.replace("-", "_")
 
 
-def _literal(value: str) -> str:
-    return value if re.fullmatch(r"-?\d+(\.\d+)?", value) else repr(value)
+def _literal(name: str, value: str) -> str:
+    return value if name == "curve" else repr(value)
 
 
 def _table(pairs: str) -> str:
