@@ -16,6 +16,8 @@ import tiny
 from luthier.api import comparing
 from luthier.api.spelling import NAMES, from_python, keyed
 from luthier.api.tables import as_path
+from luthier.compare import board as boards
+from luthier.compare import supervise
 from luthier.data.read import read
 from luthier.errors import LuthierError
 from luthier.files import read_json
@@ -104,11 +106,12 @@ def test_a_frame_is_compared_and_the_same_call_goes_on(
     monkeypatch.chdir(tmp_path)
     frame = pandas.DataFrame(ROWS).rename(columns={"text": "said"})
     asked = {"map": {"said": "text", "label": "label"}, "model": base, **QUICK}
-    board = luthier.compare(frame, test=ROWS[:6], **asked)
+    held_out = [{"said": row["text"] + "!", "label": row["label"]} for row in ROWS[:6]]
+    board = luthier.compare(frame, test=held_out, **asked)
     assert {row.status for row in board.rows} == {"ok"} and board.best is not None
     assert read_json(board.folder / "split.json")["test"] == 6
     made = (board.folder / "trials/majority/seed-0/eval.json").stat().st_mtime_ns
-    again = luthier.compare(frame.copy(), test=list(ROWS[:6]), **asked)
+    again = luthier.compare(frame.copy(), test=iter(held_out), **asked)
     assert again == board and again.folder == board.folder
     assert (board.folder / "trials/majority/seed-0/eval.json").stat().st_mtime_ns == made
 
@@ -220,8 +223,8 @@ def test_methods_models_and_numbers_may_be_written_in_several_ways(
     base: str, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Seen failing with "zero_shot" read letter by letter."""
-    monkeypatch.setattr("luthier.compare.supervise.run", lambda request, folder, again: made.append(request))
-    monkeypatch.setattr("luthier.compare.board.publish", lambda folder: None)
+    monkeypatch.setattr(supervise, "run", lambda request, folder, again: made.append(request))
+    monkeypatch.setattr(boards, "publish", lambda folder: None)
     monkeypatch.setattr(comparing, "open_board", lambda folder: None)
     made: list[Any] = []
     for methods in ("zero_shot, lora", ["zero_shot", "lora"], ("zero_shot", "lora")):

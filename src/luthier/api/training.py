@@ -88,6 +88,7 @@ def _trained(
             forget(folder, LOCK, given.NAME, "recipe.yaml", "environment.json", "metrics.jsonl", *rejected)
         raise
     result = {"metric": scores.metric, "score": scores.score, "secondary": scores.secondary}
+    result |= {"rows": {part: len(getattr(split, part)) for part in ("train", "validation", "test")}}
     result |= {"per_row": scores.per_row, "answers": scores.answers, "trainable": outcome.trainable}
     result |= base_facts(outcome)
     notes = [*found, *outcome.notes, *cuts.of_test(outcome.lm, split.test)]
