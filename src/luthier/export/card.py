@@ -137,9 +137,10 @@ def _classifier(folder: Path) -> Iterator[str]:
     about = read_json(folder / "classifier.json")
     read = about["features"]
     yield fenced("luthier predict FOLDER new.csv --out labelled.csv")
-    yield f'\nFrom Python, `luthier.load(folder).predict("a text")`. It reads the states behind block {read["depth"]} '
-    yield f"(`{read['block']}`) of the base, pooled over the tokens by `{read['pooling']}`; a text of more than "
-    yield f"{read['max_tokens']} tokens loses its middle. Without Luthier:\n"
+    yield (
+        f"\nIt reads the states behind block {read['depth']} of the base (`{read['block']}`), pooled over tokens by "
+        f"`{read['pooling']}`; a text of more than {read['max_tokens']} tokens loses its middle. Without Luthier:\n"
+    )
     yield _python(snippets.shown(snippets.features, "features"))
     said, lines = snippet(about)
     yield f"\n{said}"
@@ -177,9 +178,10 @@ def _score(result: Mapping[str, Any]) -> str:
 
     found, metric = Bootstrap({"run": [result["per_row"]]}).score("run"), str(result["metric"])
     low, high = (units.score(value, metric) for value in (found.low, found.high))
+    count = len(result["per_row"])
     return (
         f"{units.score(found.value, metric)} (95 % interval {low} – {high}), {text(title(metric))}, on "
-        f"{len(result['per_row'])} rows that training never saw; one run"
+        f"{count} row{'' if count == 1 else 's'} that training never saw; one run"
     )
 
 

@@ -30,6 +30,12 @@ GIVES = {
     "regression": "the number",
 }
 LINEAR = {"classification": snippets.classifier_of_labels, "multilabel": snippets.classifiers_of_tags}
+TEXT = 'features(folder, ["a text"])'
+USE = {
+    "classification": f"classifier(folder).predict({TEXT})",
+    "multilabel": f"x = {TEXT}\n{{label: one.predict_proba(x)[:, 1] for label, one in classifier(folder).items()}}",
+}
+NUMBERS = f"classifier(folder).predict({TEXT})"
 TREES = (
     "A random forest cannot be put into scikit-learn without pickle: its trees are C structures that nothing public "
     "builds from arrays. Walking them takes a few lines."
@@ -73,9 +79,10 @@ def snippet(about: dict[str, Any]) -> tuple[str, str]:
         return "There is a single class, which scikit-learn has no classifier for: it is always the answer.", ""
     if kind == "linear":
         how = LINEAR.get(task, snippets.regressor)
-        return str(how.__doc__), snippets.shown(how, "classifier")
+        return str(how.__doc__), f"{snippets.shown(how, 'classifier')}\n\n\n{USE.get(task, NUMBERS)}"
     if kind == "trees":
-        return TREES, snippets.shown(snippets.forest, "shares" if task != "regression" else "numbers")
+        name = "numbers" if task == "regression" else "shares"
+        return TREES, f"{snippets.shown(snippets.forest, name)}\n\n\n{name}(folder, {TEXT})"
     said = "Boosted trees are in xgboost's own format, which it reads itself (`output_margin=True` gives the logits)."
     return said, 'import xgboost\n\nbooster = xgboost.Booster(model_file=f"{folder}/classifier.ubj")'
 

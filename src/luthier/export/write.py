@@ -63,7 +63,9 @@ def export_run(
     if target.exists() or target.is_symlink():
         raise LuthierError(f"{target} exists already: name another place with --out, or remove it")
     step("loading the run")
-    if to == "classifier" and is_features(run) and not original:
+    if to == "classifier" and is_features(run):
+        if original:
+            raise LuthierError(f"{run}: --original makes no difference: a classifier leaves the weights alone")
         with _new_folder(target) as folder, _explained(run, to):
             refuse(write_classifier(run, folder, step), show)
             step("publishing")
