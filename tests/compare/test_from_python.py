@@ -148,6 +148,9 @@ def test_a_board_in_a_notebook_is_escaped_and_has_no_colours_of_its_own(tmp_path
     assert "<script>" not in page and "<b>lora" not in page and "<i>" not in page and "Use &lt;full&gt;." in page
     assert not re.search(r"#[0-9a-f]{3}|rgb\(|white|black", page), "it is read on light and on dark pages"
     assert "50.0 ± 10.0" in page and "failed: &lt;script&gt;" in page
+    assert board.row("lora on <b>").reason == "<script>x</script>" and board.row("full") is board.best
+    with pytest.raises(LuthierError, match=r"no row 'ful', did you mean full\?"):
+        board.row("ful")
     assert board.best == fine and board.best.folder is None and "lora on <b>, failed: <script>" in repr(board.rows[1])
 
 

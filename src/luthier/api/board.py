@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from luthier.api.spelling import from_python
 from luthier.errors import LuthierError
 
 NAME = "leaderboard.json"
@@ -66,7 +67,7 @@ class Row(Values):
     @property
     def reason(self) -> str:
         """Why it failed or was skipped; "" where it did not."""
-        return str(self.get("reason") or "")
+        return from_python(str(self.get("reason") or ""))
 
     def __repr__(self) -> str:
         if self.score is None:
@@ -102,6 +103,18 @@ class Board(Values):
 
         found = units.best(self)
         return next((row for row in self.rows if found is not None and dict(row) == dict(found)), None)
+
+    def row(self, name: str) -> Row:
+        """The row of that name. Raises LuthierError where there is none, suggesting one.
+
+        >>> board.row("zero_shot").score                            # doctest: +SKIP
+        0.255
+        """
+        from luthier.catalog import suggest
+
+        if found := next((row for row in self.rows if row.name == name), None):
+            return found
+        raise LuthierError(f"this comparison has no row {name!r}{suggest(name, [row.name for row in self.rows])}")
 
     @property
     def recommendation(self) -> str:
