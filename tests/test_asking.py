@@ -170,6 +170,25 @@ def test_errors_of_a_run_folder_are_spelled_for_python(tmp_path: Path) -> None:
         luthier.train(recipe, tmp_path / "other")
 
 
+def test_wrong_settings_and_places_are_named() -> None:
+    """Seen failing with a TypeError of `Path`."""
+    for asked, why in (
+        ({"max_new_tokens": 0}, "^max_new_tokens=0: must be a whole"), ({"max_new_tokens": "x"}, "^max_new_tokens='x'"),
+        ({"temperature": -1}, "^temperature=-1: must be a number of"), ({"temperature": "hot"}, "^temperature='hot'"),
+    ):  # fmt: skip
+        with pytest.raises(LuthierError, match=why):
+            model("text").generate("a", **asked)
+    for call, why in (
+        (lambda: luthier.load(None), "^run_folder: must be a path, not None$"),  # type: ignore[arg-type]
+        (lambda: luthier.open(3), "^folder: must be a path, not a number$"),  # type: ignore[arg-type]
+        (lambda: luthier.load("x", template=3), "^template: must be a path, not a number$"),  # type: ignore[arg-type]
+        (lambda: luthier.compare("tickets", out=3), "^out: must be a path, not a number$"),  # type: ignore[arg-type]
+        (lambda: luthier.train({}, 3), "^out: must be a path, not a number$"),  # type: ignore[arg-type]
+    ):
+        with pytest.raises(LuthierError, match=why):
+            call()
+
+
 def test_kinds_of_values_in_words() -> None:
     found = [texts.kind(v) for v in (None, True, 3, np.float64(2), float("nan"), "a", b"", [], (), {}, set(), object())]
     assert found == [

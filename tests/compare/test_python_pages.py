@@ -19,7 +19,10 @@ BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 pytestmark = pytest.mark.usefixtures("in_this_process")
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/python.md", "docs/guide.zh-CN.md"])
+SLOW = [pytest.param(page, marks=pytest.mark.slow) for page in ("docs/python.md", "docs/guide.zh-CN.md")]
+
+
+@pytest.mark.parametrize("page", ["README.md", *SLOW])
 def test_the_python_of_a_page_runs(
     page: str, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_folder: Callable[[str], Path]
 ) -> None:

@@ -20,6 +20,7 @@ from luthier.api.board import Board, Row, open
 from luthier.api.comparing import compare
 from luthier.api.model import Model
 from luthier.api.spelling import spoken
+from luthier.api.texts import place_of
 
 if TYPE_CHECKING:
     from luthier.config import Recipe
@@ -49,14 +50,15 @@ def train(
 
     ready, kept = prepared(recipe, data, test)
     with spoken(kept):
-        return training.train(ready, None if out is None else Path(out), say, again, tell)
+        return training.train(ready, None if out is None else place_of(out, "out"), say, again, tell)
 
 
 def load(
     run_folder: str | Path, progress: Callable[[int, int], None] | None = None, template: str | Path | None = None
 ) -> Model:
+    folder = place_of(run_folder, "run_folder")
     with spoken():
-        return models.load(run_folder, progress, template)
+        return models.load(folder, progress, None if template is None else place_of(template, "template"))
 
 
 load.__doc__ = models.load.__doc__

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from luthier.api.spelling import from_python
+from luthier.api.texts import place_of
 from luthier.errors import LuthierError
 
 NAME = "leaderboard.json"
@@ -183,7 +184,7 @@ def open(folder: str | Path) -> Board:
     """
     from luthier.files import read_record
 
-    place = Path(folder)
+    place = place_of(folder, "folder")
     if not (place / NAME).is_file():
         raise LuthierError(_absent(place))
     return Board(read_record(place / NAME, "rows", "best", "recommendation", "verdicts", "metric"), place)

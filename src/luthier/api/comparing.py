@@ -11,7 +11,7 @@ from luthier.api.board import Board
 from luthier.api.board import open as open_board
 from luthier.api.spelling import spoken
 from luthier.api.tables import as_path, is_kept
-from luthier.api.texts import kind
+from luthier.api.texts import kind, place_of
 from luthier.errors import LuthierError
 
 EXTRA = ("also", "split_seed", "train_rows")  # of the data's settings, besides those that are arguments
@@ -44,7 +44,7 @@ def compare(
     path, held_out = as_path(data, "data"), None if test is None else as_path(test, "test")
     section = {
         "path": path, "test": held_out, "map": _keyed(map, "map"), "labels": _keyed(labels, "labels"),
-        "instruction": instruction, "encoding": encoding, "docs": None if docs is None else os.fspath(docs),
+        "instruction": instruction, "encoding": encoding, "docs": None if docs is None else str(place_of(docs, "docs")),
         "metric": metric, "skip_bad": skip_bad, "limit": limit, "limit_test": limit_test, **more,
     }  # fmt: skip
     asked = {
@@ -53,7 +53,7 @@ def compare(
     }  # fmt: skip
     kept = {p: name for p, name in ((path, "data"), (held_out, "test")) if p and is_kept(p)}
     with spoken(kept, arguments=True):
-        return _compared(section, asked, None if out is None else Path(out), again)
+        return _compared(section, asked, None if out is None else place_of(out, "out"), again)
 
 
 def _compared(section: Mapping[str, Any], asked: Mapping[str, Any], out: Path | None, again: bool) -> Board:

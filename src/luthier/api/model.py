@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
@@ -132,6 +133,10 @@ class Model:
         """
         from luthier.protocols import Sampling
 
+        if not isinstance(max_new_tokens, int) or max_new_tokens < 1:
+            raise LuthierError(f"max_new_tokens={max_new_tokens!r}: must be a whole number of at least 1")
+        if not isinstance(temperature, int | float) or not 0 <= temperature < math.inf:
+            raise LuthierError(f"temperature={temperature!r}: must be a number of at least 0")
         asked: list[Prompt]
         asked, one = prompts_of(prompts)
         found = self.lm.generate(asked, Sampling(max_new_tokens, temperature)) if asked else []

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import math
 import numbers
+import os
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from luthier.errors import LuthierError
@@ -42,6 +44,13 @@ def prompts_of(given: Any, name: str = "prompts") -> tuple[list[Prompt], bool]:
     if any(isinstance(value, Message | Mapping) for value in values):
         return [_conversation(values, name)], True
     return [_prompt(value, f"{name}[{i}]") for i, value in enumerate(values)], False
+
+
+def place_of(given: Any, name: str) -> Path:
+    """A folder or file that an argument names. Raises LuthierError for what is no path."""
+    if not isinstance(given, str | os.PathLike):
+        raise LuthierError(f"{name}: must be a path, not {kind(given)}")
+    return Path(given)
 
 
 def kind(value: object) -> str:

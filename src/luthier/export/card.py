@@ -113,6 +113,8 @@ def _load(recipe: Recipe, to: To, written: Path, wording: Mapping[str, Any]) -> 
             f"base = {auto}.from_pretrained({base!r})\nmodel = PeftModel.from_pretrained(base, folder)\n"
             "tokenizer = AutoTokenizer.from_pretrained(folder)"
         )
+        if _on_rounded(recipe):
+            yield "\nIt was trained and scored on a base whose weights were rounded to 4 bits (NF4): load the base so."
     elif (written / "label_head.json").is_file():
         yield "`label_head.json` says which state the head in `label_head.safetensors` reads, and what it gives."
         yield _python(
@@ -208,6 +210,15 @@ def _beside(run: Path, name: str) -> Mapping[str, Any]:
             found: Mapping[str, Any] = read_json(above / name)
             return found
     return {}
+
+
+def _on_rounded(recipe: Recipe) -> bool:
+    """Whether the adapter stands on other weights than those that the base comes with."""
+    from luthier import config
+    from luthier.protocols import Patch
+
+    method = config.options(recipe)
+    return isinstance(method, Patch) and method.unrounded() is not None
 
 
 def _kind(recipe: Recipe) -> str:
