@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tiny
-from luthier import api
+from luthier.api import training as api
 from luthier.compare import supervise
 from luthier.compare.plan import Request
 from luthier.config import DataConfig, Recipe

@@ -1,12 +1,14 @@
 """Luthier: adapt a pretrained language model in every way the field knows, and see which is worth it.
 
-luthier.compare("mine.jsonl", budget="3m")["recommendation"]
-luthier.load("RUN").predict(["a text", "another"])
+luthier.compare("mine.jsonl", budget="3m").recommendation
+luthier.load("RUN").predict("a text")
+luthier.open("runs/demo").to_frame()
 """
 
 import luthier.compare  # noqa: F401  first: imported later it would take the place of the function of that name
-from luthier.api import Model, compare, load, train
+from luthier.api import Board, Model, compare, load, train
+from luthier.api import open as open  # not in __all__: `import *` must not hide Python's own
 from luthier.errors import LuthierError
 
-__all__ = ["LuthierError", "Model", "compare", "load", "train"]
+__all__ = ["Board", "LuthierError", "Model", "compare", "load", "train"]
 __version__ = "0.1.0"

@@ -57,10 +57,10 @@ class DataConfig:
     metric: str = ""
     docs: str | None = None
     skip_bad: bool = False
-    limit: int | None = None
-    limit_test: int | None = None
+    limit: Annotated[int, Ge(1)] | None = None
+    limit_test: Annotated[int, Ge(1)] | None = None
     split_seed: int = 0
-    train_rows: int | None = None  # learn from the first so many rows of the training part
+    train_rows: Annotated[int, Ge(1)] | None = None  # learn from the first so many rows of the training part
     also: tuple[AlsoConfig, ...] = ()
     encoding: str = ""
     fill: dict[str, str] = field(default_factory=dict)
@@ -223,9 +223,14 @@ def run_recipe(folder: Path) -> Recipe:
         runs = [p.parent for place in places for p in sorted(folder.glob(f"{place}/recipe.yaml"))]
         hint = f": name one of the runs in it, such as {runs[0]}" if runs else " (it has no recipe.yaml)"
         raise LuthierError(f"{folder} is not a run folder{hint}")
-    if not any((folder / name / "luthier.json").exists() for name in ("adapter", "model")):
+    if files_of(folder) is None:
         raise LuthierError(f"{folder}: the run is not finished: give its command again")
     return read_recipe(path)
+
+
+def files_of(folder: Path) -> Path | None:
+    """Where a run keeps what adapts its base: adapter/ or model/, or the folder itself where one was exported."""
+    return next((folder / n for n in ("adapter", "model", "") if (folder / n / "luthier.json").exists()), None)
 
 
 def _assign(values: dict[str, Any], assignment: str) -> None:

@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 from luthier import config
 from luthier.adapters import CONFIG, open_adapter
 from luthier.errors import LuthierError
-from luthier.files import read_json, read_record, write_json, write_text
+from luthier.files import read_record, write_json, write_text
+from luthier.models import bases
 from luthier.protocols import Direct, Patch
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class Adapters:
             raise LuthierError(f"{folder}: {recipe.method} changes no weights: there is no adapter to put on a base")
         if recipe.model != self.base.name:
             raise LuthierError(f"{folder}: it was trained on {recipe.model}, and the base here is {self.base.name}")
-        files = next(folder / n for n in ("adapter", "model") if (folder / n / "luthier.json").exists())
+        files = config.files_of(folder) or folder
         self.held[name] = Held(method, read_all(files), files)
 
     def use(self, name: str | None) -> BaseLM:
@@ -216,8 +217,15 @@ def _recipe(folders: list[Path]) -> config.Recipe:
     for folder in folders:
         if not (folder / CONFIG).is_file() or (folder / "recipe.yaml").is_file():
             return config.run_recipe(folder)
-    bases = {str(read_json(folder / CONFIG).get("base_model_name_or_path")) for folder in folders}
-    if len(bases) > 1:
-        raise LuthierError(f"the adapters were trained on different bases: {', '.join(sorted(bases))}")
-    read_record(folders[0] / CONFIG, "base_model_name_or_path")
-    return config.Recipe(model=bases.pop())
+    found = {_base(folder) for folder in folders}
+    if len(found) > 1:
+        raise LuthierError(f"the adapters were trained on different bases: {', '.join(sorted(found))}")
+    return config.Recipe(model=found.pop())
+
+
+def _base(folder: Path) -> str:
+    """The base that an adapter's folder names; of one that was exported here, where this machine has it."""
+    wording = folder / "luthier.json"
+    if wording.is_file() and (said := read_record(wording).get("base")):
+        return bases.find(said, folder)
+    return str(read_record(folder / CONFIG, "base_model_name_or_path")["base_model_name_or_path"])

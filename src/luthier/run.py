@@ -28,6 +28,7 @@ from luthier.evals import cuts
 from luthier.files import LOCK, read_record, read_tensors, sync_folder, write_json, write_tensors
 from luthier.given import AGAIN
 from luthier.loop import Loop, Trained, Training
+from luthier.models import bases
 from luthier.models.base import BaseLM, Progress
 from luthier.models.embedded import cache_dir
 from luthier.models.ends import save_model
@@ -45,8 +46,7 @@ Say = Callable[[Report], None]
 
 @dataclass
 class Outcome:
-    """What a method gave. trainable: numbers that were trained. loop: None for direct methods.
-    notes: what to know.
+    """What a method gave. trainable: numbers that were trained. loop: None for direct methods. notes: what to know.
 
     base_bytes: of the linear weights of the base in memory, and what they would take in bf16; None where they are not
     here.
@@ -256,8 +256,8 @@ def load_run(folder: Path, lm: BaseLM | None = None, progress: Progress | None =
 def load_method(folder: Path, lm: BaseLM | None = None, progress: Progress | None = None) -> tuple[LM, Patch | Direct]:
     """What `load_run` gives, and the method that made it: a patch stands attached."""
     recipe = config.run_recipe(folder)
-    target = next(folder / n for n in ("adapter", "model") if (folder / n / "luthier.json").exists())
-    lm = lm or load_base(recipe)
+    target = config.files_of(folder) or folder
+    lm = lm or load_base(bases.located(recipe, target))
     lm.progress = progress
     method: Patch | Direct = config.options(recipe)
     if isinstance(method, Direct):
@@ -296,5 +296,5 @@ def load_patch(lm: BaseLM, patch: Patch, target: Path, tensors: Mapping[str, Any
 
 def run_labels(folder: Path) -> tuple[str, ...]:
     """The labels a run predicts; none when it writes text."""
-    found = next((folder / n / "luthier.json" for n in ("adapter", "model") if (folder / n).exists()), None)
-    return tuple(read_record(found, "labels")["labels"]) if found else ()
+    found = config.files_of(folder)
+    return tuple(read_record(found / "luthier.json", "labels")["labels"]) if found else ()

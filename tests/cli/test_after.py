@@ -83,7 +83,7 @@ def test_chat_with_piped_input(
 ) -> None:
     model = Labels()
     load: Callable[..., Any] = lambda *_, **__: model  # noqa: E731
-    monkeypatch.setattr(api, "load", load)
+    monkeypatch.setattr("luthier.api.model.load", load)
     monkeypatch.setattr(config, "run_recipe", lambda _: None)
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(typed), "utf-8", "surrogateescape"))
     chat(Path("run"))

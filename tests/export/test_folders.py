@@ -42,7 +42,8 @@ def test_peft_loads_the_adapter(kind: str, method: str, tiny_folder: Folder, tmp
     run = runs.finished(base, tmp_path / "run", method)
     checks = export(run, "adapter", tmp_path / "out")
     config = read_json(tmp_path / "out" / "adapter_config.json")
-    plain = AutoModelForCausalLM.from_pretrained(config["base_model_name_or_path"], attn_implementation="eager")
+    assert config["base_model_name_or_path"] == base.name, "what others can find, not a path of this machine"
+    plain = AutoModelForCausalLM.from_pretrained(base, attn_implementation="eager")
     theirs = peft.PeftModel.from_pretrained(plain, tmp_path / "out").eval()
     rows = runs.ids(tiny.fresh(base))
     ours = runs.of_run(run, base)

@@ -81,7 +81,8 @@ def test_peft_loads_adapters_of_encoder_decoders(kind: str, method: str, made: F
     ]  # fmt: skip
     config = read_json(tmp_path / "out" / "adapter_config.json")
     assert config["task_type"] == "SEQ_2_SEQ_LM"
-    model = AutoModelForSeq2SeqLM.from_pretrained(config["base_model_name_or_path"])
+    assert config["base_model_name_or_path"] == made(kind).name
+    model = AutoModelForSeq2SeqLM.from_pretrained(made(kind))
     assert peft.PeftModel.from_pretrained(model, tmp_path / "out")
 
 

@@ -69,6 +69,7 @@ def test_the_adapter_is_checked_on_the_rounded_base(tiny_folder: Folder, tmp_pat
     pytest.importorskip("bitsandbytes")
     made = runs.finished(tiny_folder("llama_tied"), tmp_path / "run", "qlora", patch={"rank": 4})
     assert [c.where for c in export(made, "adapter", tmp_path / "out") if c.ok][:2] == ["PEFT", "PEFT"]
+    assert "rounded to 4 bits (NF4)" in (tmp_path / "out" / "README.md").read_text("utf-8")
     for to, original in (("adapter", made), ("merged", runs.finished(tiny_folder("llama_tied"), tmp_path / "lora"))):
         with pytest.raises(LuthierError, match="--original makes no difference"):
             export(original, to, tmp_path / "x", original=True)

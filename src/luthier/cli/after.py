@@ -53,7 +53,7 @@ def chat(
     template: Annotated[Path | None, typer.Option(help="file with another wording (luthier prompt search)")] = None,
 ) -> None:
     """A conversation until an empty line or the end of input."""
-    from luthier.api import load
+    from luthier.api.model import load
     from luthier.config import run_recipe
     from luthier.protocols import Message
 

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 HELP = """Write a finished run as files that other programs load.
 
 adapter: PEFT's layout, for the base model it was trained on. merged: a complete model folder for transformers and what
-builds on it; a label head is a file beside it. gguf: one file for llama.cpp, with f16 or q8_0 numbers.
+builds on it; a label head is a file beside it. gguf: one file for llama.cpp, with f16 or q8_0 numbers. classifier: of a
+features run, the classifier without pickle and what it reads of which base. Each has a README.md.
 
 A qlora run was trained on rounded weights: merged folds its adapter into those, written in full precision, and says
 what the run says. --original folds it into the weights as they came instead; how far that is from the run is shown.
@@ -32,19 +33,22 @@ def add_to(app: typer.Typer) -> None:
 
 def export(
     run: Annotated[Path, typer.Argument(help="run folder, such as a comparison's trials/lora/seed-0")],
-    to: Annotated[Literal["adapter", "merged", "gguf"], typer.Option(help="what to write")] = "merged",
+    to: Annotated[
+        Literal["adapter", "merged", "gguf", "classifier"] | None,
+        typer.Option(help="what to write; merged, or classifier for a features run"),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="new folder, or .gguf file; RUN/export/… without it")] = None,
     original: Annotated[bool, typer.Option("--original", help="merge into the weights as they came (qlora)")] = False,
     type: Annotated[Literal["f32", "f16", "q8_0"], typer.Option(help="numbers in a GGUF file")] = "f16",
 ) -> None:
     """Load, write, compare, publish."""
     from luthier.cli.common import steps_bar
-    from luthier.export.write import STEPS, export_run
+    from luthier.export.write import STEPS, export_run, form_of
 
     tables: list[Sequence[Check]] = []
     try:
         with steps_bar("export", STEPS) as step:
-            place = export_run(run, to, out, type, step, tables.append, original)
+            place = export_run(run, to or form_of(run), out, type, step, tables.append, original)
     finally:
         for checks in tables:
             print_parity(checks)

@@ -74,7 +74,7 @@ def search(
     again: Annotated[bool, typer.Option("--again", help="begin anew; what stands there is set aside")] = False,
 ) -> None:
     """Make the recipe, run it, write the pages."""
-    from luthier.api import train
+    from luthier.api.training import train
     from luthier.cli.common import pairs, resumable, training_bar
     from luthier.config import recipe_from
     from luthier.files import read_json

@@ -29,7 +29,7 @@ def train(
     again: Annotated[bool, typer.Option("--again", help="begin anew; what stands there is set aside")] = False,
 ) -> None:
     """Parse the recipe and run."""
-    from luthier.api import train as run
+    from luthier.api.training import train as run
     from luthier.cli.common import resumable, training_bar
     from luthier.config import read_recipe
     from luthier.errors import LuthierError

@@ -61,7 +61,7 @@ def text(value: object) -> str:
     return re.sub(r"([\\`*_{}\[\]<>#|~!&$])", r"\\\1", line)
 
 
-def _code(value: object) -> str:
+def code(value: object) -> str:
     """A block of text as it stands: the fence is longer than any run of backticks in it."""
     whole = units.plain(value).rstrip()
     fence = "`" * max(3, 1 + max((len(m) for m in re.findall("`+", whole)), default=0))
@@ -181,9 +181,9 @@ def _load(run: Path, best: Facts, board: Facts) -> Iterator[str]:
     base = _model(best, board)
     yield f"The files are in `{run}`" + (f", those to ship in `{target}`." if target else ".")
     yield ""
-    yield _code(f"luthier predict {shlex.quote(str(run))} new.csv --out labelled.csv")
+    yield code(f"luthier predict {shlex.quote(str(run))} new.csv --out labelled.csv")
     yield ""
-    yield _code(f'import luthier\n\nmodel = luthier.load({str(run)!r})\nmodel.predict(["..."])')
+    yield code(f'import luthier\n\nmodel = luthier.load({str(run)!r})\nmodel.predict(["..."])')
     if target and (target / "adapter_config.json").exists():
         kind = read_json(target / "adapter_config.json").get("peft_type")
         yield f"\n`{target.name}/` is in PEFT's layout ({text(kind)}) and needs the base model: {text(base)}."
@@ -202,10 +202,10 @@ def _licence(best: Facts, board: Facts) -> Iterator[str]:
 
 def _made(details: Facts) -> Iterator[str]:
     if details.get("command"):
-        yield _code(details["command"])
+        yield code(details["command"])
     if details.get("recipe"):
         yield "\nThe recipe of the winning run, for `luthier train recipe.yaml`:\n"
-        yield _code(details["recipe"])
+        yield code(details["recipe"])
     facts: Sequence[tuple[str, object]] = list((details.get("environment") or {}).items())
     if facts:
         yield "\nVersions and machine: " + ", ".join(f"{text(name)} {text(value)}" for name, value in facts) + "."

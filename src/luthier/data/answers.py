@@ -15,7 +15,7 @@ from luthier.errors import LuthierError
 from luthier.files import write_text
 
 if TYPE_CHECKING:
-    from luthier.api import Model
+    from luthier.api.model import Model
 
 
 def answer_file(
@@ -27,7 +27,7 @@ def answer_file(
 
     note: gets what had to be decided to read the file, a sentence each.
     """
-    from luthier.api import load
+    from luthier.api.model import load
     from luthier.config import run_recipe
 
     rejected = out.with_name("rejected.jsonl")

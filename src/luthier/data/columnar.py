@@ -95,7 +95,7 @@ def read_parquet(path: Path, mapped: tuple[str, ...], encoding: str = "") -> Sou
         raise LuthierError(f"{path} does not exist: check the path")
     try:
         with parquet.ParquetFile(path) as file:
-            names = _class_names(_features(file.schema_arrow.metadata))
+            names = class_names(_features(file.schema_arrow.metadata))
             rows = tuple(_rows(file.iter_batches(ROWS_AT_ONCE), names))
     except (pa.ArrowException, OSError, ValueError, OverflowError, MemoryError) as error:
         raise LuthierError(f"{path}: not a parquet file that can be read: {_first_line(error)}") from None
@@ -111,7 +111,7 @@ def read_dataset(place: Place, mapped: tuple[str, ...], encoding: str = "") -> S
         raise LuthierError(f"{place.path}: a Hugging Face data set needs its library: pip install datasets") from None
     try:
         found = _load(datasets, place)
-        names = _class_names(found.features.to_dict())
+        names = class_names(found.features.to_dict())
         tables = found.with_format("arrow").iter(ROWS_AT_ONCE)
         rows = tuple(_rows((batch for table in tables for batch in table.to_batches()), names))
     except LuthierError:
@@ -184,7 +184,7 @@ def _features(metadata: Mapping[bytes, bytes] | None) -> Mapping[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _class_names(features: Mapping[str, Any]) -> dict[str, list[str]]:
+def class_names(features: Mapping[str, Any]) -> dict[str, list[str]]:
     """Names of the classes of each column that holds class numbers, or lists of them."""
     out: dict[str, list[str]] = {}
     for column, feature in features.items():
@@ -211,7 +211,7 @@ def _rows(batches: Iterable[pa.RecordBatch], names: Mapping[str, list[str]]) -> 
                 yield Row(number, "", value)
                 continue
             for column in names.keys() & value.keys():
-                value[column] = _named(value[column], names[column])
+                value[column] = named(value[column], names[column])
             yield Row(number, "", columns=value)
 
 
@@ -228,9 +228,9 @@ def _one(batch: pa.RecordBatch, i: int) -> dict[str, Any] | str:
     return out
 
 
-def _named(value: Any, names: list[str]) -> Any:
+def named(value: Any, names: list[str]) -> Any:
     if isinstance(value, list):
-        return [_named(each, names) for each in value]
+        return [named(each, names) for each in value]
     if not isinstance(value, int) or isinstance(value, bool):
         return value
     if value == -1:  # how data sets mark rows whose label is kept secret

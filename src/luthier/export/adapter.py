@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from luthier.export.parity import (
 )
 from luthier.export.source import Source
 from luthier.files import write_json, write_tensors
+from luthier.models import bases
 
 ALLOWED = (3e-5, 6e-5)  # of the largest logit: float32, summed in another order
 
@@ -27,13 +27,14 @@ def write_adapter(source: Source, before: Before, folder: Path) -> list[Check]:
     from luthier.models.ends import save_tokenizer, saved_ends
 
     tensors, config = source.patch.export(source.lm)
+    said = bases.record(source.recipe.model)
     write_tensors(folder / "adapter_model.safetensors", tensors, {"format": "pt"})
     write_json(
         folder / "adapter_config.json",
-        {**config, "base_model_name_or_path": source.base, "inference_mode": True},
+        {**config, "base_model_name_or_path": said["name"], "inference_mode": True},
     )
     save_tokenizer(source.lm, folder)
-    shutil.copyfile(source.files / "luthier.json", folder / "luthier.json")
+    bases.write_record(said, source.files / "luthier.json", folder)
     from transformers import AutoTokenizer
 
     checks = compare_tokenizer(before, AutoTokenizer.from_pretrained(folder), "transformers")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from luthier.models.base import BaseLM
     from luthier.protocols import Patch
 
-To = Literal["adapter", "merged", "gguf"]
+To = Literal["adapter", "merged", "gguf", "classifier"]
 
 
 @dataclass
@@ -44,9 +44,15 @@ def open_run(folder: Path, to: To, original: bool = False) -> Source:
 
     recipe, files = _finished(folder)
     if isinstance(config.options(recipe), Direct):
+        if recipe.method == "features":
+            raise LuthierError(f"{folder}: {recipe.method} changes no weights: --to classifier writes its classifier")
         raise LuthierError(
             f"{folder}: {recipe.method} changes no weights, so there is nothing to export; how it words the question "
             f"is in {files / 'luthier.json'}, and luthier predict answers with it"
+        )
+    if to == "classifier":
+        raise LuthierError(
+            f"{folder}: {recipe.method} adapts the model itself: only features has a classifier beside it"
         )
     _check_form(folder, recipe, files, to)
     from luthier.models import load

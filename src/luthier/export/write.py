@@ -12,6 +12,7 @@ from typing import Any
 
 from luthier.errors import LuthierError
 from luthier.export.asking import plain_logits, what_it_says
+from luthier.export.card import write_card
 from luthier.export.parity import (
     Before,
     Check,
@@ -33,6 +34,13 @@ ALLOWED = {"f32": (3e-5, 6e-5), "f16": (6e-3, 4e-3), "q8_0": (0.15, 0.1)}
 ROUNDING = 4e-3  # llama.cpp keeps keys and values in 16 bits, whatever the file holds
 
 
+def form_of(run: Path) -> To:
+    """The form that a run is written in unless told otherwise."""
+    from luthier.export.classifier import is_features
+
+    return "classifier" if is_features(run) else "merged"
+
+
 def place_of(run: Path, to: To, kind: str) -> Path:
     """Where an export of the run goes unless told otherwise."""
     return run / "export" / (f"{run.resolve().name}-{kind}.gguf" if to == "gguf" else to)
@@ -47,9 +55,7 @@ def export_run(
     original: see `source.open_run`.
     Raises LuthierError when the run cannot be written so, the place is taken, or what was written differs from the run.
     """
-    from luthier.export.adapter import write_adapter
-    from luthier.export.headed import read_by_head, write_headed
-    from luthier.export.merged import write_merged
+    from luthier.export.classifier import is_features, write_classifier
 
     target = out or place_of(run, to, kind)
     if to == "gguf" and target.suffix != ".gguf":
@@ -57,7 +63,25 @@ def export_run(
     if target.exists() or target.is_symlink():
         raise LuthierError(f"{target} exists already: name another place with --out, or remove it")
     step("loading the run")
-    source = open_run(run, to, original)
+    if to == "classifier" and is_features(run):
+        if original:
+            raise LuthierError(f"{run}: --original makes no difference: a classifier leaves the weights alone")
+        with _new_folder(target) as folder, _explained(run, to):
+            refuse(write_classifier(run, folder, step), show)
+            step("publishing")
+            write_card(run, to, folder)
+        return target
+    _export_weights(open_run(run, to, original), to, target, kind, step, show)
+    return target
+
+
+def _export_weights(source: Source, to: To, target: Path, kind: str, step: Step, show: Show) -> None:
+    """Of a run that changed the model: an adapter, a model, or a GGUF file."""
+    from luthier.export.adapter import write_adapter
+    from luthier.export.headed import read_by_head, write_headed
+    from luthier.export.merged import write_merged
+
+    run = source.folder
     step("asking it")
     headed = source.lm.label_head is not None
     before = read_by_head(source.lm) if headed else what_it_says(source.lm)
@@ -67,12 +91,13 @@ def export_run(
     if to == "gguf":
         with _explained(run, to):
             _write_gguf(source, before, target, kind, step, show)
-        return target
+        write_card(run, to, target)
+        return
     with _new_folder(target) as folder, _explained(run, to):
         write = write_adapter if to == "adapter" else write_headed if headed else write_merged
         refuse(write(source, before, folder), show)
         step("publishing")
-    return target
+        write_card(run, to, folder)
 
 
 def _write_gguf(source: Source, before: Before, target: Path, kind: Any, step: Step, show: Show) -> None:

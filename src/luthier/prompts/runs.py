@@ -18,7 +18,7 @@ def measured(
     run: Path, template: Path | None, rows: int, draws: int, proposer: str, limits: EndpointConfig, seed: int, say: Say
 ) -> tuple[Template, dict[str, Any]]:
     """The wording of a run and how sure it is, on validation rows. Raises LuthierError where it has no wording."""
-    from luthier.api import reworded
+    from luthier.api.model import reworded
     from luthier.data.task import load_split
     from luthier.prompts import proposer as writing
     from luthier.prompts import robust

@@ -42,7 +42,7 @@ def evaluate_run(
 
     Raises LuthierError when the run is not finished, the file is for another task, or the name is taken by other data.
     """
-    from luthier.api import reworded
+    from luthier.api.model import reworded
     from luthier.config import read_recipe
     from luthier.data.together import spoken_table
     from luthier.evals.task import evaluate
