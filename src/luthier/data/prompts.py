@@ -66,6 +66,15 @@ GENERATE_CHINESE = (
 CHINESE = 0.6  # share of rows from which on they are taken for Chinese: half and half is a mix
 
 
+ONLY = Template(
+    "only", "Classify the text as one of: {labels}. Reply with the label only, nothing else.\n\nText: {input}",
+    chat=True,
+)  # fmt: skip
+ONLY_CHINESE = Template(
+    "only_zh", "请判断下面的文本属于哪一类：{labels}。只回答类别名称，不要说别的。\n\n文本：{input}", chat=True
+)
+
+
 def templates(labels: Sequence[str], chinese: bool = False) -> tuple[Template, ...]:
     """The wordings for a classification task, or for generation where there are no labels."""
     if chinese:

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from luthier import records
 from luthier.config import EndpointConfig
-from luthier.data.prompts import Template, compose, templates
+from luthier.data.prompts import ONLY, ONLY_CHINESE, Template, compose, templates
 from luthier.data.rendering import tools_of, turn_values
 from luthier.data.rows import RejectError
 from luthier.data.shorten import Counted
@@ -32,13 +32,6 @@ from luthier.records import Message, Prompt, Record, Sampling
 if TYPE_CHECKING:
     from torch import Tensor
 
-ONLY = Template(
-    "only", "Classify the text as one of: {labels}. Reply with the label only, nothing else.\n\nText: {input}",
-    chat=True,
-)  # fmt: skip
-ONLY_CHINESE = Template(
-    "only_zh", "请判断下面的文本属于哪一类：{labels}。只回答类别名称，不要说别的。\n\n文本：{input}", chat=True
-)
 LABEL_ROOM = 32  # tokens of an answer that should be a label, at least
 NO_LOGPROBS = "the endpoint gives no log-probabilities of a given text (/completions with echo and logprobs)"
 
