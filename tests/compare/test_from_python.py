@@ -288,7 +288,10 @@ def test_every_option_of_the_command_can_be_spelled() -> None:
 
     from luthier.cli.comparing import compare as command
 
-    options = {name.replace("_", "-") for name in inspect.signature(command).parameters} - {"data"}
+    options = {name.replace("_", "-") for name in inspect.signature(command).parameters} - {
+        "data",
+        "yes",
+    }  # who calls from Python is not asked
     assert options <= set(NAMES)
     arguments = set(inspect.signature(luthier.compare).parameters)
     assert {name.replace("-", "_") for name in options} - {"family"} <= arguments

@@ -52,7 +52,8 @@ def compare(
     }  # fmt: skip
     asked = {
         "models": names(model, "model"), "methods": names(methods, "methods"), "budget": budget,
-        "total": total, "seeds": seeds, "threads": threads, "curve": _numbers(curve), "endpoint": endpoint, "track": names(track, "track"),
+        "total": total, "seeds": seeds, "threads": threads, "curve": _numbers(curve), "endpoint": endpoint,
+        "track": names(track, "track"),
     }  # fmt: skip
     kept = {p: name for p, name in ((path, "data"), (held_out, "test")) if p and is_kept(p)}
     with spoken(kept, arguments=True):

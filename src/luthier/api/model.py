@@ -32,8 +32,8 @@ class Model:
     """
 
     def __init__(
-        self, lm: LM, labels: Sequence[str], temperature: float | None = None, method: str = "", base: str = "",
-        folder: Path | None = None,
+        self, lm: LM, labels: Sequence[str], method: str = "", base: str = "", folder: Path | None = None,
+        temperature: float | None = None,
     ) -> None:  # fmt: skip
         self.lm, self.labels, self.temperature = lm, tuple(labels), temperature
         self.method, self.base, self.folder = method, base, folder
@@ -171,7 +171,7 @@ def load(
     recipe = config.run_recipe(folder)
     lm = reworded(lm, Path(template)) if template else lm
     temperature = None if template else kept(folder)  # it is that of the run's own wording
-    return Model(lm, run_labels(folder), temperature, recipe.method, recipe.model, folder)
+    return Model(lm, run_labels(folder), recipe.method, recipe.model, folder, temperature)
 
 
 def reworded(lm: Any, path: Path) -> LM:
