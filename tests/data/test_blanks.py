@@ -152,7 +152,7 @@ def test_rows_to_predict_on_are_filled_as_the_run_was(tmp_path: Path, monkeypatc
     """Seen failing with the blanks asked as they stand."""
     run, asked = tmp_path / "run", _file(tmp_path, [{"question": "Where is {{city}}, {{name}}?"}], "new.jsonl")
     write_text(run / "recipe.yaml", to_yaml(Recipe(data=DataConfig("x.jsonl", fill={"city": "Rom"}))))
-    write_json(run / "adapter" / "luthier.json", {})
+    write_json(run / "adapter" / "luthier.json", {"labels": []})
     echo = SimpleNamespace(output="text", lm=SimpleNamespace(remote=True), generate=list)
     monkeypatch.setattr("luthier.api.load", lambda *_: echo)
     answer_file(run, Path(asked), tmp_path / "out.jsonl", {}, None)
