@@ -154,7 +154,7 @@ def test_rows_to_predict_on_are_filled_as_the_run_was(tmp_path: Path, monkeypatc
     write_text(run / "recipe.yaml", to_yaml(Recipe(data=DataConfig("x.jsonl", fill={"city": "Rom"}))))
     write_json(run / "adapter" / "luthier.json", {"labels": []})
     echo = SimpleNamespace(output="text", lm=SimpleNamespace(remote=True), generate=list)
-    monkeypatch.setattr("luthier.api.load", lambda *_: echo)
+    monkeypatch.setattr("luthier.api.model.load", lambda *_: echo)
     answer_file(run, Path(asked), tmp_path / "out.jsonl", {}, None)
     (row,) = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text(encoding="utf-8").splitlines()]
     assert row["prediction"] == "Where is Rom, {{name}}?"
