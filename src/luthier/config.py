@@ -271,8 +271,7 @@ def _yaml(text: str) -> Any:
 
 def plain(recipe: Recipe) -> dict[str, Any]:
     """The recipe as plain values."""
-    values = dataclasses.asdict(recipe)
-    return {**values, "data": lean(values["data"])}
+    return {**(values := dataclasses.asdict(recipe)), "data": lean(values["data"])}
 
 
 def lean(data: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,8 @@ from rich.console import Console
 import tiny
 from luthier import config, run
 from luthier.compare.board import command_of, gather, publish
-from luthier.compare.plan import Plan, Request, make_plan, make_request, spoken_total
+from luthier.compare.plan import Plan, Request, make_request
+from luthier.compare.planning import make_plan, spoken_total
 from luthier.compare.terminal import print_leaderboard
 from luthier.errors import LuthierError
 from luthier.evals import cuts

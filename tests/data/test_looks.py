@@ -104,7 +104,7 @@ def test_the_other_places_that_suggest_a_mapping(write: Write) -> None:
     marked = write("d.csv", csv("prompt,completion", TEXTS, TWO))
     assert (
         f"luthier compare {marked} --map prompt=text,completion=label reads them"
-        in read_table(DataConfig(), str(marked)).notes[-1]
+        in read_table(DataConfig(str(marked)), str(marked)).notes[-1]
     )
 
 
