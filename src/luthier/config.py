@@ -21,7 +21,7 @@ from luthier.errors import LuthierError
 
 T = TypeVar("T")
 Threads = Annotated[int, Ge(1), Le(1024)]
-LATER = ("fill", "anyway")  # of a data section: left out of what is written and hashed where unset
+LATER = ("fill", "anyway", "pair")  # of a data section: left out of what is written and hashed where unset
 _ADAPTERS: dict[type, Any] = {}  # pydantic's checkers, which take a while to make
 
 
@@ -42,11 +42,12 @@ class AlsoConfig:
 class DataConfig:
     """Where rows come from. path: a file, or "tickets" (embedded). map: column -> field. labels: raw value -> name.
 
-    metric: the score that decides (see `luthier.evals.metrics`); "" is the task's own. docs: a folder
-    of documents that the questions are about. also: files of other tasks (or their paths) to learn at
-    once, all as conversations; limit and limit_test hold for each file. encoding: of text files that are not
-    UTF-8, such as gb18030; "" is the one that fits. fill: name -> what stands for `{{name}}` in all texts. anyway: go
-    on where there is nothing to learn: all answers the same, empty, or nothing but a mark.
+    metric: the score that decides (see `luthier.evals.metrics`); "" is the task's own. docs: a folder of documents
+    that the questions are about. also: files of other tasks (or their paths) to learn at once, all as conversations;
+    limit and limit_test hold for each file. encoding: of text files that are not UTF-8, such as gb18030; "" is the one
+    that fits. fill: name -> what stands for `{{name}}` in all texts. anyway: go on where there is nothing to learn:
+    answers all the same, empty or marks, a hopeless mapping. pair: two files of lines instead of path, line i of the
+    second the answer to line i of the first.
     """
 
     path: str = "tickets"
@@ -65,6 +66,15 @@ class DataConfig:
     encoding: str = ""
     fill: dict[str, str] = field(default_factory=dict)
     anyway: bool = False
+    pair: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """A pair of files is known by the first of them."""
+        if self.pair:
+            from luthier.data.paired import check_pair
+
+            check_pair(self.pair, self.path, {"map": self.map, "labels": self.labels, "also": self.also})
+            object.__setattr__(self, "path", self.pair[0])
 
 
 @dataclass(frozen=True)
@@ -261,8 +271,7 @@ def _yaml(text: str) -> Any:
 
 def plain(recipe: Recipe) -> dict[str, Any]:
     """The recipe as plain values."""
-    values = dataclasses.asdict(recipe)
-    return {**values, "data": lean(values["data"])}
+    return {**(values := dataclasses.asdict(recipe)), "data": lean(values["data"])}
 
 
 def lean(data: Mapping[str, Any]) -> dict[str, Any]:

@@ -32,6 +32,7 @@ from luthier.records import (  # noqa: F401 - batches and protocols are imported
     Tagged,
     Task,
     Text,
+    Used,
 )
 
 if TYPE_CHECKING:

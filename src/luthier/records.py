@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import MISSING, asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from typing import Any, Literal
 
 Task = Literal["classification", "multilabel", "regression", "generation", "text"]
@@ -191,10 +191,26 @@ def record_values(record: Record | Message) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
+class Used:
+    """What of the files is used. rows: of the file; test_rows: of the test file, None where rows are held out.
+
+    train, validation, test: rows of each part. left: rows of both files that are left out, by reason (`data.used`).
+    """
+
+    rows: int
+    test_rows: int | None = None
+    train: int = 0
+    validation: int = 0
+    test: int = 0
+    left: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Split:
     """What a method may look at. `test` is empty whenever a method, a search or an early stop holds it.
 
     metric: the score that decides; "" is the task's own. documents: what questions are about, when there are any.
+    used: what of the files it is made of, where it comes from files.
     """
 
     task: Task
@@ -204,6 +220,7 @@ class Split:
     labels: tuple[str, ...] = ()
     metric: str = ""
     documents: tuple[Text, ...] = ()
+    used: Used | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True)

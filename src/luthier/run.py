@@ -27,6 +27,7 @@ from luthier.errors import Refused as Refused
 from luthier.evals import cuts
 from luthier.files import LOCK, read_record, read_tensors, sync_folder, write_json, write_tensors
 from luthier.given import AGAIN
+from luthier.kept import run_labels as run_labels
 from luthier.loop import Loop, Trained, Training
 from luthier.models import bases
 from luthier.models.base import BaseLM, Progress
@@ -34,6 +35,7 @@ from luthier.models.embedded import cache_dir
 from luthier.models.ends import save_model
 from luthier.models.fingerprint import fingerprint
 from luthier.models.labelling import HEADS
+from luthier.models.limit import within
 from luthier.models.nf4 import linear_bytes
 from luthier.objectives.sft import renumbered
 from luthier.progress import Report
@@ -94,6 +96,7 @@ def adapted(
         lm = replace(lm, only=read_template(Path(recipe.template), data.labels))
     lm = chat_only(lm, whole)
     if isinstance(method, Direct):
+        lm = within(lm, recipe.objective.get("max_length"))
         if data.task not in method.tasks:
             raise Unfit(unfit(recipe.method, method.tasks, data.task))
         if reason := method.refuses(lm, data):
@@ -261,7 +264,7 @@ def load_method(folder: Path, lm: BaseLM | None = None, progress: Progress | Non
     lm.progress = progress
     method: Patch | Direct = config.options(recipe)
     if isinstance(method, Direct):
-        return method.load(target, lm), method
+        return method.load(target, within(lm, recipe.objective.get("max_length"))), method
     return load_patch(lm, method, target, read_all(target)), method
 
 
@@ -292,9 +295,3 @@ def load_patch(lm: BaseLM, patch: Patch, target: Path, tensors: Mapping[str, Any
         raise
     work.save_extra = lambda folder: _save_patch(work, patch, folder)
     return work
-
-
-def run_labels(folder: Path) -> tuple[str, ...]:
-    """The labels a run predicts; none when it writes text."""
-    found = config.files_of(folder)
-    return tuple(read_record(found / "luthier.json", "labels")["labels"]) if found else ()

@@ -168,7 +168,7 @@ def test_the_same_request_has_the_same_folder() -> None:
 def test_seconds_become_tokens_by_the_rate_on_training_rows(lm: CausalLM, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
 
-    def rate(_lm: object, data: Split, batch: int, *more: object) -> float:
+    def rate(_lm: object, data: Split, batch: int, *more: object, **others: object) -> float:
         seen.append(data.test)
         return 250.0
 

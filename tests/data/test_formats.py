@@ -276,6 +276,5 @@ def test_inputs_of_every_kind(tmp_path: Path) -> None:
     ):  # fmt: skip
         path = sample_files.write([row], "json", tmp_path)
         assert read_inputs(path, instruction=instruction).prompts == [asked]
-    with pytest.raises(LuthierError, match="no known columns"):
-        read_inputs(sample_files.write([{"messages": [U]}], "json", tmp_path))
+    assert read_inputs(sample_files.write([{"messages": [U]}], "json", tmp_path)).prompts == [U["content"]]
     assert json.loads(read_inputs(sample_files.write([{"text": "t", "n": [1]}], "json", tmp_path)).rows[0]["n"]) == [1]

@@ -213,7 +213,7 @@ WHOLE_FILES = [
     ("a.jsonl", '["t", "x"]\n["u", "y"]\n', {}, r"none of its 2 rows(.|\n)*1: not a JSON object but a list"),
     ("a.jsonl", "nonsense\nmore", {}, r"none of its 2 rows can be used:\n.*a\.jsonl:1: not JSON"),
     ("a.jsonl", '{"text": ""}\n{"text": "", "label": ""}', {}, "none of its 2 rows"),
-    ("a.jsonl", '{"de": "x", "en": "y"}', {}, r'Found: "de", "en"(.|\n)*--map de=text,en=label'),
+    ("a.jsonl", '{"de": "x", "en": "y"}', {}, r'Found: "de", "en"(.|\n)*--map de=input,en=output'),
     ("a.jsonl", '{"de": "x", "en": "y"}', {"columns": DE_EN["columns"]}, "--instruction"),
     ("a.jsonl", '{"de": "x", "en": "y"}', {"columns": {"dee": "input", "en": "output"}}, 'did you mean "de"'),
     ("a.jsonl", "{}", {}, "no known columns"),
@@ -289,6 +289,7 @@ def test_inputs(write: Write) -> None:
     inputs = read_inputs(write("c.tsv", "one\ntwo\n"), **NUMBERS)
     assert inputs.prompts == ["one", "two"] and inputs.fieldnames == ["0"]
     assert read_inputs(write("d.jsonl", jsonl({"instruction": "Sing."}))).prompts == ["Sing."]
-    for content in ({"x": "y"}, {"messages": [USER]}, {"text": ""}):
+    assert read_inputs(write("e.jsonl", jsonl({"messages": [USER]}))).prompts == ["u"]
+    for content in ({"x": "y"}, {"messages": [ASSISTANT]}, {"text": ""}):
         with pytest.raises(LuthierError):
             read_inputs(write("e.jsonl", jsonl(content)))

@@ -91,7 +91,7 @@ def chat(user: str, answer: str, system: str = "") -> Chat:
 
 
 def test_chats_with_the_same_questions_stay_together() -> None:
-    records: list[Record] = [chat(f"question {i % 30}", f"answer {i}", "s" * (i % 2)) for i in range(60)]
+    records: list[Record] = [chat(f"question {i % 30}", f"answer {i % 30}", "s" * (i % 2)) for i in range(60)]
     split, notes = make_split(table(records))
     assert split.labels == () and split.task == "generation" and len(notes) == 1
     keys = [{same(record) for record in part} for part in parts(split)]
@@ -117,7 +117,7 @@ def test_what_the_user_should_know() -> None:
     train = [*labelled(a=30, b=30, rare=1), Labelled("both", "a"), Labelled("both", "b")]
     _, notes = make_split(table(train), table([*labelled(other=2), Labelled("x", "a")]))
     assert notes[1:] == [
-        "1 text has more than one label in the data.",
+        "1 of 63 rows of mine.jsonl repeats an earlier row with another answer.",
         '2 test rows have labels that no training row has ("other"): no method can get them right.',
         '1 label has one training row only: "rare".',
     ]

@@ -54,13 +54,13 @@ def test_what_the_user_should_know() -> None:
     records += [Tagged("text 1", ("b",)), Tagged("other", ("single",))]
     _, notes = make_split(table("multilabel", records), table("multilabel", [Tagged("x", ("new", "a"))]))
     assert notes[1:] == [
-        "1 text has more than one label in the data.",
+        "1 of 32 rows of mine.jsonl repeats an earlier row with another answer.",
         '1 test rows have labels that no training row has ("new"): no method can get them right.',
         '2 labels have one training row only: "b", "single".',
     ]
     rated = [Rated(f"text {i}", float(i)) for i in range(30)]
     assert (
-        "1 text has more than one value in the data."
+        "1 of 31 rows of mine.jsonl repeats an earlier row with another answer."
         in make_split(table("regression", [*rated, Rated("text 1", 9)]))[1]
     )
     with pytest.raises(LuthierError, match="all training rows have the value 3"):

@@ -24,7 +24,8 @@ def compare(
     again: bool = False, map: Mapping[Any, str] | None = None, labels: Mapping[Any, str] | None = None,
     instruction: str | None = None, encoding: str = "", docs: str | Path | None = None, metric: str = "",
     skip_bad: bool = False, limit: int | None = None, limit_test: int | None = None,
-    fill: Mapping[str, str] | None = None, anyway: bool = False, **more: Any,
+    fill: Mapping[str, str] | None = None, anyway: bool = False, pair: str | Sequence[str | Path] = (),
+    max_length: int | None = None, batch: int | None = None, **more: Any,
 ) -> Board:  # fmt: skip
     """Try the methods on the data under an equal budget. The same call goes on where an interrupted one was.
 
@@ -38,7 +39,8 @@ def compare(
     seed ("90s", "3m", "20k-tokens"). seeds: final runs of each method. curve:
     numbers of training rows to try besides all. endpoint: limits for a model behind a URL (see
     `luthier.config.EndpointConfig`). track: names of trackers. again: begin anew, what stands there is set aside. map:
-    column to field. labels: raw value to name. The others are as in `luthier.config.DataConfig`.
+    column to field. labels: raw value to name. pair: two files of lines in place of data. max_length: tokens of a
+    prompt with its answer. batch: rows of a training step. The others are as in `luthier.config.DataConfig`.
 
     Raises LuthierError, which names the argument or the row.
     """
@@ -48,12 +50,12 @@ def compare(
         "path": path, "test": held_out, "map": _keyed(map, "map"), "labels": _keyed(labels, "labels"),
         "instruction": instruction, "encoding": encoding, "docs": None if docs is None else str(place_of(docs, "docs")),
         "metric": metric, "skip_bad": skip_bad, "limit": limit, "limit_test": limit_test,
-        "fill": _keyed(fill, "fill"), "anyway": anyway, **more,
+        "fill": _keyed(fill, "fill"), "anyway": anyway, "pair": names(pair, "pair"), **more,
     }  # fmt: skip
     asked = {
         "models": names(model, "model"), "methods": names(methods, "methods"), "budget": budget,
         "total": total, "seeds": seeds, "threads": threads, "curve": _numbers(curve), "endpoint": endpoint,
-        "track": names(track, "track"),
+        "track": names(track, "track"), "max_length": max_length, "batch": batch,
     }  # fmt: skip
     kept = {p: name for p, name in ((path, "data"), (held_out, "test")) if p and is_kept(p)}
     with spoken(kept, arguments=True):

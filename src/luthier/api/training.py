@@ -54,6 +54,7 @@ def _trained(
 ) -> None:
     from luthier import config, given, run
     from luthier.data.task import load_split
+    from luthier.data.used import said
     from luthier.errors import LuthierError
     from luthier.evals import cuts
     from luthier.evals.task import evaluate
@@ -66,7 +67,7 @@ def _trained(
     try:
         split, found = load_split(recipe.data, folder / "rejected.jsonl")
         if tell:
-            for note in found:
+            for note in [*([said(split.used)[0]] if split.used else []), *found]:
                 tell(note)
         lm = run.load_base(recipe)
         given.keep_or_check(folder, given.of_recipe(recipe, split), run.begun(folder))

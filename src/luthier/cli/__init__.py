@@ -8,6 +8,7 @@ import sys
 
 import typer
 
+from luthier import command
 from luthier.cli import (
     adapters,
     after,
@@ -56,6 +57,7 @@ def main() -> None:
         sys.stdout.reconfigure(
             errors="backslashreplace"
         )  # a label that the terminal cannot show must not end a command
+    command.keep(sys.argv[1:])
     try:
         app()
     except LuthierError as error:

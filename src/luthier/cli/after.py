@@ -11,8 +11,9 @@ from luthier.cli.common import pairs, rows_bar
 
 PREDICT = """Label or answer the rows of a file with an adapted model.
 
-RUN is a run folder, such as a comparison's trials/lora/seed-0. The file keeps its columns and gets `prediction`; for
-labels also `probability`, or `score` where the run fitted no temperature that makes it one.
+RUN is a run folder, such as a comparison's trials/lora/seed-0. The file is read as the run's own data was (mapping,
+instruction, encoding, blanks filled); --map and the others win. Answers may stand in it or not. It keeps its columns
+and gets `prediction`; for labels also `probability`, or `score` where the run fitted no temperature that makes it one.
 
 Example: luthier predict RUN new.csv --out labelled.csv
 """
@@ -30,7 +31,7 @@ def add_to(app: typer.Typer) -> None:
 
 def predict(
     run: Annotated[Path, typer.Argument(help="run folder")],
-    data: Annotated[Path, typer.Argument(help="jsonl, csv or tsv file with the inputs")],
+    data: Annotated[Path, typer.Argument(help="file with the inputs")],
     out: Annotated[Path, typer.Option(help="file to write: .csv, .tsv or .jsonl")] = Path("labelled.csv"),
     map: Annotated[str | None, typer.Option(help="column=field by comma, such as 0=text")] = None,
     instruction: Annotated[str | None, typer.Option(help="what to do, said before every input")] = None,

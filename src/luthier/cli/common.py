@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from luthier.progress import Report
 
 
-ANYWAY = "go on with answers that teach nothing: all the same, empty, or marks"
+ANYWAY = "go on with answers that teach nothing: all the same, empty or marks, or a hopeless mapping"
 FILL = "what stands for {{name}} in all texts, by comma: name=Ada,city=Paris"
 
 

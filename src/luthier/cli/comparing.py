@@ -12,6 +12,10 @@ from luthier.cli.common import ANYWAY, FILL, fills, numbers, pairs, parts, resum
 MODEL = (
     "embedded, embedded-encoder, folder, .gguf file, hub id, or http://HOST:PORT/v1#name; may be given several times"
 )
+LIMIT = "use so many random rows of DATA, split 60/20/20 (80/20 with --test); rows also in the test file do not count"
+LIMIT_TEST = "use so many test rows: of --test, or of the fifth that is held out, which may have fewer"
+MAX_LENGTH = "tokens of a prompt with its answer, in training, scoring and generation; 1,024 in training without it"
+BATCH = "rows of a training step; without it 8, or fewer where the budget is small"
 ENDPOINT = "limits for a server by comma: max_calls=500,max_cost=2,price_in=0.1,price_out=0.4 (per 1,000 tokens)"
 EXAMPLE = """Try many ways of adapting a model on your data and see which is worth it.
 
@@ -26,6 +30,8 @@ Several bases: luthier compare mine.jsonl --model embedded --model http://127.0.
 Everything that trains a share of the weights: luthier compare mine.jsonl --family peft
 
 How many rows do I need: luthier compare mine.jsonl --curve 32,64,128,256
+
+Two files of lines, translations say: luthier compare --pair corpus.fr,corpus.en
 """
 
 
@@ -36,6 +42,7 @@ def add_to(app: typer.Typer) -> None:
 
 def compare(
     data: Annotated[str, typer.Argument(help="file, data set or embedded name (luthier data sets)")] = "tickets",
+    pair: Annotated[str | None, typer.Option(help="two files of lines instead, by comma: a.fr,b.en")] = None,
     test: Annotated[Path | None, typer.Option(help="held-out file; without it 20 % of the rows are held out")] = None,
     model: Annotated[list[str] | None, typer.Option(help=MODEL)] = None,
     methods: Annotated[str, typer.Option(help="names by comma (luthier methods); without it one of each kind")] = "",
@@ -43,8 +50,8 @@ def compare(
     total: Annotated[str, typer.Option(help="time of the whole comparison, shared out; 10m without --budget")] = "",
     budget: Annotated[str, typer.Option(help="instead: training of each method and seed: 90s, 3m, 20k-tokens")] = "",
     seeds: Annotated[int, typer.Option(min=1, help="final runs of each method")] = 1,
-    limit: Annotated[int | None, typer.Option(min=1, help="use this many rows of DATA")] = None,
-    limit_test: Annotated[int | None, typer.Option(min=1, help="use this many test rows")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help=LIMIT)] = None,
+    limit_test: Annotated[int | None, typer.Option(min=1, help=LIMIT_TEST)] = None,
     map: Annotated[str | None, typer.Option(help="column=field by comma, such as 0=text,1=label")] = None,
     labels: Annotated[str | None, typer.Option(help="raw=name by comma, such as 0=negative,1=positive")] = None,
     instruction: Annotated[str | None, typer.Option(help="what to do, said before every input")] = None,
@@ -54,6 +61,8 @@ def compare(
     metric: Annotated[str, typer.Option(help="score that decides, such as token_f1; the task's own without it")] = "",
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="leave broken rows out and list them")] = False,
     anyway: Annotated[bool, typer.Option("--anyway", help=ANYWAY)] = False,
+    max_length: Annotated[int | None, typer.Option(min=2, help=MAX_LENGTH)] = None,
+    batch: Annotated[int | None, typer.Option(min=1, help=BATCH)] = None,
     curve: Annotated[str | None, typer.Option(help="also with this many training rows: 32,64,128,256")] = None,
     endpoint: Annotated[str | None, typer.Option(help=ENDPOINT)] = None,
     track: Annotated[str | None, typer.Option(help="tell these by comma: tensorboard, trackio, mlflow, wandb")] = None,
@@ -64,12 +73,8 @@ def compare(
     """Parse the options and run."""
     import sys
 
-    from rich.console import Console
-
-    from luthier.compare.board import publish
     from luthier.compare.plan import make_request
     from luthier.compare.supervise import run
-    from luthier.compare.terminal import print_leaderboard
     from luthier.evals.metric import find
 
     if metric:
@@ -78,15 +83,26 @@ def compare(
         "path": data, "test": str(test) if test else None, "map": pairs(map, "--map"),
         "labels": pairs(labels, "--labels"), "instruction": instruction, "skip_bad": skip_bad, "limit": limit,
         "limit_test": limit_test, "metric": metric, "docs": str(docs) if docs else None,
-        "encoding": encoding, "fill": fills(fill), "anyway": anyway,
+        "encoding": encoding, "fill": fills(fill), "anyway": anyway, "pair": parts(pair),
     }  # fmt: skip
     request = make_request(
         options, models=model or [], methods=[*parts(methods), *parts(family)], budget=budget, seeds=seeds,
         curve=numbers(curve, "--curve"), endpoint=pairs(endpoint, "--endpoint"), track=parts(track), total=total,
+        max_length=max_length, batch=batch,
     )  # fmt: skip
     folder = out or request.folder
     with resumable():
         run(request, folder, again, None if yes or not sys.stdin.isatty() else _ask)
+    _show(folder)
+
+
+def _show(folder: Path) -> None:
+    """The finished comparison; exit status 1 where no method finished."""
+    from rich.console import Console
+
+    from luthier.compare.board import publish
+    from luthier.compare.terminal import print_leaderboard
+
     board, details = publish(folder)
     console = Console()
     print_leaderboard(board, console, details)

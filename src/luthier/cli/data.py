@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from luthier.cli.common import FILL, add_group, fills, pairs
+from luthier.cli.common import FILL, add_group, fills, pairs, parts
 
 HELP = """Look at data before anything is trained on it.
 
@@ -36,7 +36,8 @@ def add_to(app: typer.Typer) -> None:
 
 
 def inspect(
-    data: Annotated[str, typer.Argument(help="file, folder or hub id of a data set, or the name of an embedded one")],
+    data: Annotated[str, typer.Argument(help="file, folder or hub id of a data set, or an embedded name")] = "tickets",
+    pair: Annotated[str | None, typer.Option(help="two files of lines instead, by comma: a.fr,b.en")] = None,
     test: Annotated[str | None, typer.Option(help="held-out file: what both share is shown")] = None,
     model: Annotated[str, typer.Option(help="its tokenizer counts: folder, .gguf file or hub id")] = "embedded",
     objective: Annotated[str, typer.Option(help="what is learned (see luthier methods); sft, or lm for text")] = "",
@@ -58,8 +59,16 @@ def inspect(
     from luthier.data.inspect_page import write_page
     from luthier.data.inspect_terminal import print_inspection
 
+    lines = tuple(parts(pair))
     config = DataConfig(
-        data, test, pairs(map, "--map"), pairs(labels, "--labels"), instruction, encoding=encoding, fill=fills(fill)
+        data,
+        test,
+        pairs(map, "--map"),
+        pairs(labels, "--labels"),
+        instruction,
+        encoding=encoding,
+        fill=fills(fill),
+        pair=lines,
     )
     with rows_bar("inspecting") as say:
         found = look(config, Reader(model, objective, max_length, say))
@@ -79,6 +88,7 @@ def formats() -> None:
     print(f"Files: {', '.join(EXTENSIONS)}, also packed as .gz")
     print("Text: UTF-8, UTF-16, GB18030, Big5 and others are found; --encoding names one")
     print("Data sets of the `datasets` library: folder, folder/config:test, owner/name, owner/name/config:test")
+    print("Two files of lines, the second the answers to the first: --pair a.fr,b.en")
     print("Rows (--map COLUMN=FIELD names other columns):")
     for layout in LAYOUTS:
         print(f"  {layout.name:<34} {layout.task}")

@@ -191,6 +191,7 @@ def _details(
         "place": place,
         "environment": environment | {"workers": str(plan.workers), "threads": str(plan.threads), "dtype": plan.dtype},
         "notes": [*said, *read_json(folder / "notes.json")],
+        "used": counts.get("used"),
         "run_notes": _run_notes(told),
         "summaries": {name: kinds[cell.method].summary for name, cell in trials.items()},
         "tokens_per_second": plan.rate,
@@ -231,7 +232,8 @@ def _secondary(runs: list[dict[str, Any]]) -> dict[str, float]:
 def command_of(request: Request) -> str:
     """The command that makes this comparison."""
     data = request.data
-    parts = ["luthier", "compare", *([] if data.path == "tickets" else [data.path])]
+    path = [] if data.path == "tickets" else ["--pair", ",".join(data.pair)] if data.pair else [data.path]
+    parts = ["luthier", "compare", *path]
     parts += ["--test", data.test] if data.test else []
     for name, table in (("--map", data.map), ("--labels", data.labels), ("--fill", data.fill)):
         parts += [name, ",".join(f"{k}={v}" for k, v in table.items())] if table else []
@@ -249,6 +251,8 @@ def command_of(request: Request) -> str:
         parts += ["--methods", ",".join(request.methods)]
     parts += ["--total", request.total] if request.total else ["--budget", request.budget]
     parts += ["--seeds", str(request.seeds)]
+    parts += ["--max-length", str(request.max_length)] if request.max_length else []
+    parts += ["--batch", str(request.batch)] if request.held else []
     parts += ["--curve", ",".join(map(str, request.curve))] if request.curve else []
     limits = [f"{k}={v}" for k, v in vars(request.endpoint).items() if v != getattr(EndpointConfig(), k)]
     parts += ["--endpoint", ",".join(limits)] if limits else []

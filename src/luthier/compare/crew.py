@@ -42,7 +42,7 @@ def crew(lm: BaseLM, wanted: int | None, trials: int) -> tuple[int, int]:
 
 def measure_rate(
     lm: BaseLM, data: Split, batch: int, seconds: float = 4.0, patch: Patch | None = None,
-    wanted: Objective | None = None, steps: int | None = None,
+    wanted: Objective | None = None, steps: int | None = None, max_length: int | None = None,
 ) -> float:  # fmt: skip
     """Tokens a second of training a patch (LoRA) on this data on this machine; LoRA's turns a time budget into tokens.
 
@@ -54,7 +54,7 @@ def measure_rate(
 
     tokens, spent, took = 0, 0.0, -1
     patch = patch or Lora()
-    with attached(lm, patch, wanted or _objective(lm, data), data.labels, 0) as (work, groups, objective):
+    with attached(lm, patch, wanted or _objective(lm, data, max_length), data.labels, 0) as (work, groups, objective):
         objective.keep_limit(work, data)
         examples = objective.encode(work, data, data.train[: 16 * batch])
         objective.setup(work, examples)
@@ -72,18 +72,19 @@ def measure_rate(
     raise AssertionError("batches are endless")
 
 
-def _objective(lm: BaseLM, data: Split) -> Objective:
+def _objective(lm: BaseLM, data: Split, max_length: int | None) -> Objective:
     from luthier.objectives.classify import Classify
     from luthier.objectives.sft import Sft
 
-    return Classify() if data.labels and lm.lacks("logprobs") else Sft()
+    made = Classify if data.labels and lm.lacks("logprobs") else Sft
+    return made(max_length) if max_length else made()
 
 
-def row_tokens(lm: BaseLM, data: Split) -> float:
+def row_tokens(lm: BaseLM, data: Split, max_length: int | None = None) -> float:
     """Tokens of a training row, as most methods read it; 0 where that cannot be told."""
     work = replace(lm, template=lm.wordings(data.labels)[0], labels=data.labels)
     try:
-        examples = _objective(lm, data).encode(work, data, data.train[:LOOKED_AT])
+        examples = _objective(lm, data, max_length).encode(work, data, data.train[:LOOKED_AT])
     except LuthierError:  # a fact about the rows: every method that trains meets and tells it
         return 0.0
     return float(sum(example.tokens for example in examples) / max(len(examples), 1))

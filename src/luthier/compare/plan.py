@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,6 +13,8 @@ from typing import Annotated, Any
 from annotated_types import Ge
 
 from luthier import catalog
+from luthier.compare.budget import parse_budget as parse_budget
+from luthier.compare.budget import parse_total as parse_total
 from luthier.compare.cells import begun, plan_folder, scaled
 from luthier.config import DataConfig, EndpointConfig, Recipe, Threads, TrainingConfig, build, lean
 from luthier.data import embedded
@@ -22,9 +23,9 @@ from luthier.files import LOCK, read_json, write_json
 from luthier.given import AGAIN
 
 VERSION = 1
-LARGEST = 1e15  # seconds or tokens: what lies above is a mistake
 STOPPED = ".stopped"  # the worker's last words, for its parent
 SHORT_RUNS = 4  # of most searches: three rates, and one that may be looked at beyond them
+LATER = ("others", "curve", "endpoint", "usual", "total", "max_length", "held")  # without them a folder of before stays
 TOTAL = "10m"  # of a comparison that names neither a budget nor a total
 SEARCH_SHARE = 1.0  # of one final run's budget, over all learning rates together
 
@@ -36,7 +37,9 @@ class Request:
 
     others: further base models that every method is tried on. curve: numbers of training rows to try besides all.
     track: who is told of the final runs; it changes no result, so it does not make another comparison.
-    usual: methods that nobody named: those that are for other data are left out.
+    usual: methods that nobody named: those that are for other data are left out. max_length: tokens of a prompt with
+    its answer, in training, scoring and generation; None: as objectives and models have it. held: the batch is the
+    user's own, which a small budget makes no smaller.
     """
 
     data: DataConfig = field(default_factory=DataConfig)
@@ -52,11 +55,19 @@ class Request:
     track: tuple[str, ...] = field(default=(), compare=False)
     usual: tuple[str, ...] = ()
     total: str = ""
+    max_length: Annotated[int, Ge(2)] | None = None
+    held: bool = False
 
     @property
     def models(self) -> tuple[str, ...]:
         """Every base model."""
         return (self.model, *self.others)
+
+    @property
+    def limits(self) -> EndpointConfig:
+        """Those of a model behind a URL, whose context is no longer than `max_length`."""
+        most = min(self.endpoint.context, self.max_length or self.endpoint.context)
+        return replace(self.endpoint, context=most)
 
     def on(self, model: str) -> Request:
         """The same request for one of its base models."""
@@ -70,13 +81,7 @@ class Request:
         del values["track"], values["data"]["train_rows"]
         if not self.data.encoding:
             del values["data"]["encoding"]
-        for name in (
-            "others",
-            "curve",
-            "endpoint",
-            "usual",
-            "total",
-        ):  # a request without them keeps the folder it always had
+        for name in LATER:
             if getattr(self, name) == getattr(Request(), name):
                 del values[name]
         text = json.dumps(values, sort_keys=True, ensure_ascii=False)
@@ -124,9 +129,10 @@ class Plan:
         request = self.request
         # a model behind an address trains nothing and has no tokens to spend
         training = TrainingConfig(tokens=max(tokens, 1), batch=request.batch, learning_rate=learning_rate)
+        limit = {"max_length": request.max_length} if request.max_length else {}
         return Recipe(
-            method=method, model=request.model, data=request.data, training=training, seed=seed,
-            dtype=self.dtype, threads=self.threads, endpoint=request.endpoint, track=request.track,
+            method=method, model=request.model, data=request.data, training=training, seed=seed, objective=limit,
+            dtype=self.dtype, threads=self.threads, endpoint=request.limits, track=request.track,
         )  # fmt: skip
 
     def on_rows(self, rows: int, all_rows: int) -> Plan:
@@ -173,7 +179,7 @@ def check_models(names: Sequence[str]) -> tuple[str, ...]:
 def make_request(
     data: Mapping[str, Any], *, models: Sequence[str] = (), methods: Sequence[str] = (), budget: str = "",
     seeds: int = 1, threads: int | None = None, curve: Sequence[int] = (), endpoint: Mapping[str, Any] | None = None,
-    track: Sequence[str] = (), total: str = "",
+    track: Sequence[str] = (), total: str = "", max_length: int | None = None, batch: int | None = None,
 ) -> Request:  # fmt: skip
     """A checked request from what a command or a call gives. Raises LuthierError."""
     from luthier import trackers
@@ -200,36 +206,8 @@ def make_request(
         "seeds": seeds,
     }
     asked |= {"threads": threads, "others": tuple(others), "curve": check_curve(curve), "endpoint": limits}
+    asked |= {"max_length": max_length} | ({} if batch is None else {"batch": batch, "held": True})
     return build(Request, {**asked, "track": trackers.check(track)}, "")
-
-
-def parse_total(text: str) -> float:
-    """Seconds of "15m"."""
-    try:
-        kind, value = parse_budget(text)
-    except LuthierError as error:
-        raise LuthierError(str(error).replace("--budget", "--total").replace("or tokens (20k-tokens)", "")) from None
-    if kind != "seconds":
-        raise LuthierError(f"--total {text}: write a time, such as 15m; tokens are for --budget")
-    return value
-
-
-def parse_budget(text: str) -> tuple[str, float]:
-    """("seconds", s) of "90s", "3m", "1.5h", or ("tokens", n) of "20k-tokens", "1M-tokens", "5000-tokens"."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)(s|m|h)", text.strip())
-    if match:
-        value = float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]]
-        kind = "seconds"
-    else:
-        match = re.fullmatch(r"(\d+(?:\.\d+)?)([kM]?)-?tokens", text.strip())
-        if not match:
-            raise LuthierError(f"--budget {text}: write a time (90s, 3m, 1h) or tokens (20k-tokens)")
-        value = float(match[1]) * {"": 1, "k": 1e3, "M": 1e6}[match[2]]
-        kind = "tokens"
-    if not 0 < value < LARGEST or (kind == "tokens" and value < 1):
-        much = "less than that" if value >= LARGEST else "more than nothing"
-        raise LuthierError(f"--budget {text}: must be {much}")
-    return kind, value
 
 
 def read_request(folder: Path) -> Request:

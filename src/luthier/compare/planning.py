@@ -40,13 +40,17 @@ def make_plan(request: Request, lm: BaseLM, split: Split, dtype: str, mark: Path
     if is_remote(lm):
         return plan
     data = replace(split, test=())
-    row = row_tokens(lm, data)
+    limit = request.max_length
+    row = row_tokens(lm, data, limit)
     plan = replace(plan, base_loss=general_loss(lm), row_tokens=row)
     with beside(workers - 1, lm):
         if request.budget:
-            plan = _within(plan, *parse_budget(request.budget), lambda: measure_rate(lm, data, request.batch))
-            batch = fitting_batch(row, request.batch, plan.search_tokens // SHORT_RUNS)
-            plan = replace(plan, request=replace(request, batch=batch))
+            plan = _within(
+                plan, *parse_budget(request.budget), lambda: measure_rate(lm, data, request.batch, max_length=limit)
+            )
+            if not request.held:
+                batch = fitting_batch(row, request.batch, plan.search_tokens // SHORT_RUNS)
+                plan = replace(plan, request=replace(request, batch=batch))
             _check_steps(plan)
             found = estimate(plan, data, len(split.test), measure_speed(plan, lm, data, mark))
         else:
@@ -79,6 +83,8 @@ def _sharing(plan: Plan, lm: BaseLM, data: Split, test: int, mark: Path | None) 
         )
     rate = max(speed.rates.values()) if speed.rates else None
     plan = replace(plan, tokens=max(tokens, 1), rate=rate)
+    if plan.request.held:
+        return plan, found
     batch = fitting_batch(plan.row_tokens, plan.request.batch, plan.search_tokens // SHORT_RUNS)
     return replace(plan, request=replace(plan.request, batch=batch)), found
 
@@ -117,7 +123,7 @@ def spoken_total(plan: Plan, rows: int) -> str:
         f"{plan.tokens:,} tokens of training for each method and seed, as many again to search learning rates, "
         f"at most {tokens:,} tokens in all{', the curve included' if len(points) > 1 else ''}"
     )
-    if (batch := plan.request.batch) < Request().batch:
+    if (batch := plan.request.batch) < Request().batch and not plan.request.held:
         text += f", in steps of {batch} row{'s' if batch > 1 else ''} for a budget this small"
     if _unsearched(plan):
         text += "; too few steps to choose a learning rate by: the middle of each range is taken"

@@ -93,7 +93,7 @@ def render(board: Facts, curves: Mapping[str, list[dict[str, Any]]], details: Fa
     parts = {
         "style": colours() + "".join(map(read, STYLES)),
         "title_text": f"{escape(title)} · Luthier comparison",
-        "heading": f'<h1 dir="auto">{escape(title)}</h1>',
+        "heading": f'<h1 dir="auto">{escape(title)}</h1>' + part(lambda: report_parts.used(details), ""),
         "brand": say("brand").html(),
         "skip": say("skip").html(),
         "start": "leaderboard",

@@ -10,7 +10,9 @@ from luthier.compare import units, words
 from luthier.compare.answer import told
 from luthier.compare.leaderboard_html import emphasised
 from luthier.compare.verdicts import GO_ON
-from luthier.compare.words import Phrase, escape, html, say
+from luthier.compare.words import Phrase, both, escape, html, say
+from luthier.data.used import said
+from luthier.records import Used
 
 Facts = Mapping[str, Any]
 
@@ -26,6 +28,13 @@ def facts(board: Facts, details: Facts) -> str:
         ("fact_created", html(_date(details.get("created")))),
     ]
     return "".join(f"<div>{say(name).html('dt')}<dd>{value}</dd></div>" for name, value in found if value)
+
+
+def used(details: Facts) -> str:
+    """What of the data was used: the page's first line."""
+    if not (counts := details.get("used")):
+        return ""
+    return both(*said(Used(**counts))).html("p", ' class="used"')
 
 
 def _row_counts(details: Facts) -> str:

@@ -22,6 +22,7 @@ from luthier.compare.results import (
 from luthier.compare.same import check_same
 from luthier.compare.show import Ask, Show
 from luthier.compare.team import Team, current_file
+from luthier.data.used import said
 from luthier.errors import LuthierError
 from luthier.files import LOCK, alone, forget, read_record, write_json
 from luthier.given import set_aside, split_or_none
@@ -55,8 +56,8 @@ def run(request: Request, folder: Path, again: bool = False, ask: Ask | None = N
     waiting = bool(unfinished(request, folder))
     # most mistakes are in the data: say so before anything is loaded or written
     split, notes = split_or_none(folder, request.data, finished=not waiting)
-    for note in notes if waiting else ():
-        print(note)
+    for line in [*([said(split.used)[0]] if split and split.used else []), *notes] if waiting else []:
+        print(line)
     check_same(request, folder, split)
     with alone(folder / LOCK, f"{folder}: another comparison is running there"):
         begin(request, folder)

@@ -15,7 +15,9 @@ from rich.text import Text
 from luthier.compare import units
 from luthier.compare.answer import told
 from luthier.compare.units import Row
+from luthier.data.used import said as said_of
 from luthier.evals.metric import title
+from luthier.records import Used
 
 Below = Mapping[str, Sequence[str]]
 LONG_REASON = 400  # characters: the report has the rest
@@ -137,6 +139,8 @@ def print_leaderboard(board: Mapping[str, Any], console: Console, details: Mappi
     board = units.named(board)
     rows = units.finished(board)
     verdicts: Sequence[str] = details.get("verdicts") or ()
+    if counts := details.get("used"):
+        console.print(Text(said_of(Used(**counts))[0]))
     if notes := _notes(details):
         for note in notes:
             console.print(Text(f"Note: {units.plain(note)}", style="yellow"))

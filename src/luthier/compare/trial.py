@@ -36,6 +36,7 @@ from luthier.machine import Clock, environment, peak_memory, reset_peak_memory
 from luthier.models.base import BaseLM
 from luthier.models.embedded import cache_dir
 from luthier.models.endpoint import is_remote
+from luthier.models.limit import within
 from luthier.progress import Report
 from luthier.protocols import Patch, Split
 from luthier.run import Outcome, Refused, adapted, base_facts, objective_of, refusal, refuse_remote, save_adapted
@@ -226,7 +227,8 @@ class Bench:
         data, rows = replace(self.data, test=()), self.data.validation[:SEARCH_ROWS]
         found = {}
         if not self.lm.mute(data.labels):
-            untuned = replace(self.lm, template=self.lm.wordings(data.labels)[0], labels=data.labels)
+            lm = within(self.lm, self.plan.request.max_length)
+            untuned = replace(lm, template=lm.wordings(data.labels)[0], labels=data.labels)
             found["the untuned model"] = evaluate(untuned, data, rows).per_row
         if common := constant(data):
             found["the commonest label"] = evaluate(common, data, rows).per_row

@@ -7,13 +7,13 @@ out.
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from luthier.compare import units
+from luthier.compare.go_on import predict_command
 from luthier.compare.stats import Bootstrap, Interval
 from luthier.files import read_record
 
@@ -183,8 +183,7 @@ def recommendation(
             f"; {units.name(other)} cannot be told from it on these rows and takes "
             f"{other['train_seconds']:.0f} s instead of {best['train_seconds']:.0f} s to make"
         )
-    command = f"luthier predict {shlex.quote(str(run))} new.csv --out labelled.csv"
-    return f"Use {name}: {reason}.{GO_ON}{command}"
+    return f"Use {name}: {reason}.{GO_ON}{predict_command(run)}"
 
 
 def _cheaper(best: Mapping[str, Any], tied: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:

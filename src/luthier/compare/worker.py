@@ -10,18 +10,19 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import shlex
 import shutil
 import signal
 import sys
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from luthier import catalog
+from luthier import catalog, command
 from luthier.compare.cells import Cell, cells, plan_folder
 from luthier.compare.claims import claimed
 from luthier.compare.plan import STOPPED, Plan, read_plan, read_request, save_plan
@@ -67,10 +68,12 @@ def work(folder: Path, number: int, place: int, send: Send) -> None:
     what it was, and its parent starts another.
     """
     from luthier.compare import quiet
+    from luthier.compare.board import command_of
     from luthier.compare.trial import Bench
     from luthier.data.task import load_split
 
     request = read_request(folder)
+    command.keep(shlex.split(command_of(request))[1:])  # notes give advice that changes it
     model, first = request.models[number], place == 0
     split, notes = load_split(request.data, folder / "rejected.jsonl" if first else None)
     kept = plan_folder(folder, request, model)
@@ -91,6 +94,8 @@ def work(folder: Path, number: int, place: int, send: Send) -> None:
         left = sum(not finished(folder, c.place) for c in cells(request, model)) * request.seeds
         workers = max(1, min(plan.workers, left, cores() // plan.threads))
         send({"workers": workers, "say": spoken_total(plan, len(split.train)), "estimate": plan.estimate})
+        if (most := request.max_length or 0) > lm.context:
+            send({"say": f"--max-length {most:,}: the model reads {lm.context:,} tokens"})
     wire = Wire(send)
     lm.progress = wire.rows
     bench = Bench(lm, split, plan, folder, wire.tell)
@@ -157,6 +162,7 @@ def _counts(split: Split) -> dict[str, Any]:
         "validation": len(split.validation),
         "test": len(split.test),
         "labels": list(split.labels),
+        "used": asdict(split.used) if split.used else None,
     }
 
 
@@ -170,7 +176,7 @@ def _plan(request: Request, split: Split, place: Path) -> tuple[Plan, Any]:
     plan = read_plan(place)
     dtype = plan.dtype if plan else pick_dtype()
     threads = plan.threads if plan else request.threads
-    lm = load_base(Recipe(model=request.model, dtype=dtype, threads=threads, endpoint=request.endpoint))
+    lm = load_base(Recipe(model=request.model, dtype=dtype, threads=threads, endpoint=request.limits))
     if plan and plan.base_loss is None and not is_remote(lm):  # begun by an earlier version
         plan = replace(plan, base_loss=general_loss(lm))
     if plan is None:

@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from luthier.data.read import Inputs, read_inputs, report_bad
+from luthier.data.asked_file import read_for
+from luthier.data.read import Inputs, report_bad
 from luthier.errors import LuthierError
 from luthier.files import write_text
 
@@ -29,12 +30,12 @@ def answer_file(
     """
     from luthier.api.model import load
     from luthier.config import run_recipe
+    from luthier.kept import run_writes
 
     rejected = out.with_name("rejected.jsonl")
     _check_out(out, data, rejected if skip_bad else None)
-    own = run_recipe(run).data
-    instruction = own.instruction if instruction is None else instruction
-    inputs = read_inputs(data, columns=columns, instruction=instruction, encoding=encoding, fill=own.fill)
+    known = run_recipe(run).data
+    inputs = read_for(known, data, columns, instruction, encoding, writes=run_writes(run))
     if note:
         for sentence in inputs.notes:
             note(sentence)

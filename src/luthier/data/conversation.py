@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from luthier.data.rows import Fields, RejectError, Wanted, check
+from luthier.data.rows import Fields, RejectError, Wanted, check, present
 from luthier.data.source import kind
-from luthier.data.turns import messages_of, tools_of
+from luthier.data.turns import asked_chat, messages_of, tools_of, until_learned
 from luthier.protocols import Message, Prompt
 
 FRAME = frozenset({"system", "history", "context", "tools"})
@@ -41,8 +41,23 @@ def framed(own: Sequence[Message], fields: Fields, wanted: Wanted) -> tuple[Mess
 
 def asked(text: str, fields: Fields, wanted: Wanted) -> Prompt:
     """A question of a row to predict on, with what stands beside it: a text where nothing does."""
-    messages = framed((Message("user", text),), fields, wanted)
-    return messages[0].content if len(messages) == 1 and not messages[0].tools else messages
+    return bare(framed((Message("user", text),), fields, wanted))
+
+
+def bare(messages: Prompt) -> Prompt:
+    """A question as a text where it is nothing but the user's words."""
+    only = messages[0] if len(messages) == 1 and not isinstance(messages, str) else None
+    return only.content if isinstance(only, Message) and only.role == "user" and not only.tools else messages
+
+
+def asked_messages(fields: Fields, wanted: Wanted) -> Prompt:
+    """What a conversation to predict on asks: all before its last answer; all of it where it ends with a question."""
+    field = "conversations" if "conversations" in fields and "messages" not in fields else "messages"
+    value = until_learned(present(fields, field, wanted), fields.trace)
+    own = list(messages_of(value, f"field {wanted.call(field)}", fields.trace))
+    while own and own[-1].role == "assistant":
+        own.pop()
+    return bare(framed(asked_chat(own), fields, wanted))
 
 
 def _context(fields: Fields) -> str:

@@ -96,6 +96,12 @@ def document(data: bytes) -> tuple[str, list[str]]:
     return text, notes
 
 
+def inherited(data: bytes, named: str) -> str:
+    """The encoding of one file for another of the same user: "" where that one is UTF-8 or says itself what it is."""
+    plain = _first_broken(data) is None and b"\0" not in data
+    return "" if plain or any(map(data.startswith, _MARKS)) else named
+
+
 def _as_named(data: bytes, named: str) -> Decoded:
     codec = lookup(named)
     for mark, (own, name) in _MARKS.items():

@@ -117,9 +117,10 @@ def _tokens(found: Inspection) -> list[Finding]:
             f"每行词元数：中位数 {middle:,}，第 95 百分位 {high:,}，最多 {most:,}；共 {whole:,}",
         ), False),
         Finding(both(
-            f"{cut:,} of {count:,} rows {'is' if cut == 1 else 'are'} shortened to {tokens.limit:,} tokens: the middle "
-            f"of the longest text gives way ({_share(cut, count)})",
-            f"{count:,} 行中有 {cut:,} 行缩短到 {tokens.limit:,} 个词元：省去最长文本的中间（{_share(cut, count)}）",
+            f"{cut:,} of {count:,} rows {'is' if cut == 1 else 'are'} shortened to {tokens.limit:,} tokens "
+            f"(--max-length sets it): the middle of the longest text gives way ({_share(cut, count)})",
+            f"{count:,} 行中有 {cut:,} 行缩短到 {tokens.limit:,} 个词元（由 --max-length 设定）："
+            f"省去最长文本的中间（{_share(cut, count)}）",
         ), bool(cut), _places(found, tokens.cut)),
         Finding(both(
             f"{learned} of tokens carry loss ({tokens.learned:,})", f"{learned} 的词元计入损失（{tokens.learned:,} 个）"

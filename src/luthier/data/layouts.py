@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from luthier.data.conversation import FRAME, asked, framed
+from luthier.data.conversation import FRAME, asked, asked_messages, bare, framed
 from luthier.data.keys import Trace, nothing
 from luthier.data.rows import (
     Fields,
@@ -196,6 +196,11 @@ def _listed(value: Any) -> Any:
     return [value] if isinstance(value, dict) else value
 
 
+def _asked(fields: Fields, wanted: Wanted) -> Prompt:
+    """What a prompt of text or messages asks: a text where nothing stands beside it."""
+    return bare(_prompt(fields, wanted))
+
+
 def _preference(fields: Fields, wanted: Wanted, first: bool) -> Record:
     whole = not {"prompt", "conversations", "messages"} & fields.keys()
     (before, chosen), (other, rejected) = (
@@ -252,14 +257,17 @@ LAYOUTS = (
     TEXT,
     Layout("instruction and input and output", _set("output"), "generation", _instruct, instruction=True,
            more=_set("instruction", "input"), also=_has_instruction, asks=_set(), ask=_asks(ask)),
-    Layout("messages", _set("messages"), "generation", _messages, structured=True),
-    Layout("conversations", _set("conversations"), "generation", _messages, structured=True),
+    Layout("messages", _set("messages"), "generation", _messages, structured=True, asks=_set("messages"),
+           ask=asked_messages),
+    Layout("conversations", _set("conversations"), "generation", _messages, structured=True,
+           asks=_set("conversations"), ask=asked_messages),
     Layout("question and answer", _set("question", "answer"), "generation", _question, instruction=True,
            asks=_set("question"), ask=_asks(_told("question"))),
     Layout("question and answers", _set("question", "answers"), "generation", _answers, instruction=True, rank=1,
            asks=_set("question"), ask=_asks(_told("question"))),
     Layout("prompt and completion", _set("prompt", "completion"), "generation", _completion, instruction=True,
-           asks=_set("prompt"), ask=_asks(_told("prompt"))),
+           asks=_set("prompt"), ask=_asked),
     Layout("prompt and chosen and rejected", _set("chosen", "rejected"), "generation", _preference,
-           instruction=True, more=_set("prompt", "conversations", "messages"), rank=3),
+           instruction=True, more=_set("prompt", "conversations", "messages"), rank=3,
+           asks=_set("chosen", "rejected"), ask=lambda fields, wanted: bare(_preference(fields, wanted, False).asked)),
 )  # fmt: skip

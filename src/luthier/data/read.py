@@ -7,14 +7,13 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
-from luthier.data import verdicts
+from luthier.data import advice, verdicts
 from luthier.data.blanks import fill_in
 from luthier.data.conversation import FRAME
 from luthier.data.formats import load
@@ -26,13 +25,16 @@ from luthier.data.making import bad_row, cell, make
 from luthier.data.marks import Mark
 from luthier.data.names import aliases
 from luthier.data.notes import notes as of_keys
-from luthier.data.rows import HEADERS, RejectError, Wanted
-from luthier.data.source import FIELDS, Source, printable, quoted
+from luthier.data.rows import RejectError, Wanted
+from luthier.data.source import FIELDS, Source, quoted
 from luthier.errors import LuthierError
 from luthier.files import write_text
 from luthier.protocols import Prompt, Record, Task
 
 _NOTHING: Mapping[str, str] = MappingProxyType({})
+ASKING = frozenset(  # fields of rows to predict on
+    {"text", "instruction", "input", "question", "prompt", "messages", "conversations", "chosen", "rejected", *FRAME}
+)
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class Table:
 
     keys: all that its rows have, with what each does. notes: what had to be decided to read it, a sentence each.
     mark: what stood behind nearly every answer and is taken off. places: names of a template's places in its texts,
-    where some are to be filled.
+    where some are to be filled. hopeless: why there is nothing to learn from it as it is read; "" where there is.
     """
 
     task: Task
@@ -55,6 +57,7 @@ class Table:
     notes: tuple[str, ...] = ()
     mark: Mark | None = None
     places: frozenset[str] = frozenset()
+    hopeless: str = ""
 
 
 @dataclass(frozen=True)
@@ -96,9 +99,17 @@ def read(
     Raises LuthierError when the file as a whole cannot be used: not there, empty, not a kind that is read, nothing
     recognised in it, no good row.
     """
-    source, places = fill_in(load(Path(path), columns, encoding), fill)
+    source = load(Path(path), columns, encoding)
     known = frozenset({*labels.values(), *known_labels})
     wanted = Wanted(columns, labels, instruction, known, source.path.name, _aliases(source, columns))
+    return read_source(source, wanted, fill, anyway)
+
+
+def read_source(source: Source, wanted: Wanted, fill: Mapping[str, str] = _NOTHING, anyway: bool = False) -> Table:
+    """What `read` makes of the rows of a file. fill, anyway: as there."""
+    path, columns = source.path, wanted.columns
+    source, places = fill_in(source, fill)
+    instruction, labels = wanted.instruction, wanted.labels
     layout = _layout(source, wanted)
     if labels and not layout.labels:
         raise LuthierError(f"{path}: --labels is for files with text and label; this one has {layout.name}")
@@ -107,7 +118,7 @@ def read(
     judging = verdicts.judging(source, wanted, layout)
     made = make(source, wanted, layout, judging, anyway)
     if not made.records:
-        raise _unusable(source, made.bad)
+        raise _unusable(source, made.bad, advice.rather(source, wanted))
     keys = made.tally.keys()
     used = {key.name for key in keys if key.level == "column" and key.used}
     said = judging.named(columns)
@@ -140,29 +151,50 @@ def read_inputs(
     path: Path, *, columns: Mapping[str, str] = _NOTHING, instruction: str | None = None, encoding: str = "",
     fill: Mapping[str, str] = _NOTHING,
 ) -> Inputs:  # fmt: skip
-    """Read rows to predict on: {text}, {instruction, input}, {input} with `instruction`, {question} or {prompt}.
+    """Read rows to predict on: {text}, {instruction, input}, {input} with `instruction`, {question}, {prompt}…
 
-    Other columns are kept. What `columns` maps to an answer may be absent here. Raises LuthierError as `read` does.
+    Other columns are kept, those of answers too. What `columns` maps to an answer may be absent here. Raises
+    LuthierError as `read` does.
     """
-    asking = ("text", "instruction", "input", "question", "prompt", *FRAME)
-    columns = {name: field for name, field in columns.items() if field in asking}
+    columns = asking(columns)
     source, _ = fill_in(load(Path(path), columns, encoding), fill)
-    wanted = Wanted(columns, {}, instruction, frozenset(), aliases=_aliases(source, columns))
-    layout = _layout(source, wanted, answers=False)
-    if layout.ask is None:
-        raise LuthierError(f"{path}: {layout.name} are read as training data only")
-    if instruction is not None and not layout.instruction:
-        raise LuthierError(f"{path}: --instruction is for files with an input column; this one has text")
+    return inputs_of(source, columns=columns, instruction=instruction)
+
+
+def asking(columns: Mapping[str, str]) -> dict[str, str]:
+    """Of a mapping what a row to predict on needs: not its answers."""
+    return {name: field for name, field in columns.items() if field in ASKING}
+
+
+def inputs_of(
+    source: Source, *, columns: Mapping[str, str] = _NOTHING, instruction: str | None = None,
+    usual: str | None = None, writes: bool | None = None,
+) -> Inputs:  # fmt: skip
+    """What `read_inputs` makes of the rows of a file. usual: the instruction where none is given and the rows take one.
+
+    writes: whether the model writes text (True) or labels texts: it decides where a file can be read in two ways, and
+    a text is a question to one that writes.
+    """
+    told = usual if instruction is None else instruction
+    wanted = Wanted(columns, {}, told, frozenset(), aliases=_aliases(source, columns))
+    layout = _layout(source, wanted, answers=False, writes=writes)
+    assert layout.ask is not None
+    texts = writes and not layout.structured and not layout.instruction
+    if instruction is not None and not layout.instruction and not texts:
+        has = layout.name if layout.structured else "text"
+        raise LuthierError(f"{source.path}: --instruction is for files with an input column; this one has {has}")
+    before = f"{told}\n" if told and texts else ""
     rows: list[dict[str, str]] = []
     prompts: list[Prompt] = []
     lines: list[int] = []
     bad: list[Bad] = []
     for row in source.rows:
         try:
-            prompts.append(to_prompt(row, layout, wanted))
+            prompt = to_prompt(row, layout, wanted)
         except RejectError as why:
             bad.append(bad_row(row, why))
         else:
+            prompts.append(before + prompt if before and isinstance(prompt, str) else prompt)
             rows.append({name: cell(row.columns.get(name)) for name in source.columns})
             lines.append(row.line)
     if not rows:
@@ -189,8 +221,11 @@ def report_bad(table: Table | Inputs, skip_bad: bool, rejected: Path | None) -> 
         write_text(rejected, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
 
 
-def _layout(source: Source, wanted: Wanted, answers: bool = True) -> Layout:
-    """The layout that most rows fit; what --map names decides first, then what is more specific."""
+def _layout(source: Source, wanted: Wanted, answers: bool = True, writes: bool | None = None) -> Layout:
+    """The layout that most rows fit; what --map names decides first, then what is more specific.
+
+    writes: of those that fit alike, the ones for a model that writes text, or that labels texts.
+    """
     targets = list(wanted.columns.values())
     for field in targets:
         if field not in FIELDS:
@@ -199,60 +234,29 @@ def _layout(source: Source, wanted: Wanted, answers: bool = True) -> Layout:
             raise LuthierError(f'--map gives field "{field}" two columns: name one')
     layouts = [layout for layout in LAYOUTS if layout.fields.issuperset(targets)]
     if not layouts:
-        raise LuthierError(f"--map: {' and '.join(targets)} do not belong together; use {_examples()}")
+        raise LuthierError(f"--map: {' and '.join(targets)} do not belong together; use {advice.examples()}")
     present = [wanted.fields(row) for row in source.rows if not row.reason]
     if not present:
         raise _unusable(source, [Bad(row.line, row.reason, "") for row in source.rows])
     counts = [(layout, sum(layout.fits(fields, wanted, answers) for fields in present)) for layout in layouts]
     most = max(count for _, count in counts)
     if not most:
-        raise LuthierError(_unrecognised(source, any("input" in fields for fields in present), wanted, answers))
+        raise LuthierError(advice.unrecognised(source, any("input" in fields for fields in present), wanted, answers))
     rank = max(layout.rank for layout, count in counts if 2 * count >= most)
     most = max(count for layout, count in counts if layout.rank == rank)
-    best, *rivals = [layout for layout, count in counts if layout.rank == rank and count == most]
+    fitting = [layout for layout, count in counts if layout.rank == rank and count == most]
+    kind = [layout for layout in fitting if writes in (None, layout.task == "generation")]
+    best, *rivals = kind or fitting
     if rivals:
-        both = " and ".join(f"({layout.name})" for layout in (best, *rivals))
-        raise LuthierError(f"{source.path} can be read as {both}: say which with --map, such as --map text=text")
+        raise LuthierError(advice.rivals(source, wanted, (best, *rivals)))
     if best.structured and not source.structured:
         raise LuthierError(f"{source.path}: {best.name} are lists, which are read from .jsonl only, or .json, .parquet")
-    if best is TEXT and not wanted.columns:
-        _check_plain(source)
+    if best is TEXT and not wanted.columns and (beside := advice.label_beside(source)):
+        raise LuthierError(beside)
     return best
 
 
-def _check_plain(source: Source) -> None:
-    """Refuse to read rows as plain text when a column looks like the label under another name."""
-    for column in source.columns:
-        near = difflib.get_close_matches(column.casefold(), [*HEADERS, "score", "value"], 1, 0.75)
-        if column != "text" and near:
-            raise LuthierError(
-                f"{source.path} has text and {quoted([column])}: say what it is with --map, such as --map "
-                f"{printable(column)}=label, or read the text alone with --map text=text"
-            )
-
-
-def _examples() -> str:
-    return "text and label, or input, output and perhaps instruction, or messages (the others: luthier data formats)"
-
-
-def _unrecognised(source: Source, has_input: bool, wanted: Wanted, answers: bool) -> str:
-    found = f"{source.path}: no known columns. Found: {quoted(source.columns)}; needed: "
-    if not answers:
-        return found + "text, or instruction (and input). Say which column it is: --map COLUMN=text"
-    if has_input and wanted.instruction is None:
-        return (
-            f"{source.path}: input and output need an instruction: give one for all rows with "
-            '--instruction "Translate to English." ("" for none), or name its column with --map COLUMN=instruction'
-        )
-    names = [*source.columns, "COLUMN", "COLUMN"]
-    hint = f"\nSay which is which: --map {names[0]}=text,{names[1]}=label or --map {names[0]}=input,{names[1]}=output"
-    if not source.structured:
-        numbers = "If the file has no header row, use numbers: --map 0=text,1=label"
-        hint = f"\n{numbers}" if max(map(len, source.columns)) > 40 else f"{hint}\n{numbers}"
-    return found + _examples() + "." + printable(hint)
-
-
-def _unusable(source: Source, bad: list[Bad]) -> LuthierError:
+def _unusable(source: Source, bad: list[Bad], rather: str = "") -> LuthierError:
     shown = "".join(f"\n  {source.path}:{row.line}: {row.reason}" for row in bad[:5])
     more = f"\n  and {len(bad) - 5} more" if len(bad) > 5 else ""
-    return LuthierError(f"{source.path}: none of its {len(bad)} rows can be used:{shown}{more}")
+    return LuthierError(f"{source.path}: none of its {len(bad)} rows can be used:{shown}{more}{rather}")

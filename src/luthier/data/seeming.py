@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from luthier.command import maps, with_map
 from luthier.data import blanks
 from luthier.data.making import instead
 from luthier.data.marks import disguised
@@ -42,7 +43,7 @@ def notes(table: Table, learned: Sequence[Record], config: DataConfig, name: str
     if reason := hopeless(learned):
         yield f"{name}: {reason}."
     elif found := disguised(learned, columns(table)):
-        option = "" if judged else found.option or _of_turns(table)
+        option = "" if judged or config.pair else found.option or _of_turns(table)
         shown = ", ".join(found.labels[:5]) + (", ..." if len(found.labels) > 5 else "")
         said = f"{name}: its {found.rows} answers are {len(found.labels)} short texts ({shown}), as labels are"
         command = _command(config, columns=option.removeprefix("--map "))
@@ -113,6 +114,9 @@ def _short(text: str) -> str:
 
 def _command(config: DataConfig, columns: str = "", fill: str = "") -> str:
     """The comparison of the same rows with another mapping (which needs no instruction), or with blanks to fill."""
+    if columns and maps():
+        pairs = (pair.rpartition("=") for pair in columns.rsplit(",", 1))
+        return with_map(config.path, {name: field for name, _, field in pairs})
     columns, told = columns or _joined(config.map), "" if columns else config.instruction
     fill = ",".join(filter(None, (_joined(config.fill), fill)))
     options = {"test": config.test, "map": columns, "fill": fill, "encoding": config.encoding, "instruction": told}

@@ -10,11 +10,12 @@ import hashlib
 import unicodedata
 from bisect import bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from luthier.data.read import Table
+from luthier.data.used import limit_notes
 from luthier.errors import LuthierError
-from luthier.protocols import Labelled, Rated, Record, Split, Tagged
+from luthier.protocols import Labelled, Rated, Record, Split, Tagged, Used
 
 MIN_ROWS = 10
 WITH_TEST: Mapping[str, float] = {"train": 0.8, "validation": 0.2}
@@ -35,7 +36,8 @@ def make_split(
 
     With `test`: 80/20 train and validation, and rows of the table that also stand in the test file are left out.
     Without: 60/20/20.
-    limit: that many random rows of the table, stratified, before splitting; limit_test: the same for the test rows.
+    limit: at most that many random rows of the table, stratified, before splitting; limit_test: at most so many of the
+    test rows, those of the test file or those held out. `Split.used` says what of the files it is made of.
     `Split.labels` are those of the training part; a regression task has none. Strata are labels, the rarest tag of a
     row, or fifths of the values. Raises LuthierError for fewer than 10 rows, an empty part, two tasks
     or nothing to tell apart.
@@ -44,6 +46,7 @@ def make_split(
         if value is not None and value < 1:
             raise LuthierError(f"{name} {value}: it must be at least 1")
     notes: list[str] = []
+    left: Counter[str] = Counter()
     records = list(table.records)
     parts: dict[str, list[Record]] = {}
     shares = WITHOUT_TEST
@@ -52,24 +55,40 @@ def make_split(
             raise LuthierError(f"{table.path} is for {table.task}, but {test.path} is for {test.task}")
         shares = WITH_TEST
         parts["test"] = _sample(list(test.records), limit_test, seed, strata(test.records))
+        left["limit_test"] = len(test.records) - len(parts["test"])
         records = _without(records, test.records, notes)
+        left["in_test"] = len(table.records) - len(records)
         if not records:
             raise LuthierError(f"every row of {table.path} also stands in {test.path}: nothing is left to train on")
     stratum = strata(table.records)
+    whole = len(records)
     records = _sample(records, limit, seed, stratum)
+    left["limit"] = whole - len(records)
     if len(records) < MIN_ROWS:
         have = "one row" if len(records) == 1 else f"{len(records)} rows"
         raise LuthierError(f"{table.path}: {have} to train on: at least {MIN_ROWS} are needed")
     parts.update(_divide(records, shares, seed, stratum, notes))
-    if test is None and limit_test is not None:
+    most = len(parts["test"]) if test is None else len(test.records)
+    if test is None:
         parts["test"] = _sample(parts["test"], limit_test, seed, stratum)
+        left["limit_test"] = most - len(parts["test"])
+    notes += limit_notes(limit, whole, limit_test, most, held_out=test is None)
+    notes += [note for one in (table, test) if one for note in _conflicts(one)]
     for name in ("train", "validation", "test"):
         if not parts[name]:
-            sizes = ", ".join(f"{part} {len(rows)}" for part, rows in parts.items())
-            raise LuthierError(f"{table.path}: the {name} part is empty ({sizes}): more distinct rows are needed")
+            shown = ", ".join(f"{part} {len(rows)}" for part, rows in parts.items())
+            raise LuthierError(f"{table.path}: the {name} part is empty ({shown}): more distinct rows are needed")
     labels = _labels(table, parts, notes)
-    whole = {name: tuple(rows) for name, rows in parts.items()}
-    return Split(table.task, whole["train"], whole["validation"], whole["test"], labels), notes
+    sizes = {name: len(parts[name]) for name in ("train", "validation", "test")}
+    used = Used(len(table.records), None if test is None else len(test.records), **sizes, left=dict(+left))
+    train, validation, tested = (tuple(parts[name]) for name in sizes)
+    return Split(table.task, train, validation, tested, labels, used=used), notes
+
+
+def _conflicts(table: Table) -> Iterator[str]:
+    if rows := conflicting(table.records):
+        verb = "repeats" if rows == 1 else "repeat"
+        yield f"{rows:,} of {len(table.records):,} rows of {table.path.name} {verb} an earlier row with another answer."
 
 
 def same(record: Record) -> str:
@@ -80,6 +99,13 @@ def same(record: Record) -> str:
     asked = record.asked or record.wanted
     texts = [asked] if isinstance(asked, str) else [m.content for m in asked if m.role == "user"]
     return "\x1e".join(map(normal, texts))
+
+
+def conflicting(records: Iterable[Record]) -> int:
+    """How many records are duplicates of an earlier one and have another answer than the first of them."""
+    first: dict[str, str] = {}
+    answers = ((same(record), " ".join(record.wanted.split())) for record in records)
+    return sum(first.setdefault(asked, answer) != answer for asked, answer in answers)
 
 
 def normal(text: str) -> str:
@@ -158,10 +184,6 @@ def _divide(
             f"{extra} {'row is a duplicate' if extra == 1 else 'rows are duplicates'} of others; "
             "duplicates stay in the same part."
         )
-    mixed = sum(_graded(group[0]) and len({record.wanted for record in group}) > 1 for group in groups.values())
-    if mixed:
-        what = "value" if isinstance(records[0], Rated) else "label"
-        notes.append(f"{mixed} {'text has' if mixed == 1 else 'texts have'} more than one {what} in the data.")
     order = sorted(groups, key=lambda key: (stratum(groups[key][0]), _rank(key, seed)))
     total: Counter[str] = Counter()
     within: defaultdict[str, Counter[str]] = defaultdict(Counter)

@@ -123,7 +123,9 @@ def _headed(
         notes.append(f"columns without a name and a value are left out: {gone}")
     check_mapped(path, mapped, names)
     if not rows:
-        hint = "if that is no header, number the columns: --map 0=text,1=label"
+        from luthier.data.advice import by_number
+
+        hint = f"if that is no header, number the columns: {by_number(path, header.cells)}"
         raise LuthierError(f"{path} has a header row ({quoted(names)}) and no row under it; {hint}")
     return names, rows
 

@@ -7,11 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from luthier.config import DataConfig
-from luthier.data import embedded, seeming
+from luthier.data import embedded, paired, seeming
 from luthier.data.blanks import check_filled
 from luthier.data.documents import read_documents
-from luthier.data.read import Bad, Table, read, report_bad
+from luthier.data.doubts import questioned
+from luthier.data.read import Bad, Table, read, read_source, report_bad
+from luthier.data.rows import Wanted
 from luthier.data.split import make_split
+from luthier.data.used import with_left, with_train
 from luthier.errors import LuthierError
 from luthier.evals.metric import for_task
 from luthier.protocols import Chat, Judged, Message, Preference, Record, Split
@@ -24,12 +27,14 @@ def load_split(config: DataConfig, rejected: Path | None = None) -> tuple[Split,
 
         return load_together(config, rejected)
     notes: list[str] = []
-    table = _table(config, config.path, rejected, notes)
-    held_out = _table(config, config.test, rejected and rejected.with_name("rejected-test.jsonl"), notes)
+    left: tuple[dict[str, int], dict[str, int]] = ({}, {})
+    table = _table(config, config.path, rejected, notes, left[0])
+    held_out = _table(config, config.test, rejected and rejected.with_name("rejected-test.jsonl"), notes, left[1])
     if table is None:
         raise LuthierError("data.path: name a file, or tickets for the embedded data")
     check_filled(config.fill, [*table.places, *(held_out.places if held_out else ())])
     split, more = make_split(table, held_out, seed=config.split_seed, limit=config.limit, limit_test=config.limit_test)
+    split = replace(split, used=with_left(split.used, *left) if split.used else None)
     if found := embedded.find(config.path):
         split = replace(split, metric=found.metric, documents=found.texts())
     if config.metric:
@@ -47,7 +52,7 @@ def first_rows(split: Split, rows: int) -> Split:
     """The same split with the first `rows` of its training part, whose order is random but fixed: subsets nest."""
     if not 1 <= rows <= len(split.train):
         raise LuthierError(f"data.train_rows {rows}: the training part has {len(split.train)} rows")
-    return replace(split, train=split.train[:rows])
+    return replace(split, train=split.train[:rows], used=split.used and with_train(split.used, rows, "train_rows"))
 
 
 def read_table(config: DataConfig, path: str) -> Table:
@@ -61,14 +66,29 @@ def read_table(config: DataConfig, path: str) -> Table:
 def _read(config: DataConfig, path: str) -> Table:
     if found := embedded.find(path):
         return found.table(config.map, config.labels, config.instruction)
+    if lines := _pair(config, path):
+        source = paired.read_pair(lines, config.encoding)
+        wanted = Wanted({}, {}, paired.instruction_of(config.pair, config.instruction), frozenset(), source.path.name)
+        table = read_source(source, wanted, config.fill, config.anyway)
+        said = paired.note_of(config.pair, config.instruction) if path == config.path else []
+        return replace(table, notes=(*table.notes, *(f"{', '.join(lines)}: {note}" for note in said)))
     try:
-        return read(Path(path), columns=config.map, labels=config.labels, instruction=config.instruction,
-                    encoding=config.encoding, fill=config.fill, anyway=config.anyway)  # fmt: skip
+        table = read(Path(path), columns=config.map, labels=config.labels, instruction=config.instruction,
+                     encoding=config.encoding, fill=config.fill, anyway=config.anyway)  # fmt: skip
+        return questioned(table, config.map, config.encoding)
     except LuthierError as error:
         near = difflib.get_close_matches(path, embedded.names(), 1, 0.6)
         if near and not Path(path).exists():
             raise LuthierError(f"{error}; did you mean {near[0]}, which is embedded?") from None
         raise
+
+
+def _pair(config: DataConfig, path: str) -> tuple[str, ...]:
+    """The two files of lines that a path stands for: the first of `data.pair`, or a test pair written a.fr,b.en."""
+    if not config.pair or path == config.path:
+        return config.pair
+    parts = tuple(part.strip() for part in path.split(","))
+    return parts if len(parts) == 2 and not Path(path).exists() else ()
 
 
 def supervised(table: Table) -> tuple[Table, list[Bad]]:
@@ -93,13 +113,19 @@ def supervised(table: Table) -> tuple[Table, list[Bad]]:
     return replace(table, records=tuple(records), lines=tuple(lines)), unused
 
 
-def _table(config: DataConfig, path: str | None, rejected: Path | None, notes: list[str]) -> Table | None:
+def _table(
+    config: DataConfig, path: str | None, rejected: Path | None, notes: list[str], left: dict[str, int]
+) -> Table | None:
+    """The rows to learn or to test. left: gets what is left out, by reason (`data.used`)."""
     if path is None:
         return None
     table = read_table(config, path)
+    if table.hopeless and not config.anyway:
+        raise LuthierError(table.hopeless)
     report_bad(table, config.skip_bad, rejected)
     notes += table.notes
     table, unused = supervised(table)
+    left.update(bad=len(table.bad), judged=len(unused))
     if not table.records:
         raise LuthierError(
             f"{path}: all {len(unused)} answers were found bad: there is none to learn. Read were {table.layout}; give "

@@ -14,6 +14,7 @@ from pathlib import Path
 from luthier.config import DataConfig
 from luthier.data.read import Table
 from luthier.data.split import same
+from luthier.data.used import together, with_train
 from luthier.errors import LuthierError
 from luthier.evals.metric import for_task
 from luthier.protocols import Chat, Labelled, Message, Record, Split, Task
@@ -45,7 +46,9 @@ def load_together(config: DataConfig, rejected: Path | None = None) -> tuple[Spl
     if gone := len(train) - len(kept):
         notes.append(f"{gone} training rows of one file are held out in another and were left out.")
     random.Random(config.split_seed).shuffle(kept)
-    whole = Split("generation", tuple(kept), tuple(validation), tuple(test), metric=config.metric)
+    used = together([split.used for split in splits if split.used])
+    used = with_train(used, len(kept), "held")
+    whole = Split("generation", tuple(kept), tuple(validation), tuple(test), metric=config.metric, used=used)
     return (first_rows(whole, config.train_rows) if config.train_rows is not None else whole), notes
 
 

@@ -181,7 +181,7 @@ class _Tried:
             return []
         wanted = len(shots.drawn(self.data, best.k, self.run.seed, balanced=best.way == "balanced"))
         left = wanted - len(found.shots)
-        return [f"context of {self.lm.context} tokens: {left} of {wanted} examples were cut off"] if left else []
+        return [f"context of {shots.within(self.lm)} tokens: {left} of {wanted} examples were cut off"] if left else []
 
 
 METHOD = FewShot

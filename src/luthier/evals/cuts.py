@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from luthier.command import option
 from luthier.data.prompts import prompt_of
 from luthier.data.shorten import Counted, known_as
 
@@ -49,7 +50,7 @@ def of_test(lm: Any, rows: Sequence[Record]) -> list[str]:
     out = of_rows(lm, rows, "test")
     if counted.fewer:
         whole = f"{len(counted.fewer)} of {len(counted.asked)} questions were asked with fewer examples"
-        out.append(f"context of {lm.context} tokens: {whole}")
+        out.append(f"context of {getattr(lm, 'limit', lm.context)} tokens: {whole}")
     return out
 
 
@@ -59,7 +60,8 @@ def shortened(rows: int, of: int, part: str, limit: int) -> list[str]:
         return []
     were = "was" if rows == 1 else "were"
     few = f"{rows:,} of {of:,} {part} rows {were} shortened to {limit:,} tokens"
-    return [f"{few}: the middle of the longest text gave way"]
+    sets = option("--max-length", "objective.max_length")
+    return [f"{few} ({sets} sets it): the middle of the longest text gave way"]
 
 
 def _counted(lm: Any) -> Counted:

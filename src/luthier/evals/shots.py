@@ -51,9 +51,20 @@ def fitting(lm: BaseLM, shots: Sequence[Record], prompt: Prompt) -> tuple[Record
     """
     assert lm.template is not None
     left = tuple(shots)
-    while left and lm.worded(lm.template, lm.labels, left).length(prompt, lm.labels) > lm.context - ROOM:
+    while left and lm.worded(lm.template, lm.labels, left).length(prompt, lm.labels) > prompt_room(lm):
         left = left[1:]
     return left
+
+
+def within(lm: Any) -> int:
+    """Tokens of a prompt with its answer at most: of a model behind an address its context."""
+    return int(getattr(lm, "limit", lm.context))
+
+
+def prompt_room(lm: Any) -> int:
+    """Tokens of a prompt with its examples: room is left for an answer, half of a limit that the user gave at most."""
+    limit, given = within(lm), getattr(lm, "longest", None) is not None
+    return limit - (min(ROOM, limit // 2) if given else ROOM)
 
 
 def longest(data: Split) -> Prompt:
@@ -88,7 +99,7 @@ class Fixed(Chooser):
         assert lm.template is not None
         self.shots = tuple(shots)
         # a token is a byte or more, so that most questions are known to fit without being counted
-        self.room = lm.context - ROOM - lm.worded(lm.template, lm.labels, self.shots).length("", lm.labels)
+        self.room = prompt_room(lm) - lm.worded(lm.template, lm.labels, self.shots).length("", lm.labels)
 
     def __call__(self, prompt: Prompt) -> tuple[Record, ...]:
         """The examples that stand before a prompt."""

@@ -43,7 +43,7 @@ def features(lm: BaseLM, texts: Sequence[str], cache: Path) -> dict[str, Tensor]
 
     if not texts:
         return {name: torch.empty(0, lm.width) for name in _names(lm)}
-    way = [lm.key, depths(len(lm.feature_blocks)), MAX_TOKENS, KEPT_TAIL]
+    way = [lm.key, depths(len(lm.feature_blocks)), _limit(lm), KEPT_TAIL]
     wanted = json.dumps([*way, list(texts)], ensure_ascii=False)
     path = cache / "features" / (hashlib.sha256(wanted.encode()).hexdigest()[:32] + ".safetensors")
     found: dict[str, Tensor] = {}
@@ -56,8 +56,13 @@ def features(lm: BaseLM, texts: Sequence[str], cache: Path) -> dict[str, Tensor]
         write_tensors(path, _compute(lm, texts))
         found = load_file(path)  # as every later call gets them: places in memory move the last bits of products
     for row in found.pop(CUT).nonzero().flatten().tolist():
-        lm.counted.shortened[known_as(texts[row])] = min(MAX_TOKENS, lm.context)
+        lm.counted.shortened[known_as(texts[row])] = min(_limit(lm), lm.context)
     return found
+
+
+def _limit(lm: BaseLM) -> int:
+    """Tokens of one text: as the user wants it, else MAX_TOKENS."""
+    return MAX_TOKENS if lm.longest is None else lm.longest
 
 
 def _names(lm: BaseLM) -> list[str]:
@@ -66,7 +71,7 @@ def _names(lm: BaseLM) -> list[str]:
 
 @torch.no_grad()
 def _compute(lm: BaseLM, texts: Sequence[str]) -> dict[str, Tensor]:
-    read = [lm.read_text(t, MAX_TOKENS) for t in texts]
+    read = [lm.read_text(t, _limit(lm)) for t in texts]
     encoded = [found.ids for found in read]
     order = sorted(range(len(texts)), key=lambda i: len(encoded[i]))
     out: dict[str, list[Tensor]] = {name: [] for name in _names(lm)}

@@ -48,4 +48,4 @@ class TokenProbability(Metric):
         return Scores(self.name, per_row, ["" for _ in rows], secondary)
 
 
-METRIC = TokenProbability
+METRIC = TokenProbability()
