@@ -34,11 +34,11 @@ def compare(
 
     data, test: a path or an embedded name, a pandas DataFrame, a list of dicts, or a `datasets.Dataset`; rows that are
     in memory are kept in the cache, by content. model: one, or several. methods: names, or names by comma; one of each
-    kind without it. total: how long the whole may take, ten minutes unless a budget is given: training per method and
-    seed ("90s", "3m", "20k-tokens"). seeds: final runs of each method. curve:
-    numbers of training rows to try besides all. endpoint: limits for a model behind a URL (see
-    `luthier.config.EndpointConfig`). track: names of trackers. again: begin anew, what stands there is set aside. map:
-    column to field. labels: raw value to name. The others are as in `luthier.config.DataConfig`.
+    kind without it. total: how long the whole may take ("15m"), ten minutes without it. budget: in place of that,
+    training per method and seed ("90s", "3m", "20k-tokens"). seeds: final runs of each method. curve: numbers of
+    training rows to try besides all. endpoint: limits for a model behind a URL (see `luthier.config.EndpointConfig`).
+    track: names of trackers. again: begin anew, what stands there is set aside. map: column to field. labels: raw value
+    to name. The others are as in `luthier.config.DataConfig`.
 
     Raises LuthierError, which names the argument or the row.
     """
@@ -51,8 +51,9 @@ def compare(
         "fill": _keyed(fill, "fill"), "anyway": anyway, **more,
     }  # fmt: skip
     asked = {
-        "models": names(model, "model"), "methods": names(methods, "methods"), "budget": budget,
-        "total": total, "seeds": seeds, "threads": threads, "curve": _numbers(curve), "endpoint": endpoint, "track": names(track, "track"),
+        "models": names(model, "model"), "methods": names(methods, "methods"), "budget": budget, "total": total,
+        "seeds": seeds, "threads": threads, "curve": _numbers(curve), "endpoint": endpoint,
+        "track": names(track, "track"),
     }  # fmt: skip
     kept = {p: name for p, name in ((path, "data"), (held_out, "test")) if p and is_kept(p)}
     with spoken(kept, arguments=True):
