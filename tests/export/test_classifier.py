@@ -101,6 +101,25 @@ def test_a_forest_is_walked_by_the_card(task: str, tiny_folder: Folder, tmp_path
     np.testing.assert_allclose(found, wanted, rtol=0, atol=4e-6)
 
 
+@pytest.mark.parametrize("name", ["logistic", "forest"])
+def test_the_temperature_of_a_run_goes_with_it(name: str, tiny_folder: Folder, tmp_path: Path) -> None:
+    """Seen failing with the scores as they were, and with the file left behind."""
+    run = made(tiny_folder("llama_tied"), tmp_path / "run", name, tiny.LABELLED)
+    bare = luthier.load(run).probabilities(TEXTS)
+    write_json(run / "adapter" / "temperature.json", {"value": 2.5, "rows": 40})
+    assert all(check.ok for check in exported(run, tmp_path / "out"))
+    said, ours = lines_of(tmp_path / "out"), luthier.load(run)
+    wanted = ours.probabilities(TEXTS)
+    assert wanted != bare and luthier.load(tmp_path / "out").probabilities(TEXTS) == wanted
+    x = features_of(ours)
+    found = (
+        said["shares"](tmp_path / "out", x)
+        if name == "forest"
+        else said["classifier"](tmp_path / "out").predict_proba(x)
+    )
+    np.testing.assert_allclose(found, [list(row.values()) for row in wanted], rtol=0, atol=1e-6)
+
+
 @pytest.mark.parametrize("kind", ["bert", "t5", "gpt2"])
 def test_features_of_every_kind_of_base_are_read_by_transformers(
     kind: str, tiny_folder: Folder, tmp_path: Path

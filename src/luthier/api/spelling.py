@@ -19,9 +19,9 @@ NAMES = (
 )
 _NAME = "|".join(sorted(NAMES, key=len, reverse=True))
 _PAIRS = r"[^=,\n:]+=[^\s,.:;]+(?:,[^=,\n:]+=[^\s,.:;]+)*"
-_FIRST = re.compile(rf"--({_NAME})(?: ([^\n]*?))?: ")  # an option, its value, then what is wrong with it
+_FIRST = re.compile(rf"--({_NAME})(?: ((?:(?!--)[^\n])*?))?: ")  # an option, its value, then what is wrong with it
 _TABLE = re.compile(rf"--({'|'.join(TABLES)}) ({_PAIRS})")
-_VALUE = re.compile(r"--(encoding) ([a-z]+[0-9-][\w-]*)|--(instruction) (\"[^\"]*\")")
+_VALUE = re.compile(r"--(encoding|budget|total) ((?=[^ ]*\d)\w[\w.-]*\w)|--(instruction) (\"[^\"]*\")")
 _ANY = re.compile(rf"--({_NAME})(?![\w-])")
 _KEY = re.compile(r"(?:data\.)?(\w+)((?:\.[^:]+)?): (.*) \(got (.*)\)", re.DOTALL)  # as `config.build` says it
 
@@ -40,7 +40,7 @@ def from_python(text: str, rows: Mapping[str, str] | None = None) -> str:
         value = "" if found[2] is None else f"={_literal(found[1], found[2])}"
         text = f"{_spelled(found[1])}{value}: {text[found.end() :]}"
     text = _TABLE.sub(lambda m: f"{_spelled(m[1])}={_table(m[2])}", text)
-    text = _VALUE.sub(lambda m: f'encoding="{m[2]}"' if m[1] else f"instruction={m[4]}", text)
+    text = _VALUE.sub(lambda m: f'{m[1]}="{m[2]}"' if m[1] else f"instruction={m[4]}", text)
     return _ANY.sub(lambda m: _spelled(m[1]) + ("=True" if m[1] in FLAGS else "="), text)
 
 

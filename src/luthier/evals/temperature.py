@@ -60,8 +60,8 @@ def settle(lm: LM, data: Split, scores: Scores, folder: Path) -> Settled:
 
 
 def kept(folder: Path) -> float | None:
-    """The temperature of a run folder; None where none was fitted."""
-    found = next((folder / n / FILE for n in ("adapter", "model") if (folder / n / FILE).exists()), None)
+    """The temperature of a run folder, or of one that was exported; None where none was fitted."""
+    found = next((folder / n / FILE for n in ("adapter", "model", "") if (folder / n / FILE).exists()), None)
     return float(read_record(found, "value")["value"]) if found else None
 
 

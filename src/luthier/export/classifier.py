@@ -8,6 +8,7 @@ the lines in README.md; trees are read by a few lines of NumPy there, boosted on
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -52,7 +53,8 @@ def is_features(run: Path) -> bool:
 
 def write_classifier(run: Path, folder: Path, step: Callable[[str], None]) -> list[Check]:
     """Write into the existing folder, read it again in every way that its card shows, and compare."""
-    from luthier.config import run_recipe, to_yaml
+    from luthier.config import files_of, run_recipe, to_yaml
+    from luthier.evals.temperature import FILE, kept
     from luthier.models import bases
     from luthier.run import load_base, load_run
 
@@ -65,7 +67,10 @@ def write_classifier(run: Path, folder: Path, step: Callable[[str], None]) -> li
     lm.save(folder)
     said = bases.record(recipe.model)
     bases.write_record(said, folder / "luthier.json", folder)
-    write_json(folder / f"{NAME}.json", _about(lm, said["name"]))
+    temperature = kept(run)
+    write_json(folder / f"{NAME}.json", {**_about(lm, said["name"]), "temperature": temperature or 1.0})
+    if temperature:
+        shutil.copyfile((files_of(run) or run) / FILE, folder / FILE)
     write_text(folder / "recipe.yaml", to_yaml(_portable(recipe, said)))
     again: Any = load_run(folder, base)
     checks = [_same("predictions", "Luthier", lm.fitted.outputs(x), again.fitted.outputs(x), EXACT)]
@@ -129,7 +134,7 @@ def _rebuilt(lm: FeatureLM, folder: Path, x: Any) -> list[Check]:
     import numpy as np
 
     about = read_json(folder / f"{NAME}.json")
-    task, outputs = lm.target.task, lm.fitted.outputs(x)
+    task, outputs = lm.target.task, lm.fitted.outputs(x) / about["temperature"]
     if about["kind"] == "trees":
         shares = snippets.forest(folder, x)
         wanted = outputs if task == "regression" else _shares(outputs, task)

@@ -47,6 +47,7 @@ def classifier_of_labels(folder: Any) -> Any:
     about = json.loads((Path(folder) / "classifier.json").read_text("utf-8"))
     head = load_file(Path(folder) / "classifier.safetensors")
     weight, bias = head["weight"].astype(float), head["bias"].astype(float)
+    weight, bias = weight / about["temperature"], bias / about["temperature"]  # shares that say how often they hold
     if len(weight) == 2:  # scikit-learn keeps one row for two classes
         weight, bias = weight[1:] - weight[:1], bias[1:] - bias[:1]
     model = LogisticRegression()
@@ -88,18 +89,24 @@ def regressor(folder: Any) -> Any:
 
 def forest(folder: Any, x: Any) -> Any:
     """The mean of all trees for each row of features: the share of each class, or the number."""
+    import json
     from pathlib import Path
 
     import numpy as np
     from safetensors.numpy import load_file
 
+    about = json.loads((Path(folder) / "classifier.json").read_text("utf-8"))
     trees = load_file(Path(folder) / "classifier.safetensors")
     x, rows = np.asarray(x, np.float32), np.arange(len(x))[:, None]
     at = np.broadcast_to(trees["roots"], (len(x), len(trees["roots"])))
     while (inner := trees["left"][at] >= 0).any():  # a leaf has no left
         small = x[rows, np.maximum(trees["feature"][at], 0)] <= trees["threshold"][at]
         at = np.where(inner, np.where(small, trees["left"][at], trees["right"][at]), at)
-    return trees["value"][at].mean(1)
+    means = trees["value"][at].mean(1)
+    if about["temperature"] != 1:  # shares that say how often they hold
+        means = means.clip(1e-6, 1 - 1e-6) ** (1 / about["temperature"])
+        means = means / means.sum(1, keepdims=True)
+    return means
 
 
 def shown(function: Callable[..., Any], name: str) -> str:
