@@ -62,6 +62,7 @@ def test_a_passage_with_no_key_word_answers_nothing() -> None:
 
 def test_the_longest_word_is_the_thing() -> None:
     """陪产假 is not 产假. Seen failing with the words in their own order."""
+    assert things("Pension insurance") == things("养老保险") and not things("pension") & things("pension insurance")
     assert not things("陪产假") & things("产假") and things("paternity leave") & things("陪产假")
     assert things("Returning an order") == things("退货") and not things("holidays in general, skill")
     for family in FAMILIES:

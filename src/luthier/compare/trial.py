@@ -239,14 +239,14 @@ class Bench:
         cuts.begin(lm)
         scores = evaluate(lm, self.data, self.data.test)
         cut = cuts.of_test(lm, self.data.test)
-        settled = settle(lm, self.data, scores, place / outcome.save_as)
+        warmth = settle(lm, self.data, scores, place / outcome.save_as)
         same_weights = outcome.trained is None
         return {
             "metric": scores.metric,
             "score": scores.score,
             "secondary": scores.secondary,
-            **settled.facts,
-            "notes": [*outcome.notes, *cut, *settled.notes],
+            **warmth.facts,
+            "notes": [*outcome.notes, *cut, *warmth.notes],
             "latency_ms": None,  # measured when everything else has ended: see `compare.quiet`
             # a method that leaves the weights and the input alone has nothing to forget
             "forgetting": 0.0 if same_weights or not isinstance(lm, BaseLM) else self._forgetting(lm),
