@@ -83,7 +83,7 @@ LISTS: dict[str, tuple[Row, Record, list[tuple[Row, str]]]] = {
     ),
     "judged": (
         {"prompt": [U], "completion": [A], "label": False}, Judged((USER,), "答 a", False),
-        [({"prompt": [U], "completion": [A], "label": "perhaps"}, 'field "label" is "perhaps", not true or false')],
+        [({"prompt": [U], "completion": [U], "label": True}, "the last message is the user's")],
     ),
     "preference": (
         {"prompt": [U], "chosen": [A], "rejected": [turn("assistant", "r")]}, Preference((USER,), "答 a", "r"),
