@@ -18,3 +18,9 @@ def write(tmp_path: Path) -> Callable[[str, str | bytes], Path]:
         return path
 
     return write
+
+
+@pytest.fixture(autouse=True)
+def no_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No command was given, whatever a test before gave: advice repeats it."""
+    monkeypatch.setattr("luthier.command._given", [])
