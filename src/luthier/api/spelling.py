@@ -15,7 +15,9 @@ FLAGS = ("skip-bad", "again", "anyway")
 TABLES = ("map", "labels", "endpoint", "fill")
 NAMES = (
     *("test", "model", "methods", "family", "budget", "total", "seeds", "limit", "limit-test", "instruction"),
-    *("encoding", "docs", "metric", "curve", "track", "out", "template", "threads", *TABLES, *FLAGS),
+    *("encoding", "docs", "metric", "curve", "track", "out", "template", "threads", "pair", "max-length", "batch"),
+    *TABLES,
+    *FLAGS,
 )
 _NAME = "|".join(sorted(NAMES, key=len, reverse=True))
 _PAIRS = r"[^=,\n:]+=[^\s,.:;]+(?:,[^=,\n:]+=[^\s,.:;]+)*"
