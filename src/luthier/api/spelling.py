@@ -5,9 +5,12 @@ The rooms that raise them speak of options, since most of them are met on the co
 
 from __future__ import annotations
 
+import json
 import re
+import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from itertools import pairwise
 
 from luthier.errors import LuthierError
 
@@ -15,9 +18,8 @@ FLAGS = ("skip-bad", "again", "anyway")
 TABLES = ("map", "labels", "endpoint", "fill")
 NAMES = (
     *("test", "model", "methods", "family", "budget", "total", "seeds", "limit", "limit-test", "instruction"),
-    *("encoding", "docs", "metric", "curve", "track", "out", "template", "threads", "pair", "max-length", "batch"),
-    *TABLES,
-    *FLAGS,
+    *("encoding", "docs", "metric", "curve", "track", "out", "template", "threads"),
+    *("pair", "batch", "max-length", *TABLES, *FLAGS),
 )
 _NAME = "|".join(sorted(NAMES, key=len, reverse=True))
 _PAIRS = r"[^=,\n:]+=[^\s,.:;]+(?:,[^=,\n:]+=[^\s,.:;]+)*"
@@ -25,6 +27,7 @@ _FIRST = re.compile(rf"--({_NAME})(?: ((?:(?!--)[^\n])*?))?: ")  # an option, it
 _TABLE = re.compile(rf"--({'|'.join(TABLES)}) ({_PAIRS})")
 _VALUE = re.compile(r"--(encoding|budget|total) ((?=[^ ]*\d)\w[\w.-]*\w)|--(instruction) (\"[^\"]*\")")
 _ANY = re.compile(rf"--({_NAME})(?![\w-])")
+_COMMAND = re.compile(r"^( *)(luthier [^\n]*--(?:map|instruction) [^\n]*)$", re.MULTILINE)  # advice to be run
 _KEY = re.compile(r"(?:data\.)?(\w+)((?:\.[^:]+)?): (.*) \(got (.*)\)", re.DOTALL)  # as `config.build` says it
 
 
@@ -38,6 +41,7 @@ def from_python(text: str, rows: Mapping[str, str] | None = None) -> str:
     """
     for path, name in (rows or {}).items():
         text = re.sub(rf"{re.escape(path)}:(\d+)", rf"{name}, row \1", text).replace(path, name)
+    text = _COMMAND.sub(lambda m: m[1] + _arguments(m[2]), text)
     if found := _FIRST.match(text):
         value = "" if found[2] is None else f"={_literal(found[1], found[2])}"
         text = f"{_spelled(found[1])}{value}: {text[found.end() :]}"
@@ -76,6 +80,20 @@ def _spelled(name: str) -> str:
 
 def _literal(name: str, value: str) -> str:
     return value if name == "curve" else repr(value)
+
+
+def _arguments(command: str) -> str:
+    """The mapping and the instruction of a command that is advised, as arguments."""
+    try:
+        words = shlex.split(command)
+    except ValueError:
+        return command
+    given = dict(pairwise(words))
+    parts = [f"map={_table(given['--map'])}"] if "--map" in given else []
+    parts += (
+        [f"instruction={json.dumps(given['--instruction'], ensure_ascii=False)}"] if "--instruction" in given else []
+    )
+    return ", ".join(parts)
 
 
 def _table(pairs: str) -> str:
