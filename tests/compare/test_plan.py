@@ -230,7 +230,8 @@ def test_a_total_is_shared_out_by_what_each_method_costs(lm: CausalLM, monkeypat
     plan = replace(PLAN, request=request, row_tokens=20.0)
     data = replace(tiny.LABELLED, test=())
     judged = len(data.validation)
-    asked = 3 * judged + 10 + 2 * (10 + 4 * judged)
+    once = 10 + judged  # test rows, and validation rows for a temperature
+    asked = 3 * judged + once + 2 * (once + 4 * judged)
     found = estimate(plan, data, 10, speed)
     losses = 4 * judged * 20 / 3 * (1 / 100 + 1 / 50)
     assert found.answering == pytest.approx(0.1 * asked)

@@ -18,6 +18,7 @@ from luthier import config
 from luthier.compare.cells import cells, scaled
 from luthier.compare.crew import measure_rate
 from luthier.evals.task import evaluate
+from luthier.evals.temperature import MOST
 from luthier.files import read_record, write_json
 from luthier.protocols import Patch, Split
 
@@ -98,6 +99,8 @@ def estimate(plan: Plan, data: Split, test: int, speed: Speed) -> Estimate:
     """What the trials of the plan's model take. test: number of test rows."""
     fixed = per_token = answering = 0.0
     judged = min(JUDGED, len(data.validation))
+    if data.task == "classification":  # the rows that a temperature is fitted on are answered by each final run, too
+        test += min(MOST, len(data.validation))
     seeds = plan.request.seeds
     for cell in cells(plan.request, plan.request.model):
         method: Any = config.options(plan.recipe(cell.method, 0, 1, None))
