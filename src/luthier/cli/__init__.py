@@ -72,3 +72,5 @@ def main() -> None:
             raise
         print(f"error: {error.filename or 'a file'}: {error.strerror}", file=sys.stderr)
         sys.exit(2)
+    finally:
+        command.keep([])

@@ -68,12 +68,10 @@ def work(folder: Path, number: int, place: int, send: Send) -> None:
     what it was, and its parent starts another.
     """
     from luthier.compare import quiet
-    from luthier.compare.board import command_of
     from luthier.compare.trial import Bench
     from luthier.data.task import load_split
 
     request = read_request(folder)
-    command.keep(shlex.split(command_of(request))[1:])  # notes give advice that changes it
     model, first = request.models[number], place == 0
     split, notes = load_split(request.data, folder / "rejected.jsonl" if first else None)
     kept = plan_folder(folder, request, model)
@@ -275,6 +273,9 @@ def main() -> int:
         return 0
     _follow_parent()
     try:
+        from luthier.compare.board import command_of
+
+        command.keep(shlex.split(command_of(read_request(folder)))[1:])  # notes give advice that changes it
         work(folder, number, place, send)
     except Exception as error:
         if place:  # one that only helps: the others go on without it
