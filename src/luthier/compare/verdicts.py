@@ -97,13 +97,13 @@ def _verdict(name: str, against: Against, other: str, bootstrap: Bootstrap, step
 
 def sentences(verdicts: Sequence[Verdict], metric: str) -> list[str]:
     """What is worth saying of them, each pair once, what is worse than doing nothing first."""
-    pairs = {(v.row, v.other) for v in verdicts if v.against == "untuned"}
+    pairs = {frozenset((v.row, v.other)) for v in verdicts if v.against == "untuned"}
     floored = {v.row for v in verdicts if v.against == "constant"}
 
     def worth(v: Verdict) -> bool:
         if v.against == "constant":
             return v.kind != "better"
-        return v.against != "best" or not ((v.row, v.other) in pairs or (v.other == CONSTANT and v.row in floored))
+        return v.against != "best" or not ({v.row, v.other} in pairs or (v.other == CONSTANT and v.row in floored))
 
     said = [v for v in verdicts if worth(v)]
     return [_sentence(v, metric) for v in sorted(said, key=lambda v: not (v.kind == "worse" and v.against != "best"))]
