@@ -362,7 +362,8 @@ def test_eight_rows_at_once_are_eight_times_one(lm: BaseLM, pair: Pair) -> None:
     assert loss == pytest.approx(sum_of_parts, rel=1e-6) and whole.keys() == parts.keys() and whole
     scale = max(1.0, *(float(g.abs().max()) for g in whole.values()))
     for name, gradient in whole.items():
-        torch.testing.assert_close(gradient, parts[name], rtol=0, atol=1e-6 * scale, msg=lambda m, n=name: f"{n}: {m}")
+        # sums in another order: 1.2e-6 was seen on a processor without AVX-512
+        torch.testing.assert_close(gradient, parts[name], rtol=0, atol=2e-6 * scale, msg=lambda m, n=name: f"{n}: {m}")
 
 
 @spread(*tiny.KINDS)

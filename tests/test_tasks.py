@@ -13,6 +13,7 @@ import torch
 import luthier
 import tiny
 from luthier import config, run
+from luthier.compare import quiet
 from luthier.compare.cells import Cell
 from luthier.compare.plan import Plan, Request
 from luthier.compare.trial import Bench
@@ -77,10 +78,14 @@ def test_a_trial_of_a_comparison(lm: CausalLM, method: str, task: str, tmp_path:
     split = many(task)
     request = Request(model=lm.name, methods=(method,), budget="2k-tokens")
     plan = Plan(request, 2000, None, None, "float32", 1, lm.key, "")
-    Bench(lm, split, plan, tmp_path, lambda *_: None).run(Cell(lm.name, method, None, method))
+    cell = Cell(lm.name, method, None, method)
+    bench = Bench(lm, split, plan, tmp_path, lambda *_: None)
+    bench.run(cell)
     result = read_json(tmp_path / "trials" / method / "seed-0" / "eval.json")
     assert result["metric"] == {"multilabel": "label_f1", "regression": "mae_skill"}[task]
-    assert len(result["per_row"]) == 8 and result["latency_ms"] > 0
+    assert len(result["per_row"]) == 8 and result["latency_ms"] is None
+    quiet.measure(bench, [cell], 1)
+    assert read_json(tmp_path / "trials" / method / "seed-0" / "latency.json")["latency_ms"] > 0
 
 
 @pytest.mark.parametrize("method", ["zero_shot", "few_shot"])
