@@ -143,6 +143,7 @@ def test_without_an_index(work: Path) -> None:
             run(*command)
 
 
+@pytest.mark.slow
 def test_every_command_of_the_page_runs(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In the order of docs/index.md, in a folder that has what it names."""
     monkeypatch.setattr("luthier.index.ask.answerable", lambda *given: True)

@@ -275,6 +275,7 @@ def test_the_list_of_runs_names_the_best_with_its_model(
         run_recipe(out)
 
 
+@pytest.mark.slow
 def test_the_commonest_label_has_one_row_for_all_models(
     data: Path, tmp_path: Path, tiny_folder: Callable[[str], Path]
 ) -> None:

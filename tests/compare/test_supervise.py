@@ -62,6 +62,7 @@ def request(data: DataConfig, folder: Path, *methods: str) -> Request:
     return Request(data, str(folder), methods, "900-tokens", threads=1)
 
 
+@pytest.mark.slow
 def test_one_kills_its_workers_one_raises_and_the_others_finish(
     planted: None, data: DataConfig, tiny_folder: Callable[[str], Path], tmp_path: Path
 ) -> None:
