@@ -136,3 +136,22 @@ def test_remove_refuses_what_is_no_run_of_the_folder(home: Path, monkeypatch: py
     assert (home / "one").is_dir() and (home.parent / "elsewhere").is_dir()
     assert said("runs", "remove", "one", "--yes").endswith("freed\n") and not (home / "one").exists()
     assert os.path.lexists(home / "link")
+
+
+def test_what_runs_is_called_running_and_what_gave_nothing_failed(tmp_path: Path) -> None:
+    """Seen failing: a comparison without any finished method was `complete`, a running one `resumable`."""
+    from luthier.files import LOCK, alone
+
+    home = tmp_path / "runs"
+    run, comparison, nothing = a_run(home / "one", None), a_comparison(home / "half", done=False), home / "nothing"
+    a_comparison(nothing)
+    write_json(nothing / "leaderboard.json", {"metric": "accuracy", "rows": [], "best": None})
+    with alone(run / LOCK, ""), alone(comparison / LOCK, ""):
+        found = {str(e.path.relative_to(home)): e.state for e in folders.find(home)}
+        assert found == {"one": "running", "half": "running (1 of 2 methods)", "nothing": "failed (no method finished)"}
+        with pytest.raises(LuthierError, match="a command is at work there: end it first"):
+            folders.removable(run, home)
+    assert {e.state for e in folders.find(home)} == {
+        "begun", "resumable (1 of 2 methods)", "failed (no method finished)",
+    }  # fmt: skip
+    assert "failed (no method finished)" in said("runs", "list", home)
