@@ -276,3 +276,33 @@ def test_a_total_is_a_time_and_alone(budget: str, total: str) -> None:
 
 def test_without_either_a_comparison_takes_ten_minutes() -> None:
     assert (make_request({}).total, make_request({}, budget="2m").total) == ("10m", "")
+
+
+def test_what_cannot_be_measured_counts_as_the_slowest_and_what_is_refused_costs_nothing() -> None:
+    speed = Speed({"lora": 100.0, "full": 50.0}, 0.1, 20.0, frozenset({"prefix"}))
+    assert (speed.rate("lora"), speed.rate("adapter"), speed.rate("prefix")) == (100.0, 50.0, None)
+    assert Speed({}, 0.1, 20.0).rate("lora") is None
+
+
+def test_nothing_that_trains_is_said_and_shares_no_tokens(lm: CausalLM) -> None:
+    """Seen saying `1 tokens of training for each method` for two methods that train nothing."""
+    request = replace(REQUEST, methods=("zero_shot", "few_shot"), budget="", total="10m", threads=1)
+    plan = make_plan(request, lm, tiny.LABELLED, "float32")
+    assert spoken_total(plan, 8).startswith("2 methods, 2 seeds, nothing is trained. About ")
+
+
+def test_models_share_the_total(lm: CausalLM) -> None:
+    request = replace(REQUEST, budget="", total="100s", seeds=1, threads=1, others=("other", "http://127.0.0.1:1/v1#m"))
+    assert request.here == 2
+    alone, shared = (make_plan(request, lm, tiny.LABELLED, "float32", share=s) for s in (1.0, 0.5))
+    assert (alone.estimate or 0) > 1.5 * (shared.estimate or 0) and alone.tokens > shared.tokens
+
+
+def test_a_method_that_ends_the_process_while_it_is_measured_is_not_measured_again(
+    lm: CausalLM, tmp_path: Path
+) -> None:
+    mark = tmp_path / "measuring.json"
+    write_json(mark, {"method": "lora", "dead": ["head"]})
+    plan = replace(PLAN, request=replace(REQUEST, methods=("head", "lora", "full")), row_tokens=20.0)
+    speed = estimates.measure_speed(plan, lm, replace(tiny.LABELLED, test=()), mark)
+    assert set(speed.rates) == {"full"} and not mark.exists()

@@ -120,4 +120,5 @@ def test_what_takes_long_is_asked_for_before_it_begins(
     else:
         with pytest.raises(LuthierError, match="not begun: --total 10m"):
             run(request, tmp_path / "out", ask=ask)
+        assert not (tmp_path / "out").exists(), "free for another request, which would be asked for, too"
     assert len(asked) == 1 and asked[0] > 1.0

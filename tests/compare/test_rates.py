@@ -53,6 +53,17 @@ def test_a_rate_beyond_the_range_must_be_better_by_more_than_a_shade() -> None:
     assert settled([Tried(1.0, 0.6, RIGHT)], [Tried(2.0, 0.1, EVEN)]) == 1.0, "a collapsed one"
 
 
+def test_nothing_above_the_range_is_looked_at_after_a_few_steps() -> None:
+    """LoRA at 9e-3 led by loss and by rows after nine steps of three rows, and ended at 0.094."""
+
+    def lora(steps: int) -> list[Tried]:
+        return [Tried(rate, loss, steps=steps) for rate, loss in ((5e-4, 7.0), (1e-3, 5.2), (3e-3, 4.0))]
+
+    assert beyond(lora(9)) is None and beyond(lora(16)) == beyond(lora(0)) == 9e-3
+    low = [Tried(rate, loss, steps=9) for rate, loss in ((5e-4, 1.0), (1e-3, 2.0))]
+    assert beyond(low) == 2.5e-4, "a lower rate harms nobody"
+
+
 def test_a_rate_beyond_the_range_must_not_have_fewer_rows_right() -> None:
     """LoRA and all layers on 12 labels, nine steps each: 9e-3 ended at 0.189 and 3e-3 at 0.557, 2e-4 at 0.642 and
     1e-4 at 0.528. Seen failing with the loss alone."""

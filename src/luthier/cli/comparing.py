@@ -66,13 +66,11 @@ def compare(
     curve: Annotated[str | None, typer.Option(help="also with this many training rows: 32,64,128,256")] = None,
     endpoint: Annotated[str | None, typer.Option(help=ENDPOINT)] = None,
     track: Annotated[str | None, typer.Option(help="tell these by comma: tensorboard, trackio, mlflow, wandb")] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="do not ask before more than ten minutes")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="do not ask before more than ten minutes of a --budget")] = False,
     out: Annotated[Path | None, typer.Option(help="folder of the results")] = None,
     again: Annotated[bool, typer.Option("--again", help="begin anew; what stands there is set aside")] = False,
 ) -> None:
     """Parse the options and run."""
-    import sys
-
     from luthier.compare.plan import make_request
     from luthier.compare.supervise import run
     from luthier.evals.metric import find
@@ -92,7 +90,7 @@ def compare(
     )  # fmt: skip
     folder = out or request.folder
     with resumable():
-        run(request, folder, again, None if yes or not sys.stdin.isatty() else _ask)
+        run(request, folder, again, _ask if not (yes or total) and _attended() else None)
     _show(folder)
 
 
@@ -110,6 +108,16 @@ def _show(folder: Path) -> None:
         console.print(f"\nReport: {folder / 'report.html'}", markup=False, highlight=False, soft_wrap=True)
     if board["best"] is None:
         raise typer.Exit(1)
+
+
+def _attended() -> bool:
+    """Whether somebody reads what is printed and can answer: a terminal on both ends, and a job in the foreground."""
+    import os
+    import sys
+
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        return False
+    return not hasattr(os, "tcgetpgrp") or os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp()
 
 
 def _ask(seconds: float) -> bool:

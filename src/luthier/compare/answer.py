@@ -117,7 +117,8 @@ def told(board: Mapping[str, Any]) -> Iterator[Phrase]:
     if found.get("curve"):
         yield say("answer_curve", sizes=",".join(map(str, found["curve"])))
     if spent := board.get("spent"):
-        yield say("answer_spent", **{name: units.duration(seconds) for name, seconds in spent.items()})
+        times = {name: units.duration(seconds) for name, seconds in spent.items() if seconds is not None}
+        yield say("answer_spent" if "wall" in times else "answer_spent_part", **times)
     if thousand := found.get("thousand"):
         yield say("answer_thousand", method=thousand["method"], time=units.duration(thousand["seconds"]))
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +19,9 @@ from luthier.compare.crew import measure_rate
 from luthier.evals.task import evaluate
 from luthier.evals.temperature import MOST
 from luthier.files import read_record, write_json
+from luthier.models.limit import within
 from luthier.protocols import Patch, Split
+from luthier.run import Refused, objective_of
 
 if TYPE_CHECKING:
     from luthier.compare.plan import Plan
@@ -36,12 +37,18 @@ LOSS = 3.0  # a forward pass takes a third of a training step
 
 @dataclass(frozen=True)
 class Speed:
-    """rates: training tokens a second by method; none for one that does not train or is refused. row: seconds to answer
-    one of many plain questions. row_tokens: of a training row."""
+    """rates: training tokens a second by method; none for one that does not train or could not be measured. row:
+    seconds to answer one of many plain questions. row_tokens: of a training row. refused: what the model cannot do."""
 
     rates: Mapping[str, float]
     row: float
     row_tokens: float
+    refused: frozenset[str] = frozenset()
+
+    def rate(self, method: str) -> float | None:
+        """Of a method that trains: what could not be measured counts as the slowest; None where nothing is trained."""
+        slowest = min(self.rates.values(), default=None)
+        return None if method in self.refused else self.rates.get(method, slowest)
 
 
 @dataclass(frozen=True)
@@ -65,29 +72,38 @@ class Estimate:
 def measure_speed(plan: Plan, lm: BaseLM, data: Split, mark: Path | None = None) -> Speed:
     """Train and answer a little. data: without test rows.
 
-    mark: a file that names the method at its turn. One that took the process down with it, for lack of memory perhaps,
-    is not tried a second time here: its trial will tell.
+    mark: a file that names the method at its turn. Those that took the process down with them, for lack of memory
+    perhaps, are not tried a second time here: their trials will tell.
     """
-    deadly = read_record(mark, "method")["method"] if mark and mark.exists() else ""
-    rates = {}
+    dead: list[str] = []
+    if mark and mark.exists():
+        found = read_record(mark, "method", "dead")
+        dead = [*found["dead"], found["method"]]
+    rates: dict[str, float] = {}
+    refused: list[str] = []
     for method in plan.request.methods:
-        patch = config.options(plan.recipe(method, 0, 1, None))
-        if method == deadly or not isinstance(patch, Patch) or data.task not in patch.objectives:
+        recipe = plan.recipe(method, 0, 1, None)
+        patch = config.options(recipe)
+        if method in dead or not isinstance(patch, Patch):
             continue
         if mark:
-            write_json(mark, {"method": method})
-        with suppress(Exception):  # refused or broken: its trial says so
-            wanted = config.objective(plan.recipe(method, 0, 1, None), patch.objectives[data.task])
+            write_json(mark, {"method": method, "dead": dead})
+        try:
+            wanted = objective_of(recipe, patch, data, lm)
             rates[method] = measure_rate(lm, data, plan.request.batch, SECONDS, patch, wanted, STEPS)
+        except Refused:  # costs nothing, and its trial says so
+            refused.append(method)
+        except Exception:  # its trial says so, or does better
+            continue
     if mark:
         mark.unlink(missing_ok=True)
-    return Speed(rates, _row(lm, data, plan.row_tokens, rates), plan.row_tokens)
+    return Speed(rates, _row(lm, data, plan, rates), plan.row_tokens, frozenset(refused))
 
 
-def _row(lm: BaseLM, data: Split, row_tokens: float, rates: Mapping[str, float]) -> float:
+def _row(lm: BaseLM, data: Split, plan: Plan, rates: Mapping[str, float]) -> float:
     if lm.mute(data.labels) or data.task not in ("classification", "generation"):
-        return row_tokens / LOSS / max(rates.values()) if rates else 0.0
-    work = lm.worded(lm.wordings(data.labels)[0], data.labels)
+        return plan.row_tokens / LOSS / max(rates.values()) if rates else 0.0
+    work = within(lm, plan.request.max_length).worded(lm.wordings(data.labels)[0], data.labels)
     rows = (data.validation or data.train)[:ANSWERED]
     evaluate(work, data, rows[:1])  # the first one warms up
     start = time.perf_counter()
@@ -104,17 +120,19 @@ def estimate(plan: Plan, data: Split, test: int, speed: Speed) -> Estimate:
     seeds = plan.request.seeds
     for cell in cells(plan.request, plan.request.model):
         method: Any = config.options(plan.recipe(cell.method, 0, 1, None))
+        if cell.rows and (cell.rows >= len(data.train) or not getattr(method, "learns", True)):
+            continue  # the run on all rows stands for it
         if isinstance(method, Patch):
-            if cell.method not in speed.rates:
+            if (rate := speed.rate(cell.method)) is None:
                 continue
             short = len(method.learning_rates) + 1
-            rate = speed.rates[cell.method]
             asked: float = test * seeds + (short * judged if data.task == "classification" else 0)
             fixed += EACH * (seeds + short / 2) + short * judged * speed.row_tokens / LOSS / rate
             per_token += _share(cell.rows, data) * (seeds + 1) / rate
         elif data.task in method.tasks:
-            asked = (method.asked(data) + test * (seeds if method.seeded else 1)) if method.asks else 0.0
-            fixed += EACH / 2
+            times = seeds if method.seeded else 1
+            asked = (method.asked(data) + test) * times if method.asks else 0.0
+            fixed += EACH / 2 * times
         else:
             continue
         answering += asked * speed.row

@@ -69,6 +69,13 @@ class Request:
         most = min(self.endpoint.context, self.max_length or self.endpoint.context)
         return replace(self.endpoint, context=most)
 
+    @property
+    def here(self) -> int:
+        """How many of the models are computed on this machine, and share its time."""
+        from luthier.models.endpoint import is_endpoint
+
+        return max(1, sum(not is_endpoint(model) for model in self.models))
+
     def on(self, model: str) -> Request:
         """The same request for one of its base models."""
         return replace(self, model=model, others=())

@@ -26,8 +26,10 @@ if TYPE_CHECKING:
 FEWEST = 4  # steps of a short run: with fewer there is no search, and the middle of a range is taken
 
 
-def make_plan(request: Request, lm: BaseLM, split: Split, dtype: str, mark: Path | None = None) -> Plan:
-    """Turn a request into a plan. mark: see `estimate.measure_speed`.
+def make_plan(
+    request: Request, lm: BaseLM, split: Split, dtype: str, mark: Path | None = None, share: float = 1.0
+) -> Plan:
+    """Turn a request into a plan. mark: see `estimate.measure_speed`. share: of the total time that is this model's.
 
     Raises LuthierError where nothing that trains could take a step within the budget.
     """
@@ -54,8 +56,7 @@ def make_plan(request: Request, lm: BaseLM, split: Split, dtype: str, mark: Path
             _check_steps(plan)
             found = estimate(plan, data, len(split.test), measure_speed(plan, lm, data, mark))
         else:
-            plan, found = _sharing(plan, lm, data, len(split.test), mark)
-            _check_steps(plan)
+            plan, found = _sharing(plan, lm, data, len(split.test), mark, share)
     return replace(plan, estimate=found.seconds(plan.tokens, workers), answering=found.answering)
 
 
@@ -66,27 +67,29 @@ def _within(plan: Plan, kind: str, value: float, measured: Callable[[], float]) 
     return replace(plan, tokens=max(int(value * rate), 1), seconds=value, rate=rate)
 
 
-def _sharing(plan: Plan, lm: BaseLM, data: Split, test: int, mark: Path | None) -> tuple[Plan, Estimate]:
+def _sharing(plan: Plan, lm: BaseLM, data: Split, test: int, mark: Path | None, share: float) -> tuple[Plan, Estimate]:
     """The tokens with which the whole takes as long as `total` says. Raises LuthierError where answering alone does."""
     from luthier.compare.crew import fitting_batch
     from luthier.compare.estimate import estimate, measure_speed
 
-    total = parse_total(plan.request.total)
+    total = parse_total(plan.request.total) * share
     speed = measure_speed(plan, lm, data, mark)
     found = estimate(plan, data, test, speed)
     tokens = found.tokens(total, plan.workers)
-    if speed.rates and tokens < 1:
+    if not speed.rates:  # nothing trains, or nothing that does could be tried: their trials say why
+        return replace(plan, tokens=1), found
+    if tokens < 1:
         alone = units.duration(found.seconds(0, plan.workers))
         raise LuthierError(
             f"--total {plan.request.total}: answering and loading alone take about {alone}, nothing is left to train: "
             "give more time, fewer --methods, or fewer rows with --limit-test"
         )
-    rate = max(speed.rates.values()) if speed.rates else None
-    plan = replace(plan, tokens=max(tokens, 1), rate=rate)
-    if plan.request.held:
-        return plan, found
-    batch = fitting_batch(plan.row_tokens, plan.request.batch, plan.search_tokens // SHORT_RUNS)
-    return replace(plan, request=replace(plan.request, batch=batch)), found
+    plan = replace(plan, tokens=tokens, rate=max(speed.rates.values()))
+    if not plan.request.held:
+        batch = fitting_batch(plan.row_tokens, plan.request.batch, plan.search_tokens // SHORT_RUNS)
+        plan = replace(plan, request=replace(plan.request, batch=batch))
+    _check_steps(plan)
+    return plan, found
 
 
 def _trained(plan: Plan) -> list[str]:
@@ -118,20 +121,26 @@ def spoken_total(plan: Plan, rows: int) -> str:
     tokens = trained * sum(p.tokens * plan.request.seeds + p.search_tokens for p in points)
     if not plan.tokens:
         return f"{plan.request.model}: an endpoint, nothing is trained; answers come from it and from the cache"
+    whole = f"{len(plan.request.methods)} methods, {plan.request.seeds} seed{'s' if plan.request.seeds > 1 else ''}"
+    if not trained:
+        return f"{whole}, nothing is trained{_time(plan)}"
     text = (
-        f"{len(plan.request.methods)} methods, {plan.request.seeds} seed{'s' if plan.request.seeds > 1 else ''}: "
-        f"{plan.tokens:,} tokens of training for each method and seed, as many again to search learning rates, "
-        f"at most {tokens:,} tokens in all{', the curve included' if len(points) > 1 else ''}"
+        f"{whole}: {plan.tokens:,} tokens of training for each method and seed, as many again to search learning "
+        f"rates, at most {tokens:,} tokens in all{', the curve included' if len(points) > 1 else ''}"
     )
     if (batch := plan.request.batch) < Request().batch and not plan.request.held:
         text += f", in steps of {batch} row{'s' if batch > 1 else ''} for a budget this small"
     if _unsearched(plan):
         text += "; too few steps to choose a learning rate by: the middle of each range is taken"
+    return text + _time(plan)
+
+
+def _time(plan: Plan) -> str:
     if plan.estimate is None:
-        return text + "; evaluation comes on top"
+        return "; evaluation comes on top"
     each = f" by {plan.workers} workers" if plan.workers > 1 else ""
     answers = units.duration(plan.answering / plan.workers)
-    return text + f". About {units.duration(plan.estimate)}{each}, {answers} of them to answer"
+    return f". About {units.duration(plan.estimate)}{each}, {answers} of them to answer"
 
 
 def _unsearched(plan: Plan) -> bool:

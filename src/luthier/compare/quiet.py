@@ -52,7 +52,7 @@ def measure(bench: Bench, wanted: Sequence[Cell], workers: int) -> None:
         for place in range(1, workers):
             _wait_for(at_work(bench.folder, place), held)
         before, bench.lm.progress = bench.lm.progress, None
-        used = threads(cores()) if not is_remote(bench.lm) else 0
+        used = threads(bench.plan.request.threads or cores()) if not is_remote(bench.lm) else 0
         try:
             for cell in left:
                 bench.tell(f"{cell.method}: latency", None)

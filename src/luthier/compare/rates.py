@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 FEW = 8  # steps of a short run: fewer say little of a rate
+ENOUGH = 16  # and fewer than these nothing of one above the range
 CLEAR = 0.95  # of the best loss within a range: what lies beyond must come below it
 
 
@@ -46,10 +47,13 @@ def beyond(tried: Sequence[Tried]) -> float | None:
     """A rate to try, too, where the lowest or the highest was the best: as far out as its neighbour is inside.
 
     Ranges are short, and what suits a few steps is too much for many: 8 of 12 methods took the lowest of their three
-    rates when a run was long (docs/LOG.md). None where the best has a neighbour on both sides.
+    rates when a run was long (docs/LOG.md). None where the best has a neighbour on both sides, and above the highest
+    where the runs were short: what is best after nine steps may be too much for the thirty-sixth.
     """
     rates = sorted(t.rate for t in tried)
     best = chosen(tried)
+    if best == rates[-1] and 0 < max(t.steps for t in tried) < ENOUGH:
+        return None
     inner = {rates[-1]: rates[-2], rates[0]: rates[1]} if len(rates) > 1 else {}
     return float(f"{best * best / inner[best]:.2g}") if best in inner else None
 

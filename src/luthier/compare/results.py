@@ -15,6 +15,7 @@ from luthier.errors import LuthierError
 from luthier.files import read_record, write_json
 
 LATENCY = "latency.json"  # of a run: see `compare.quiet`
+MEASURING = "measuring.json"  # names the method whose speed is being measured, and those that took the process down
 SPENT = "spent.json"  # of a comparison: seconds by the wall's clock, of all its starts together
 ERRORS = "error.log"  # of a trial: the traceback of what it failed by
 
@@ -53,8 +54,9 @@ def read_runs(folder: Path, method: str, seeds: int) -> list[dict[str, Any]]:
     place = folder / "trials" / method
     runs = [read_record(place / f"seed-{k}" / "eval.json", *EVALUATION) for k in range(seeds)]
     path = place / "seed-0" / LATENCY
-    if not path.exists():
-        return runs
+    if not path.exists():  # measured with the scores, by an earlier version
+        known = runs[0]["latency_ms"] if runs else None
+        return [run if run["latency_ms"] is not None else {**run, "latency_ms": known} for run in runs]
     found = read_record(path, "latency_ms")
     return [{**run, "latency_ms": found["latency_ms"], "latency_waiting": found.get("waiting", 0.0)} for run in runs]
 

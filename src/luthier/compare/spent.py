@@ -46,14 +46,15 @@ def explained(
     return told
 
 
-def spent(folder: Path, runs: Runs) -> dict[str, float] | None:
+def spent(folder: Path, runs: Runs) -> dict[str, float | None] | None:
     """Seconds: of the wall's clock in all, and of processor time by what it went into; None where a part is missing."""
     found = [run for made in runs.values() for run in made]
     if not found or any("train_cpu_seconds" not in run for run in found) or not (folder / SPENT).exists():
         return None
     search = sum(made[0].get("search_cpu_seconds", 0.0) for made in runs.values())
     final, answers = (sum(run[f"{what}_cpu_seconds"] for run in found) for what in ("train", "answer"))
-    wall = read_record(folder / SPENT, "seconds")["seconds"]
+    kept = read_record(folder / SPENT, "seconds")
+    wall = kept["seconds"] if kept.get("whole", True) else None  # a start was killed: what it took is not known
     return {"wall": wall, "cpu": search + final + answers, "search": search, "final": final, "answers": answers}
 
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from luthier.compare.cells import begun, cells
+from luthier.compare.cells import begun, cells, plan_folder
 from luthier.compare.claims import forget_claims
 from luthier.compare.plan import STOPPED, Request, begin, check_folder
 from luthier.compare.results import (
     ERRORS,
+    MEASURING,
     SPENT,
     finished,
     forget_failures,
@@ -33,10 +36,14 @@ WORKER_LOG = "worker.log"
 TRACED = ("request.json", WORKER_LOG, "trials")  # where tracebacks are, and what says whose they are
 BEFORE = (  # what a comparison leaves that never came to a plan
     "request.json", "rejected.jsonl", "rejected-test.jsonl", WORKER_LOG, "notes.json", "split.json", "floor.json",
-    "test_rows.jsonl", "languages.json", "trials", SPENT, LOCK,
+    "test_rows.jsonl", "languages.json", "trials", SPENT, MEASURING, LOCK,
 )  # fmt: skip
 DECLINED = "not begun: --total 10m shares less time out, fewer --methods or --limit-test cost less, --yes does not ask"
 ATTEMPTS = 2  # a trial may take the worker down this often before it is given up
+
+
+class Declined(LuthierError):  # noqa: N818
+    """Somebody was asked whether to begin, and said no."""
 
 
 class Lost(LuthierError):  # noqa: N818
@@ -63,22 +70,45 @@ def run(request: Request, folder: Path, again: bool = False, ask: Ask | None = N
         begin(request, folder)
         for place, reason in forget_failures(folder, [cell.place for cell in cells(request)]).items():
             print(f"{place} failed before ({reason}) and is tried again")
-        begin_at = time.monotonic()
         try:
-            _run(request, folder, ask)
-            _keep_time(folder, time.monotonic() - begin_at if waiting else 0.0)
-        except LuthierError:
+            with _timed(request, folder):
+                _run(request, folder, None if begun(folder) or ask is None else _once(ask))
+        except LuthierError as error:
+            if isinstance(error, Declined):  # nothing had begun before it was asked
+                for plan in (folder / "plan.json", *folder.glob("trials/*/plan.json")):
+                    plan.unlink(missing_ok=True)
             if not begun(folder):
                 _withdraw(folder)
             raise
 
 
-def _keep_time(folder: Path, seconds: float) -> None:
-    """Add to what the comparison took; a start that was killed is not in it."""
-    path = folder / SPENT
-    before = float(read_record(path, "seconds")["seconds"]) if path.exists() else 0.0
-    if seconds or not path.exists():
-        write_json(path, {"seconds": before + seconds})
+def _once(ask: Ask) -> Ask:
+    """Asks the first time; who has said yes is not asked for the next model."""
+    asked: list[bool] = []
+
+    def again(seconds: float) -> bool:
+        if not asked:
+            asked.append(ask(seconds))
+        return asked[0]
+
+    return again
+
+
+@contextmanager
+def _timed(request: Request, folder: Path) -> Iterator[None]:
+    """Add what a start takes to the file of seconds. `whole`: no start was killed, whose time nobody knows."""
+    if not any(unfinished(request, folder, m) or _untimed(request, folder, m) for m in request.models):
+        yield
+        return
+    path, start = folder / SPENT, time.monotonic()
+    kept = read_record(path, "seconds") if path.exists() else {"seconds": 0.0, "whole": not begun(folder)}
+    whole = bool(kept.get("whole", True)) and not kept.get("open")
+    write_json(path, {"seconds": kept["seconds"], "whole": whole, "open": True})
+    try:
+        yield
+    finally:
+        seconds = kept["seconds"] + time.monotonic() - start
+        write_json(path, {"seconds": seconds, "whole": whole, "open": False})
 
 
 def _withdraw(folder: Path) -> None:
@@ -101,17 +131,20 @@ def _run(request: Request, folder: Path, ask: Ask | None) -> None:
     open_ = (model for model in request.models if unfinished(request, folder, model))
     waiting = list(dict.fromkeys([*open_, *(m for m in request.models if _untimed(request, folder, m))]))
     reasons: dict[str, LuthierError] = {}
-    for model in waiting:
+    for model in list(waiting):
         try:
             check_model(model, request)  # a wrong name is said before the first model's hours
         except LuthierError as error:
-            reasons[model] = error
             print(f"left out: {of_model(model, str(error))}")
+            if unfinished(request, folder, model):
+                reasons[model] = error
+            else:  # its scores stand, only its latency is not known
+                waiting.remove(model)
     if reasons.keys() == set(request.models):
         raise next(iter(reasons.values()))
     for model in (m for m in waiting if m not in reasons):
         try:
-            _run_model(request, folder, model, None if begun(folder) else ask)
+            _run_model(request, folder, model, ask)
         except Lost as error:
             reasons[model] = error
     if len(request.models) == 1 and reasons:
@@ -142,6 +175,8 @@ def _run_model(request: Request, folder: Path, model: str, ask: Ask | None) -> N
     """Workers on this base until every trial has its outcome."""
     deaths: Counter[str] = Counter()
     alone = False
+    mark = plan_folder(folder, request, model) / MEASURING
+    mark.unlink(missing_ok=True)  # of a start that somebody ended: it speaks of deaths under this parent alone
     with Show(request, model, folder, ask) as show:
         for cell in cells(request, model):
             if finished(folder, cell.place):
@@ -152,13 +187,15 @@ def _run_model(request: Request, folder: Path, model: str, ask: Ask | None) -> N
             second = len(unfinished(request, folder, model)) * request.seeds > 1 and _cores(request, model) > 1
             codes = Team(folder, request.models.index(model), show, alone=alone, second=second).run()
             if show.declined:
-                raise LuthierError(DECLINED)
+                raise Declined(DECLINED)
             if 2 in codes.values():
                 raise LuthierError(_reason(folder))
             if not any(codes.values()) or not unfinished(request, folder, model):
                 continue
             if len(codes) > 1:
                 alone = True  # several can be too many for the memory: one goes on, and then a death tells on its trial
+                continue
+            if mark.exists():  # it died while a speed was measured, which is not tried twice
                 continue
             given_up = _lay_to_trial(folder, codes[0], deaths)
             for cell in (c for c in cells(request, model) if c.place == given_up):

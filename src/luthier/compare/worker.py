@@ -27,7 +27,7 @@ from luthier.compare.cells import Cell, cells, plan_folder
 from luthier.compare.claims import claimed
 from luthier.compare.plan import STOPPED, Plan, read_plan, read_request, save_plan
 from luthier.compare.planning import make_plan, spoken_total
-from luthier.compare.results import ERRORS, finished, log_error, of_model, read_outcome, write_left_out
+from luthier.compare.results import ERRORS, MEASURING, finished, log_error, of_model, read_outcome, write_left_out
 from luthier.compare.rows import record_rows
 from luthier.compare.same import differences
 from luthier.compare.show import Send, Wire, writer
@@ -48,7 +48,6 @@ if TYPE_CHECKING:
     from luthier.compare.trial import Bench
     from luthier.models.base import BaseLM
 
-MEASURING = "measuring.json"  # names the method whose speed is being measured
 LOOK = 0.5  # seconds between looks for something to help with
 
 
@@ -76,7 +75,7 @@ def work(folder: Path, number: int, place: int, send: Send) -> None:
     split, notes = load_split(request.data, folder / "rejected.jsonl" if first else None)
     kept = plan_folder(folder, request, model)
     try:
-        plan, lm = _plan(request.on(model), split, kept)
+        plan, lm = _plan(request.on(model), split, kept, 1 / request.here)
     except Exception as error:
         if not first or len(request.models) == 1 or _of_the_disk(error):
             raise
@@ -91,7 +90,8 @@ def work(folder: Path, number: int, place: int, send: Send) -> None:
         _keep(folder, split, notes)
         left = sum(not finished(folder, c.place) for c in cells(request, model)) * request.seeds
         workers = max(1, min(plan.workers, left, cores() // plan.threads))
-        send({"workers": workers, "say": spoken_total(plan, len(split.train)), "estimate": plan.estimate})
+        said = spoken_total(plan, len(split.train))
+        send({"workers": workers, "say": said, "estimate": (plan.estimate or 0) * request.here})
         if (most := request.max_length or 0) > lm.context:
             send({"say": f"--max-length {most:,}: the model reads {lm.context:,} tokens"})
     wire = Wire(send)
@@ -164,7 +164,7 @@ def _counts(split: Split) -> dict[str, Any]:
     }
 
 
-def _plan(request: Request, split: Split, place: Path) -> tuple[Plan, Any]:
+def _plan(request: Request, split: Split, place: Path, share: float) -> tuple[Plan, Any]:
     """The plan, made now or read from the run that was interrupted, and the base it is for."""
     from luthier.config import Recipe
     from luthier.evals.forgetting import general_loss
@@ -178,7 +178,7 @@ def _plan(request: Request, split: Split, place: Path) -> tuple[Plan, Any]:
     if plan and plan.base_loss is None and not is_remote(lm):  # begun by an earlier version
         plan = replace(plan, base_loss=general_loss(lm))
     if plan is None:
-        plan = replace(make_plan(request, lm, split, dtype, place / MEASURING), parts=model_parts(request.model))
+        plan = replace(make_plan(request, lm, split, dtype, place / MEASURING, share), parts=model_parts(request.model))
         save_plan(plan, place)
     return replace(plan, request=replace(request, batch=plan.request.batch)), lm
 
