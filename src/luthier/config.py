@@ -18,6 +18,7 @@ from annotated_types import Ge, Gt, Le, Lt
 
 from luthier import catalog
 from luthier.errors import LuthierError
+from luthier.kept import files_of
 
 T = TypeVar("T")
 Threads = Annotated[int, Ge(1), Le(1024)]
@@ -236,11 +237,6 @@ def run_recipe(folder: Path) -> Recipe:
     if files_of(folder) is None:
         raise LuthierError(f"{folder}: the run is not finished: give its command again")
     return read_recipe(path)
-
-
-def files_of(folder: Path) -> Path | None:
-    """Where a run keeps what adapts its base: adapter/ or model/, or the folder itself where one was exported."""
-    return next((folder / n for n in ("adapter", "model", "") if (folder / n / "luthier.json").exists()), None)
 
 
 def _assign(values: dict[str, Any], assignment: str) -> None:

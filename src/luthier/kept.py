@@ -5,8 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from luthier.config import files_of
 from luthier.files import read_record
+
+
+def files_of(folder: Path) -> Path | None:
+    """Where a run keeps what adapts its base: adapter/ or model/, or the folder itself where one was exported."""
+    return next((folder / n for n in ("adapter", "model", "") if (folder / n / "luthier.json").exists()), None)
 
 
 def run_labels(folder: Path) -> tuple[str, ...]:

@@ -28,7 +28,7 @@ from luthier.metrics import MetricsFile
 from luthier.models.fast import fast
 from luthier.models.trunk import make_trunk
 from luthier.progress import Report
-from luthier.protocols import Objective, Outputs, ParamGroup, Patch, Rng, resolve
+from luthier.protocols import Objective, Outputs, ParamGroup, Patch, Rng
 
 if TYPE_CHECKING:
     from luthier.models.base import BaseLM
@@ -84,7 +84,7 @@ class Loop:
 
     def _optimizer(self, groups: Sequence[ParamGroup]) -> torch.optim.AdamW:
         settings: list[dict[str, Any]] = []
-        for group, params in resolve(self.lm.model, groups):
+        for group, params in _resolve(self.lm.model, groups):
             if not params:
                 continue
             for name, p in zip(group.names, params, strict=True):
@@ -279,3 +279,9 @@ class Loop:
             hidden = self.lm.read(batch)
             total += sum(float(v) / weights[n] for n, v in self.objective.loss(Outputs(hidden, self.lm), batch).items())
         return total
+
+
+def _resolve(model: nn.Module, groups: Sequence[ParamGroup]) -> list[tuple[ParamGroup, list[nn.Parameter]]]:
+    """The parameters that the groups name, resolved after any sharding has replaced them."""
+    params = dict(model.named_parameters())
+    return [(group, [params[name] for name in group.names]) for group in groups]

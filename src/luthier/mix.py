@@ -21,6 +21,7 @@ from luthier import config
 from luthier.adapters import CONFIG, open_adapter
 from luthier.errors import LuthierError
 from luthier.files import read_record, write_json, write_text
+from luthier.kept import files_of
 from luthier.models import bases
 from luthier.protocols import Direct, Patch
 
@@ -66,7 +67,7 @@ class Adapters:
             raise LuthierError(f"{folder}: {recipe.method} changes no weights: there is no adapter to put on a base")
         if recipe.model != self.base.name:
             raise LuthierError(f"{folder}: it was trained on {recipe.model}, and the base here is {self.base.name}")
-        files = config.files_of(folder) or folder
+        files = files_of(folder) or folder
         self.held[name] = Held(method, read_all(files), files)
 
     def use(self, name: str | None) -> BaseLM:

@@ -36,7 +36,6 @@ from luthier.records import (  # noqa: F401 - batches and protocols are imported
 )
 
 if TYPE_CHECKING:
-    import torch
     from torch import Tensor, nn
 
     from luthier.models.base import BaseLM
@@ -292,9 +291,3 @@ class LM(Protocol):
 
     def save(self, folder: Path) -> None:
         """Write all that is needed besides the base model into an existing folder."""
-
-
-def resolve(model: nn.Module, groups: Sequence[ParamGroup]) -> list[tuple[ParamGroup, list[torch.nn.Parameter]]]:
-    """The parameters that the groups name, resolved after any sharding has replaced them."""
-    params = dict(model.named_parameters())
-    return [(group, [params[name] for name in group.names]) for group in groups]

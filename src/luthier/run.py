@@ -27,6 +27,7 @@ from luthier.errors import Refused as Refused
 from luthier.evals import cuts
 from luthier.files import LOCK, read_record, read_tensors, sync_folder, write_json, write_tensors
 from luthier.given import AGAIN
+from luthier.kept import files_of
 from luthier.kept import run_labels as run_labels
 from luthier.loop import Loop, Trained, Training
 from luthier.models import bases
@@ -259,7 +260,7 @@ def load_run(folder: Path, lm: BaseLM | None = None, progress: Progress | None =
 def load_method(folder: Path, lm: BaseLM | None = None, progress: Progress | None = None) -> tuple[LM, Patch | Direct]:
     """What `load_run` gives, and the method that made it: a patch stands attached."""
     recipe = config.run_recipe(folder)
-    target = config.files_of(folder) or folder
+    target = files_of(folder) or folder
     lm = lm or load_base(bases.located(recipe, target))
     lm.progress = progress
     method: Patch | Direct = config.options(recipe)

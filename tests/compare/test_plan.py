@@ -16,6 +16,7 @@ from luthier import catalog
 from luthier.compare import crew as crews
 from luthier.compare import estimate as estimates
 from luthier.compare import plan as plans
+from luthier.compare.budget import parse_budget
 from luthier.compare.estimate import Speed, estimate
 from luthier.compare.plan import (
     Plan,
@@ -24,7 +25,6 @@ from luthier.compare.plan import (
     check_folder,
     check_methods,
     make_request,
-    parse_budget,
     read_plan,
     save_plan,
 )

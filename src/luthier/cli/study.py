@@ -73,7 +73,7 @@ def _run(
     out: Path | None,
     again: bool,
 ) -> None:
-    from luthier.compare.plan import parse_budget
+    from luthier.compare.budget import parse_budget
     from luthier.config import DataConfig, build
     from luthier.study.options import read_options
     from luthier.study.runner import Request, run

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from luthier import config
 from luthier.compare.cells import cells, scaled
 from luthier.compare.crew import measure_rate
+from luthier.compare.rates import JUDGED
 from luthier.evals.task import evaluate
 from luthier.evals.temperature import MOST
 from luthier.files import read_record, write_json
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from luthier.compare.plan import Plan
     from luthier.models.base import BaseLM
 
-JUDGED = 64  # validation rows that judge a learning rate, as `compare.trial` has it
 STEPS, SECONDS = 3, 1.5  # of training that tell how fast a method is
 ANSWERED = 8  # rows whose answering is measured
 BEGIN = 15.0  # seconds to load libraries and the model

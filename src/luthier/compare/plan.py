@@ -13,8 +13,7 @@ from typing import Annotated, Any
 from annotated_types import Ge
 
 from luthier import catalog
-from luthier.compare.budget import parse_budget as parse_budget
-from luthier.compare.budget import parse_total as parse_total
+from luthier.compare.budget import parse_budget, parse_total
 from luthier.compare.cells import begun, plan_folder, scaled
 from luthier.config import DataConfig, EndpointConfig, Recipe, Threads, TrainingConfig, build, lean
 from luthier.data import embedded

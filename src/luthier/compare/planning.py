@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 from luthier import catalog, config
 from luthier.compare import units
+from luthier.compare.budget import parse_budget, parse_total
 from luthier.compare.cells import cells
-from luthier.compare.plan import SHORT_RUNS, Plan, Request, parse_budget, parse_total
+from luthier.compare.plan import SHORT_RUNS, Plan, Request
 from luthier.errors import LuthierError
 from luthier.given import data_key
 from luthier.models.endpoint import is_remote
@@ -33,7 +34,7 @@ def make_plan(
 
     Raises LuthierError where nothing that trains could take a step within the budget.
     """
-    from luthier.compare.crew import beside, crew, fitting_batch, measure_rate, row_tokens
+    from luthier.compare.crew import beside, crew, measure_rate, row_tokens
     from luthier.compare.estimate import estimate, measure_speed
     from luthier.evals.forgetting import general_loss
 
@@ -50,9 +51,7 @@ def make_plan(
             plan = _within(
                 plan, *parse_budget(request.budget), lambda: measure_rate(lm, data, request.batch, max_length=limit)
             )
-            if not request.held:
-                batch = fitting_batch(row, request.batch, plan.search_tokens // SHORT_RUNS)
-                plan = replace(plan, request=replace(request, batch=batch))
+            plan = _fitted(plan)
             _check_steps(plan)
             found = estimate(plan, data, len(split.test), measure_speed(plan, lm, data, mark))
         else:
@@ -69,7 +68,6 @@ def _within(plan: Plan, kind: str, value: float, measured: Callable[[], float]) 
 
 def _sharing(plan: Plan, lm: BaseLM, data: Split, test: int, mark: Path | None, share: float) -> tuple[Plan, Estimate]:
     """The tokens with which the whole takes as long as `total` says. Raises LuthierError where answering alone does."""
-    from luthier.compare.crew import fitting_batch
     from luthier.compare.estimate import estimate, measure_speed
 
     total = parse_total(plan.request.total) * share
@@ -84,12 +82,19 @@ def _sharing(plan: Plan, lm: BaseLM, data: Split, test: int, mark: Path | None, 
             f"--total {plan.request.total}: answering and loading alone take about {alone}, nothing is left to train: "
             "give more time, fewer --methods, or fewer rows with --limit-test"
         )
-    plan = replace(plan, tokens=tokens, rate=max(speed.rates.values()))
-    if not plan.request.held:
-        batch = fitting_batch(plan.row_tokens, plan.request.batch, plan.search_tokens // SHORT_RUNS)
-        plan = replace(plan, request=replace(plan.request, batch=batch))
+    plan = _fitted(replace(plan, tokens=tokens, rate=max(speed.rates.values())))
     _check_steps(plan)
     return plan, found
+
+
+def _fitted(plan: Plan) -> Plan:
+    """The plan with steps of as many rows as its budget allows, unless somebody has said how many."""
+    from luthier.compare.crew import fitting_batch
+
+    if plan.request.held:
+        return plan
+    batch = fitting_batch(plan.row_tokens, plan.request.batch, plan.search_tokens // SHORT_RUNS)
+    return replace(plan, request=replace(plan.request, batch=batch))
 
 
 def _trained(plan: Plan) -> list[str]:

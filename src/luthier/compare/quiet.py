@@ -35,7 +35,6 @@ ROWS = 5
 TOKENS = 32  # of a written answer
 PATIENCE = 60.0  # seconds to wait for other workers to end
 PAUSE = 0.1
-BUSY = 0.1  # share of the time without a core, beyond which a figure is doubted
 
 
 def at_work(root: Path, place: int) -> Path:

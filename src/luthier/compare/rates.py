@@ -13,6 +13,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+JUDGED = 64  # validation rows that judge a rate, at most
 FEW = 8  # steps of a short run: fewer say little of a rate
 ENOUGH = 16  # and fewer than these nothing of one above the range
 CLEAR = 0.95  # of the best loss within a range: what lies beyond must come below it

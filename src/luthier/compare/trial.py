@@ -23,7 +23,7 @@ from luthier.compare.cells import Cell
 from luthier.compare.claims import share
 from luthier.compare.plan import Plan
 from luthier.compare.planning import FEWEST
-from luthier.compare.rates import Tried, beyond, doubts, settled
+from luthier.compare.rates import JUDGED, Tried, beyond, doubts, settled
 from luthier.data.task import first_rows
 from luthier.errors import Diverged
 from luthier.evals import cuts
@@ -41,8 +41,6 @@ from luthier.progress import Report
 from luthier.protocols import Patch, Split
 from luthier.run import Outcome, Refused, adapted, base_facts, objective_of, refusal, refuse_remote, save_adapted
 from luthier.trackers import Tracking
-
-SEARCH_ROWS = 64  # validation rows that judge a learning rate
 
 Tell = Callable[[str, Report | None], None]
 
@@ -159,7 +157,7 @@ class Bench:
         """Loss and scores of a short run on validation rows; a loss that is not finite is none."""
         loop, lm = outcome.loop, outcome.lm
         assert loop is not None and isinstance(lm, BaseLM)
-        rows = data.validation[:SEARCH_ROWS]
+        rows = data.validation[:JUDGED]
         loss = loop.evaluate(loop.objective.encode(lm, data, rows))
         scores = evaluate(lm, data, rows).per_row if data.task == "classification" else []
         return (loss if math.isfinite(loss) else None), scores
@@ -224,7 +222,7 @@ class Bench:
     @cached_property
     def _nothing(self) -> dict[str, list[float]]:
         """Scores of what has learned nothing on the validation rows that judge learning rates."""
-        data, rows = replace(self.data, test=()), self.data.validation[:SEARCH_ROWS]
+        data, rows = replace(self.data, test=()), self.data.validation[:JUDGED]
         found = {}
         if not self.lm.mute(data.labels):
             lm = within(self.lm, self.plan.request.max_length)

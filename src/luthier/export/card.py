@@ -49,7 +49,8 @@ def write_card(run: Path, to: To, written: Path) -> Path:
 
 def render(run: Path, to: To, written: Path) -> str:
     """The card as Markdown."""
-    from luthier.config import files_of, run_recipe
+    from luthier.config import run_recipe
+    from luthier.kept import files_of
 
     recipe = run_recipe(run)
     files = files_of(run)

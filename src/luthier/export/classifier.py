@@ -45,7 +45,7 @@ TREES = (
 
 def is_features(run: Path) -> bool:
     """Whether a run folder holds a classifier on frozen features."""
-    from luthier.config import files_of
+    from luthier.kept import files_of
 
     files = files_of(run) if (run / "recipe.yaml").is_file() else None
     return files is not None and any((files / f"{NAME}.{kind}").is_file() for kind in ("safetensors", "ubj"))
@@ -53,8 +53,9 @@ def is_features(run: Path) -> bool:
 
 def write_classifier(run: Path, folder: Path, step: Callable[[str], None]) -> list[Check]:
     """Write into the existing folder, read it again in every way that its card shows, and compare."""
-    from luthier.config import files_of, run_recipe, to_yaml
+    from luthier.config import run_recipe, to_yaml
     from luthier.evals.temperature import FILE, kept
+    from luthier.kept import files_of
     from luthier.models import bases
     from luthier.run import load_base, load_run
 

@@ -83,7 +83,7 @@ def run(request: Request, folder: Path, say: Say, again: bool = False) -> Result
 
     Raises LuthierError when it cannot go on.
     """
-    from luthier.compare.plan import parse_budget
+    from luthier.compare.budget import parse_budget
     from luthier.data.task import load_split
     from luthier.machine import environment
 
@@ -166,8 +166,8 @@ def _plan(study: Study, request: Request, lm: BaseLM, split: Split, arms: Sequen
 
     import torch
 
+    from luthier.compare.budget import parse_budget
     from luthier.compare.crew import measure_rate
-    from luthier.compare.plan import parse_budget
     from luthier.study.bench import Bench
 
     budget = request.budget or study.budget
