@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
-from luthier.compare import words
 from luthier.compare.document import as_json, languages, policy, read
 from luthier.compare.document import script as cleaned
-from luthier.compare.words import Phrase
+from luthier.core import phrases
+from luthier.core.phrases import Phrase
 from luthier.data.source import visible
 from luthier.files import write_text
 
@@ -29,7 +29,7 @@ def text(value: object) -> str:
 
 def both(en: str, zh: str) -> Phrase:
     """A text of the page in both languages, with what would act on a terminal or a file written out."""
-    return words.both(visible(en), visible(zh))
+    return phrases.both(visible(en), visible(zh))
 
 
 def write(
@@ -38,7 +38,9 @@ def write(
 ) -> None:  # fmt: skip
     """Write a page, whole or not at all. body: markup; no network and no other script is allowed."""
     style = "".join([*(p.read_text(encoding="utf-8") for p in (STYLE, *more_styles)), read("languages.css")])
-    texts = {lang: {key: words.table()[lang][key] for key in KEYS} | {"page_title": "{title}"} for lang in ("en", "zh")}
+    texts = {
+        lang: {key: phrases.table()[lang][key] for key in KEYS} | {"page_title": "{title}"} for lang in ("en", "zh")
+    }
     data = as_json({"words": texts, "title": title})
     script = cleaned("\n".join([read("words.js"), BEGIN, script, DRAWN]))
     write_text(

@@ -11,11 +11,12 @@ import pytest
 from board_sample import sample_board, sample_curves, sample_details
 from evidence_sample import HOSTILE, LABELS, sample_evidence
 
-from luthier.compare import report, words
+from luthier.compare import report
 from luthier.compare.evidence_html import evidence_sections
+from luthier.core import phrases
 
 EVIDENCE = sample_evidence()
-ZH = words.table()["zh"]
+ZH = phrases.table()["zh"]
 Opened = tuple[Any, list[str]]
 
 

@@ -12,8 +12,9 @@ import pytest
 from luthier.compare import words
 from luthier.compare.stats import Bootstrap
 from luthier.compare.verdicts import GO_ON, KEY, Floor, judge, recommendation, sentences
+from luthier.core import phrases
 
-EN, ZH = words.table()["en"], words.table()["zh"]
+EN, ZH = phrases.table()["en"], phrases.table()["zh"]
 COMPOSED = ("task_", "metric_", "name_", "words_", "cost_", "axis_", "said_", "answer_")  # keys that code puts together
 
 
@@ -42,11 +43,11 @@ def test_every_text_is_used() -> None:
 def test_values_are_text_whatever_they_hold() -> None:
     """Seen failing with places filled before the text was parted at its backticks."""
     evil = "`{method}` <b>{other}</b>"
-    phrase = words.say("said_tied", method=evil)
+    phrase = phrases.say("said_tied", method=evil)
     assert phrase.text() == f"{evil}: not distinguishable from the best."
     inside = phrase.html()
     assert "<code>`{method}` &lt;b&gt;{other}&lt;/b&gt;</code>:" in inside and "<b>" not in inside
-    assert words.say("front", steps=["a", words.say("best")]).text("zh") == "前沿上从最省到最贵：a、最佳。"
+    assert phrases.say("front", steps=["a", phrases.say("best")]).text("zh") == "前沿上从最省到最贵：a、最佳。"
 
 
 @pytest.fixture
@@ -116,7 +117,7 @@ def test_what_is_said_beside_the_constant_answer_is_recognised(called: str) -> N
 
 def test_other_sentences_stay_as_they_are() -> None:
     assert words.recognise("lora is nice.") is None
-    assert words.recognise("No method finished.") == words.Phrase("said_none", {})
+    assert words.recognise("No method finished.") == phrases.Phrase("said_none", {})
 
 
 def test_every_method_is_described_in_chinese() -> None:
@@ -124,7 +125,7 @@ def test_every_method_is_described_in_chinese() -> None:
     from luthier import catalog
 
     known = {entry.summary for entry in catalog.methods().values()}
-    assert known == set(words.table()["summaries"])
+    assert known == set(phrases.table()["summaries"])
 
 
 def test_reasons_are_said_in_both_languages() -> None:

@@ -11,8 +11,9 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from luthier.compare.words import recognise, table
+from luthier.compare.words import recognise
 from luthier.config import DataConfig
+from luthier.core.phrases import table
 from luthier.data.keys import Key
 from luthier.data.notes import notes, place
 from luthier.data.read import Table, read

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import tiny
-from luthier.compare.words import Phrase
+from luthier.core.phrases import Phrase
 from luthier.data.prompts import Template
 from luthier.direct.hard_prompt import HardPrompt
 from luthier.plain_page import both

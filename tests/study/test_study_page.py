@@ -10,7 +10,7 @@ import page_checks
 import pytest
 from rich.console import Console
 
-from luthier.compare.words import both
+from luthier.core.phrases import both
 from luthier.study import catalog
 from luthier.study.finding import Table
 from luthier.study.page import _table, render, write_page

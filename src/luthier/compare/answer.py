@@ -15,7 +15,7 @@ from typing import Any, Literal
 from luthier.compare import units
 from luthier.compare.stats import Bootstrap, Interval
 from luthier.compare.verdicts import CONSTANT, Floor, Verdict
-from luthier.compare.words import Phrase, say
+from luthier.core.phrases import Phrase, say
 
 Kind = Literal["pays", "pays_not", "unsure", "collapsed", "useless", "no_tuned", "no_untuned", "nothing"]
 MATTERS = 1.0  # points: a difference that is surely smaller is not worth training for

@@ -205,7 +205,7 @@ def _run_notes(runs: Mapping[str, list[dict[str, Any]]]) -> list[list[str]]:
     found: dict[str, list[str]] = {}
     for name, made in runs.items():
         for note in dict.fromkeys(note for run in made for note in run.get("notes", ())):
-            if words.recognise(note):
+            if isinstance(note, Phrase):
                 found.setdefault(note, []).append(name)
     return [[", ".join(names), note] for note, names in found.items()]
 

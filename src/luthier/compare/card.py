@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from luthier.compare import units, words
-from luthier.compare.words import say
+from luthier.core.phrases import say
 from luthier.files import read_json, write_text
 
 Facts = Mapping[str, Any]

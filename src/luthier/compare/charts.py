@@ -13,7 +13,7 @@ from typing import Any
 
 from luthier.compare import units, words
 from luthier.compare.units import Row
-from luthier.compare.words import Phrase, say
+from luthier.core.phrases import Phrase, say
 
 ALIKE = 0.1  # two costs that differ by less count as equal
 CURVE_POINTS = 240  # per seed and line: more than a panel has pixels to show

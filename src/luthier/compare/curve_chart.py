@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from luthier.compare import charts, report_parts, units, words
-from luthier.compare.words import escape, html, say
+from luthier.core.phrases import escape, html, say
 
 
 def chart(board: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -30,7 +30,7 @@ def chart(board: Mapping[str, Any]) -> dict[str, Any] | None:
         "lines": lines,
         "x": {"title": say("axis_rows"), "ticks": sizes, "range": [low - pad, high + pad]},
         "y": {"title": words.metric(metric), "range": charts.y_range(spread)},
-        "summary": [words.recognise(e["sentence"]) or e["sentence"] for e in drawn if len(e["points"]) > 1],
+        "summary": [e["sentence"] for e in drawn if len(e["points"]) > 1],
     }
 
 

@@ -7,9 +7,10 @@ import hashlib
 import json
 from collections.abc import Mapping
 from string import Template
+from typing import Any
 
-from luthier.compare import words
-from luthier.compare.words import PAGE, say
+from luthier.compare.words import PAGE
+from luthier.core.phrases import Phrase, say
 
 # One source for the style sheet and the charts: a chart drawn by a script does not follow the style sheet by itself.
 PALETTE: dict[str, dict[str, str]] = {
@@ -91,5 +92,14 @@ def colours() -> str:
 
 def as_json(data: object) -> str:
     """JSON that cannot end the script element it stands in."""
-    text = json.dumps(data, ensure_ascii=False, allow_nan=False, default=words.packed)
+    text = json.dumps(_data(data), ensure_ascii=False, allow_nan=False)
     return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
+
+
+def _data(value: Any) -> Any:
+    """The same with each phrase as the script reads it: JSON would write its English text."""
+    if isinstance(value, Phrase):
+        return value.packed()
+    if isinstance(value, Mapping):
+        return {key: _data(part) for key, part in value.items()}
+    return [_data(part) for part in value] if isinstance(value, list | tuple) else value

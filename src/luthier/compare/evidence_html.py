@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from luthier.compare import units
-from luthier.compare.words import Phrase, escape, say
+from luthier.core.phrases import Phrase, escape, say
 
 Facts = Mapping[str, Any]
 INTRO, HIDDEN = ' class="intro"', ' class="hidden"'

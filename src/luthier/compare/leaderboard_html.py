@@ -9,7 +9,8 @@ from typing import Any
 
 from luthier.compare import units, words
 from luthier.compare.units import Row
-from luthier.compare.words import Phrase, escape, say
+from luthier.core import phrases
+from luthier.core.phrases import Phrase, escape, say
 
 _WIDE = ' class="wide"'
 LONG_REASON = 320  # characters: more is a traceback, and is folded away
@@ -68,7 +69,7 @@ def _cell(text: object, nothing: str = "not_measured") -> str:
     if text == units.DASH:
         why = say(nothing)
         return f'<span class="none" {why.attribute("title")}><span aria-hidden="true">–</span>{_hidden(why)}</span>'
-    return words.html(text)
+    return phrases.html(text)
 
 
 def _hidden(text: Phrase) -> str:
@@ -77,7 +78,7 @@ def _hidden(text: Phrase) -> str:
 
 def about(summary: object) -> str:
     """A method's summary, in Chinese too where the dictionary has it."""
-    chinese = words.table()["summaries"].get(str(summary))
+    chinese = phrases.table()["summaries"].get(str(summary))
     more = f' data-zh="{escape(chinese)}"' if chinese else ' lang="en"'
     return f'<span class="about"{more}>{escape(summary)}</span>' if summary else ""
 
@@ -205,12 +206,12 @@ def _models(rows: Sequence[Row]) -> list[Column]:
 
 def _head(column: Column, main: object) -> str:
     sort = ' aria-sort="descending"' if column.title == main else ' aria-sort="none"'
-    hint = f"<small>{words.html(column.hint)}</small>" if column.hint else ""
+    hint = f"<small>{phrases.html(column.hint)}</small>" if column.hint else ""
     if column.ends:
         low, high = column.ends
         hint = f'<small class="ends" aria-hidden="true"><span>{low:.0f}</span><span>{high:.0f}</span></small>'
     first, wide = "up" if column.up else "down", " wide" if column.ends else ""
-    button = f'<button type="button" data-first="{first}">{words.html(column.title)}</button>'
+    button = f'<button type="button" data-first="{first}">{phrases.html(column.title)}</button>'
     return f'<th scope="col"{sort} class="{column.kind}{wide}">{button}{hint}</th>'
 
 
@@ -222,14 +223,13 @@ def _key(column: Column, row: Row) -> str:
 
 
 def _left_out(row: Row, span: int) -> str:
-    reason = str(row.get("reason") or "")
-    known = words.recognise(reason)
-    text = (known.html() if known else escape(reason)) if reason else say("no_reason").html()
+    reason = row.get("reason") or ""
+    text = phrases.html(reason) if reason else say("no_reason").html()
     if len(reason) > LONG_REASON:
         summary = escape(units.first_line(reason, LONG_REASON))
         text = f"<details><summary>{summary}</summary>{text}</details>"
     status = str(row["status"])
-    named = words.html(say(status) if status in ("failed", "skipped") else status)
+    named = phrases.html(say(status) if status in ("failed", "skipped") else status)
     return (
         f'<tr><th scope="row"><code>{escape(row["method"])}</code></th><td colspan="{span}">'
         f'<div class="reason"><b class="{escape(status)}">{named}</b> {text}</div></td></tr>'

@@ -13,12 +13,13 @@ from pathlib import Path
 from string import Template
 from typing import Any, TypeVar
 
-from luthier.compare import charts, curve_chart, report_parts, units, words
+from luthier.compare import charts, curve_chart, report_parts, units
 from luthier.compare.document import colours, framed, read
 from luthier.compare.evidence_html import evidence_sections
 from luthier.compare.leaderboard_html import leaderboard
 from luthier.compare.report_parts import Facts
-from luthier.compare.words import escape, say
+from luthier.core import phrases
+from luthier.core.phrases import escape, say
 from luthier.files import write_text
 
 T = TypeVar("T")
@@ -63,7 +64,7 @@ def render(board: Facts, curves: Mapping[str, list[dict[str, Any]]], details: Fa
     drawn = part(lambda: curve_chart.chart(board), None)
     by_rows = [drawn] if drawn else []
     evidence = details.get("evidence")
-    texts = {language: words.table()[language] for language in ("en", "zh")}
+    texts = {language: phrases.table()[language] for language in ("en", "zh")}
     title = details.get("title") or "Comparison"
     data = {
         "charts": [*scatters, *panels, *by_rows], "words": texts, "evidence": evidence, "title": title,

@@ -10,7 +10,8 @@ from luthier.compare import units, words
 from luthier.compare.answer import told
 from luthier.compare.leaderboard_html import emphasised
 from luthier.compare.verdicts import GO_ON
-from luthier.compare.words import Phrase, both, escape, html, say
+from luthier.core import phrases
+from luthier.core.phrases import Phrase, both, escape, html, say
 from luthier.data.used import said
 from luthier.records import Used
 
@@ -22,7 +23,7 @@ def facts(board: Facts, details: Facts) -> str:
     task = board.get("task")
     found = [
         ("fact_model", escape(board.get("model") or "")),
-        ("fact_task", html(say(f"task_{task}") if f"task_{task}" in words.table()["en"] else task or "")),
+        ("fact_task", html(say(f"task_{task}") if f"task_{task}" in phrases.table()["en"] else task or "")),
         ("fact_budget", html(_budget(board) or "")),
         ("fact_rows", _row_counts(details)),
         ("fact_created", html(_date(details.get("created")))),
@@ -78,7 +79,7 @@ def notes(details: Facts) -> str:
     """What is to be known of the data and of single runs before anything is read off the board."""
     own = "".join(spoken(note, (), tag="li") for note in details.get("notes") or [])
     for methods, note in details.get("run_notes") or []:
-        own += say("note_of", methods=methods, note=words.recognise(note) or note).html("li")
+        own += say("note_of", methods=methods, note=note).html("li")
     return f'<div class="quick" role="note">{say("notes").html("strong")}<ul>{own}</ul></div>' if own else ""
 
 
@@ -94,9 +95,10 @@ def copyable(key: str, text: object, label: str) -> str:
 
 
 def spoken(text: object, names: Sequence[str], best: object = None, tag: str = "span", more: str = "") -> str:
-    """A sentence of the leaderboard: in both languages where the dictionary knows it, else as it stands."""
-    found = words.recognise(str(text))
-    return found.html(tag, more) if found else f'<{tag}{more} lang="en">{emphasised(text, names, best)}</{tag}>'
+    """A sentence of the leaderboard: in both languages, or as an earlier version left it."""
+    if isinstance(text, Phrase):
+        return text.html(tag, more)
+    return f'<{tag}{more} lang="en">{emphasised(text, names, best)}</{tag}>'
 
 
 def recommendation(board: Facts, details: Facts) -> str:
@@ -183,7 +185,7 @@ def measured(board: Facts, details: Facts) -> str:
     rows = {part: "?" if n is None else n for part, n in counts.items()}
     metric = str(board.get("metric"))
     one = all(row.get("seeds") == 1 for row in units.finished(board))
-    meaning = f"words_{metric}" if f"words_{metric}" in words.table()["en"] else "words_other"
+    meaning = f"words_{metric}" if f"words_{metric}" in phrases.table()["en"] else "words_other"
     budget = _budget(board) or say("same_budget")
     items: list[tuple[str, list[Phrase]]] = [
         ("measured_rows", [Phrase("measured_rows_text", rows)]),

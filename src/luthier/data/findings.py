@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from luthier.compare.words import Phrase, recognise
+from luthier.core.phrases import Phrase
 from luthier.data.inspect import Inspection, Pair
 from luthier.data.keys import Key
 from luthier.data.overlap import ALIKE
@@ -62,9 +62,8 @@ def _keys(found: Inspection) -> list[Finding]:
 
 
 def _translated(note: str) -> Phrase:
-    """A note in both languages, from the report's dictionary."""
-    phrase = recognise(note)
-    return both(note, phrase.text("zh") if phrase else note)
+    """A note in both languages."""
+    return both(note, note.text("zh") if isinstance(note, Phrase) else note)
 
 
 def _written(found: Inspection) -> list[Finding]:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from luthier import plain_page
-from luthier.compare import words
-from luthier.compare.words import Phrase
+from luthier.core import phrases
+from luthier.core.phrases import Phrase
 from luthier.data.findings import Bar, Finding, bars, effect, findings, histogram, place
 from luthier.data.inspect import Inspection, Shown
 from luthier.data.notes import place as name_of
@@ -29,7 +29,7 @@ def _part(found: Inspection, title: Phrase) -> str:
     labels = both("Values", "数值") if found.task == "regression" else both("Labels", "标签")
     read = both(
         f"Read as {found.layout}: {found.task}. Tokens of {tokens.model}, objective {tokens.objective}.",
-        f"按 {found.layout} 的格式读取，任务：{words.table()['zh'].get(f'task_{found.task}', found.task)}。"
+        f"按 {found.layout} 的格式读取，任务：{phrases.table()['zh'].get(f'task_{found.task}', found.task)}。"
         f"词元来自 {tokens.model}，训练目标：{tokens.objective}。",
     )
     return f"""<article>

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from luthier.compare.words import Phrase
+from luthier.core.phrases import Phrase
 from luthier.data.prompts import question_and_answer
 from luthier.plain_page import both, text
 from luthier.prompts import page

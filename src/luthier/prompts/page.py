@@ -13,7 +13,7 @@ from typing import Any
 
 from luthier import plain_page
 from luthier.compare import words
-from luthier.compare.words import Phrase
+from luthier.core.phrases import Phrase
 from luthier.evals.metric import find, names, scale
 from luthier.plain_page import both, text
 from luthier.prompts.svg import Line, chart

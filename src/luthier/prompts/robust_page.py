@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from luthier.compare import words
-from luthier.compare.words import Phrase
+from luthier.core.phrases import Phrase
 from luthier.data.prompts import Template
 from luthier.evals.metric import scale
 from luthier.plain_page import both, text

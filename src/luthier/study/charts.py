@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from luthier.compare.words import Phrase
+from luthier.core.phrases import Phrase
 
 
 def line(

@@ -8,7 +8,7 @@ from typing import Any
 
 from luthier.compare import units
 from luthier.compare.stats import Bootstrap, Interval
-from luthier.compare.words import Phrase, both
+from luthier.core.phrases import Phrase, both
 from luthier.study.finding import Cell, Table, Verdict, listed
 from luthier.study.study import OnModel
 

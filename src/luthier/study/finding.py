@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from luthier.compare.words import Phrase, both
+from luthier.core.phrases import Phrase, both
 
 Cell = str | Phrase
 Verdict = Literal["agrees", "differs", "open"]

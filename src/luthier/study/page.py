@@ -8,10 +8,11 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from luthier.compare import report_parts, units, words
+from luthier.compare import report_parts, units
 from luthier.compare.document import colours, framed, read
-from luthier.compare.words import Phrase, both, escape, html, say
 from luthier.config import DataConfig
+from luthier.core import phrases
+from luthier.core.phrases import Phrase, both, escape, html, say
 from luthier.files import write_text
 from luthier.study.finding import VERDICTS, Finding, Table
 from luthier.study.runner import Request, Result, failures
@@ -61,7 +62,7 @@ def write_page(result: Result, found: Finding, out: Path) -> None:
 
 def render(result: Result, found: Finding) -> str:
     """The page as a string."""
-    texts = {lang: {**words.table()[lang], "page_title": "{title} · Luthier"} for lang in ("en", "zh")}
+    texts = {lang: {**phrases.table()[lang], "page_title": "{title} · Luthier"} for lang in ("en", "zh")}
     title = result.request.made().title
     data = {"charts": list(found.charts), "words": texts, "evidence": None, "title": title}
     style = colours() + read("style.css") + read("evidence.css") + (HERE / "study.css").read_text("utf-8")

@@ -18,8 +18,8 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from luthier.compare.words import Phrase, both
 from luthier.config import DataConfig, build, lean
+from luthier.core.phrases import Phrase, both
 from luthier.errors import LuthierError
 from luthier.files import LOCK, alone, read_record, write_json
 from luthier.given import AGAIN, EARLIER, changed, data_key, model_parts, of_model, refuse_changed, set_aside, tell

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from luthier.compare.words import Phrase
+from luthier.core.phrases import Phrase
 from luthier.study.finding import Finding
 
 if TYPE_CHECKING:

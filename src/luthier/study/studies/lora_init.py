@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from luthier.compare.words import Phrase, both
+from luthier.core.phrases import Phrase, both
 from luthier.patches.lora import Lora
 from luthier.study import charts
 from luthier.study.compared import Compared, bounds, verdict

@@ -20,7 +20,7 @@ import numpy as np
 
 from luthier.compare import units
 from luthier.compare.stats import Interval
-from luthier.compare.words import Phrase, both
+from luthier.core.phrases import Phrase, both
 from luthier.errors import LuthierError
 from luthier.study import charts
 from luthier.study.compared import Compared

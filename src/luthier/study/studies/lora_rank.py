@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from luthier.compare.words import Phrase, both
+from luthier.core.phrases import Phrase, both
 from luthier.study import charts
 from luthier.study.compared import COST_HEADS, Compared, bounds, cost_cells, verdict
 from luthier.study.finding import Claim, Finding, Verdict

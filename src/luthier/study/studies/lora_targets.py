@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING, ClassVar
 
-from luthier.compare.words import Phrase, both
+from luthier.core.phrases import Phrase, both
 from luthier.errors import LuthierError
 from luthier.study.compared import COST_HEADS, Compared, cost_cells, verdict
 from luthier.study.finding import Claim, Finding, Verdict

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from luthier.compare.stats import Bootstrap
-from luthier.compare.words import Phrase, both
+from luthier.core.phrases import Phrase, both
 from luthier.study import charts
 from luthier.study.compared import plus_minus
 from luthier.study.finding import Claim, Finding, Table, Verdict, joined
