@@ -25,7 +25,7 @@ def main() -> None:
         command += ["--methods", METHODS]
         subprocess.run([*command, "--out", str(out)], check=True)
         board = json.loads((out / "leaderboard.json").read_text(encoding="utf-8"))
-        board["recommendation"] = board["recommendation"].replace(str(out), "RUN")
+        board["recommendation"]["command"] = board["recommendation"]["command"].replace(str(out), "RUN")
         plan = json.loads((out / "plan.json").read_text(encoding="utf-8"))
         environment = json.loads(next(out.glob("trials/*/seed-0/environment.json")).read_text(encoding="utf-8"))
         split = json.loads((out / "split.json").read_text(encoding="utf-8"))

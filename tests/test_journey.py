@@ -58,7 +58,8 @@ def test_the_whole_way(data: Path, tiny_folder: Callable[[str], Path], tmp_path:
     assert {row["status"] for row in board["rows"]} == {"ok"}
     assert len((out / "rejected.jsonl").read_text().splitlines()) == 5
     said = f"Use none of these yet: {board['best']} has the best score measured"
-    assert board["recommendation"].startswith(said), "five test rows tell nothing from the commonest label"
+    assert board["recommendation"]["kind"] in ("level", "below"), "five test rows tell nothing from the commonest label"
+    assert said in done.stdout.replace("\n", " ")
     held = (out / "test_rows.jsonl").read_text("utf-8").splitlines()
     evaluation = read_json(out / "trials" / "lora" / "seed-0" / "eval.json")
     assert len(held) == len(evaluation["answers"]) and json.loads(held[0]).keys() == {"asked", "wanted", "labels"}

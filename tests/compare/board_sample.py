@@ -6,6 +6,7 @@ import math
 import random
 from typing import Any
 
+MODEL = "SmolLM2-135M-Instruct"
 NASTY = '<script>alert(1)</script> \x1b[31mCUDA out of memory</td></table>${style} & "quotes"'
 
 
@@ -13,7 +14,7 @@ def row(method: str, score: float | None, half: float, **values: Any) -> dict[st
     interval = None if score is None else [round(score - half, 4), round(min(1.0, score + half * 0.94), 4)]
     defaults = {"status": "ok", "reason": None, "score": score, "ci95": interval, "seeds": 3, "mergeable": None,
                 "learning_rate": None}  # fmt: skip
-    return {"method": method, **defaults, **values}
+    return {"name": method, "method": method, "model": MODEL, **defaults, **values}
 
 
 def costs(trainable: int, seconds: float, memory: int, size: int, latency: float, forgetting: float) -> dict[str, Any]:
@@ -25,7 +26,7 @@ def costs(trainable: int, seconds: float, memory: int, size: int, latency: float
 def left_out(method: str, status: str, reason: str) -> dict[str, Any]:
     nothing = dict.fromkeys(("score", "ci95", "trainable", "trainable_share", "train_seconds", "peak_memory_bytes",
                              "artifact_bytes", "latency_ms", "forgetting", "mergeable", "learning_rate"))  # fmt: skip
-    return {"method": method, "status": status, "reason": reason, "seeds": 0, **nothing}
+    return {"name": method, "method": method, "model": MODEL, "status": status, "reason": reason, "seeds": 0, **nothing}
 
 
 def sample_board() -> dict[str, Any]:
@@ -48,10 +49,21 @@ def sample_board() -> dict[str, Any]:
         left_out("prefix", "failed", NASTY),
         left_out("distill", "skipped", "It needs a teacher model: name one with --teacher."),
     ]  # fmt: skip
-    return {"task": "classification", "metric": "accuracy", "model": "SmolLM2-135M-Instruct",
+    return {"task": "classification", "metric": "accuracy", "model": MODEL,
             "budget": {"tokens": 20_000, "seconds": 180.0}, "rows": rows, "best": "lora",
-            "recommendation": "Use lora: 87.1 % of the test rows right, 44.8 points above zero_shot, for 9.8 MB to "
-                              "ship; full does as well but ships 538 MB and forgets six times as much."}  # fmt: skip
+            "schema": 2, "constant": None,
+            "recommendation": {"kind": "use", "name": "lora", "other": "", "score": 0.871, "interval": [0.829, 0.91],
+                               "seconds": None, "command": "luthier predict runs/x new.csv"},
+            "verdicts": [verdict("better", "lora", "zero_shot", "untuned", 0.448, 0.382, 0.513),
+                         verdict("better", "few_shot", "zero_shot", "untuned", 0.095, 0.027, 0.164),
+                         verdict("worse", "features", "lora", "best", -0.079, -0.128, -0.031),
+                         verdict("tied", "full", "lora", "best", -0.01, -0.04, 0.02),
+                         verdict("tied", "layers", "lora", "best", -0.02, -0.06, 0.01)]}  # fmt: skip
+
+
+def verdict(kind: str, a: str, b: str, against: str, value: float, low: float, high: float) -> dict[str, Any]:
+    return {"kind": kind, "a": a, "b": b, "interval": [low, high], "difference": value, "against": against,
+            "steps": None}  # fmt: skip
 
 
 def sample_curves() -> dict[str, list[dict[str, Any]]]:
@@ -76,10 +88,6 @@ def sample_details() -> dict[str, Any]:
     )
     return {
         "title": "客服工单分类 · customer tickets", "created": "2026-03-12T14:05:00+00:00", "quick_look": False,
-        "verdicts": ["lora beats zero_shot by 44.8 points (95 % interval 38.2 to 51.3).",
-                     "lora beats features by 7.9 points (95 % interval 3.1 to 12.8).",
-                     "full: not distinguishable from the best.", "layers: not distinguishable from the best.",
-                     "few_shot beats zero_shot by 9.5 points (95 % interval 2.7 to 16.4)."],
         "tied": ["full", "layers"], "resolution": 0.06,
         "rows_train": 384, "rows_validation": 128, "rows_test": 240,
         "labels": ["refund", "delivery", "login problem", "发票", "账户安全", "换货", "<b>weird</b>", "cancel order",

@@ -15,6 +15,7 @@ from rich.console import Console
 
 from luthier.compare.answer import told, trend
 from luthier.compare.board import gather, publish
+from luthier.compare.sentences import verdicts
 from luthier.compare.terminal import print_leaderboard
 from luthier.files import write_json
 
@@ -105,7 +106,7 @@ def test_a_collapse_is_named_with_what_would_help(tmp_path: Path) -> None:
     trials = {"lora": trained(0.9), "full": trained(0.2, steps=13), "head": trained(0.1, steps=900),
               "zero_shot": untuned(0.6), "few_shot": untuned(0.2)}  # fmt: skip
     board, details = publish(comparison(tmp_path / "out", trials))
-    said = "\n".join(board["verdicts"])
+    said = "\n".join(verdicts(board))
     assert "full collapsed: its own training left it 40.0 points (95 % interval " in said
     assert "below zero_shot after 13 steps: a larger budget, or fewer methods in the same time, would help." in said
     assert "after 900 steps: a lower learning rate, or more rows, would help." in said
@@ -118,10 +119,10 @@ def test_a_collapse_is_named_with_what_would_help(tmp_path: Path) -> None:
 def test_each_pair_is_told_once(tmp_path: Path) -> None:
     """The untuned model leads: `worse than zero_shot` and `behind zero_shot` are one fact. Seen failing with both."""
     board, details = gather(comparison(tmp_path / "out", {"lora": trained(0.3), "zero_shot": untuned(0.9)}))
-    assert [v.split(" ")[0] for v in board["verdicts"]] == ["lora"]
+    assert [v.split(" ")[0] for v in verdicts(board)] == ["lora"]
     tie = {"lora": trained(0.9), "zero_shot": untuned(0.925)}
     board, details = gather(comparison(tmp_path / "tie", tie))
-    assert len(board["verdicts"]) == 1 and details["tied"] == ["lora"], "the mark stands without the sentence"
+    assert len(verdicts(board)) == 1 and details["tied"] == ["lora"], "the mark stands without the sentence"
 
 
 def test_the_banner_speaks_of_differences(tmp_path: Path) -> None:

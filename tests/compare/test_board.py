@@ -16,15 +16,16 @@ from luthier.compare import board as board_module
 from luthier.compare import charts, report_parts
 from luthier.compare.board import command_of, curves, gather, publish
 from luthier.compare.plan import Request
+from luthier.compare.sentences import last_line, verdicts
 from luthier.compare.terminal import print_leaderboard
 from luthier.config import DataConfig
 from luthier.errors import LuthierError
 from luthier.files import read_json
 
-BOARD = ["task", "metric", "model", "budget", "rows", "best", "recommendation", "verdicts", "answer",
-         "spent"]  # fmt: skip
-ROW = ["method", "model", "status", "reason", "score", "ci95", "seeds", "trainable", "trainable_share", "train_seconds",
-       "peak_memory_bytes", "artifact_bytes", "latency_ms", "forgetting", "mergeable", "learning_rate",
+BOARD = ["schema", "task", "metric", "model", "models", "budget", "rows", "best", "constant", "verdicts",
+         "recommendation", "answer", "spent"]  # fmt: skip
+ROW = ["name", "method", "model", "status", "reason", "score", "ci95", "seeds", "trainable", "trainable_share",
+       "train_seconds", "peak_memory_bytes", "artifact_bytes", "latency_ms", "forgetting", "mergeable", "learning_rate",
        "base_bytes", "tuned", "steps", "batch", "train_cpu_seconds", "search_seconds", "search_cpu_seconds",
        "answer_seconds", "answer_cpu_seconds"]  # fmt: skip
 GOOD, POOR = [1.0] * 38 + [0.0] * 2, [1.0] * 10 + [0.0] * 30
@@ -59,7 +60,9 @@ def test_rows(tmp_path: Path) -> None:
     assert (zero_shot["seeds"], zero_shot["train_seconds"]) == (1, 0.0)
     assert (full["status"], full["reason"], full["seeds"]) == ("failed", REASON, 0)
     assert (layers["status"], layers["reason"]) == ("skipped", "the model has 1 block, fewer than n = 2")
-    assert {full[key] for key in ROW if key not in ("method", "model", "status", "reason", "seeds", "ci95")} == {None}
+    assert {
+        full[key] for key in ROW if key not in ("name", "method", "model", "status", "reason", "seeds", "ci95")
+    } == {None}
     assert board["best"] == "lora"
     assert details["notes"] == ["1 row is a duplicate."] and details["labels"][0] == "退款"
     assert details["secondary"]["lora"] == {"macro_f1": 0.475}
@@ -69,8 +72,8 @@ def test_rows(tmp_path: Path) -> None:
 def test_verdicts(tmp_path: Path) -> None:
     worse = [0.0] * 40
     trials = {**TRIALS, "head": [evaluation(worse)], "soft_prompt": [evaluation([*POOR[1:], 0.0])]}
-    _, details = gather(comparison(tmp_path / "out", trials))
-    said = "\n".join(details["verdicts"])
+    board, _ = gather(comparison(tmp_path / "out", trials))
+    said = "\n".join(verdicts(board))
     assert "lora beats zero_shot by 70.0 points (95 % interval " in said
     assert "head is worse than zero_shot by 25.0 points (95 % interval 12.5 to 40.0)." in said
     assert "soft_prompt: not distinguishable from zero_shot, -2.5 points" in said
@@ -80,7 +83,7 @@ def test_verdicts(tmp_path: Path) -> None:
 
 def test_recommendation_for_a_clear_winner(tmp_path: Path) -> None:
     folder = tmp_path / "my out"
-    text = gather(comparison(folder, TRIALS))[0]["recommendation"]
+    text = last_line(gather(comparison(folder, TRIALS))[0])
     assert text.startswith("Use lora: the best score measured, 95.0 accuracy (95 % interval ")
     assert "cannot be told" not in text
     command = text.partition("Go on with: ")[2]
@@ -91,15 +94,15 @@ def test_recommendation_for_a_tie_names_the_much_cheaper_one(tmp_path: Path) -> 
     tied = [*GOOD[1:], 0.0]
     trials = {"full": [evaluation(GOOD, train_seconds=400.0)], "lora": [evaluation(tied, train_seconds=90.0)],
               "features": [evaluation(tied, train_seconds=3.0)], "zero_shot": [evaluation(POOR, **ZERO)]}  # fmt: skip
-    board, details = gather(comparison(tmp_path / "out", trials))
+    board, _ = gather(comparison(tmp_path / "out", trials))
     assert board["best"] == "full"
-    assert "features cannot be told from it on these rows and takes 3 s instead of 400 s" in board["recommendation"]
-    assert "lora: not distinguishable from the best." in details["verdicts"]
+    assert "features cannot be told from it on these rows and takes 3 s instead of 400 s" in last_line(board)
+    assert "lora: not distinguishable from the best." in verdicts(board)
 
 
 def test_a_tie_without_a_cheaper_one_is_not_mentioned(tmp_path: Path) -> None:
     trials = {"full": [evaluation(GOOD)], "lora": [evaluation([*GOOD[1:], 0.0])]}
-    assert "cannot be told" not in gather(comparison(tmp_path / "out", trials))[0]["recommendation"]
+    assert "cannot be told" not in last_line(gather(comparison(tmp_path / "out", trials))[0])
 
 
 BELOW = "always answering the commonest label (refund)"
@@ -117,14 +120,13 @@ def test_what_is_worse_than_doing_nothing_is_said_first_and_everywhere(tmp_path:
     """On the board, the page in both languages and the card: a collapsed method beside one that learned."""
     trials = {"lora": [evaluation(GOOD)], "head": [evaluation([0.0] * 40)], "zero_shot": [evaluation(POOR, **ZERO)]}
     board, details = publish(floored(tmp_path / "out", trials, 24))
-    assert board["verdicts"][:3] == details["verdicts"][:3]
-    first, second, third, *others = board["verdicts"]
+    first, second, third, *others = verdicts(board)
     assert first == f"zero_shot is worse by 35.0 points (95 % interval 7.5 to 60.0) than {BELOW}."
     assert second.startswith("head is worse by 60.0 points") and second.endswith(f"than {BELOW}.")
     assert third == "head is worse than zero_shot by 25.0 points (95 % interval 12.5 to 40.0)."
     assert not any("always answering" in s for s in others), "who beats it is measured against the untuned model"
     assert details["below"] == {"zero_shot": ["constant"], "head": ["constant", "untuned"]}
-    assert board["recommendation"].startswith("Use lora: the best score measured, 95.0 accuracy")
+    assert last_line(board).startswith("Use lora: the best score measured, 95.0 accuracy")
     page = (tmp_path / "out/report.html").read_text(encoding="utf-8")
     assert "worse than the untuned model</span>" in page and "不如始终给出最常见的答案" in page
     assert page.count("始终回答{constant}") and "&quot;t&quot;: &quot;said_commonest_label&quot;" in page
@@ -145,17 +147,17 @@ def test_nothing_is_recommended_that_does_no_better_than_the_commonest_label(
     row = [0.0] * (40 - right) + [1.0] * right
     trials: dict[str, Any] = {"lora": [evaluation(GOOD)], "majority": [evaluation(row, **ZERO)]}
     board, details = publish(floored(tmp_path / "out", trials, right))
-    assert board["recommendation"] == said
+    assert last_line(board) == said
     assert details["below"] == {}
     if right == 36:
-        assert "lora is not distinguishable (5.0 points, 95 % interval" in board["verdicts"][0]
+        assert "lora is not distinguishable (5.0 points, 95 % interval" in verdicts(board)[0]
         card = (tmp_path / "out/MODEL_CARD.md").read_text(encoding="utf-8")
         assert "lora is not distinguishable (5.0 points" in card
 
 
 def test_a_winner_that_cannot_be_told_from_the_untuned_model_is_said_to_be_so(tmp_path: Path) -> None:
     trials = {"lora": [evaluation(GOOD)], "zero_shot": [evaluation([*GOOD[1:], 0.0], **ZERO)]}
-    text = gather(comparison(tmp_path / "out", trials))[0]["recommendation"]
+    text = last_line(gather(comparison(tmp_path / "out", trials))[0])
     assert "; zero_shot, the untuned model, cannot be told from it on these rows. Go on with: " in text
 
 
@@ -214,9 +216,9 @@ def test_a_part_of_the_page_that_cannot_be_made_is_said_and_the_rest_stands(
 @pytest.mark.parametrize(("labels", "task"), [(("a", "b"), "classification"), ((), "generation")])
 def test_nothing_finished(tmp_path: Path, labels: tuple[str, ...], task: str) -> None:
     folder = comparison(tmp_path / "out", {"full": ("failed", REASON), "lora": ("skipped", "why")}, labels)
-    board, details = publish(folder)
-    assert (board["task"], board["best"], board["recommendation"]) == (task, None, "No method finished.")
-    assert details["verdicts"] == []
+    board, _ = publish(folder)
+    assert (board["task"], board["best"], last_line(board)) == (task, None, "No method finished.")
+    assert board["verdicts"] == []
     assert REASON in (folder / "report.html").read_text(encoding="utf-8")
 
 

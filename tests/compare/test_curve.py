@@ -11,7 +11,7 @@ from board_sample import sample_board, sample_details
 from hypothesis import given
 from hypothesis import strategies as st
 
-from luthier.compare import curve, curve_chart, report
+from luthier.compare import curve, curve_chart, report, sentences
 from luthier.compare.cells import scaled
 from luthier.compare.stats import Interval
 
@@ -33,26 +33,27 @@ def interval(low: float, high: float) -> Interval:
 
 def test_the_table_and_the_answer() -> None:
     found = [line("lora", {32: 90, 64: 150, 128: 158, 256: 160}), line("zero_shot", {256: 80})]
-    table = curve.table(found, "accuracy", "lora", False)
+    table = curve.table(found, "lora")
     assert table["sizes"] == [32, 64, 128, 256]
     lora, zero_shot = table["methods"]
     assert [p["score"] for p in lora["points"]] == [0.45, 0.75, 0.79, 0.8]
     assert [p["tokens"] for p in lora["points"]] == [320, 640, 1280, 2560]
     assert lora["enough"] == 128 and lora["more_helps"] is False  # 64 is 10 rows of 200 behind: 5 points, 2 to 8
-    assert table["sentence"] == lora["sentence"]
-    assert "lora needs about 128 rows" in lora["sentence"] and "No gain can be seen from 128 to 256" in lora["sentence"]
+    said = sentences.curve(lora, "accuracy")
+    assert table["main"] == "lora" and sentences.curve_of({"curve": table, "metric": "accuracy"}) == said
+    assert "lora needs about 128 rows" in said and "No gain can be seen from 128 to 256" in said
     assert zero_shot["enough"] == 256 and zero_shot["more_helps"] is None
     assert "name" not in lora
 
 
 def test_intervals_are_paired() -> None:
     """Against a bootstrap written out. Planted bug that it caught: each size resampled rows of its own."""
-    table = curve.table([line("lora", {32: 90, 64: 100})], "accuracy", "lora", False)
+    table = curve.table([line("lora", {32: 90, 64: 100})], "lora")
     rng = np.random.default_rng(1)
     a, b = (np.array(run(k)["per_row"]) for k in (100, 90))
     draws = rng.integers(0, N, (4000, N))
     low, high = np.percentile((a - b)[draws].mean(1), [2.5, 97.5])
-    said = table["methods"][0]["sentence"]
+    said = sentences.curve(table["methods"][0], "accuracy")
     found = [float(x) for x in said.split("95 % interval ")[1].split(")")[0].split(" to ")]
     assert found == pytest.approx([100 * low, 100 * high], abs=0.6)
     assert "needs all 64 rows" in said and "More rows still help" in said
@@ -78,14 +79,14 @@ def test_enough_is_where_nothing_above_is_worse(
 
 def test_several_models_have_names() -> None:
     found = [line("lora on A", {32: 90, 64: 150})]
-    table = curve.table(found, "accuracy", "lora on A", True)
+    table = curve.table(found, "lora on A")
     assert table["methods"][0]["name"] == "lora on A"
 
 
 def test_nothing_to_say() -> None:
-    table = curve.table([line("zero_shot", {64: 9})], "accuracy", "zero_shot", False)
-    assert table["sentence"].startswith("No method was trained")
-    assert curve.table([], "accuracy", None, False)["sizes"] == []
+    table = curve.table([line("zero_shot", {64: 9})], "zero_shot")
+    assert sentences.curve_of({"curve": table, "metric": "accuracy"}).startswith("No method was trained")
+    assert curve.table([], None)["sizes"] == []
 
 
 @given(st.integers(1, 10**7), st.integers(2, 10**5))
@@ -103,7 +104,7 @@ def test_the_page_says_and_draws_it() -> None:
         line("lora", {32: 90, 64: 150, 128: 158}), line("<b>", {64: 100, 128: 120}, {32: "no <i>batch</i> fits"}),
         line("zero_shot", {128: 80}),
     ]  # fmt: skip
-    board = sample_board() | {"curve": curve.table(found, "accuracy", "lora", False)}
+    board = sample_board() | {"curve": curve.table(found, "lora")}
     page = report.render(board, {}, sample_details())
     assert '<h2 id="by_rows" data-say="by_rows">How many rows do I need?</h2>' in page and "75.0 ± " in page
     assert "no &lt;i&gt;batch&lt;/i&gt; fits" in page and "<i>batch" not in page

@@ -56,7 +56,7 @@ def test_a_model_that_cannot_be_loaded_costs_its_own_rows(
     }  # fmt: skip
     reasons = {Path(row["model"]).name: row["reason"] for row in board["rows"] if row["status"] == "failed"}
     assert "there is no such folder" in reasons["nothing"] and reasons["broken"] and "\n" not in reasons["broken"]
-    assert board["best"] and board["best_model"].endswith(good)
+    assert board.best is not None and board.best["model"].endswith(good)
     assert (tmp_path / "out/report.html").exists() and (tmp_path / "out/MODEL_CARD.md").exists()
 
 

@@ -121,8 +121,8 @@ def test_a_board_is_an_object_a_mapping_and_a_frame(base: str, data: Path, tmp_p
     board = luthier.compare(data, model=base, out=tmp_path / "out", **QUICK)
     stored = read_json(tmp_path / "out/leaderboard.json")
     assert board == stored and board["rows"] == stored["rows"] and set(board) == set(stored)
-    assert (board.recommendation, board.verdicts) == (stored["recommendation"], stored["verdicts"])
-    assert board.best is not None and board.best.method == stored["best"] and board.best["score"] == board.best.score
+    assert (board["recommendation"], board["verdicts"]) == (stored["recommendation"], stored["verdicts"])
+    assert board.best is not None and board.best.name == stored["best"] and board.best["score"] == board.best.score
     assert board.report == tmp_path / "out/report.html" and board.report.exists()
     assert luthier.load(board.best.folder or "").predict("where is it") in {r["label"] for r in ROWS}
     frame = board.to_frame()
@@ -143,9 +143,15 @@ def test_a_board_in_a_notebook_is_escaped_and_has_no_colours_of_its_own(tmp_path
     failed = {"method": "lora", "name": "lora on <b>", "model": "m", "status": "failed", "reason": "<script>x</script>"}
     fine = {"method": "full", "model": "m & n", "status": "ok", "score": 0.5, "ci95": [0.4, 0.6], "seeds": 1}
     values = {"metric": "accuracy", "task": "classification", "model": "<i>", "rows": [fine, failed], "best": "full"}
-    board = luthier.Board({**values, "recommendation": "Use <full>.", "verdicts": []}, tmp_path)
+    use = {"kind": "use", "name": "<full>", "score": 0.5, "interval": [0.4, 0.6]}
+    board = luthier.Board({**values, "recommendation": use, "verdicts": []}, tmp_path)
     page = board._repr_html_()
-    assert "<script>" not in page and "<b>lora" not in page and "<i>" not in page and "Use &lt;full&gt;." in page
+    assert (
+        "<script>" not in page
+        and "<b>lora" not in page
+        and "<i>" not in page
+        and "Use &lt;full&gt;: the best score" in page
+    )
     assert not re.search(r"#[0-9a-f]{3}|rgb\(|white|black", page), "it is read on light and on dark pages"
     assert "50.0 ± 10.0" in page and "failed: &lt;script&gt;" in page
     assert board.row("lora on <b>").reason == "<script>x</script>" and board.row("full") is board.best
@@ -156,7 +162,7 @@ def test_a_board_in_a_notebook_is_escaped_and_has_no_colours_of_its_own(tmp_path
 
 def test_without_pandas_a_board_says_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pandas", None)
-    values = {"metric": "accuracy", "rows": [], "best": None, "recommendation": "No method finished.", "verdicts": []}
+    values = {"metric": "accuracy", "rows": [], "best": None, "recommendation": {"kind": "none"}, "verdicts": []}
     board = luthier.Board(values, tmp_path)
     assert board.best is None and "No method finished." in repr(board)
     with pytest.raises(LuthierError, match="needs pandas, which is not installed: pip install pandas"):

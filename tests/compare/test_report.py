@@ -67,11 +67,12 @@ def test_data_stays_text() -> None:
     """Tried against a page whose reasons and recipe were not escaped: it failed on both."""
     board, details = sample_board(), sample_details()
     evil = "<script>alert(2)</script><img src=x onerror=alert(3)>\"'&${title}"
-    board["rows"][1]["method"] = board["best"] = evil
-    board["recommendation"] = f"Use {evil}"
+    board["rows"][1]["name"] = board["rows"][1]["method"] = board["best"] = evil
+    board["recommendation"] |= {"name": evil, "command": evil}
+    board["verdicts"][0] |= {"a": evil, "b": evil}
     board["model"] = evil
     details.update(dict.fromkeys(("title", "command", "recipe", "created"), evil))
-    details.update({"verdicts": [evil], "labels": [evil], "notes": [evil], "environment": {evil: evil},
+    details.update({"labels": [evil], "notes": [evil], "environment": {evil: evil},
                     "summaries": {evil: evil, "full": evil}, "secondary": {evil: {evil: 0.5}}})  # fmt: skip
     page = own_part(report.render(board, {evil: sample_curves()["lora"]}, details))
     for tag in ("<script>alert", "<img", "\x1b", "[31m"):
@@ -99,9 +100,11 @@ def test_survives_missing_values() -> None:
     board = sample_board()
     for row in board["rows"]:
         row.update(dict.fromkeys(("score", "ci95", "trainable", "train_seconds", "latency_ms", "mergeable")))
-    report.render({**board, "best": None, "recommendation": ""}, {}, {"title": "x"})
+    report.render({**board, "best": None, "recommendation": None}, {}, {"title": "x"})
     nan = [{"seed": 0, "tokens": 5, "loss": float("nan")}]
-    page = report.render({**board, "rows": [], "budget": {}, "best": None}, {"lora": nan}, {"title": "x"})
+    page = report.render(
+        {**board, "rows": [], "budget": {}, "best": None, "recommendation": None}, {"lora": nan}, {"title": "x"}
+    )
     assert "No method finished." in page and "NaN" not in own_part(page)
 
 
@@ -110,7 +113,7 @@ def test_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyP
     report.write_report(sample_board(), sample_curves(), {**sample_details(), "title": "half \ud800"}, out)
     before = out.read_bytes()
     broken = copy.deepcopy(sample_board())
-    del broken["rows"][0]["method"]
+    del broken["rows"][0]["name"], broken["rows"][0]["method"]
     with pytest.raises(KeyError):
         report.write_report(broken, {}, sample_details(), out)
     monkeypatch.setattr(Path, "replace", lambda *_: (_ for _ in ()).throw(OSError("disk full")))

@@ -60,9 +60,16 @@ def test_hostile_text_stays_text(tmp_path: Path) -> None:
     """Seen failing with labels and notes written as they come."""
     board, facts = copy.deepcopy(sample_board()), details()
     board["model"] = EVIL
-    facts |= {"title": EVIL, "notes": [EVIL, *HOSTILE], "labels": [EVIL], "summaries": {"lora": EVIL},
-              "environment": {EVIL: EVIL}, "command": "```\n# not a title", "recipe": "a: ~~~\n````\n<b>",
-              "verdicts": [f"lora: {EVIL}"]}  # fmt: skip
+    facts |= {
+        "title": EVIL,
+        "notes": [EVIL, *HOSTILE],
+        "labels": [EVIL],
+        "summaries": {"lora": EVIL},
+        "environment": {EVIL: EVIL},
+        "command": "```\n# not a title",
+        "recipe": "a: ~~~\n````\n<b>",
+    }
+    board["verdicts"][1] |= {"a": "lora", "b": EVIL}
     facts["evidence"]["by_label"][0]["name"] = EVIL
     text = card.render_card(board, facts, tmp_path)
     tokens = parsed(text)
@@ -82,7 +89,7 @@ def test_hostile_text_stays_text(tmp_path: Path) -> None:
     assert "```\n# not a title\n" in fences and "a: ~~~\n````\n<b>\n" in fences
 
 
-@pytest.mark.parametrize("missing", ["evidence", "languages", "recipe", "command", "environment", "labels", "verdicts"])
+@pytest.mark.parametrize("missing", ["evidence", "languages", "recipe", "command", "environment", "labels"])
 def test_survives_missing_facts(tmp_path: Path, missing: str) -> None:
     facts = details()
     facts.pop(missing)

@@ -1,4 +1,4 @@
-"""The page's texts: complete in both languages, used, filled in as text, and what the leaderboard says recognised."""
+"""The texts: complete in both languages, used, filled in as text; what a leaderboard says in each."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from luthier.compare import words
+import luthier
+from luthier.compare import sentences
+from luthier.compare.leaderboard import Constant, as_json
 from luthier.compare.stats import Bootstrap
-from luthier.compare.verdicts import GO_ON, KEY, Floor, judge, recommendation, sentences
+from luthier.compare.verdicts import KEY, Floor, judge, recommend
 from luthier.core import phrases
+from luthier.core.phrases import Phrase
 
 EN, ZH = phrases.table()["en"], phrases.table()["zh"]
 COMPOSED = ("task_", "metric_", "name_", "words_", "cost_", "axis_", "said_", "answer_")  # keys that code puts together
@@ -32,9 +35,9 @@ def test_both_languages_say_everything() -> None:
 
 
 def test_every_text_is_used() -> None:
-    folder = Path(words.__file__).parent
-    source = "".join(p.read_text("utf-8") for p in [*folder.glob("*.py"), *folder.glob("page/*.js")])
-    source += (folder / "page" / "template.html").read_text("utf-8")
+    folder = Path(luthier.__file__).parent
+    source = "".join(p.read_text("utf-8") for p in [*folder.rglob("*.py"), *folder.glob("compare/page/*.js")])
+    source += (folder / "compare/page/template.html").read_text("utf-8")
     for key in EN:
         known = re.search(rf"""["']{key}["']|\$[ta]_{key}\b""", source)
         assert known or key.startswith(COMPOSED), f"{key} is said nowhere"
@@ -58,66 +61,51 @@ def bootstrap() -> Bootstrap:
     return Bootstrap({name: [(luck < rate).astype(float)] for name, rate in rates.items()})
 
 
-def rows_of(bootstrap: Bootstrap, **seconds: float) -> list[dict[str, Any]]:
+def board_of(bootstrap: Bootstrap, floor: Floor | None = None, **seconds: float) -> dict[str, Any]:
     rows = []
-    for name in bootstrap.scores:
+    for name in [name for name in bootstrap.scores if name != KEY]:
         found = bootstrap.score(name)
-        rows.append({"method": name, "status": "ok", "score": found.value, "ci95": [found.low, found.high],
-                     "train_seconds": seconds.get(name, 5.0)})  # fmt: skip
-    return sorted(rows, key=lambda row: -float(str(row["score"])))
+        rows.append({"name": name, "method": name, "model": "m", "status": "ok", "score": found.value,
+                     "ci95": [found.low, found.high], "train_seconds": seconds.get(name, 5.0)})  # fmt: skip
+    rows.sort(key=lambda row: -row["score"])
+    found = judge(rows, bootstrap, floor)
+    return {"rows": rows, "metric": "accuracy", "verdicts": list(map(as_json, found)),
+            "constant": as_json(floor.constant) if floor else None,
+            "recommendation": as_json(recommend(rows, found, floor, Path("x")))}  # fmt: skip
 
 
-def test_every_sentence_of_the_leaderboard_is_recognised(bootstrap: Bootstrap) -> None:
-    """What the board says in English is said in Chinese too: a sentence that changes there fails here."""
-    said = sentences(judge(rows_of(bootstrap), bootstrap, None), "accuracy")
-    found = [words.recognise(sentence) for sentence in said]
-    assert {phrase.key for phrase in found if phrase} == {
+def test_verdicts_are_said_in_both_languages(bootstrap: Bootstrap) -> None:
+    said = sentences.verdicts(board_of(bootstrap))
+    assert {phrase.key for phrase in said if isinstance(phrase, Phrase)} == {
         "said_beats", "said_worse", "said_same", "said_behind", "said_tied",
     }  # fmt: skip
-    assert [phrase and phrase.text() for phrase in found] == said
-    assert all(re.search("[\u4e00-\u9fff]", phrase.text("zh")) for phrase in found if phrase)
+    assert all(isinstance(phrase, Phrase) and re.search("[\u4e00-\u9fff]", phrase.text("zh")) for phrase in said)
 
 
-@pytest.mark.parametrize("seconds", [{}, {"lora": 200.0, "full": 200.0, "head": 1.0}])
-def test_the_recommendation_is_recognised(bootstrap: Bootstrap, seconds: dict[str, float]) -> None:
-    rows = rows_of(bootstrap, **seconds)
-    if seconds:
-        rows[1]["train_seconds"] = 20.0
-    found = judge(rows, bootstrap, None)
-    sentence, _, command = recommendation(rows, found, None, "accuracy", Path("x")).partition(GO_ON)
-    phrase = words.recognise(sentence)
-    assert phrase and phrase.text() == sentence and command.startswith("luthier predict")
+@pytest.mark.parametrize("seconds", [{}, {"lora": 200.0, "full": 20.0, "head": 1.0}])
+def test_the_recommendation_says_what_is_cheaper(bootstrap: Bootstrap, seconds: dict[str, float]) -> None:
+    board = board_of(bootstrap, **seconds)
+    phrase = sentences.recommendation(board)
+    assert phrase and sentences.go_on(board).startswith("luthier predict")
     assert phrase.key == ("said_use_cheaper" if seconds else "said_use")
-    assert "准确率" in phrase.text("zh") and rows[0]["method"] in phrase.text("zh")
+    assert "准确率" in phrase.text("zh") and board["rows"][0]["method"] in phrase.text("zh")
 
 
-@pytest.mark.parametrize("called", ["the commonest label (差评)", "the commonest labels (a, b)", "the median (3.5)"])
-def test_what_is_said_beside_the_constant_answer_is_recognised(called: str) -> None:
+@pytest.mark.parametrize("kind", ["label", "labels", "median"])
+def test_what_is_said_beside_the_constant_answer(kind: Any) -> None:
     """Whatever it is called: its name is translated inside the sentence."""
     right = np.array([1.0] * 50 + [0.0] * 50)
     scores = {"zero_shot": right, "lora": np.roll(right, 1), "full": np.zeros(100)}
-    floor = Floor(called, [1.0] * 52 + [0.0] * 48)
-    bootstrap = Bootstrap({**{n: [s] for n, s in scores.items()}, KEY: [floor.per_row]})
-    del bootstrap.scores[KEY]
-    rows = rows_of(bootstrap)
-    bootstrap.scores[KEY] = np.array([floor.per_row])
-    found = judge(rows, bootstrap, floor)
-    said = [s for s in sentences(found, "accuracy") if "always answering" in s]
-    said += [recommendation(rows, found, floor, "accuracy", Path("x"))]
-    said += [recommendation([{**rows[0], "method": "majority"}], [], floor, "accuracy", Path("x"))]
-    said += [recommendation([rows[2]], found, floor, "accuracy", Path("x"))]
-    phrases = [words.recognise(sentence) for sentence in said]
-    assert [p and p.key for p in phrases] == [
-        "said_below", "said_level", "said_level", "said_use_none_level", "said_use_none", "said_use_none_below",
-    ]  # fmt: skip
-    for phrase, sentence in zip(phrases, said, strict=True):
-        assert phrase and phrase.text() == sentence and called in sentence
-        assert "the " not in phrase.text("zh")
-
-
-def test_other_sentences_stay_as_they_are() -> None:
-    assert words.recognise("lora is nice.") is None
-    assert words.recognise("No method finished.") == phrases.Phrase("said_none", {})
+    floor = Floor(Constant(kind, "差评"), [1.0] * 52 + [0.0] * 48)
+    board = board_of(Bootstrap({**{n: [s] for n, s in scores.items()}, KEY: [floor.per_row]}), floor)
+    said = [s for s in sentences.verdicts(board) if "always answering" in s]
+    assert [s.key for s in said if isinstance(s, Phrase)] == ["said_below", "said_level", "said_level"]
+    kinds = ("level", "constant", "below")
+    said += [str(sentences.recommendation({**board, "recommendation": {**board["recommendation"], "kind": k}}))
+             for k in kinds]  # fmt: skip
+    called = sentences.constant(board)
+    assert all(called in s for s in said) and "差评" in called
+    assert ("the " not in called.text("zh") and "最常见" in called.text("zh")) or kind == "median"
 
 
 def test_every_method_is_described_in_chinese() -> None:

@@ -19,7 +19,7 @@ from fake_server import Reply, completed, said, serving
 from rich.console import Console
 
 import luthier
-from luthier.compare import cells, terminal, trial, units
+from luthier.compare import cells, sentences, terminal, trial, units
 from luthier.compare.board import command_of, gather, publish
 from luthier.compare.plan import Request, make_request, read_plans, read_request
 from luthier.compare.stats import Bootstrap
@@ -31,12 +31,13 @@ from luthier.runs.folders import entry, facts
 pytestmark = pytest.mark.usefixtures("in_this_process")
 
 FIELDS = {
-    "method", "status", "reason", "score", "ci95", "seeds", "trainable", "trainable_share", "train_seconds",
+    "name", "method", "status", "reason", "score", "ci95", "seeds", "trainable", "trainable_share", "train_seconds",
     "peak_memory_bytes", "artifact_bytes", "latency_ms", "forgetting", "mergeable", "learning_rate",
     "base_bytes", "tuned", "steps", "batch", "train_cpu_seconds", "search_seconds", "search_cpu_seconds",
     "answer_seconds", "answer_cpu_seconds",
 }  # fmt: skip
-BOARD = {"task", "metric", "model", "budget", "rows", "best", "recommendation", "verdicts", "answer", "spent"}
+BOARD = {"schema", "task", "metric", "model", "models", "budget", "rows", "best", "constant", "recommendation",
+         "verdicts", "answer", "spent"}  # fmt: skip
 
 
 WORDS = {"parcel": "delivery", "box": "delivery", "courier": "delivery", "log in": "account access",
@@ -54,7 +55,7 @@ def answering(unknown: str = "") -> AbstractContextManager[Any]:
     return serving(decide)
 
 
-def compare(data: Path, out: Path, models: list[str], **more: Any) -> dict[str, Any]:
+def compare(data: Path, out: Path, models: list[str], **more: Any) -> luthier.Board:
     asked = {"methods": ["zero_shot", "few_shot", "head"], "budget": "3000-tokens", "threads": 1} | more
     return luthier.compare(data, model=models, out=out, **asked)
 
@@ -111,16 +112,17 @@ def test_three_models_with_a_curve(data: Path, tmp_path: Path, tiny_folder: Call
 
 
 def check_rows(board: dict[str, Any], tied: str, untied: str, there: str) -> None:
-    assert set(board) == BOARD | {"best_model", "models", "curve"}
+    assert set(board) == BOARD | {"curve"}
     assert board["model"] == f"{tied}, {untied}, {there}"
     rows = {(row["method"], row["model"]): row for row in board["rows"]}
-    assert len(rows) == 9 and all(set(row) == FIELDS | {"model", "name"} for row in board["rows"])
+    assert len(rows) == 9 and all(set(row) - {"said"} == FIELDS | {"model"} for row in board["rows"])
     refused = rows["head", there]
     assert refused["status"] == "skipped"
     assert refused["reason"] == "the model is an endpoint: its weights are not here"
     assert rows["zero_shot", there]["score"] == 1.0 and rows["zero_shot", there]["forgetting"] == 0.0
     assert rows["zero_shot", there]["latency_ms"] > 0
-    assert rows[board["best"], board["best_model"]]["score"] == max(r["score"] or 0 for r in board["rows"])
+    by_name = {row["name"]: row for row in board["rows"]}
+    assert len(by_name) == len(rows) and by_name[board["best"]]["score"] == max(r["score"] or 0 for r in board["rows"])
     assert board["budget"]["tokens"] == 3000
     assert [m["tokens"] for m in board["models"]] == [3000, 3000, 0]
 
@@ -135,7 +137,7 @@ def check_curve(board: dict[str, Any], there: str) -> None:
         assert p["tokens"] <= cells.scaled(3000, p["rows"], sizes[-1])
     assert [p["rows"] for p in curve["zero_shot", there]["points"]] == sizes[-1:]
     assert [p["rows"] for p in curve["few_shot", there]["points"]] == sizes
-    assert ("head", there) not in curve and board["curve"]["sentence"]
+    assert ("head", there) not in curve and board["curve"]["main"]
 
 
 def check_files(out: Path, board: dict[str, Any]) -> None:
@@ -150,14 +152,14 @@ def check_files(out: Path, board: dict[str, Any]) -> None:
     assert again == board
     names = [units.name(row) for row in board["rows"] if row["status"] == "ok"]
     assert all(" on " in name for name in names) and set(details["secondary"]) == set(names)
-    best, verdicts = units.named(board)["best"], details["verdicts"]
+    best, verdicts = board["best"], sentences.verdicts(board)
     for name in names:
         assert name == best or any(v.startswith(name) and ("behind" in v or "from the best" in v) for v in verdicts)
     heads = [v for v in verdicts if v.startswith("head on") and "zero_shot" in v and "behind" not in v]
     assert all(v.count(v.split(" on ")[1].split()[0].rstrip(":")) >= 2 for v in heads), "against its own model's"
     file = StringIO()
     terminal.print_leaderboard(board, Console(file=file, width=150), details)
-    assert str(best) in file.getvalue() and board["curve"]["sentence"][:30] in file.getvalue().replace("\n", " ")
+    assert str(best) in file.getvalue() and sentences.curve_of(board)[:30] in file.getvalue().replace("\n", " ")
     page = (out / "report.html").read_text()
     assert str(best) in page and "How many rows do I need?" in page
 
@@ -168,7 +170,6 @@ def test_differences_across_models_are_paired(data: Path, tmp_path: Path, tiny_f
     with answering(unknown="parcel") as server:
         models = [str(tiny_folder("llama_tied")), server.url + "#fake"]
         board = compare(data, out, models, methods=["zero_shot"])
-    _, details = gather(out)
     request = read_request(out)
     places = {cells.name_of(request, c): c.folder(out) for c in cells.cells(request)}
     scores = {name: read_json(place / "seed-0" / "eval.json")["per_row"] for name, place in places.items()}
@@ -176,7 +177,7 @@ def test_differences_across_models_are_paired(data: Path, tmp_path: Path, tiny_f
     assert len({len(s) for s in scores.values()}) == 1, "the same test rows"
     low, best = sorted(scores, key=lambda n: sum(scores[n]))
     lead = Bootstrap({n: [s] for n, s in scores.items()}).difference(best, low)
-    (said_,) = [v for v in details["verdicts"] if v.startswith(f"{low} is behind")]
+    (said_,) = [v for v in sentences.verdicts(board) if v.startswith(f"{low} is behind")]
     value, *ends = (f"{100 * x:.1f}" for x in (lead.value, lead.low, lead.high))
     assert said_ == f"{low} is behind {best} by {value} points (95 % interval {ends[0]} to {ends[1]})."
 
@@ -216,7 +217,7 @@ def test_a_spent_budget_is_a_row_with_its_reason(data: Path, tmp_path: Path) -> 
         assert len(server.asked) == 4
         (row,) = [r for r in board["rows"] if r["method"] == "zero_shot"]
         assert row["status"] == "failed" and "endpoint.max_calls: 4 calls are made" in row["reason"]
-        assert board["recommendation"] == "No method finished."
+        assert board.recommendation == "No method finished."
         board = compare(data, tmp_path / "more", [server.url + "#fake"], endpoint={"max_calls": 500})
         assert board["best"] and len({json.dumps(b) for b in server.posted()}) == len(server.asked)
 
@@ -263,7 +264,7 @@ def test_the_list_of_runs_names_the_best_with_its_model(
     out = tmp_path / "out"
     board = compare(data, out, [str(tiny_folder(k)) for k in ("llama_tied", "llama_untied")], methods=["zero_shot"])
     found = entry(out)
-    assert found.method == f"1 methods, best {units.named(board)['best']}" and found.model == board["model"]
+    assert found.method == f"1 methods, best {board['best']}" and found.model == board["model"]
     assert found.score == max(row["score"] for row in board["rows"]) and found.state == "complete"
     assert set(facts(out)["scores"]) == {row["name"] for row in board["rows"]}
     card = (out / "MODEL_CARD.md").read_text()
@@ -287,7 +288,7 @@ def test_the_commonest_label_has_one_row_for_all_models(
     floor = read_json(tmp_path / "out/floor.json")
     assert rows[0]["score"] == sum(floor["per_row"]) / len(floor["per_row"])
     called = f"always answering the commonest label ({floor['answer']})"
-    told = {v.split(" is ")[0] for v in board["verdicts"] if called in v}
+    told = {v.split(" is ")[0] for v in board.verdicts if called in v}
     others = [row for row in board["rows"] if row["status"] == "ok" and row["method"] != "majority"]
     assert len(others) > 3 and {row["model"] for row in others} == set(models[1:])
     assert {row["name"] for row in others if row["ci95"][0] <= rows[0]["score"]} <= told

@@ -99,12 +99,12 @@ def test_terminal(width: int) -> None:
     assert ("not distinguishable" in lines[3]) == (width >= 80)
     assert "2.5e-4" in text and text.count("soft_prompt ") == {60: 3, 80: 2, 200: 1}[width], "no column is lost"
     assert "<script>alert(1)</script>" in text and "It needs a teacher model" in text
-    assert text.index("distill") < text.index("Use lora: 87.1 %")
+    assert text.index("distill") < text.index("Use lora: the best score measured, 87.1 accuracy")
 
 
 def test_terminal_with_nothing_finished() -> None:
     board, out = sample_board(), StringIO()
     board["rows"] = [row for row in board["rows"] if row["status"] != "ok"]
     board["rows"][0]["reason"] = "first [bold]line[/bold]\n" + "traceback\n" * 50
-    print_leaderboard({**board, "best": None, "recommendation": ""}, Console(file=out, width=80), {})
+    print_leaderboard({**board, "best": None, "recommendation": None}, Console(file=out, width=80), {})
     assert "first [bold]line[/bold] …" in out.getvalue() and "traceback" not in out.getvalue()

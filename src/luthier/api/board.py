@@ -78,7 +78,8 @@ class Row(Values):
 
 
 class Board(Values):
-    """The result of a comparison. What stands in leaderboard.json is there by its keys, too: `board["verdicts"]`.
+    """The result of a comparison. What stands in leaderboard.json is there by its keys, too: `board["verdicts"]`
+    are the verdicts as data (`luthier.compare.leaderboard`).
 
     >>> board = luthier.compare("mine.jsonl", budget="3m")          # doctest: +SKIP
     >>> board.best.method                                           # doctest: +SKIP
@@ -120,12 +121,16 @@ class Board(Values):
     @property
     def recommendation(self) -> str:
         """What to use, in a sentence."""
-        return str(self["recommendation"])
+        from luthier.compare.sentences import last_line
+
+        return last_line(self)
 
     @property
     def verdicts(self) -> list[str]:
         """What was found between methods, a sentence each."""
-        return list(self["verdicts"])
+        from luthier.compare.sentences import verdicts
+
+        return verdicts(self)
 
     @property
     def report(self) -> Path:
@@ -182,12 +187,12 @@ def open(folder: str | Path) -> Board:
     >>> luthier.open("runs/demo").best                              # doctest: +SKIP
     <luthier.Row: full, 0.642 (0.557 to 0.720)>
     """
-    from luthier.files import read_record
+    from luthier.compare.leaderboard import read_board
 
     place = place_of(folder, "folder")
     if not (place / NAME).is_file():
         raise LuthierError(_absent(place))
-    return Board(read_record(place / NAME, "rows", "best", "recommendation", "verdicts", "metric"), place)
+    return Board(read_board(place), place)
 
 
 def _absent(folder: Path) -> str:

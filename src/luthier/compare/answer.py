@@ -12,9 +12,10 @@ from dataclasses import asdict, dataclass
 from statistics import fmean
 from typing import Any, Literal
 
-from luthier.compare import units
+from luthier.compare import sentences, units
+from luthier.compare.leaderboard import CONSTANT, Verdict
 from luthier.compare.stats import Bootstrap, Interval
-from luthier.compare.verdicts import CONSTANT, Floor, Verdict
+from luthier.compare.verdicts import Floor
 from luthier.core.phrases import Phrase, say
 
 Kind = Literal["pays", "pays_not", "unsure", "collapsed", "useless", "no_tuned", "no_untuned", "nothing"]
@@ -28,8 +29,7 @@ FEWEST = 8  # points of a curve that say where it goes
 class Answer:
     """tuned, untuned: the best row of each side. interval: of their difference on the same test rows, in points.
 
-    rows_needed: test rows that would tell a difference of this size, where these cannot. constant: the answer that the
-    best row does not clearly beat. rows: test rows.
+    rows_needed: test rows that would tell a difference of this size, where these cannot. rows: test rows.
     """
 
     kind: Kind
@@ -37,7 +37,6 @@ class Answer:
     untuned: str = ""
     interval: tuple[float, float, float] | None = None
     rows_needed: int | None = None
-    constant: str = ""
     rows: int = 0
 
 
@@ -49,18 +48,18 @@ def answer(
     ok = [row for row in rows if row["status"] == "ok"]
     if not ok:
         return Answer("nothing")
-    count = int(bootstrap.scores[units.name(ok[0])].shape[1])
-    tuned = [units.name(row) for row in ok if row.get("tuned")]
-    untuned = [units.name(row) for row in ok if not row.get("tuned") and row["method"] != CONSTANT]
+    count = int(bootstrap.scores[ok[0]["name"]].shape[1])
+    tuned = [row["name"] for row in ok if row.get("tuned")]
+    untuned = [row["name"] for row in ok if not row.get("tuned") and row["method"] != CONSTANT]
     first, second = next(iter(tuned), ""), next(iter(untuned), "")
-    if floor and (ok[0]["method"] == CONSTANT or _no_better(verdicts, units.name(ok[0]))):
-        return Answer("useless", first, second, constant=floor.called, rows=count)
+    if floor and (ok[0]["method"] == CONSTANT or _no_better(verdicts, ok[0]["name"])):
+        return Answer("useless", first, second, rows=count)
     if not tuned or not untuned:
         return Answer("no_untuned" if tuned else "no_tuned", first, second, rows=count)
     apart = bootstrap.difference(first, second)
     scale = units.scale(metric)
     found = Answer("unsure", first, second, (apart.value * scale, apart.low * scale, apart.high * scale), rows=count)
-    fallen = {v.row for v in verdicts if v.collapsed}
+    fallen = {v.a for v in verdicts if v.collapsed}
     if all(name in fallen for name in tuned):
         return _as(found, "collapsed")
     if apart.low > 0:
@@ -71,7 +70,7 @@ def answer(
 
 
 def _no_better(verdicts: Sequence[Verdict], name: str) -> bool:
-    return any(v.row == name and v.against == "constant" and v.kind != "better" for v in verdicts)
+    return any(v.a == name and v.against == "constant" and v.kind != "better" for v in verdicts)
 
 
 def _as(found: Answer, kind: Kind, needed: int | None = None) -> Answer:
@@ -107,7 +106,7 @@ def told(board: Mapping[str, Any]) -> Iterator[Phrase]:
     found = board.get("answer")
     if not found:
         return
-    yield _headline(found)
+    yield _headline(found, board)
     if found.get("rows_needed"):
         yield say("answer_needed", rows=f"{found['rows_needed']:,}")
     if more := found.get("training"):
@@ -123,8 +122,9 @@ def told(board: Mapping[str, Any]) -> Iterator[Phrase]:
         yield say("answer_thousand", method=thousand["method"], time=units.duration(thousand["seconds"]))
 
 
-def _headline(found: Mapping[str, Any]) -> Phrase:
-    values = {name: found[name] for name in ("tuned", "untuned", "rows", "constant")}
+def _headline(found: Mapping[str, Any], board: Mapping[str, Any]) -> Phrase:
+    values: dict[str, object] = {name: found[name] for name in ("tuned", "untuned", "rows")}
+    values["constant"] = sentences.constant(board)
     if interval := found.get("interval"):
         values |= {name: f"{x:.1f}" for name, x in zip(("difference", "low", "high"), interval, strict=True)}
     return say(f"answer_{found['kind']}", **values)

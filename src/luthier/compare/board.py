@@ -8,30 +8,22 @@ from pathlib import Path
 from typing import Any
 
 from luthier import catalog, config
-from luthier.compare import curve, units, words
+from luthier.compare import curve, units
 from luthier.compare.answer import answer
 from luthier.compare.card import NAME as CARD
 from luthier.compare.card import write_card
 from luthier.compare.cells import Cell, cells, name_of, short_names
 from luthier.compare.evidence import evidence
+from luthier.compare.leaderboard import CONSTANT, NAME, SCHEMA, Row, as_json
 from luthier.compare.plan import Plan, Request, check_methods, read_plans, read_request
 from luthier.compare.report import write_report
 from luthier.compare.results import log_error, read_outcome, read_runs
 from luthier.compare.rows import read_languages, read_rows
 from luthier.compare.spent import TIMES, busy, explained, spent
 from luthier.compare.stats import Bootstrap
-from luthier.compare.verdicts import (
-    CONSTANT,
-    KEY,
-    below,
-    judge,
-    read_floor,
-    recommendation,
-    resolution,
-    sentences,
-    tied,
-)
+from luthier.compare.verdicts import KEY, below, judge, read_floor, recommend, resolution, tied
 from luthier.config import EndpointConfig
+from luthier.core.phrases import Phrase, remember
 from luthier.errors import LuthierError
 from luthier.files import read_json, read_record, write_json
 from luthier.metrics import read_metrics
@@ -54,33 +46,35 @@ def gather(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     floor = read_floor(folder, task, len(next(iter(runs.values()))[0]["per_row"])) if runs else None
     scores = {n: [r["per_row"] for r in found] for n, found in runs.items()}
     bootstrap = Bootstrap(scores | ({KEY: [floor.per_row]} if floor else {}))
-    several = len(request.models) > 1
-    rows = [
-        _identity(c, several, n)
-        | (_row(n, runs[n], bootstrap, plans[c.model].request.batch) if n in runs else _left_out(outcomes[c]))
+    made = [
+        _row(n, c, runs[n], bootstrap, plans[c.model].request.batch)
+        if n in runs
+        else Row(n, c.method, c.model, outcomes[c]["status"], outcomes[c]["reason"])
         for n, c in trials.items()
     ]
+    rows = [remember(as_json(row), "reason") for row in made]
     rows.sort(key=lambda row: -row["score"] if row["score"] is not None else 1e9)
     best = next((row for row in rows if row["status"] == "ok"), None)
-    place = trials[units.name(best)].folder(folder) / "seed-0" if best else folder
+    place = trials[best["name"]].folder(folder) / "seed-0" if best else folder
     found = judge(rows, bootstrap, floor)
     board = {
+        "schema": SCHEMA,
         "task": task,
         "metric": metric,
         "model": ", ".join(request.models),
+        "models": _models(request, plans),
         "budget": _budget(plans),
         "rows": rows,
-        "best": best["method"] if best else None,
-        "recommendation": recommendation(rows, found, floor, metric, place) if best else "No method finished.",
-        "verdicts": sentences(found, metric),
+        "best": best["name"] if best else None,
+        "constant": as_json(floor.constant) if floor else None,
+        "verdicts": list(map(as_json, found)),
+        "recommendation": as_json(recommend(rows, found, floor, place)),
         "answer": explained(answer(rows, found, floor, bootstrap, metric), rows, request, counts, folder, trials),
         "spent": spent(folder, runs),
     }
-    if several:
-        board |= {"best_model": best["model"] if best else None, "models": _models(request, plans)}
     if request.curve:
         by_rows = curve.lines(request, folder, runs, int(counts["train"]))
-        board["curve"] = curve.table(by_rows, metric, units.name(best) if best else None, several)
+        board["curve"] = curve.table(by_rows, best["name"] if best else None)
     details = _details(request, plans, folder, trials, board, runs)
     notes = [*busy(runs), *_elsewhere(outcomes), *details["notes"]]
     clear = [[a, b] for a in runs for b in runs if bootstrap.difference(a, b).low > 0]
@@ -98,11 +92,6 @@ def _elsewhere(outcomes: Mapping[Cell, Mapping[str, Any]]) -> list[str]:
     needed = {c.method for c, outcome in outcomes.items() if outcome["status"] != "unneeded"}
     names = [c.method for c in outcomes if c.method not in needed]
     return [f"Not tried, being for other data: {', '.join(dict.fromkeys(names))}."] if names else []
-
-
-def _identity(cell: Cell, several: bool, name: str) -> dict[str, Any]:
-    """Which trial a row is: with several models a name besides, such as "lora on SmolLM2"."""
-    return {"method": cell.method, "model": cell.model} | ({"name": name} if several else {})
 
 
 def _budget(plans: Mapping[str, Plan]) -> dict[str, Any]:
@@ -126,37 +115,17 @@ def _mean(runs: list[dict[str, Any]], key: str) -> float | None:
     return float(sum(values) / len(values)) if len(values) == len(runs) else None
 
 
-def _row(name: str, runs: list[dict[str, Any]], bootstrap: Bootstrap, batch: int) -> dict[str, Any]:
+def _row(name: str, cell: Cell, runs: list[dict[str, Any]], bootstrap: Bootstrap, batch: int) -> Row:
     interval, first = bootstrap.score(name), runs[0]
-    return {
-        "status": "ok",
-        "reason": None,
-        "score": interval.value,
-        "ci95": [interval.low, interval.high],
-        "seeds": len(runs),
-        "trainable": first["trainable"],
-        "trainable_share": first["trainable_share"],
-        "tuned": bool(first.get("tuned", first["trainable"])),
-        "steps": first.get("steps"),
-        "batch": batch,
-        "train_seconds": _mean(runs, "train_seconds"),
-        **{name: _mean(runs, name) for name in TIMES},
-        "peak_memory_bytes": max(r["peak_memory_bytes"] for r in runs),
-        "artifact_bytes": first["artifact_bytes"],
-        "latency_ms": _mean(runs, "latency_ms"),
-        "forgetting": _mean(runs, "forgetting"),
-        "mergeable": first["mergeable"],
-        "learning_rate": first["learning_rate"],
-        "base_bytes": first.get("base_bytes"),  # of the base's linear weights; earlier versions did not measure it
-    }
-
-
-def _left_out(outcome: Mapping[str, Any]) -> dict[str, Any]:
-    empty = dict.fromkeys(
-        ("score", "ci95", "trainable", "trainable_share", "train_seconds", "peak_memory_bytes", "artifact_bytes",
-         "latency_ms", "forgetting", "mergeable", "learning_rate", "base_bytes", "tuned", "steps", "batch", *TIMES)
+    same = ("trainable", "trainable_share", "artifact_bytes", "mergeable", "learning_rate")
+    means = ("train_seconds", *TIMES, "latency_ms", "forgetting")
+    return Row(
+        name, cell.method, cell.model, "ok",
+        score=interval.value, ci95=(interval.low, interval.high), seeds=len(runs),
+        tuned=bool(first.get("tuned", first["trainable"])), steps=first.get("steps"), batch=batch,
+        peak_memory_bytes=max(r["peak_memory_bytes"] for r in runs), base_bytes=first.get("base_bytes"),
+        **{key: first[key] for key in same}, **{key: _mean(runs, key) for key in means},
     )  # fmt: skip
-    return {"status": outcome["status"], "reason": outcome["reason"], "seeds": 0, **empty}
 
 
 def _details(
@@ -180,7 +149,6 @@ def _details(
         "title": Path(request.data.path).stem,
         "created": counts["created"],
         "quick_look": request.seeds == 1,
-        "verdicts": board["verdicts"],
         "rows_train": counts["train"],
         "rows_validation": counts["validation"],
         "rows_test": counts["test"],
@@ -273,14 +241,14 @@ def curves(folder: Path, board: Mapping[str, Any]) -> dict[str, list[dict[str, A
 
 
 def publish(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Write leaderboard.json, report.html and the winner's MODEL_CARD.md; gives the board and the report's details.
+    """Write the leaderboard, report.html and the winner's MODEL_CARD.md; gives the board and the report's details.
 
     What shows the board and cannot be made is said in the details' notes: the board stands without it.
     """
     board, details = gather(folder)
-    write_json(folder / "leaderboard.json", board)
+    write_json(folder / NAME, board)
     page, card = folder / "report.html", folder / CARD
-    _made(folder, page, details, lambda: write_report(units.named(board), curves(folder, board), details, page))
+    _made(folder, page, details, lambda: write_report(board, curves(folder, board), details, page))
     _made(folder, card, details, lambda: write_card(board, details, folder))
     return board, details
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from luthier.compare import units, words
+from luthier.compare import sentences, units, words
 from luthier.core.phrases import say
 from luthier.files import read_json, write_text
 
@@ -38,8 +38,8 @@ def render_card(board: Facts, details: Facts, folder: Path) -> str:
     assert best
     run = folder / str(details.get("place") or f"trials/{best['method']}/seed-0")
     parts = [
-        _front(board),
-        f"# {text(details.get('title') or 'data')}: {text(best['method'])} on {text(_model(best, board))}",
+        _front(best, board),
+        f"# {text(details.get('title') or 'data')}: {text(units.name(best))} on {text(_model(best, board))}",
         "Made by Luthier from the files of one comparison. Nothing here was judged by a person yet; lines that say "
         f"{OPEN} are for whoever ships the model.",
         _section("What it is", _what(best, board, details)),
@@ -78,9 +78,9 @@ def _model(best: Facts, board: Facts) -> str:
     return EMBEDDED if name == "embedded" else name
 
 
-def _front(board: Facts) -> str:
+def _front(best: Facts, board: Facts) -> str:
     task = {"classification": "text-classification", "generation": "text-generation"}.get(str(board.get("task")))
-    facts = {"tags": ["luthier", str(board["best"])]} | ({"pipeline_tag": task} if task else {})
+    facts = {"tags": ["luthier", str(best["method"])]} | ({"pipeline_tag": task} if task else {})
     return f"---\n{yaml.safe_dump(facts, allow_unicode=True, sort_keys=False).strip()}\n---"
 
 
@@ -135,9 +135,8 @@ def _scores(best: Facts, board: Facts, details: Facts) -> Iterator[str]:
             f"- Forgetting: the loss on a page of general text rose by {units.signed(best['forgetting'])} nats a token "
             "(0 is no harm done)."
         )
-    for verdict in details.get("verdicts") or []:
-        if re.search(rf"(?<![\w-]){re.escape(units.name(best))}(?![\w-])", verdict):
-            yield f"- {text(verdict)}"
+    for verdict in sentences.about(board, units.name(best)):
+        yield f"- {text(verdict)}"
 
 
 def _groups(title: str, column: str, best: Facts, board: Facts, details: Facts, key: str) -> str:

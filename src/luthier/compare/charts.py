@@ -131,21 +131,21 @@ def scatter(board: Mapping[str, Any], cost: Cost, clear: Collection[tuple[str, s
     """
     metric = str(board["metric"])
     rows = [row for row in units.finished(board) if known_pair(row, cost)]
-    missing = [str(row["method"]) for row in units.finished(board) if not known_pair(row, cost)]
-    placed = [(str(row["method"]), float(row[cost.key]), float(row["score"])) for row in rows]
+    missing = [units.name(row) for row in units.finished(board) if not known_pair(row, cost)]
+    placed = [(units.name(row), float(row[cost.key]), float(row["score"])) for row in rows]
     front = pareto(placed) if clear is None else clear_front(placed, clear)
     points = []
     for row in rows:
         low, high = units.bounds(row, metric) or (None, None)
         points.append(
             {
-                "name": str(row["method"]),
+                "name": units.name(row),
                 "cost": float(row[cost.key]),
                 "y": row["score"] * units.scale(metric),
                 "lo": low,
                 "hi": high,
-                "best": row["method"] == board.get("best"),
-                "front": row["method"] in front,
+                "best": units.name(row) == board.get("best"),
+                "front": units.name(row) in front,
                 "says": [
                     _score_words(row, metric),
                     say("says_cost", cost=cost.axis, value=cost.show(float(row[cost.key]))),

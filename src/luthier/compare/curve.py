@@ -1,4 +1,4 @@
-"""How many rows do I need? Quality by number of training rows: the table, and the sentence that answers it.
+"""How many rows do I need? Quality by number of training rows, and what answers it.
 
 Every size is scored on the same test rows, so sizes are compared in pairs like methods. Enough is the smallest size
 from which on no size can be told from the largest; whether more rows still help is read from the last two sizes.
@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from luthier.compare import units
 from luthier.compare.cells import cells, name_of
 from luthier.compare.plan import Request
 from luthier.compare.results import read_outcome, read_runs
@@ -51,27 +50,25 @@ def lines(request: Request, folder: Path, full: Mapping[str, list[dict[str, Any]
     return out
 
 
-def table(found: Sequence[Line], metric: str, best: str | None, several: bool) -> dict[str, Any]:
-    """The content of leaderboard.json under "curve". Scores as in the rows of the leaderboard."""
+def table(found: Sequence[Line], best: str | None) -> dict[str, Any]:
+    """The content of leaderboard.json under "curve". Scores as in the rows of the leaderboard.
+
+    main: the method that answers: the best, or where that has no curve (a wording has none), the best that has one.
+    """
     per_row = {f"{line.name}@{n}": [r["per_row"] for r in runs] for line in found for n, runs in line.runs.items()}
     bootstrap = Bootstrap(per_row)
-    entries = [_entry(line, bootstrap, metric, several) for line in found]
+    entries = [_entry(line, bootstrap) for line in found]
     several_sizes = [e for e in entries if len(e["points"]) > 1]
-    # the best method's answer; where it has no curve (a wording has none), that of the best method that has one
-    main = max(
-        several_sizes,
-        key=lambda e: ((e.get("name") or e["method"]) == best, e["points"][-1]["score"]),
-        default=None,
-    )
+    main = max(several_sizes, key=lambda e: (e["name"] == best, e["points"][-1]["score"]), default=None)
     return {
         "sizes": sorted({n for line in found for n in line.runs}),
         "rule": RULE,
         "methods": entries,
-        "sentence": main["sentence"] if main else "No method was trained on several numbers of rows.",
+        "main": main["name"] if main else None,
     }
 
 
-def _entry(line: Line, bootstrap: Bootstrap, metric: str, several: bool) -> dict[str, Any]:
+def _entry(line: Line, bootstrap: Bootstrap) -> dict[str, Any]:
     sizes = sorted(line.runs)
     points = []
     for n in sizes:
@@ -82,14 +79,14 @@ def _entry(line: Line, bootstrap: Bootstrap, metric: str, several: bool) -> dict
         )  # fmt: skip
     behind = {n: bootstrap.difference(f"{line.name}@{sizes[-1]}", f"{line.name}@{n}") for n in sizes[:-1]}
     return {
+        "name": line.name,
         "method": line.method,
         "model": line.model,
-        **({"name": line.name} if several else {}),
         "points": points,
         "left_out": [{"rows": n, "reason": reason} for n, reason in sorted(line.left_out.items())],
         "enough": enough(behind, sizes[-1]),
         "more_helps": more_helps(behind),
-        "sentence": sentence(line.name, behind, sizes[-1], metric),
+        "behind": {str(n): [found.value, found.low, found.high] for n, found in behind.items()},
     }
 
 
@@ -106,25 +103,3 @@ def enough(behind: Mapping[int, Interval], last: int) -> int:
 def more_helps(behind: Mapping[int, Interval]) -> bool | None:
     """Whether the last step up gained for sure; None where there was no step."""
     return behind[max(behind)].low > 0 if behind else None
-
-
-def sentence(name: str, behind: Mapping[int, Interval], last: int, metric: str) -> str:
-    """The answer in words, with the intervals it rests on."""
-    if not behind:
-        return f"{name}: the number of training rows makes no difference to it, or no smaller one was tried."
-    need, before = enough(behind, last), max(behind)
-    if need == last:
-        text = f"{name} needs all {last} rows: with {before} it is {_apart(behind[before], metric)} behind."
-    else:
-        text = (
-            f"{name} needs about {need} rows: with them it is not distinguishable from {last} rows: "
-            f"a difference of {_apart(behind[need], metric)}."
-        )
-    if behind[before].low > 0:
-        return text + f" More rows still help: the step from {before} to {last} gained."
-    return text + f" No gain can be seen from {before} to {last} rows: {_apart(behind[before], metric)}."
-
-
-def _apart(interval: Interval, metric: str) -> str:
-    value, low, high = (x * units.scale(metric) for x in (interval.value, interval.low, interval.high))
-    return f"{value:.1f} points (95 % interval {low:.1f} to {high:.1f})"

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from luthier.compare import charts, report_parts, units, words
+from luthier.compare import charts, report_parts, sentences, units, words
 from luthier.core.phrases import escape, html, say
 
 
@@ -30,7 +30,7 @@ def chart(board: Mapping[str, Any]) -> dict[str, Any] | None:
         "lines": lines,
         "x": {"title": say("axis_rows"), "ticks": sizes, "range": [low - pad, high + pad]},
         "y": {"title": words.metric(metric), "range": charts.y_range(spread)},
-        "summary": [e["sentence"] for e in drawn if len(e["points"]) > 1],
+        "summary": [sentences.curve(e, metric) for e in drawn if len(e["points"]) > 1],
     }
 
 
@@ -52,11 +52,10 @@ def section(board: Mapping[str, Any], index: int, drawn: Sequence[Mapping[str, A
     curve = board.get("curve")
     if not curve:
         return ""
-    names = [units.name(entry) for entry in curve["methods"]]
     figures = "".join(report_parts.figure(index, chart) for chart in drawn)
     return (
         f'<section aria-labelledby="by_rows">\n{say("by_rows").html("h2", BY_ROWS)}\n'
-        f"{report_parts.spoken(curve['sentence'], names, tag='p', more=LEAD)}\n"
+        f"{report_parts.spoken(sentences.curve_of(board), tag='p', more=LEAD)}\n"
         f'<div class="grid">\n{figures}\n<div class="key">'
         f"{say('rows_figures').html('h3')}\n{_table(curve, str(board['metric']))}\n{say('rows_rule').html('p')}</div>\n"
         "</div>\n</section>"

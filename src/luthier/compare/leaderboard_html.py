@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from luthier.compare import units, words
 from luthier.compare.units import Row
 from luthier.core import phrases
-from luthier.core.phrases import Phrase, escape, say
+from luthier.core.phrases import Phrase, escape, recall, say
 
 _WIDE = ' class="wide"'
 LONG_REASON = 320  # characters: more is a traceback, and is folded away
@@ -30,17 +29,6 @@ _SECONDARY: dict[str, tuple[object, float, int]] = {
     "ece": (say("column_ece"), 100, 1),
 }  # fmt: skip
 _UNSHOWN = ("ece_untempered",)  # in the run's eval.json for whoever compares
-
-
-def emphasised(text: object, names: Iterable[str], best: object = None) -> str:
-    """`text` escaped, with the method names in it marked as code, and `best` among them singled out."""
-    known = sorted((escape(name) for name in names), key=len, reverse=True)
-    if not known:
-        return escape(text)
-    # Not after & or #: a method called "lt" must not be found inside an escaped <.
-    pattern = rf"(?<![\w&#-])({'|'.join(map(re.escape, known))})(?![\w-])"
-    marked = re.sub(pattern, r"<code>\1</code>", escape(text))
-    return marked.replace(f"<code>{escape(best)}</code>", f'<code class="best">{escape(best)}</code>')
 
 
 @dataclass(frozen=True)
@@ -84,7 +72,7 @@ def about(summary: object) -> str:
 
 
 def _method(row: Row, board: Mapping[str, Any], details: Mapping[str, Any], tied: frozenset[str]) -> str:
-    name = str(row["method"])
+    name = units.name(row)
     mark = ""
     if name == board.get("best"):
         mark = say("best").html(more=' class="mark best"')
@@ -154,7 +142,7 @@ def _secondary(details: Mapping[str, Any]) -> list[Column]:
         title, factor, digits = _SECONDARY.get(key, (key.replace("_", " "), 1, 3))
 
         def value(row: Row, key: str = key, factor: float = factor) -> float | None:
-            found = given.get(row["method"], {}).get(key)
+            found = given.get(units.name(row), {}).get(key)
             return found * factor if units.known(found) else None
 
         def cell(row: Row, value: Callable[[Row], float | None] = value, digits: int = digits) -> str:
@@ -170,7 +158,7 @@ def _columns(board: Mapping[str, Any], details: Mapping[str, Any], rows: Sequenc
     low, high = _bar_scale(rows, metric)
     tied = frozenset(details.get("tied") or ())
     columns = [
-        Column(say("column_method"), lambda row: row["method"], lambda row: _method(row, board, details, tied),
+        Column(say("column_method"), units.name, lambda row: _method(row, board, details, tied),
                kind="text"),
         *_models(rows),
         Column(words.metric(metric), lambda row: row.get("score"), lambda row: _score(row, metric, low, high),
@@ -223,7 +211,7 @@ def _key(column: Column, row: Row) -> str:
 
 
 def _left_out(row: Row, span: int) -> str:
-    reason = row.get("reason") or ""
+    reason = recall(row, "reason") if row.get("reason") else ""
     text = phrases.html(reason) if reason else say("no_reason").html()
     if len(reason) > LONG_REASON:
         summary = escape(units.first_line(reason, LONG_REASON))
@@ -231,7 +219,7 @@ def _left_out(row: Row, span: int) -> str:
     status = str(row["status"])
     named = phrases.html(say(status) if status in ("failed", "skipped") else status)
     return (
-        f'<tr><th scope="row"><code>{escape(row["method"])}</code></th><td colspan="{span}">'
+        f'<tr><th scope="row"><code>{escape(units.name(row))}</code></th><td colspan="{span}">'
         f'<div class="reason"><b class="{escape(status)}">{named}</b> {text}</div></td></tr>'
     )
 
@@ -244,7 +232,7 @@ def leaderboard(board: Mapping[str, Any], details: Mapping[str, Any]) -> str:
     for row in rows:
         first, *others = columns
         cells = "".join(f"<td{_key(c, row)}{_WIDE if c.ends else ''}>{c.cell(row)}</td>" for c in others)
-        winner = ' class="winner"' if row["method"] == board.get("best") else ""
+        winner = ' class="winner"' if units.name(row) == board.get("best") else ""
         body.append(f'<tr{winner}><th scope="row"{_key(first, row)}>{first.cell(row)}</th>{cells}</tr>')
     main = words.metric(str(board["metric"]))
     heads = "".join(_head(column, main) for column in columns)

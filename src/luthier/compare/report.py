@@ -58,7 +58,7 @@ def render(board: Facts, curves: Mapping[str, list[dict[str, Any]]], details: Fa
     nothing: list[dict[str, Any]] = []
     clear = {(a, b) for a, b in details["clear"]} if details.get("clear") is not None else None
     scatters = part(lambda: [charts.scatter(board, cost, clear) for cost in charts.COSTS], nothing)
-    ranked = [str(row["method"]) for row in units.finished(board)]
+    ranked = [units.name(row) for row in units.finished(board)]
     order = [name for name in dict.fromkeys([*ranked, *curves]) if name in curves]
     panels = part(lambda: charts.learning_curves({name: curves[name] for name in order}), nothing)
     drawn = part(lambda: curve_chart.chart(board), None)
@@ -72,7 +72,7 @@ def render(board: Facts, curves: Mapping[str, list[dict[str, Any]]], details: Fa
     makers: dict[str, Callable[[], str]] = {
         "recommendation": lambda: report_parts.recommendation(board, details),
         "leaderboard": lambda: leaderboard(board, details),
-        "verdicts": lambda: report_parts.verdicts(board, details),
+        "verdicts": lambda: report_parts.verdicts(board),
         "scatters": lambda: "\n".join(report_parts.figure(index, chart) for index, chart in enumerate(scatters)),
         "evidence": lambda: evidence_sections(evidence, str(board["metric"])),
         "curves": lambda: report_parts.curves(len(scatters), panels),

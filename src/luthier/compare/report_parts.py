@@ -6,10 +6,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from luthier.compare import units, words
+from luthier.compare import sentences, units, words
 from luthier.compare.answer import told
-from luthier.compare.leaderboard_html import emphasised
-from luthier.compare.verdicts import GO_ON
 from luthier.core import phrases
 from luthier.core.phrases import Phrase, both, escape, html, say
 from luthier.data.used import said
@@ -77,7 +75,7 @@ def quick_look(board: Facts, details: Facts) -> str:
 
 def notes(details: Facts) -> str:
     """What is to be known of the data and of single runs before anything is read off the board."""
-    own = "".join(spoken(note, (), tag="li") for note in details.get("notes") or [])
+    own = "".join(spoken(note, tag="li") for note in details.get("notes") or [])
     for methods, note in details.get("run_notes") or []:
         own += say("note_of", methods=methods, note=note).html("li")
     return f'<div class="quick" role="note">{say("notes").html("strong")}<ul>{own}</ul></div>' if own else ""
@@ -94,27 +92,25 @@ def copyable(key: str, text: object, label: str) -> str:
     )
 
 
-def spoken(text: object, names: Sequence[str], best: object = None, tag: str = "span", more: str = "") -> str:
+def spoken(text: object, tag: str = "span", more: str = "") -> str:
     """A sentence of the leaderboard: in both languages, or as an earlier version left it."""
     if isinstance(text, Phrase):
         return text.html(tag, more)
-    return f'<{tag}{more} lang="en">{emphasised(text, names, best)}</{tag}>'
+    return f'<{tag}{more} lang="en">{escape(text)}</{tag}>'
 
 
 def recommendation(board: Facts, details: Facts) -> str:
     """The answer: which method, its figures, and the commands to go on with."""
-    names = [str(row["method"]) for row in board["rows"]]
-    sentence, _, go_on = str(board.get("recommendation") or "No method finished.").partition(GO_ON)
-    # the part before the command ends with its own full stop
-    said = list(told(board))
+    go_on, said = sentences.go_on(board), list(told(board))
+    sentence = sentences.recommendation(board) or say("said_none")
     parts = []
     if said:
         parts.append(said[0].html("p", f' class="headline {escape(board["answer"]["kind"])}"'))
     if board.get("best") or not said:  # that nothing finished is the headline
-        parts.append(spoken(sentence, names, board.get("best"), "p", ' class="lead"'))
+        parts.append(sentence.html("p", ' class="lead"'))
     if said[1:]:
         parts.append(f'<ul class="more-told">{"".join(phrase.html("li") for phrase in said[1:])}</ul>')
-    best = next((row for row in units.finished(board) if row["method"] == board.get("best")), None)
+    best = units.best(board)
     if best:
         parts.append(_tiles(best, str(board["metric"])))
     if go_on:
@@ -122,7 +118,7 @@ def recommendation(board: Facts, details: Facts) -> str:
     if details.get("command"):
         parts += [say("repeat").html("p", ' class="label"'), copyable("command", details["command"], "repeat_command")]
     if best and details.get("recipe"):
-        link = say("recipe_link", method=best["method"]).html("a", ' href="#recipe"')
+        link = say("recipe_link", method=units.name(best)).html("a", ' href="#recipe"')
         parts.append(f'<p class="more">{link}</p>')
     return "\n".join(parts)
 
@@ -143,13 +139,12 @@ def _tiles(best: Facts, metric: str) -> str:
         for name, value, note in figures
         if value != units.DASH
     )
-    return f'<dl class="tiles" {say("in_figures", method=best["method"]).attribute()}>{tiles}</dl>'
+    return f'<dl class="tiles" {say("in_figures", method=units.name(best)).attribute()}>{tiles}</dl>'
 
 
-def verdicts(board: Facts, details: Facts) -> str:
+def verdicts(board: Facts) -> str:
     """What the paired tests say, a sentence each."""
-    names = [str(row["method"]) for row in board["rows"]]
-    items = "".join(spoken(text, names, tag="li") for text in details.get("verdicts") or [])
+    items = "".join(spoken(text, tag="li") for text in sentences.verdicts(board))
     return f'<ul class="verdicts">{items}</ul>' if items else say("no_verdict").html("p")
 
 

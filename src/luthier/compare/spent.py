@@ -7,7 +7,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from luthier.compare import units
 from luthier.compare.answer import Answer, trend
 from luthier.compare.cells import Cell
 from luthier.compare.plan import Request
@@ -28,7 +27,7 @@ def explained(
 ) -> dict[str, Any]:  # fmt: skip
     """Whether tuning pays, as data, with what more rows or budget may bring: see `compare.answer`."""
     told: dict[str, Any] = asdict(made) | {"interval": list(made.interval) if made.interval else None}
-    row = next((row for row in rows if units.name(row) == made.tuned), None)
+    row = next((row for row in rows if row["name"] == made.tuned), None)
     if row:
         train = int(counts["train"])
         if row.get("steps"):
@@ -42,7 +41,7 @@ def explained(
             told["curve"] = [train // 4, train // 2]
     best = next((row for row in rows if row["status"] == "ok"), None)
     if best and best.get("latency_ms"):
-        told["thousand"] = {"method": units.name(best), "seconds": best["latency_ms"]}
+        told["thousand"] = {"method": best["name"], "seconds": best["latency_ms"]}
     return told
 
 

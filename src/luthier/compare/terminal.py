@@ -12,7 +12,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from luthier.compare import units
+from luthier.compare import sentences, units
 from luthier.compare.answer import told
 from luthier.compare.units import Row
 from luthier.data.used import said as said_of
@@ -52,12 +52,12 @@ def _columns(board: Mapping[str, Any], rows: Sequence[Row], tied: frozenset[str]
     metric = str(board["metric"])
     heading = title(metric)
     standing = [
-        "best" if row["method"] == board.get("best") else "not distinguishable" if row["method"] in tied else ""
+        "best" if units.name(row) == board.get("best") else "not distinguishable" if units.name(row) in tied else ""
         for row in rows
     ]
-    worse = [", ".join(WORSE[what] for what in below.get(str(row["method"]), ())) for row in rows]
+    worse = [", ".join(WORSE[what] for what in below.get(units.name(row), ())) for row in rows]
     columns = [
-        _Column("Method", 0, [units.plain(row["method"]) for row in rows], "left"),
+        _Column("Method", 0, [units.plain(units.name(row)) for row in rows], "left"),
         _Column(heading, 0, [units.score_pm(row, metric) for row in rows]),
         _Column("Against best", 3, standing, "left"),
         _Column("Worse than", 3, worse, "left"),
@@ -108,7 +108,7 @@ def _table(board: Mapping[str, Any], rows: Sequence[Row], columns: Sequence[_Col
     for column in columns:
         table.add_column(Text(column.title), justify=column.justify, no_wrap=True, overflow="ellipsis")
     for index, row in enumerate(rows):
-        style = "bold green" if row["method"] == board.get("best") else ""
+        style = "bold green" if units.name(row) == board.get("best") else ""
         table.add_row(*(Text(column.cells[index]) for column in columns), style=style)
     return table
 
@@ -121,7 +121,7 @@ def _left_out(rows: Sequence[Row]) -> Table:
     for row in rows:
         style = "red" if row["status"] == "failed" else "yellow"
         reason = Text(units.first_line(row.get("reason") or "no reason was recorded", LONG_REASON))
-        table.add_row(Text(units.plain(row["method"])), Text(str(row["status"]), style=style), reason)
+        table.add_row(Text(units.plain(units.name(row))), Text(str(row["status"]), style=style), reason)
     return table
 
 
@@ -133,12 +133,11 @@ def _notes(details: Mapping[str, Any]) -> list[str]:
 def print_leaderboard(board: Mapping[str, Any], console: Console, details: Mapping[str, Any]) -> None:
     """Print a leaderboard: notes, finished methods by score, the others with their reason, and the recommendation.
 
-    `details` are the report's: its verdicts are printed, and name the methods not distinguishable from the best.
+    `details` are the report's: they name the methods not distinguishable from the best.
     Columns that do not fit the console's width come in further tables, the least important last.
     """
-    board = units.named(board)
     rows = units.finished(board)
-    verdicts: Sequence[str] = details.get("verdicts") or ()
+    verdicts = sentences.verdicts(board)
     if counts := details.get("used"):
         console.print(Text(said_of(Used(**counts))[0]))
     if notes := _notes(details):
@@ -158,11 +157,11 @@ def print_leaderboard(board: Mapping[str, Any], console: Console, details: Mappi
     if verdicts:
         console.print()
     if board.get("curve"):
-        console.print(Text(units.plain(board["curve"]["sentence"])))
+        console.print(Text(units.plain(sentences.curve_of(board))))
         console.print()
     for place, phrase in enumerate(said := list(told(board))):
         console.print(Padding(Text(units.plain(phrase), style="" if place else "bold"), (0, 0, 0, 2 if place else 0)))
     if said:
         console.print()
-    if board.get("recommendation"):
-        console.print(Text(units.plain(board["recommendation"]), style="bold"))
+    if line := sentences.last_line(board):
+        console.print(Text(units.plain(line), style="bold"))

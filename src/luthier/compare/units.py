@@ -7,10 +7,10 @@ the measurement carries, and a value that was not measured is a dash, never a ze
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeGuard
 
+from luthier.core.phrases import plain as plain
 from luthier.evals.metric import scale as scale_of
 
 Row = Mapping[str, Any]
@@ -20,11 +20,6 @@ DASH = "–"
 def known(value: object) -> TypeGuard[float]:
     """True for a finite number: None, NaN and infinity all mean that nothing usable was measured."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def plain(text: object) -> str:
-    """`text` without a terminal's colour codes and control characters, which an error message may carry."""
-    return re.sub(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f-\x9f]", "", str(text))
 
 
 def first_line(text: object, longest: int) -> str:
@@ -145,23 +140,13 @@ def score_pm(row: Row, metric: str) -> str:
 
 
 def name(row: Row) -> str:
-    """What a row is called: its method, and with several models "METHOD on MODEL"."""
+    """What a row is called: its method, and with several models "METHOD on MODEL"; unique on a board."""
     return str(row.get("name") or row["method"])
 
 
 def best(board: Mapping[str, Any]) -> Row | None:
-    """The best method's row; with several models, the one on the best model."""
-    rows = (r for r in board.get("rows", ()) if r.get("method") == board.get("best"))
-    return next((r for r in rows if board.get("best_model") in (None, r.get("model"))), None)
-
-
-def named(board: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The board as it is shown: with several models each row goes by its name, and so does the best."""
-    if not any("name" in row for row in board["rows"]):
-        return board
-    found = best(board)
-    rows = [{**row, "method": name(row)} for row in board["rows"]]
-    return {**board, "rows": rows, "best": name(found) if found else None}
+    """The best row, by its name."""
+    return next((row for row in board.get("rows", ()) if name(row) == board.get("best")), None)
 
 
 def finished(board: Mapping[str, Any]) -> list[Row]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from luthier.compare import units
+from luthier.compare.leaderboard import read_board
 from luthier.errors import LuthierError
 from luthier.files import LOCK, held, read_json
 
@@ -97,7 +98,7 @@ def _run(folder: Path) -> dict[str, Any]:
 
 
 def _comparison(folder: Path) -> dict[str, Any]:
-    request, board = _object(folder / "request.json"), _object(folder / "leaderboard.json")
+    request, board = _object(folder / "request.json"), _board(folder)
     methods, models = request.get("methods") or [], [request.get("model", ""), *(request.get("others") or [])]
     trials, asked = folder / "trials", len(methods) * len(models)
     outcomes = [*trials.glob("*/outcome.json"), *trials.glob("*/*/outcome.json")]  # on one base, on one of several
@@ -147,10 +148,18 @@ def _object(path: Path) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
+def _board(folder: Path) -> dict[str, Any]:
+    """The leaderboard of a comparison; an empty one where there is none that can be read."""
+    try:
+        return read_board(folder)
+    except (OSError, ValueError, LuthierError):
+        return {}
+
+
 def facts(folder: Path) -> dict[str, Mapping[str, Any]]:
     """All that is known of a run or comparison, by part: settings, scores, evaluations, environment; dotted keys."""
     if entry(folder).kind == "comparison":
-        board = _object(folder / "leaderboard.json")
+        board = _board(folder)
         scores = {units.name(row): row["score"] for row in board.get("rows", [])}
         return {"settings": flat(_object(folder / "request.json")), "scores": scores}
     scores = _object(folder / "eval.json")
