@@ -43,7 +43,7 @@ def test_the_table_and_the_answer() -> None:
     assert table["main"] == "lora" and sentences.curve_of({"curve": table, "metric": "accuracy"}) == said
     assert "lora needs about 128 rows" in said and "No gain can be seen from 128 to 256" in said
     assert zero_shot["enough"] == 256 and zero_shot["more_helps"] is None
-    assert "name" not in lora
+    assert lora["name"] == "lora"
 
 
 def test_intervals_are_paired() -> None:

@@ -52,7 +52,9 @@ def test_loading_is_told_by_the_files_that_are_there(tmp_path: Path) -> None:
     adapter = tmp_path / "trials" / "lora" / "seed-0" / "adapter"
     adapter.mkdir(parents=True)
     write_json(adapter / "adapter_config.json", {"peft_type": "LORA"})
-    text = card.render_card({**sample_board(), "model": "embedded"}, details(), tmp_path)
+    board = sample_board()
+    board["rows"] = [{**row, "model": "embedded"} for row in board["rows"]]
+    text = card.render_card(board, details(), tmp_path)
     assert "PEFT's layout (LORA)" in text and "Base model: Apache-2.0" in text
 
 
