@@ -49,23 +49,25 @@ class Steps:
     """A patch's training steps on rows of random words, one at a time."""
 
     def __init__(self, lm: Any, method: str, options: dict[str, Any], rows: int, length: int) -> None:
-        from luthier import catalog, run
+        from luthier import catalog
+        from luthier.config import TrainingConfig
         from luthier.data.pack import Example
-        from luthier.loop import Loop, Training
         from luthier.objectives.classify import Classify
         from luthier.objectives.sft import Sft
+        from luthier.training.attach import attached
+        from luthier.training.context import Context
+        from luthier.training.loop import Loop
 
         self.patch = catalog.load(catalog.find(method, "patches"))(**options)
         objective = Sft() if method == "lora" else Classify()
-        self.attached = run.attached(lm, self.patch, objective, ("no", "yes"), 0)
+        self.attached = attached(lm, self.patch, objective, ("no", "yes"), 0)
         self.lm, groups, _ = self.attached.__enter__()
         learned = tuple(range(length // 2, length - 1)) if method == "lora" else (length - 1,)
         ids = [tuple((31 * i + 7 * r) % 40_000 + 100 for i in range(length)) for r in range(rows)]
         targets = [tuple(row[w + 1] for w in learned) if method == "lora" else (r % 2,) for r, row in enumerate(ids)]
         examples = [Example(r, row, learned, t) for r, (row, t) in enumerate(zip(ids, targets, strict=True))]
-        training = Training(tokens=10**9, batch=rows, learning_rate=1e-5)
-        self.loop = Loop(self.lm, self.patch, objective, groups, examples, training, 0)
-        self.rows = list(range(rows))
+        training = TrainingConfig(tokens=10**9, batch=rows, learning_rate=1e-5)
+        self.loop = Loop(Context(self.lm), self.patch, objective, groups, examples, training)
 
     def seconds(self) -> float:
         """One step, as `Loop.run` takes it."""
@@ -73,7 +75,7 @@ class Steps:
 
         with fast(self.lm.model):
             start = time.perf_counter()
-            self.loop._step(self.rows)
+            self.loop._step(self.loop.examples)
             return time.perf_counter() - start
 
     def close(self) -> None:

@@ -16,13 +16,13 @@ import measure
 import operations
 from luthier import run
 from luthier.config import Recipe, options, recipe_from
-from luthier.data.pack import Example
+from luthier.data.pack import Example, renumbered
 from luthier.files import read_json, write_json, write_tensors
 from luthier.models.base import BaseLM
 from luthier.models.product import product
-from luthier.objectives.sft import renumbered
 from luthier.progress import Report
-from luthier.protocols import Chat, Message, Rng, Split
+from luthier.protocols import Chat, Cursor, Message, Split
+from luthier.training.attach import attached
 
 
 def chats(rows: list[dict[str, str]]) -> Split:
@@ -54,7 +54,7 @@ def encoded(lm: BaseLM, recipe: Recipe, data: Split) -> list[Example]:
     """The token sequences in the order in which the loop takes them in its first epoch."""
     objective = run.objective_of(recipe, options(recipe), data, lm)
     examples = renumbered(objective.encode(lm, data, data.train))
-    return [examples[i] for i in Rng(recipe.seed).permutation(len(examples))]
+    return [examples[i] for i in Cursor(recipe.seed).permutation(len(examples))]
 
 
 def prepare(work: Path, job: dict[str, Any]) -> None:
@@ -69,7 +69,7 @@ def prepare(work: Path, job: dict[str, Any]) -> None:
         rows.append({"input_ids": list(e.ids), "labels": labels})
     write_json(work / "rows.json", rows)
     patch = options(recipe)
-    with run.attached(lm, patch, run.objective_of(recipe, patch, data, lm), (), recipe.seed) as (adapted, _, _):
+    with attached(lm, patch, run.objective_of(recipe, patch, data, lm), (), recipe.seed) as (adapted, _, _):
         write_tensors(work / "lora.safetensors", patch.export(adapted)[0])
     measure.give(tokens=sum(len(r["input_ids"]) for r in rows), longest=max(len(r["input_ids"]) for r in rows))
 

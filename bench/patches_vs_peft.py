@@ -84,17 +84,20 @@ class Ours:
     """Our loop with the patch attached, one step at a time."""
 
     def __init__(self, lm: Any, job: Job, data: Any, batch: int) -> None:
-        from luthier import run
-        from luthier.loop import Loop, Training
-        from luthier.objectives.sft import Sft, renumbered
+        from luthier.config import TrainingConfig
+        from luthier.data.pack import renumbered
+        from luthier.objectives.sft import Sft
+        from luthier.training.attach import attached
+        from luthier.training.context import Context
+        from luthier.training.loop import Loop
 
         objective = Sft(max_length=LENGTH)
-        self.attached = run.attached(lm, job.patch, objective, (), 0)
+        self.attached = attached(lm, job.patch, objective, (), 0)
         self.lm, groups, _ = self.attached.__enter__()
         try:
             examples = renumbered(objective.encode(self.lm, data, data.train))
-            training = Training(tokens=10**9, batch=batch, learning_rate=1e-4, warmup=0.0)
-            self.loop = Loop(self.lm, job.patch, objective, groups, examples, training, 0)
+            training = TrainingConfig(tokens=10**9, batch=batch, learning_rate=1e-4, warmup=0.0)
+            self.loop = Loop(Context(self.lm), job.patch, objective, groups, examples, training)
             self.exported = job.patch.export(self.lm)[1]
         except BaseException:
             self.close()
@@ -105,7 +108,7 @@ class Ours:
         from luthier.models.fast import fast
 
         with fast(self.lm.model):
-            return self.loop._step(list(rows)).loss
+            return self.loop._step([self.loop.examples[i] for i in rows]).loss
 
     def close(self) -> None:
         """The base as it was."""
@@ -207,7 +210,7 @@ def compared(lm: Any, job: Job, data: Any, given: argparse.Namespace) -> dict[st
         "theirs": "padded batch" if theirs.padded else "row by row",
         "ratio": median(b / a for a, b in zip(own, other, strict=True)),
         "first_loss": first,
-        "trained": [sum(p.numel() for p in ours.loop.params.values()), sum(p.numel() for p in theirs.params)],
+        "trained": [sum(p.numel() for p in ours.loop.executor.params.values()), sum(p.numel() for p in theirs.params)],
     }
 
 

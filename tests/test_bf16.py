@@ -10,8 +10,12 @@ import torch
 
 import tiny
 from luthier import catalog, config, run
-from luthier.loop import Loop, Training
-from luthier.objectives.sft import Sft, renumbered
+from luthier.config import TrainingConfig
+from luthier.data.pack import renumbered
+from luthier.objectives.sft import Sft
+from luthier.training.attach import attached
+from luthier.training.context import Context
+from luthier.training.loop import Loop
 
 PATCHES = [e.name for e in catalog.entries("patches").values() if not catalog.lacking(e)]
 RATE = 2e-4  # far below what bfloat16 can add to weights of size 0.2
@@ -21,14 +25,14 @@ def losses(lm: run.CausalLM, method: str, folder: Path | None = None, **settings
     """The losses of a training run with full batches."""
     out: list[float] = []
     patch = config.options(tiny.recipe(Path(lm.name), method))
-    with run.attached(lm, patch, Sft(), tiny.LABELLED.labels, 0) as (work, groups, objective):
+    with attached(lm, patch, Sft(), tiny.LABELLED.labels, 0) as (work, groups, objective):
         examples = renumbered(objective.encode(work, tiny.LABELLED, tiny.LABELLED.train))
-        training = Training(**{"tokens": 10**9, "epochs": 30, "learning_rate": RATE, **settings})
-        loop = Loop(work, patch, objective, groups, examples, training, 0, folder, lambda r: out.append(r.loss))
+        training = TrainingConfig(**{"tokens": 10**9, "epochs": 30, "learning_rate": RATE, **settings})
+        loop = Loop(Context(work), patch, objective, groups, examples, training, folder, lambda r: out.append(r.loss))
         loop.run()
-        assert all(m.dtype == torch.float32 for m in loop.masters.values())
-        for name, p in loop.params.items():
-            assert torch.equal(p.data, loop.masters[name].to(p.dtype))
+        assert all(m.dtype == torch.float32 for m in loop.executor.masters.values())
+        for name, p in loop.executor.params.items():
+            assert torch.equal(p.data, loop.executor.masters[name].to(p.dtype))
     return out, loop
 
 
@@ -52,10 +56,10 @@ def test_16_bits_resume_exactly(tiny_folder: Callable[[str], Path], tmp_path: Pa
 
     _, unbroken = losses(half(), "full")
     patch = config.options(tiny.recipe(tiny_folder("llama_untied"), "full"))
-    with run.attached(half(), patch, Sft(), tiny.LABELLED.labels, 0) as (work, groups, objective):
+    with attached(half(), patch, Sft(), tiny.LABELLED.labels, 0) as (work, groups, objective):
         examples = renumbered(objective.encode(work, tiny.LABELLED, tiny.LABELLED.train))
-        training = Training(tokens=10**9, epochs=30, learning_rate=RATE)
-        loop = Loop(work, patch, objective, groups, examples, training, 0, tmp_path)
+        training = TrainingConfig(tokens=10**9, epochs=30, learning_rate=RATE)
+        loop = Loop(Context(work), patch, objective, groups, examples, training, tmp_path)
         steps = loop._steps()
         for _ in range(7):
             loop._step(next(steps))

@@ -14,10 +14,10 @@ from safetensors.torch import load_file, save_file
 
 import tiny
 from luthier.errors import LuthierError
-from luthier.loop import Loop
 from luthier.metrics import read_metrics
 from luthier.models.causal import CausalLM
 from luthier.patches.lora import Lora
+from luthier.training.loop import Loop
 from test_loop import loop_on, trained
 
 

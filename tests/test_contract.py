@@ -20,18 +20,21 @@ from torch import Tensor
 
 import tiny
 from luthier import catalog, config, run
-from luthier.data.pack import Example, pack
+from luthier.config import TrainingConfig
+from luthier.data.pack import Example, pack, renumbered
 from luthier.data.prompts import answer_of, prompt_of, templates
 from luthier.errors import LuthierError
 from luthier.evals.task import PREDICTED
 from luthier.files import write_text
 from luthier.index.embed import Embedder
-from luthier.loop import Loop, Training
 from luthier.models import score
 from luthier.models.base import BaseLM
 from luthier.models.causal import CausalLM
-from luthier.objectives.sft import renumbered
 from luthier.protocols import LM, Chat, Direct, Labelled, Objective, Patch, Rated, Sampling, Split, Tagged, Text
+from luthier.training.attach import attached as attached_to
+from luthier.training.attach import refusal
+from luthier.training.context import Context
+from luthier.training.loop import Loop
 
 FOUND = catalog.entries("direct", "patches", "objectives")
 ENTRIES = {name: e for name, e in FOUND.items() if not catalog.lacking(e)}  # the rest needs extras
@@ -117,7 +120,7 @@ def _heads_on_one_model(request: pytest.FixtureRequest) -> None:
     """Objectives that differ from `classify` by their head and loss only run on the first model."""
     given = request.node.callspec.params if hasattr(request.node, "callspec") else {}
     other = "pair" in given and given.get("lm", tiny.MODELS[0]) != tiny.MODELS[0]
-    if other and catalog.load(ENTRIES[given["pair"].objective]).output in ("tags", "scalar"):
+    if other and catalog.load(ENTRIES[given["pair"].objective]).heads[0] in ("tags", "scalar"):
         pytest.skip("the head is the same on every model")
 
 
@@ -126,7 +129,7 @@ def suits(lm: BaseLM, pair: Pair) -> None:
     patch, objective = made(pair.patch, Path(lm.name)), made(pair.objective, Path(lm.name))
     if pair.split.task not in patch.objectives:
         pytest.skip(f"{pair.patch} is not for {pair.split.task}")
-    if reason := run.refusal(lm, patch, objective):
+    if reason := refusal(Context(lm), patch, objective):
         pytest.skip(f"{pair} on {Path(lm.name).name}: {reason}")
 
 
@@ -135,7 +138,7 @@ def attached(lm: BaseLM, pair: Pair, seed: int = 0) -> Iterator[tuple[BaseLM, Pa
     """The pair on the model."""
     suits(lm, pair)
     patch, objective = made(pair.patch, Path(lm.name)), made(pair.objective, Path(lm.name))
-    with run.attached(lm, patch, objective, pair.split.labels, seed) as (work, groups, _):
+    with attached_to(lm, patch, objective, pair.split.labels, seed) as (work, groups, _):
         yield work, patch, objective, groups
 
 
@@ -151,7 +154,7 @@ def training(
         examples = renumbered(objective.encode(work, pair.split, pair.split.train))
         rate = min(boost * max(patch.learning_rates), LARGEST)
         values = {"tokens": 10**9, "epochs": 3, "learning_rate": rate} | settings
-        yield Loop(work, patch, objective, groups, examples, Training(**values), seed, folder)
+        yield Loop(Context(work, seed=seed), patch, objective, groups, examples, TrainingConfig(**values), folder)
 
 
 def answers(lm: LM, split: Split) -> list[Tensor]:
@@ -225,7 +228,7 @@ def test_refusals_are_facts_about_the_model(name: str, objective: str, tiny_fold
     reasons = {}
     for kind in tiny.KINDS:
         folder = tiny_folder(kind)
-        reasons[kind] = run.refusal(tiny.fresh(folder), made(name, folder), made(objective, folder))
+        reasons[kind] = refusal(Context(tiny.fresh(folder)), made(name, folder), made(objective, folder))
     refused = {kind: reason for kind, reason in reasons.items() if reason}
     print(f"{name} with {objective}: refused {refused or 'nowhere'}")
     assert not set(refused) & set(tiny.MODELS), f"{name} with {objective} runs on no model: {refused}"
@@ -248,13 +251,13 @@ def test_identity_at_step_0(lm: BaseLM, pair: Pair) -> None:
 def test_only_declared_parameters_move(lm: BaseLM, pair: Pair) -> None:
     with training(lm, pair, boost=10) as loop:
         before = tiny.bits(loop.lm.model)
-        grouped = [set(group["params"]) for group in loop.optimizer.param_groups]
-        assert {n for n, p in loop.lm.model.named_parameters() if p.requires_grad} == set(loop.params)
+        grouped = [set(group["params"]) for group in loop.executor.optimizer.param_groups]
+        assert {n for n, p in loop.lm.model.named_parameters() if p.requires_grad} == set(loop.executor.params)
         loop.run()
         assert loop.done.steps == 3 * -(-len(loop.examples) // 8)  # some models get one example a turn
         after = dict(loop.lm.model.named_parameters())
         moved = {name for name, p in after.items() if not torch.equal(p, before[name])}
-        assert before.keys() == after.keys() and moved <= set(loop.params)
+        assert before.keys() == after.keys() and moved <= set(loop.executor.params)
         assert all(any(after[name] in group for name in moved) for group in grouped), "a group stands still"
 
 
@@ -337,7 +340,7 @@ def test_off_is_the_base(lm: BaseLM, pair: Pair) -> None:
         with loop.patch.off(loop.lm):
             assert equal(base, raw(loop.lm, pair.split))
         assert equal(adapted, raw(loop.lm, pair.split))
-        if loop.objective.output == "vocab":  # with a head of its own there the head may be all that changed
+        if loop.objective.heads == ("vocab",):  # with a head of its own there the head may be all that changed
             assert not equal(base, adapted)
 
 
@@ -355,8 +358,8 @@ def test_eight_rows_at_once_are_eight_times_one(lm: BaseLM, pair: Pair) -> None:
     found = []
     for limit in (10**6, 1):
         with training(lm, pair, micro_tokens=limit) as loop:
-            loss = loop.backward(range(len(loop.examples)))
-            found.append((loss, {n: p.grad for n, p in loop.params.items() if p.grad is not None}))
+            loss = loop.executor.forward_backward(loop.examples, loop.objective).total
+            found.append((loss, {n: p.grad for n, p in loop.executor.params.items() if p.grad is not None}))
             loop.lm.model.zero_grad()
     (loss, whole), (sum_of_parts, parts) = found
     assert loss == pytest.approx(sum_of_parts, rel=1e-6) and whole.keys() == parts.keys() and whole
@@ -374,10 +377,10 @@ def test_cached_trunk_gives_the_same_gradients(lm: BaseLM, pair: Pair) -> None:
         with training(lm, pair) as loop:
             if loop.patch.cut(loop.lm) is None:
                 pytest.skip(f"{pair.patch} trains from the first block on")
-            assert loop.trunk
-            loop.trunk = loop.trunk if cached else None
-            loop.backward([3, 0, 5])
-            found.append({n: p.grad for n, p in loop.params.items() if p.grad is not None})
+            assert loop.executor.trunk
+            loop.executor.trunk = loop.executor.trunk if cached else None
+            loop.executor.forward_backward([loop.examples[i] for i in (3, 0, 5)], loop.objective)
+            found.append({n: p.grad for n, p in loop.executor.params.items() if p.grad is not None})
             loop.lm.model.zero_grad()
     assert found[0].keys() == found[1].keys()
     for name, gradient in found[0].items():
@@ -433,12 +436,12 @@ def test_soft_prompt_trains_n_times_d(lm: BaseLM) -> None:
 @pytest.mark.parametrize("cached", [True, False])
 def test_layers_has_no_backward_pass_below_the_lowest_trained_block(lm: BaseLM, cached: bool) -> None:
     with training(lm, Pair("layers", "sft", "labelled")) as loop:
-        loop.trunk = loop.trunk if cached else None
+        loop.executor.trunk = loop.executor.trunk if cached else None
         reached: list[int] = []
         for i, block in enumerate(lm.blocks):
             block.register_full_backward_hook(lambda *_, i=i: reached.append(i))
             block.mlp.down_proj.weight.register_hook(lambda _, i=i: reached.append(i)) if i else None
-        loop.backward(range(8))
+        loop.executor.forward_backward(loop.examples[:8], loop.objective)
         assert set(reached) == {1, 2} and len(lm.blocks) == 3
         assert all(p.grad is None for p in [*lm.blocks[0].parameters(), lm.model.get_input_embeddings().weight])
 
@@ -448,7 +451,7 @@ def test_layers_has_no_backward_pass_below_the_lowest_trained_block(lm: BaseLM, 
 def test_layers_leaves_a_tied_head_alone_unless_untied(lm: BaseLM, untie: bool) -> None:
     tied = lm.head.weight is lm.model.get_input_embeddings().weight
     patch, objective = made("layers", Path(lm.name), untie=untie), made("sft", Path(lm.name))
-    with run.attached(lm, patch, objective, (), 0) as (_, groups, _):
+    with attached_to(lm, patch, objective, (), 0) as (_, groups, _):
         assert ("lm_head.weight" in groups[0].names) == (untie or not tied)
         assert "model.embed_tokens.weight" not in groups[0].names
 
@@ -467,7 +470,7 @@ def test_head_runs_the_backbone_once_per_example(lm: BaseLM, objective: str) -> 
 def test_a_failed_attach_leaves_the_base_as_it_was(lm: BaseLM) -> None:
     before = tiny.tree(lm.model)
     patch, objective = made("lora", Path(lm.name), targets="nothing_has_this_name"), made("classify", Path(lm.name))
-    with pytest.raises(LuthierError, match="matches none"), run.attached(lm, patch, objective, ("a", "b"), 0):
+    with pytest.raises(LuthierError, match="matches none"), attached_to(lm, patch, objective, ("a", "b"), 0):
         pass
     assert tiny.tree(lm.model) == before and lm.label_head is None
 
@@ -479,7 +482,7 @@ def test_a_failed_attach_leaves_the_base_as_it_was(lm: BaseLM) -> None:
 @every_direct
 def test_direct_saved_and_loaded(lm: BaseLM, name: str, rows: str, tmp_path: Path) -> None:
     split = SPLITS[rows]
-    refused = catalog.load(ENTRIES[name])().refuses(lm, split)
+    refused = catalog.load(ENTRIES[name])().refuses(Context(lm, split))
     if refused:
         assert refused.startswith("the model"), refused
         with pytest.raises(run.Refused, match=refused), run.adapted(lm, tiny.recipe(Path(lm.name), name), split):

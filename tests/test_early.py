@@ -12,14 +12,17 @@ import torch
 
 import tiny
 from luthier import run
+from luthier.config import TrainingConfig
+from luthier.data.pack import renumbered
 from luthier.early import EarlyStop
 from luthier.errors import LuthierError
-from luthier.loop import Loop, Training
 from luthier.metrics import read_metrics
 from luthier.models.causal import CausalLM
 from luthier.objectives.classify import Classify
-from luthier.objectives.sft import renumbered
 from luthier.patches.lora import Lora
+from luthier.training.attach import attached
+from luthier.training.context import Context
+from luthier.training.loop import Loop
 
 LABELS = tiny.LABELLED.labels
 
@@ -45,10 +48,10 @@ def trained(
 ) -> tuple[Loop, dict[str, Any]]:
     """A run of LoRA at most 12 steps long; its loop, and the weights after each step and at the end."""
     kept: dict[str, Any] = {}
-    with run.attached(lm, Lora(), Classify(), LABELS, 0) as (work, groups, objective):
+    with attached(lm, Lora(), Classify(), LABELS, 0) as (work, groups, objective):
         examples = renumbered(objective.encode(work, tiny.LABELLED, tiny.LABELLED.train))
-        training = Training(tokens=10**9, epochs=6, batch=4, learning_rate=0.01)
-        loop = Loop(work, Lora(), objective, groups, examples, training, 0, folder, watch=watch)
+        training = TrainingConfig(tokens=10**9, epochs=6, batch=4, learning_rate=0.01)
+        loop = Loop(Context(work), Lora(), objective, groups, examples, training, folder, watch=watch)
         stop = more.get("stop")
 
         def after(report: Any) -> None:
@@ -105,7 +108,7 @@ def test_looking_does_not_change_the_training(lm: CausalLM) -> None:
 
 
 def _examples(lm: CausalLM) -> list[Any]:
-    with run.attached(lm, Lora(), Classify(), LABELS, 0) as (work, _, objective):
+    with attached(lm, Lora(), Classify(), LABELS, 0) as (work, _, objective):
         rows = [r for r in tiny.LABELLED.validation if r.label in LABELS]  # type: ignore[union-attr]
         return renumbered(objective.encode(work, tiny.LABELLED, rows))
 
@@ -151,10 +154,10 @@ def test_what_makes_no_sense_is_said() -> None:
 def test_sixteen_bit_weights_come_back_through_their_masters(lm: CausalLM) -> None:
     lm.model.to(torch.bfloat16)
     watch = Scripted([1.0, 2.0, 3.0], every=1, patience=2)
-    with run.attached(lm, (patch := _full()), Classify(), LABELS, 0) as (work, groups, objective):
+    with attached(lm, (patch := _full()), Classify(), LABELS, 0) as (work, groups, objective):
         examples = renumbered(objective.encode(work, tiny.LABELLED, tiny.LABELLED.train))
-        training = Training(tokens=10**9, epochs=6, batch=4, learning_rate=0.01)
-        loop = Loop(work, patch, objective, groups, examples, training, 0, watch=watch)
+        training = TrainingConfig(tokens=10**9, epochs=6, batch=4, learning_rate=0.01)
+        loop = Loop(Context(work), patch, objective, groups, examples, training, watch=watch)
         kept: dict[int, Any] = {}
         loop.say = lambda report: kept.update({report.step: tiny.bits(loop.lm.model)})
         loop.run()

@@ -15,15 +15,18 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import tiny
-from luthier import run
-from luthier.data.pack import Example, next_token
+from luthier.config import TrainingConfig
+from luthier.data.pack import Example, next_token, renumbered
 from luthier.errors import LuthierError
-from luthier.loop import Loop, Training
 from luthier.models.causal import CausalLM
-from luthier.objectives.sft import Sft, renumbered
+from luthier.models.outputs import Outputs
+from luthier.objectives.sft import Sft
 from luthier.patches.full import Full
 from luthier.patches.lora import Lora
-from luthier.protocols import Batch, Objective, Outputs, ParamGroup, Patch, Rng
+from luthier.protocols import Batch, Cursor, Objective, ParamGroup, Patch
+from luthier.training.attach import attached
+from luthier.training.context import Context
+from luthier.training.loop import Loop
 
 UNEVEN = (3, 40, 7, 25, 12, 5, 31, 18)
 
@@ -43,15 +46,15 @@ def loop_on(
     """A loop over the uneven examples unless others are given: eight rows, three at a time, three epochs."""
     patch, objective, data = patch or Lora(rank=2), objective or Sft(), data or examples(*UNEVEN)
     values = {"tokens": 10**9, "epochs": 3, "batch": 3, "learning_rate": 0.01} | settings
-    with run.attached(lm, patch, objective, (), 0) as (work, groups, _):
-        yield Loop(work, patch, objective, groups, data, Training(**values), 0, folder)
+    with attached(lm, patch, objective, (), 0) as (work, groups, _):
+        yield Loop(Context(work, seed=0), patch, objective, groups, data, TrainingConfig(**values), folder)
 
 
 def trained(lm: CausalLM, **settings: Any) -> dict[str, Tensor]:
     """The trained parameters at the end of a run that nothing interrupts."""
     with loop_on(lm, **settings) as loop:
         loop.run()
-        return {name: p.detach().clone() for name, p in loop.params.items()}
+        return {name: p.detach().clone() for name, p in loop.executor.params.items()}
 
 
 # -- a step -----------------------------------------------------------------------------------------------------------
@@ -68,9 +71,11 @@ def test_accumulation_is_exact(lm: CausalLM, limit: int) -> None:
     want = torch.cat(losses).mean()
     want.backward()
     with loop_on(lm, data, Full(), micro_tokens=limit) as loop:
-        assert loop.backward(range(len(data))) == pytest.approx(float(want.detach()), rel=1e-5)
+        assert loop.executor.forward_backward(loop.examples, loop.objective).total == pytest.approx(
+            float(want.detach()), rel=1e-5
+        )
         for name, p in oracle.named_parameters():
-            torch.testing.assert_close(loop.params[name].grad, p.grad, rtol=0, atol=1e-5)
+            torch.testing.assert_close(loop.executor.params[name].grad, p.grad, rtol=0, atol=1e-5)
 
 
 class Slow(Lora):
@@ -85,7 +90,7 @@ def test_warm_up_and_cosine(lm: CausalLM) -> None:
     by_hand = [0.1, 0.5, 1.0, 0.96575, 0.86820, 0.72221, 0.55, 0.37779, 0.23180, 0.13425]
     with loop_on(lm, examples(*[10] * 10), Slow(), epochs=1, batch=1, warmup=0.2, learning_rate=0.01) as loop:
         found: list[tuple[float, float]] = []
-        loop.say = lambda report: found.append((report.learning_rate, loop.optimizer.param_groups[0]["lr"]))
+        loop.say = lambda report: found.append((report.learning_rate, loop.executor.optimizer.param_groups[0]["lr"]))
         loop.run()
     assert [100 * rate for rate, _ in found] == pytest.approx(by_hand, abs=1e-5)
     assert [200 * used for _, used in found] == pytest.approx(by_hand, abs=1e-5)
@@ -119,11 +124,11 @@ class Watch(Sft):
 
     offered: list[list[int]]
 
-    def batches(self, examples: Sequence[Any], size: int, rng: Rng) -> Iterator[list[int]]:
+    def batches(self, ctx: Context, dataset: Sequence[Example], size: int, cursor: Cursor) -> Iterator[list[Example]]:
         type(self).offered = []
-        for rows in super().batches(examples, size, rng):
-            self.offered.append(rows)
-            yield rows
+        for examples in super().batches(ctx, dataset, size, cursor):
+            self.offered.append([e.row for e in examples])
+            yield examples
 
 
 @pytest.mark.parametrize("budget", [*range(70, 280, 30), 282])
@@ -191,7 +196,7 @@ def test_a_bad_row_stops_the_run_before_the_weights_are_touched(lm: CausalLM, ki
         again: list[int] = []
         loop.say = lambda report: again.append(report.step)
         loop.run()
-        assert tiny.same(clean, {name: p.detach() for name, p in loop.params.items()})
+        assert tiny.same(clean, {name: p.detach() for name, p in loop.executor.params.items()})
     assert again[0] == len(steps) + 1
 
 
@@ -203,7 +208,7 @@ def test_broken_weights_do_not_replace_a_sound_checkpoint(lm: CausalLM, tmp_path
         def spoil(report: Any) -> None:
             loop.save()
             if report.step == 4:
-                next(iter(loop.params.values())).data[0, 0] = math.inf
+                next(iter(loop.executor.params.values())).data[0, 0] = math.inf
                 loop.save()
 
         loop.say = spoil
@@ -212,4 +217,4 @@ def test_broken_weights_do_not_replace_a_sound_checkpoint(lm: CausalLM, tmp_path
     assert "rows" not in str(error.value)
     with loop_on(tiny.fresh(Path(lm.name)), folder=tmp_path) as loop:
         assert loop.run().steps == 9
-        assert tiny.same(clean, {name: p.detach() for name, p in loop.params.items()})
+        assert tiny.same(clean, {name: p.detach() for name, p in loop.executor.params.items()})

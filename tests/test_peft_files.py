@@ -16,6 +16,7 @@ from luthier import adapters, config, run
 from luthier.errors import LuthierError
 from luthier.models.causal import CausalLM
 from luthier.protocols import Split
+from luthier.training.context import Context
 
 every_model = pytest.mark.parametrize("lm", tiny.MODELS, indirect=True)
 IDS = torch.randint(300, (23,), generator=torch.Generator().manual_seed(1)).tolist()
@@ -84,7 +85,7 @@ def test_virtual_tokens_of_other_kinds(lm: Any, method: str, patch: dict[str, An
         Path(lm.name), method, training={"learning_rate": 0.02, "epochs": 5}, objective={"name": "classify"},
         patch={"n": 7, **patch},
     )  # fmt: skip
-    if reason := config.options(recipe).refuses(lm.model, config.objective(recipe, "classify")):
+    if reason := config.options(recipe).refuses(Context(lm)):
         pytest.skip(reason)
     with run.adapted(lm, recipe, tiny.LABELLED) as outcome:
         run.save_adapted(outcome, tmp_path)

@@ -1,4 +1,4 @@
-"""What goes through a model in one step: sequences end to end, and what comes out of them."""
+"""What goes through a model in one step: sequences end to end."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from luthier.models.base import BaseLM
-
 
 @dataclass(frozen=True)
 class Batch:
@@ -20,6 +18,8 @@ class Batch:
     segments: S lengths whose sum is T. where: (N,) indices into T. targets: (N,) token or label ids.
     rows: example id of each segment. spans: how many of the N places each segment owns.
     weights: what each named loss of the *whole step* is divided by, so that micro-batches add up exactly.
+    columns: (N,) or (N, k) float32 by name: what a loss needs besides targets, such as advantages. groups: of each
+    segment, None where it stands alone.
     decoder_ids: (D,) what an encoder-decoder's decoder is given, in `decoder_segments`; `where` then indexes into it.
     """
 
@@ -33,16 +33,10 @@ class Batch:
     weights: Mapping[str, float] = field(default_factory=dict)
     decoder_ids: Tensor | None = None
     decoder_segments: tuple[int, ...] = ()
+    columns: Mapping[str, Tensor] = field(default_factory=dict)
+    groups: tuple[int | None, ...] = ()
 
     @property
     def tokens(self) -> int:
         """Real tokens processed: the unit of the budget."""
         return len(self.ids) + sum(self.decoder_segments)
-
-
-@dataclass
-class Outputs:
-    """What a forward pass gives an objective: hidden states (N, d) at `batch.where`, and the model that made them."""
-
-    hidden: Tensor
-    lm: BaseLM

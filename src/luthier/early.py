@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from luthier.data.pack import Example
-    from luthier.loop import Loop
     from luthier.progress import Report
+    from luthier.training.loop import Loop
 
 ROWS = 64  # validation rows that are looked at
 SHARE = 0.1  # of the budget between two looks, unless told otherwise
@@ -82,7 +82,7 @@ class EarlyStop(Watch):
         if loss < self.best:
             self.best, self.best_step, self.since = loss, loop.done.steps, 0
             if self.patience is not None:
-                self.weights = {name: p.detach().clone() for name, p in loop.masters.items()}
+                self.weights = {name: p.detach().clone() for name, p in loop.executor.masters.items()}
         else:
             self.since += 1
         return loss
@@ -94,7 +94,7 @@ class EarlyStop(Watch):
         if self.looked < loop.done.steps:
             self._look(loop)
         for name, value in self.weights.items():
-            loop.masters[name].data.copy_(value)
+            loop.executor.masters[name].data.copy_(value)
 
     def tensors(self) -> dict[str, Tensor]:
         """The best weights, for the checkpoint."""
@@ -113,5 +113,5 @@ class EarlyStop(Watch):
             setattr(self, key, value)
         self.best = math.inf if self.best is None else self.best
         if self.best_step and self.patience is not None:
-            self.weights = {name: tensor(f"best.{name}") for name in loop.params}
+            self.weights = {name: tensor(f"best.{name}") for name in loop.executor.masters}
         loop.finished = loop.finished or self._stopped

@@ -35,7 +35,7 @@ class MetricsFile:
 
     def add(self, report: Any) -> None:
         """Write one report as a line."""
-        given = {k: v for k, v in vars(report).items() if v is not None}
+        given = {k: v for k, v in vars(report).items() if v is not None and k != "metrics"} | (report.metrics or {})
         values = {k: v if not isinstance(v, float) or math.isfinite(v) else None for k, v in given.items()}
         self._file.write(json.dumps(values) + "\n")
         self._file.flush()

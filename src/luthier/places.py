@@ -8,11 +8,16 @@ if TYPE_CHECKING:
     import numpy as np
 
 
-class Rng:
+class Cursor:
     """A place in an endless stream of epochs: the same (seed, epoch) always gives the same order."""
 
     def __init__(self, seed: int, epoch: int = 0, at: int = 0) -> None:
         self.seed, self.epoch, self.at = seed, epoch, at
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """Epoch, and rows of it that have been given."""
+        return self.epoch, self.at
 
     def permutation(self, n: int) -> np.ndarray[Any, Any]:
         """The order of `n` rows in the current epoch."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -17,6 +18,7 @@ class Report:
     tokens_per_second: float
     progress: float
     validation_loss: float | None = None
+    metrics: Mapping[str, float] | None = None  # what the objective tells besides
 
     @property
     def words(self) -> str:

@@ -1,8 +1,9 @@
-"""Batches and the four protocols that everything else is written against.
+"""Batches and the protocols that everything else is written against.
 
-Data flows one way: records -> Batch -> model -> Outputs -> Objective.loss, through one training loop (`luthier.loop`).
-A *patch* says where the change lives, an *objective* what is minimised, a *direct* method adapts without the loop,
-and whatever comes out is an `LM`, which is all that evaluation, comparison and the commands ever see.
+Data flows one way: records -> Example -> Batch -> model -> Outputs -> Objective.loss, through one training loop
+(`luthier.training.loop`). A *patch* says where the change lives, an *objective* what is minimised, a *direct* method
+adapts without the loop, and whatever comes out is an `LM`, which is all that evaluation, comparison and the commands
+ever see. What a method may use beside its data is in a `Context`.
 """
 
 from __future__ import annotations
@@ -10,14 +11,13 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from luthier.batch import Batch as Batch
-from luthier.batch import Outputs as Outputs
 from luthier.errors import Refused
-from luthier.places import Rng as Rng
+from luthier.places import Cursor as Cursor
 from luthier.records import (  # noqa: F401 - batches and protocols are imported together with records
     Chat,
     Judged,
@@ -38,7 +38,10 @@ from luthier.records import (  # noqa: F401 - batches and protocols are imported
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from luthier.data.pack import Example
     from luthier.models.base import BaseLM
+    from luthier.models.outputs import Outputs
+    from luthier.training.context import Context
 
 
 @dataclass
@@ -50,7 +53,22 @@ class ParamGroup:
     weight_decay: float = 0.0
 
 
-class Patch:
+class Method:
+    """What patches, objectives and direct methods share. A subclass is a frozen dataclass of its configuration."""
+
+    tasks: ClassVar[tuple[Task, ...]] = ("classification", "generation")
+    seeded: ClassVar[bool] = True  # False: every seed gives the same, so one run is enough
+    learns: ClassVar[bool] = True  # False: the training rows make no difference
+    remote: ClassVar[bool] = False  # True: works on a model that only answers, such as an endpoint
+    asks: ClassVar[bool] = True  # False: the model makes no difference
+    fits: ClassVar[bool] = False  # True: it trains something of its own on the rows, such as a classifier
+
+    def refuses(self, ctx: Context) -> str | None:
+        """A fact about the model, in a sentence, when the method cannot be used on it; else None."""
+        return None
+
+
+class Patch(Method):
     """Where the change lives. Every method but `attach` and `export` has a default.
 
     A subclass is a frozen dataclass: its fields are the method's configuration (12 at most); what belongs to one
@@ -76,10 +94,6 @@ class Patch:
         Raises LuthierError naming the key of what it cannot do.
         """
         raise NotImplementedError
-
-    def refuses(self, model: nn.Module, objective: Objective) -> str | None:
-        """A fact about the model, in a sentence, when the patch cannot be used on it; else None."""
-        return None
 
     def attach(self, lm: BaseLM) -> list[ParamGroup]:
         """Change the model and say what trains."""
@@ -153,17 +167,21 @@ class Patch:
         """The inverse of `state`."""
 
 
-class Objective:
-    """What is minimised. A subclass is a frozen dataclass whose fields are its configuration."""
+class Objective(Method):
+    """What is minimised. A subclass is a frozen dataclass whose fields are its configuration.
+
+    heads: what is read: the vocabulary, or heads of its own: "labels", "tags" or "scalar", which answers, and "value",
+    which only training uses. What belongs to one run (samples, a coefficient that adapts) lives in `self._kept`, which
+    `state` and `load_state` keep for exact resume.
+    """
 
     record: ClassVar[type]
-    output: ClassVar[Literal["vocab", "labels", "tags", "scalar"]] = "vocab"
+    heads: ClassVar[tuple[str, ...]] = ("vocab",)
     tasks: ClassVar[tuple[Task, ...]] = ("classification", "generation", "text")
-    on_policy: ClassVar[bool] = False
+    needs: ClassVar[tuple[str, ...]] = ()  # of "reference", "teacher", "reward", "sampling"
 
-    def refuses(self, lm: BaseLM) -> str | None:
-        """A fact about the model, in a sentence, when the objective cannot be used on it; else None."""
-        return lm.lacks("logprobs") if self.output == "vocab" else None
+    def refuses(self, ctx: Context) -> str | None:
+        return ctx.policy.lacks("logprobs") if "vocab" in self.heads else None
 
     def rows(self, data: Split) -> Sequence[Record]:
         """What it is trained on."""
@@ -177,6 +195,17 @@ class Objective:
         """Keep in the model how long its prompts may be, so that all that reads with it shortens them alike."""
         lm.longest = min(getattr(self, "max_length", lm.context), lm.context)
         lm.room = self.room(lm, data)
+
+    def dataset(self, ctx: Context, data: Split) -> Sequence[Example]:
+        """What training draws on: a list, or anything that is indexed and sized. Rows are numbered anew.
+
+        Whatever is computed once before training belongs here: scales of a head, a teacher's likelihoods.
+        """
+        from luthier.data.pack import renumbered
+
+        found = renumbered(self.encode(ctx.policy, data, data.train))
+        self.setup(ctx.policy, found)
+        return found
 
     def encode(self, lm: BaseLM, data: Split, records: Sequence[Record]) -> list[Any]:
         """Tokenised examples (`luthier.data.pack.Example`) of the records; a row with nothing to learn gives none.
@@ -205,66 +234,55 @@ class Objective:
         raise NotImplementedError
 
     def setup(self, lm: BaseLM, examples: Sequence[Any]) -> None:
-        """What is computed once before training: scales of a head, later reference or teacher outputs."""
+        """What is computed once from the dataset, such as the scales of a head."""
 
-    def batches(self, examples: Sequence[Any], size: int, rng: Rng) -> Iterator[list[int]]:
-        """Endless rows of each step, `size` of them, every row once per epoch; `rng` keeps the place for resume."""
+    def batches(self, ctx: Context, dataset: Sequence[Example], size: int, cursor: Cursor) -> Iterator[list[Example]]:
+        """Endless steps of `size` examples, each once per epoch. `cursor` (and `state`) stand behind what was yielded,
+        so that a resumed run goes on with the next."""
         while True:
-            order = rng.permutation(len(examples))
-            while rng.at < len(order):
-                chosen = [int(i) for i in order[rng.at : rng.at + size]]
-                rng.at += len(chosen)
+            order = cursor.permutation(len(dataset))
+            while cursor.at < len(order):
+                chosen = [dataset[int(i)] for i in order[cursor.at : cursor.at + size]]
+                cursor.at += len(chosen)
                 yield chosen
-            rng.next_epoch()
+            cursor.next_epoch()
 
-    def weights(self, examples: Sequence[Any]) -> dict[str, float]:
-        """Divisor of each named loss for one step over these examples, known before the forward pass."""
+    def divisors(self, examples: Sequence[Any]) -> dict[str, float]:
+        """What each named sum of one step over these examples is divided by, known before the forward pass."""
         raise NotImplementedError
 
     def loss(self, out: Outputs, batch: Batch) -> dict[str, Tensor]:
-        """Named sums over the batch; the loop divides each by `batch.weights[name]` and adds them."""
+        """Named sums over a micro-batch; each is divided by its divisor, and they are added. A name that begins with
+        an underscore is told (without it), not minimised."""
         raise NotImplementedError
 
+    def validate(self, ctx: Context, rows: Sequence[Record]) -> float:
+        """What the search for a learning rate is judged by, lower is better: the mean loss of these rows."""
+        assert ctx.executor is not None and ctx.data is not None
+        return ctx.executor.evaluate(self.encode(ctx.policy, ctx.data, rows), self)
 
-class Direct:
+    def state(self) -> dict[str, Any]:
+        """What exact resume needs besides weights and cursor: JSON values and tensors."""
+        return {}
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """The inverse of `state`."""
+
+
+class Direct(Method):
     """A method that does not go through the loop. A subclass is a frozen dataclass of its configuration."""
-
-    tasks: ClassVar[tuple[Task, ...]] = ("classification", "generation")
-    seeded: ClassVar[bool] = True  # False: every seed gives the same, so one run is enough
-    remote: ClassVar[bool] = False  # True: works on a model that only answers, such as an endpoint
-    learns: ClassVar[bool] = True  # False: the training rows make no difference
-    fits: ClassVar[bool] = False  # True: it trains something of its own on the rows, such as a classifier
-    asks: ClassVar[bool] = True  # False: the model makes no difference
-
-    def refuses(self, lm: BaseLM, data: Split) -> str | None:
-        """A fact about the model, in a sentence, when the method cannot be used on it; else None."""
-        return None
 
     def asked(self, data: Split) -> float:
         """How many answers to plain questions adapting takes as long as."""
         return 0.0
 
-    def adapt(self, lm: BaseLM, data: Split, run: Run) -> LM:
-        """An adapted model; `data.test` is empty here."""
+    def adapt(self, ctx: Context) -> LM:
+        """An adapted model of `ctx.policy` from `ctx.data`, whose `test` is empty here."""
         raise NotImplementedError
 
     def load(self, folder: Path, lm: BaseLM) -> LM:
         """What `adapt` gave and `LM.save` wrote."""
         raise NotImplementedError
-
-
-@dataclass
-class Run:
-    """What a direct method may use besides its data: a seed, a cache folder and a way to report progress.
-
-    folder: of the run, for what a killed run goes on from. notes: what the user should know of how it went.
-    """
-
-    seed: int
-    cache: Path
-    say: Any = None
-    folder: Path | None = None
-    notes: list[str] = field(default_factory=list)
 
 
 class LM(Protocol):

@@ -20,6 +20,7 @@ import torch
 from luthier import config
 from luthier.adapters import OWN, own_record
 from luthier.config import Recipe
+from luthier.data.pack import renumbered
 from luthier.data.unwritten import chat_only, check_written
 from luthier.early import ROWS, EarlyStop, Watch
 from luthier.errors import LuthierError, Unfit
@@ -29,20 +30,20 @@ from luthier.files import LOCK, read_record, read_tensors, sync_folder, write_js
 from luthier.given import AGAIN
 from luthier.kept import files_of
 from luthier.kept import run_labels as run_labels
-from luthier.loop import Loop, Trained, Training
 from luthier.models import bases
 from luthier.models.base import BaseLM, Progress
 from luthier.models.embedded import cache_dir
 from luthier.models.ends import save_model
 from luthier.models.fingerprint import fingerprint
-from luthier.models.labelling import HEADS
 from luthier.models.limit import within
 from luthier.models.nf4 import linear_bytes
-from luthier.objectives.sft import renumbered
 from luthier.progress import Report
 from luthier.prompts.wording import read_template
-from luthier.protocols import LM, Direct, Objective, ParamGroup, Patch, Run, Split, Text
+from luthier.protocols import LM, Direct, Objective, Patch, Split, Text
 from luthier.tasks import GIVES, unfit
+from luthier.training.attach import add_head, prepared, put_on
+from luthier.training.context import Context
+from luthier.training.loop import Loop, Trained
 
 Say = Callable[[Report], None]
 
@@ -96,22 +97,22 @@ def adapted(
     if recipe.template:
         lm = replace(lm, only=read_template(Path(recipe.template), data.labels))
     lm = chat_only(lm, whole)
+    ctx = Context(lm, data, recipe.seed, cache=cache or cache_dir(), folder=folder, say=say)
     if isinstance(method, Direct):
         lm = within(lm, recipe.objective.get("max_length"))
         if data.task not in method.tasks:
             raise Unfit(unfit(recipe.method, method.tasks, data.task))
-        if reason := method.refuses(lm, data):
+        ctx = replace(ctx, policy=lm)
+        if reason := method.refuses(ctx):
             raise Refused(reason)
         told = check_written(lm, whole)
         torch.manual_seed(recipe.seed)
-        about = Run(recipe.seed, cache or cache_dir(), say, folder)
-        yield Outcome(method.adapt(lm, data, about), base_bytes=plain, notes=(*told, *about.notes))
+        yield Outcome(method.adapt(ctx), base_bytes=plain, notes=(*told, *ctx.notes))
         return
     objective = objective_of(recipe, method, data, lm)
     told = check_written(lm, whole)
-    with attached(lm, method, objective, data.labels, recipe.seed) as (work, groups, chosen):
-        outcome = _train(work, method, chosen, groups, recipe, data, folder, say)
-        outcome.base_bytes, outcome.notes = method.base_bytes(work) or plain, (*told, *outcome.notes)
+    with contextmanager(_train)(method, objective, ctx, recipe) as outcome:
+        outcome.base_bytes, outcome.notes = method.base_bytes(outcome.lm) or plain, (*told, *outcome.notes)
         yield outcome
 
 
@@ -136,67 +137,26 @@ def objective_of(recipe: Recipe, patch: Patch, data: Split, lm: BaseLM) -> Objec
     return found
 
 
-def refusal(lm: BaseLM, patch: Patch, objective: Objective) -> str | None:
-    """A fact about the model, in a sentence, when the pair cannot be used on it; else None."""
-    return patch.refuses(lm.model, objective) or objective.refuses(lm)
+def _train(method: Patch, objective: Objective, ctx: Context, recipe: Recipe) -> Iterator[Outcome]:
+    def watching(work: BaseLM, chosen: Objective) -> Watch:
+        training = recipe.training
+        if training.early_stop is None and training.evaluate_every is None:
+            return Watch()
+        examples = renumbered(chosen.encode(work, ctx.data, ctx.data.validation[:ROWS]))
+        return EarlyStop(examples, training.evaluate_every, training.early_stop)
 
-
-@contextmanager
-def attached(
-    lm: BaseLM, patch: Patch, objective: Objective, labels: tuple[str, ...], seed: int
-) -> Iterator[tuple[BaseLM, list[ParamGroup], Objective]]:
-    """The patch, and the label head where the objective wants one, on the base; both gone afterwards."""
-    if reason := refusal(lm, patch, objective):
-        raise Refused(reason)
-    torch.manual_seed(seed)
-    work = replace(lm, template=lm.wordings(labels)[0], labels=labels, longest=None, room=0)
-    groups: list[ParamGroup] = []
-    if objective.output != "vocab":
-        groups.append(_add_head(work, objective.output, len(labels)))
-    try:
-        groups += patch.attach(work)
-        yield work, groups, objective
-    finally:
-        patch.detach(work)
-        if objective.output != "vocab":
-            del lm.model.label_head
-        lm.model.requires_grad_(False)
-
-
-def _add_head(lm: BaseLM, kind: str, count: int) -> ParamGroup:
-    lm.model.label_head = HEADS[kind](lm.width, count).to(lm.device)
-    return ParamGroup(["label_head.weight", "label_head.bias"])
-
-
-def _train(
-    lm: BaseLM, patch: Patch, objective: Objective, groups: list[ParamGroup], recipe: Recipe, data: Split,
-    folder: Path | None, say: Say | None,
-) -> Outcome:  # fmt: skip
-    objective.keep_limit(lm, data)
-    examples = renumbered(objective.encode(lm, data, data.train))
-    objective.setup(lm, examples)
-    values = dict(vars(recipe.training))
-    if values["learning_rate"] is None:
-        values["learning_rate"] = patch.learning_rates[len(patch.learning_rates) // 2]
-    watch = _watch(lm, objective, recipe, data)
-    loop = Loop(lm, patch, objective, groups, examples, Training(**values), recipe.seed, folder, say, watch)
-    trained = loop.run()
-    notes = (*patch.notes(lm), *cuts.of_training(examples, len(objective.rows(data)), lm.limit))
-    names = {n for group in groups for n in group.names}
-    count = sum(p.numel() for n, p in lm.model.named_parameters() if n in names)
-    patch.fold(lm)
-    lm.save_extra = lambda target: _save_patch(lm, patch, target)
-    mergeable = patch.mergeable(lm) and lm.label_head is None
-    return Outcome(lm, count, trained, mergeable, values["learning_rate"], loop, patch.save_as, notes=notes)
-
-
-def _watch(lm: BaseLM, objective: Objective, recipe: Recipe, data: Split) -> Watch:
-    """What looks at the validation rows during training, when the recipe asks for it."""
     training = recipe.training
-    if training.early_stop is None and training.evaluate_every is None:
-        return Watch()
-    examples = renumbered(objective.encode(lm, data, data.validation[:ROWS]))
-    return EarlyStop(examples, training.evaluate_every, training.early_stop)
+    with prepared(ctx, method, objective, training, folder=ctx.folder, say=ctx.say, watching=watching) as ready:
+        lm, loop = ready.ctx.policy, ready.loop
+        trained = loop.run()
+        cut = cuts.of_training(loop.examples, len(loop.objective.rows(ctx.data)), lm.limit)
+        method.fold(lm)
+        lm.save_extra = lambda target: _save_patch(lm, method, target)
+        mergeable = method.mergeable(lm) and lm.label_head is None
+        yield Outcome(
+            lm, ready.trainable, trained, mergeable, loop.training.learning_rate, loop, method.save_as,
+            notes=(*method.notes(lm), *ready.ctx.notes, *cut),
+        )  # fmt: skip
 
 
 def _save_patch(lm: BaseLM, patch: Patch, folder: Path) -> None:
@@ -228,11 +188,6 @@ def save_adapted(outcome: Outcome, folder: Path) -> int:
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return sum(f.stat().st_size for f in target.rglob("*") if f.is_file())
-
-
-def base_facts(outcome: Outcome) -> dict[str, int]:
-    """Bytes of the base's linear weights for eval.json: as they stood in memory, and in bf16."""
-    return dict(zip(("base_bytes", "base_bytes_bf16"), outcome.base_bytes or (), strict=False))
 
 
 def begun(folder: Path) -> bool:
@@ -283,13 +238,13 @@ def load_patch(lm: BaseLM, patch: Patch, target: Path, tensors: Mapping[str, Any
     wording = read_record(target / "luthier.json", "template", "shots", "labels") if known else {}
     work = lm.restore(wording) if known else replace(lm)
     if "label_head.weight" in tensors:
-        _add_head(work, wording.get("head") or "labels", len(work.labels))
+        add_head(work, wording.get("head") or "labels", len(work.labels))
         own = {n.removeprefix("label_head."): t for n, t in tensors.items() if n.startswith("label_head.")}
         assert work.label_head is not None
         work.label_head.load_state_dict(own)
         tensors = {n: t for n, t in tensors.items() if not n.startswith("label_head.")}
     try:
-        patch.attach(work)
+        put_on(work, patch)
         patch.load(work, tensors)
     except BaseException:
         patch.detach(work)

@@ -20,6 +20,7 @@ from luthier.errors import LuthierError
 from luthier.models.causal import CausalLM
 from luthier.models.classical import NEVER, Target
 from luthier.protocols import Split
+from luthier.training.context import Context
 
 TASKS = ("classification", "multilabel", "regression")
 SPLITS = {"classification": tiny.LABELLED, "multilabel": tiny.TAGGED, "regression": tiny.RATED}
@@ -184,17 +185,14 @@ def test_best_takes_what_cross_validation_finds_best(lm: CausalLM, monkeypatch: 
         return scores.get(seen[-1], 0.5)
 
     monkeypatch.setattr(Features, "_validated", judged)
-    outcome = Features().adapt(lm, replace(tiny.LABELLED, test=()), _run(lm))
+    outcome = Features().adapt(_on(lm))
     assert outcome.classifier == "svm"
     assert {n for n, _ in seen} == {"Forest", "Svm", "Logistic"}, "what needs an extra is not in best"
-    assert Features(classifier="logistic,forest").adapt(lm, tiny.LABELLED, _run(lm)).classifier == "logistic"
+    assert Features(classifier="logistic,forest").adapt(_on(lm)).classifier == "logistic"
 
 
-def _run(lm: CausalLM) -> Any:
-    from luthier.models.embedded import cache_dir
-    from luthier.protocols import Run
-
-    return Run(0, cache_dir())
+def _on(lm: CausalLM) -> Context:
+    return Context(lm, replace(tiny.LABELLED, test=()))
 
 
 def test_cross_validation_by_hand() -> None:

@@ -18,7 +18,8 @@ from luthier.errors import LuthierError
 from luthier.files import write_text
 from luthier.index.embed import Embedder
 from luthier.index.rows import fit, voted
-from luthier.protocols import Chat, Message, Rated, Run, Sampling, Split, Tagged, Text
+from luthier.protocols import Chat, Message, Rated, Sampling, Split, Tagged, Text
+from luthier.training.context import Context
 
 
 @pytest.fixture
@@ -68,7 +69,7 @@ def test_k_is_chosen_without_rows_that_ask_the_same() -> None:
 
 def test_rows_of_every_kind(model: Hashed, tmp_path: Path) -> None:
     def adapted(split: Split) -> Any:
-        return Retrieval().adapt(None, split, Run(0, tmp_path))  # type: ignore[arg-type]
+        return Retrieval().adapt(Context(None, split, 0, cache=tmp_path))  # type: ignore[arg-type]
 
     tags = tuple(Tagged(f"{a} {b} row{i}", (a, b)) for i in range(6) for a, b in (("red", "big"), ("blue", "small")))
     lm = adapted(Split("multilabel", tags, (), labels=("red", "blue", "big", "small")))
@@ -89,7 +90,7 @@ def test_rows_of_every_kind(model: Hashed, tmp_path: Path) -> None:
 def test_rows_of_another_embedder_are_refused(model: Hashed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Vectors of two models cannot be compared."""
     rows = tuple(Rated(f"row{i}", float(i)) for i in range(3))
-    Retrieval().adapt(None, Split("regression", rows, ()), Run(0, tmp_path)).save(tmp_path)  # type: ignore[arg-type]
+    Retrieval().adapt(Context(None, Split("regression", rows, ()), 0, cache=tmp_path)).save(tmp_path)  # type: ignore[arg-type]
     assert Retrieval().load(tmp_path, None).output == "scalar"  # type: ignore[arg-type]
     newer = Embedder("hashed", "newer", lambda: model, tmp_path)
     monkeypatch.setattr("luthier.direct.retrieval.load_embedder", lambda name, cache=None: newer)
@@ -118,7 +119,7 @@ def documents_lm(tmp_path: Path, say: str, **options: Any) -> Any:
             return len(text)
 
     split = Split("generation", QUESTIONS, QUESTIONS, metric="token_f1", documents=DOCUMENTS)
-    return Retrieval(**options).adapt(Base(), split, Run(0, tmp_path))  # type: ignore[arg-type]
+    return Retrieval(**options).adapt(Context(Base(), split, 0, cache=tmp_path))  # type: ignore[arg-type]
 
 
 def test_documents_answer(model: Hashed, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from luthier.direct.few_shot import FewShot
 from luthier.evals.calibration import CONTENT_FREE, calibrated, content_free
 from luthier.evals.shots_lm import ShotsLM, load_shots
 from luthier.evals.task import evaluate
-from luthier.protocols import Run
+from luthier.training.context import Context
 
 
 def test_against_numpy(lm: Any) -> None:
@@ -49,9 +49,9 @@ def test_kept_only_where_validation_rows_say_so(lm: Any, tmp_path: Path, monkeyp
     data = replace(tiny.LABELLED, test=())
     method = FewShot(k=3, orders=1)
     for seed in range(4):
-        run = Run(seed, tmp_path)
-        found = method.adapt(lm, data, run)
-        plain = replace(method, calibrate=False).adapt(lm, data, Run(seed, tmp_path))
+        run = Context(lm, data, seed, cache=tmp_path)
+        found = method.adapt(run)
+        plain = replace(method, calibrate=False).adapt(Context(lm, data, seed, cache=tmp_path))
         (said,) = [n for n in run.notes if "contextual calibration" in n]
         changed = ShotsLM(plain, content_free(plain, data.labels))  # type: ignore[arg-type]
         before, after = (evaluate(m, data, data.validation).score for m in (plain, changed))
@@ -61,7 +61,7 @@ def test_kept_only_where_validation_rows_say_so(lm: Any, tmp_path: Path, monkeyp
     monkeypatch.setattr("luthier.evals.calibration.content_free", lambda m, labels: helps)
     scores = iter([0.1, 0.9])
     monkeypatch.setattr("luthier.direct.few_shot.evaluate", lambda *a: type("S", (), {"score": next(scores)}))
-    found = method.adapt(replace(lm, only=lm.wordings(data.labels)[0]), data, Run(0, tmp_path))
+    found = method.adapt(Context(replace(lm, only=lm.wordings(data.labels)[0]), data, 0, cache=tmp_path))
     assert isinstance(found, ShotsLM)
     found.save(tmp_path)
     again = load_shots(tmp_path, lm, tmp_path)

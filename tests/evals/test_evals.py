@@ -24,6 +24,7 @@ from luthier.evals.wording import best_wording
 from luthier.models.causal import CausalLM
 from luthier.objectives.sft import Sft
 from luthier.protocols import Prompt, Sampling, Split
+from luthier.training.attach import attached
 
 
 class Scripted:
@@ -150,7 +151,7 @@ def test_forgetting(lm: CausalLM, method: str) -> None:
     before = general_loss(lm)
     recipe = tiny.recipe(Path(lm.name), method, training={"learning_rate": 0.05})
     patch = options(recipe)
-    with run.attached(lm, patch, Sft(), (), 0) as (work, _, _):
+    with attached(lm, patch, Sft(), (), 0) as (work, _, _):
         assert (general_loss(work) - before == pytest.approx(0, abs=1e-6)) == patch.identity
         with patch.off(work):
             assert general_loss(work) == before

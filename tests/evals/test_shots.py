@@ -17,7 +17,8 @@ from luthier.direct.few_shot import FewShot
 from luthier.errors import LuthierError
 from luthier.evals import cuts, shots
 from luthier.evals.shots_lm import ShotsLM, load_shots
-from luthier.protocols import Run, Sampling
+from luthier.protocols import Sampling
+from luthier.training.context import Context
 
 DATA = replace(tiny.LABELLED, test=())
 CHATS = replace(tiny.CHATS, test=())
@@ -64,7 +65,7 @@ def test_nearest_against_brute_force(lm: Any, letters: Letters) -> None:
 
 def test_each_question_gets_its_own_examples(lm: Any, letters: Letters, tmp_path: Path) -> None:
     """The same as wording every question by itself. Seen failing with one chooser's examples for all rows."""
-    found = FewShot(k=2, choose="nearest", orders=1).adapt(lm, DATA, run := Run(0, tmp_path))
+    found = FewShot(k=2, choose="nearest", orders=1).adapt(run := Context(lm, DATA, 0, cache=tmp_path))
     assert isinstance(found, ShotsLM) and found.nearest and any("not tried: each question" in n for n in run.notes)
     texts = [r.text for r in DATA.validation]
     letters.asked.clear()
@@ -79,7 +80,7 @@ def test_each_question_gets_its_own_examples(lm: Any, letters: Letters, tmp_path
 
 @pytest.mark.parametrize("split", [DATA, CHATS])
 def test_saved_and_loaded(lm: Any, letters: Letters, split: Any, tmp_path: Path) -> None:
-    found = FewShot(k=2, choose="nearest", validation=1).adapt(lm, split, Run(0, tmp_path))
+    found = FewShot(k=2, choose="nearest", validation=1).adapt(Context(lm, split, 0, cache=tmp_path))
     found.save(tmp_path)
     again: Any = load_shots(tmp_path, lm, tmp_path)
     assert again.nearest.pool == split.train and again.shots == ()
@@ -98,15 +99,15 @@ def test_what_does_not_fit_is_what_stands_in_front(lm: Any, tmp_path: Path) -> N
     length = lambda some: worded.worded(worded.template, DATA.labels, some).length("what is it", DATA.labels)  # noqa: E731
     assert 0 < len(left) < 40 and left == tuple(rows[-len(left) :])
     assert length(left) <= worded.context - shots.ROOM < length(rows[-len(left) - 1 :])
-    run = Run(0, tmp_path)
-    FewShot(k=40, orders=1, calibrate=False, choose="random").adapt(lm, replace(DATA, train=tuple(rows)), run)
+    run = Context(lm, replace(DATA, train=tuple(rows)), 0, cache=tmp_path)
+    FewShot(k=40, orders=1, calibrate=False, choose="random").adapt(run)
     assert any(f"{40 - len(left)} of 40 examples were cut off" in n for n in run.notes)
 
 
 def test_a_long_question_gets_fewer_examples_and_that_is_said(lm: Any, tmp_path: Path) -> None:
     """Longer than any known one. Seen failing with the examples cut in their middle, without a word."""
-    run = Run(0, tmp_path)
-    found: Any = FewShot(k=3, calibrate=False, choose="random").adapt(lm, DATA, run)
+    run = Context(lm, DATA, 0, cache=tmp_path)
+    found: Any = FewShot(k=3, calibrate=False, choose="random").adapt(run)
     some = [lm.worded(found.template, DATA.labels, found.shots[n:]) for n in range(len(found.shots) + 1)]
     long = "word "
     while some[0].length(long, DATA.labels) <= lm.context - shots.ROOM:
@@ -179,8 +180,8 @@ def test_what_validation_decides(lm: Any, tmp_path: Path, monkeypatch: pytest.Mo
         return type("Scores", (), {"score": float(found.template.name == "options") + len(found.shots) / 100})
 
     monkeypatch.setattr("luthier.direct.few_shot.evaluate", scored)
-    run = Run(0, tmp_path)
-    found: Any = FewShot(k=(4, 3, 6), orders=2, calibrate=False).adapt(lm, DATA, run)
+    run = Context(lm, DATA, 0, cache=tmp_path)
+    found: Any = FewShot(k=(4, 3, 6), orders=2, calibrate=False).adapt(run)
     assert found.template.name == "options" and len(found.shots) == 6
     assert judged == [("plain", 4), ("options", 4), ("classify", 4), ("options", 3), ("options", 6), ("options", 6)]
     assert run.notes[0].startswith("6 examples, balanced, order 0, wording options (validation: plain/balanced/k 4")
@@ -190,10 +191,10 @@ def test_wrong_options(lm: Any, tmp_path: Path) -> None:
     wrong = ((FewShot(k=0), "at least 1"), (FewShot(k=()), "at least 1"), (FewShot(choose="near"), "none of best"))
     for method, why in wrong:
         with pytest.raises(LuthierError, match=why):
-            method.adapt(lm, DATA, Run(0, tmp_path))
+            method.adapt(Context(lm, DATA, 0, cache=tmp_path))
 
 
 def test_the_number_that_is_said_is_the_number_in_the_prompt(lm: Any, tmp_path: Path) -> None:
     """One a label is more than k here."""
-    found: Any = FewShot(k=1, calibrate=False).adapt(lm, DATA, run := Run(0, tmp_path))
+    found: Any = FewShot(k=1, calibrate=False).adapt(run := Context(lm, DATA, 0, cache=tmp_path))
     assert len(found.shots) == 3 and run.notes[0].startswith("3 examples, balanced")

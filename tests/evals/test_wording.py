@@ -16,7 +16,8 @@ from luthier.direct.zero_shot import ZeroShot
 from luthier.evals.wording import wordings
 from luthier.files import read_json
 from luthier.models.endpoint import EndpointLM
-from luthier.protocols import Run, Split
+from luthier.protocols import Split
+from luthier.training.context import Context
 
 CHINESE = Split(
     "classification",
@@ -76,8 +77,8 @@ def test_validation_decides_and_the_run_keeps_it(
     for room in ("wording", "task"):
         monkeypatch.setattr(f"luthier.evals.{room}.evaluate", score)
     monkeypatch.setattr("luthier.direct.few_shot.evaluate", score)
-    run = Run(0, tmp_path)
-    found = method.adapt(lm, CHINESE, run)
+    run = Context(lm, CHINESE, 0, cache=tmp_path)
+    found = method.adapt(run)
     assert found.template.name == winner
     (said,) = [note for note in run.notes if note.startswith(f"the wording is {winner}, the best of options_zh")]
     shown = words.recognise(said)

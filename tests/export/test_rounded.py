@@ -19,6 +19,7 @@ from luthier.export.parity import Check
 from luthier.export.write import export_run
 from luthier.objectives.sft import Sft
 from luthier.protocols import Patch, Text
+from luthier.training.attach import attached
 
 Folder = Callable[[str], Path]
 MERGING = [
@@ -58,7 +59,7 @@ def test_merged_says_what_the_run_says_and_original_something_else(
     apart = far(want, read(tmp_path / "original", base))
     assert apart > 0.01 and told[0].where == "the run on its rounded base" and "differ by" in told[0].found
     lora = config.options(tiny.recipe(base, "lora", patch={"rank": 4}))
-    with run.attached(tiny.fresh(base), lora, Sft(), (), 0) as (work, _, _):
+    with attached(tiny.fresh(base), lora, Sft(), (), 0) as (work, _, _):
         lora.load(work, run.read_tensors(made / "adapter" / "adapter_model.safetensors"))
         with torch.no_grad():
             hidden = [work.hidden(torch.tensor(row), torch.arange(len(row)), [len(row)]) for row in runs.ids(work)]

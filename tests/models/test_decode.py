@@ -10,7 +10,6 @@ import pytest
 import torch
 
 import tiny
-from luthier import run
 from luthier.config import options
 from luthier.data.pack import shortened
 from luthier.data.prompts import GENERATE
@@ -18,6 +17,7 @@ from luthier.models import decode
 from luthier.models.causal import CausalLM
 from luthier.objectives.sft import Sft
 from luthier.protocols import Sampling
+from luthier.training.attach import attached
 
 SIZES = (5, 1, 30, 14, 2, 9, 9)
 every_model = pytest.mark.parametrize("lm", tiny.MODELS, indirect=True)
@@ -84,7 +84,7 @@ def test_context_limit(lm: CausalLM) -> None:
 def test_a_prompt_that_is_cut_keeps_its_virtual_tokens(lm: CausalLM) -> None:
     """Seen failing with a cut that takes what stands first."""
     patch = options(tiny.recipe(Path(lm.name), "soft_prompt", patch={"n": 4}))
-    with run.attached(lm, patch, Sft(), (), 0) as (work, _, _):
+    with attached(lm, patch, Sft(), (), 0) as (work, _, _):
         work.model.config.max_position_embeddings = 12
         long = [*work.virtual, *range(20, 60)]
         kept = [*work.virtual, *range(20, 24), *range(57, 60)]

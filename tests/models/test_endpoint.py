@@ -24,7 +24,8 @@ from luthier.evals.task import evaluate
 from luthier.files import read_json
 from luthier.models import endpoint, endpoint_client
 from luthier.models.label_match import named
-from luthier.protocols import Message, Run, Sampling
+from luthier.protocols import Message, Sampling
+from luthier.training.context import Context
 
 LABELS = tiny.LABELLED.labels
 SECRET = "sk-very-secret-0123456789"
@@ -58,20 +59,20 @@ def right(_: str, body: dict[str, Any], __: int) -> Reply:
 def test_good_answers_and_the_cache() -> None:
     """Planted bug that it caught: a cache name without the body, which answered every question with the first."""
     with serving(right) as server:
-        lm = ZeroShot().adapt(opened(server), tiny.LABELLED, Run(0, Path()))  # type: ignore[arg-type]
+        lm = ZeroShot().adapt(Context(opened(server), tiny.LABELLED, 0, cache=Path()))  # type: ignore[arg-type]
         scores = evaluate(lm, tiny.LABELLED, tiny.LABELLED.validation)
         assert scores.per_row == [1.0, 1.0, 1.0]
         asked = len(server.asked)
         assert {path for path, _, _ in server.asked} == {"/v1/completions", "/v1/chat/completions"}
         assert evaluate(lm, tiny.LABELLED, tiny.LABELLED.validation).per_row == [1.0, 1.0, 1.0]
-        again = ZeroShot().adapt(opened(server, max_calls=0), tiny.LABELLED, Run(0, Path()))  # type: ignore[arg-type]
+        again = ZeroShot().adapt(Context(opened(server, max_calls=0), tiny.LABELLED, 0, cache=Path()))  # type: ignore[arg-type]
         assert evaluate(again, tiny.LABELLED, tiny.LABELLED.validation).per_row == [1.0, 1.0, 1.0]
         assert len(server.asked) == asked, "an answer that is kept was asked for again"
 
 
 def test_few_shot_puts_its_examples_before_the_question(tmp_path: Path) -> None:
     with serving(right) as server:
-        lm: Any = FewShot(k=3).adapt(opened(server), tiny.LABELLED, Run(0, Path()))  # type: ignore[arg-type]
+        lm: Any = FewShot(k=3).adapt(Context(opened(server), tiny.LABELLED, 0, cache=Path()))  # type: ignore[arg-type]
         assert len(lm.shots) == 3
         lm.worded(CLASSIFY[2], LABELS, lm.shots).predict(["TEST ROW two"], LABELS)
         messages = server.posted()[-1]["messages"]

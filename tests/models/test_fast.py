@@ -14,11 +14,11 @@ from torch import Tensor, nn
 import tiny
 from luthier import run
 from luthier.config import options
-from luthier.data.pack import pack
+from luthier.data.pack import pack, renumbered
 from luthier.models import causal_attention, fast, head, lowrank, product
 from luthier.models.attention import How, Packed
-from luthier.objectives.sft import renumbered
-from luthier.protocols import Outputs
+from luthier.models.outputs import Outputs
+from luthier.training.attach import attached
 
 
 @pytest.fixture
@@ -153,7 +153,7 @@ def gradients(lm: Any, method: str, quick: bool, **patch: Any) -> tuple[float, d
     recipe = tiny.recipe(Path(lm.name), method, **({"patch": patch} if patch else {}))
     chosen, split = options(recipe), tiny.CHATS if "logprobs" in lm.can else tiny.LABELLED
     objective = run.objective_of(recipe, chosen, split, lm)
-    with run.attached(lm, chosen, objective, split.labels, 0) as (work, groups, _):
+    with attached(lm, chosen, objective, split.labels, 0) as (work, groups, _):
         examples = renumbered(objective.encode(work, split, split.train))
         params = dict(work.model.named_parameters())
         names = [n for group in groups for n in group.names]
@@ -161,9 +161,9 @@ def gradients(lm: Any, method: str, quick: bool, **patch: Any) -> tuple[float, d
         for name in names:
             params[name].data += 0.1 * torch.randn(params[name].shape, generator=random)
             params[name].requires_grad_(True)
-        batch = pack(examples, objective.weights(examples), work.device)
+        batch = pack(examples, objective.divisors(examples), work.device)
         with fast.fast(work.model) if quick else torch.enable_grad():
-            loss = sum(objective.loss(Outputs(work.read(batch), work), batch).values())
+            loss = sum(objective.loss(Outputs(work.read(batch), work, batch.targets), batch).values())
             assert isinstance(loss, Tensor)
             loss.backward()
         found = {n: p.grad for n in names if (p := params[n]).grad is not None}

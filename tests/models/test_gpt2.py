@@ -11,12 +11,16 @@ from transformers.pytorch_utils import Conv1D
 
 import tiny
 from luthier import config, run
+from luthier.config import TrainingConfig
+from luthier.data.pack import renumbered
 from luthier.files import read_json
-from luthier.loop import Loop, Training
 from luthier.models.causal import CausalLM
 from luthier.models.lowrank import LoraLinear
-from luthier.objectives.sft import Sft, renumbered
+from luthier.objectives.sft import Sft
 from luthier.protocols import Sampling
+from luthier.training.attach import attached
+from luthier.training.context import Context
+from luthier.training.loop import Loop
 
 gpt2 = pytest.mark.parametrize("lm", ["gpt2"], indirect=True)
 PROMPTS = [r.asked for r in tiny.LABELLED.train]
@@ -76,9 +80,10 @@ def test_every_patch_has_transformers_loss(lm: CausalLM) -> None:
     model = tiny.reference(Path(lm.name))
     for method in ("full", "layers", "head", "lora"):
         patch = config.options(tiny.recipe(Path(lm.name), method))
-        with run.attached(lm, patch, Sft(), tiny.LABELLED.labels, 0) as (work, groups, objective):
+        with attached(lm, patch, Sft(), tiny.LABELLED.labels, 0) as (work, groups, objective):
             examples = renumbered(objective.encode(work, tiny.LABELLED, tiny.LABELLED.train))
-            loss = Loop(work, patch, objective, groups, examples, Training(tokens=10**6), 0).backward(range(8))
+            loop = Loop(Context(work), patch, objective, groups, examples, TrainingConfig(tokens=10**6))
+            loss = loop.executor.forward_backward(examples[:8], objective).total
         want, count = 0.0, 0
         for e in examples:
             labels = torch.full((1, len(e.ids)), -100)
@@ -93,7 +98,7 @@ def test_every_patch_has_transformers_loss(lm: CausalLM) -> None:
 def test_layers_caches_what_lies_below(lm: CausalLM) -> None:
     """Positions are added below the blocks: the cached states must not get them twice."""
     with run.adapted(lm, tiny.recipe(Path(lm.name), "layers"), tiny.LABELLED) as outcome:
-        assert outcome.loop and outcome.loop.trunk
+        assert outcome.loop and outcome.loop.executor.trunk
 
 
 @gpt2

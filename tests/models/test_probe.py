@@ -23,11 +23,13 @@ from luthier.errors import LuthierError, Refused
 from luthier.models import probe
 from luthier.models.ends import Ends
 from luthier.models.head import VocabHead, head_loss, token_logprobs
+from luthier.models.outputs import Outputs
 from luthier.models.plain import plain_pass
 from luthier.models.positions import stretched_from
 from luthier.models.runner import PackedRunner, PaddedRunner
 from luthier.models.vocabulary import first_free
 from luthier.protocols import Sampling
+from luthier.training.attach import attached
 
 PACKED = ("Gemma 2", "Phi", "Granite", "StableLM", "DeepSeek V3", "OPT 350m")
 PADDED = ("BLOOM", "Mamba", "LFM 2", "RecurrentGemma", "gpt-oss", "Llama 4")
@@ -165,7 +167,7 @@ def test_a_loss_is_that_of_the_models_own_logits(name: str, family: Any) -> None
     """Training sees the head that the model has."""
     own = family(name)
     split = own.split
-    with run.attached(own.lm, _lora(), _sft(), (), 0) as (work, _, objective):
+    with attached(own.lm, _lora(), _sft(), (), 0) as (work, _, objective):
         examples = objective.encode(work, split, split.train[:2])
         batch = pack(examples, {})
         with torch.no_grad():
@@ -190,9 +192,8 @@ def _sft() -> Any:
 
 
 def _outputs(lm: Any, batch: Any) -> Any:
-    from luthier.protocols import Outputs
 
-    return Outputs(lm.read(batch), lm)
+    return Outputs(lm.read(batch), lm, batch.targets)
 
 
 # -- tokens without a vector -----------------------------------------------------------------------------------------
@@ -238,7 +239,7 @@ def test_a_soft_prompt_gives_no_token_its_vectors(beyond: Any) -> None:
     from luthier.patches.soft_prompt import SoftPrompt
 
     patch = SoftPrompt(n=3)
-    with run.attached(beyond, patch, _sft(), (), 0) as (work, _, _objective):
+    with attached(beyond, patch, _sft(), (), 0) as (work, _, _objective):
         assert min(work.virtual) == first_free(work.model, work.tokenizer) == 401
         work.generate(["use <tool> now"], Sampling(max_new_tokens=2))
         with pytest.raises(Refused, match="<call>"):
@@ -261,18 +262,18 @@ def test_one_prompt_many_times_is_answered_anew_each_time(cached_from: int | Non
 
 def test_the_share_that_stays_untouched_is_said(family: Any) -> None:
     """Experts held as one tensor are no linear layers; routers that give more than a product are none either."""
-    with run.attached(family("Mixtral").lm, patch := _lora(), _sft(), (), 0) as (work, _, _objective):
+    with attached(family("Mixtral").lm, patch := _lora(), _sft(), (), 0) as (work, _, _objective):
         [note] = patch.notes(work)
         numbers = {n: p.numel() for n, p in work.model.named_parameters() if ".layers." in n and p.dim() > 1}
         experts = sum(size for n, size in numbers.items() if ".experts." in n or ".gate." in n)
         frozen = sum(size for n, size in numbers.items() if not n.endswith((".a", ".b")))
         assert note.startswith(f"{experts / frozen:.0%} of the numbers in the blocks' matrices stay as they are: ")
         assert "mlp.experts.gate_up_proj" in note
-    with run.attached(family("Llama").lm, patch := _lora(), _sft(), (), 0) as (work, _, _objective):
+    with attached(family("Llama").lm, patch := _lora(), _sft(), (), 0) as (work, _, _objective):
         assert patch.notes(work) == []
 
 
 def test_layers_whose_weights_are_read_directly_are_left_alone(family: Any) -> None:
     """Kernels of state-space mixers pass by what stands in such a layer's place."""
-    with run.attached(family("Mamba").lm, patch := _lora(), _sft(), (), 0) as _:
+    with attached(family("Mamba").lm, patch := _lora(), _sft(), (), 0) as _:
         assert {path.rsplit(".", 1)[-1] for path in patch._kept} == {"in_proj"}

@@ -19,16 +19,19 @@ from transformers import (
 
 import tiny
 from luthier import config, run
-from luthier.data.pack import pack
+from luthier.config import TrainingConfig
+from luthier.data.pack import pack, renumbered
 from luthier.errors import LuthierError
 from luthier.evals.forgetting import general_loss
-from luthier.loop import Loop, Training
 from luthier.models import load, seq2seq_answers
 from luthier.models.features import features
 from luthier.models.seq2seq import Seq2SeqLM
 from luthier.objectives.classify import Classify
-from luthier.objectives.sft import Sft, renumbered
+from luthier.objectives.sft import Sft
 from luthier.protocols import Chat, Message, Sampling
+from luthier.training.attach import attached
+from luthier.training.context import Context
+from luthier.training.loop import Loop
 
 VOCABULARY: dict[str, Any] = {"vocab_size": 320, "pad_token_id": 0, "bos_token_id": None, "eos_token_id": 2}
 T5: dict[str, Any] = VOCABULARY | {
@@ -84,11 +87,11 @@ def test_loss_and_gradients_are_transformers(base: Base, kind: str) -> None:
     """
     lm, model = base(kind), own(base(kind))
     patch = config.options(tiny.recipe(Path(lm.name), "full"))
-    with run.attached(lm, patch, Sft(), tiny.LABELLED.labels, 0) as (work, groups, objective):
+    with attached(lm, patch, Sft(), tiny.LABELLED.labels, 0) as (work, groups, objective):
         examples = renumbered(objective.encode(work, tiny.LABELLED, tiny.LABELLED.train))
         assert [(list(e.ids), list(e.targets)) for e in examples] == pairs_of(lm)
-        loop = Loop(work, patch, objective, groups, examples, Training(tokens=10**6), 0)
-        loss = loop.backward(range(8))
+        loop = Loop(Context(work, seed=0), patch, objective, groups, examples, TrainingConfig(tokens=10**6))
+        loss = loop.executor.forward_backward(loop.examples[:8], loop.objective).total
         gradients = {n: p.grad for n, p in work.model.named_parameters() if p.grad is not None}
         total = sum(len(answer) for _, answer in pairs_of(lm))
         want = 0.0
@@ -179,7 +182,7 @@ def test_features_are_the_encoders_states(base: Base, kind: str, tmp_path: Path)
 @torch.no_grad()
 def test_a_label_head_reads_the_decoders_first_state(base: Base, kind: str) -> None:
     lm, model = base(kind), own(base(kind))
-    with run.attached(lm, config.options(tiny.recipe(Path(lm.name), "lora")), Classify(), ("a", "delivery"), 0) as (
+    with attached(lm, config.options(tiny.recipe(Path(lm.name), "lora")), Classify(), ("a", "delivery"), 0) as (
         work, _, objective,
     ):  # fmt: skip
         split = tiny.Split("classification", tiny.labelled(("no", "a"), ("where is it", "delivery")), (), (), ("a",))
@@ -209,8 +212,8 @@ def test_layers_of_the_decoder_with_the_encoder_cached(base: Base) -> None:
     lm = base("t5")
     with tiny.Calls(lm.feature_blocks[0]) as calls:
         with run.adapted(lm, tiny.recipe(Path(lm.name), "layers", patch={"n": 2}), tiny.LABELLED) as outcome:
-            assert outcome.trained and outcome.trained.steps == 3 and outcome.loop and outcome.loop.trunk
-            names = set(outcome.loop.params)
+            assert outcome.trained and outcome.trained.steps == 3 and outcome.loop and outcome.loop.executor.trunk
+            names = set(outcome.loop.executor.params)
         groups = calls.count
     assert groups <= 6  # the check of the cache (two), then rows by length
     assert any("decoder.block.1" in n for n in names) and not any("encoder.block" in n for n in names)
@@ -225,7 +228,7 @@ def test_lora_covers_both_stacks(base: Base) -> None:
     lm = base("t5")
     with run.adapted(lm, tiny.recipe(Path(lm.name), "lora"), tiny.LABELLED) as outcome:
         assert outcome.loop
-        layers = {n.rsplit(".", 1)[0] for n in outcome.loop.params}
+        layers = {n.rsplit(".", 1)[0] for n in outcome.loop.executor.params}
     # encoder: q k v o wi wo; decoder: twice q k v o, wi wo
     assert len(layers) == 2 * 6 + 3 * 10
 

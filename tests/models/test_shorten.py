@@ -22,6 +22,7 @@ from luthier.models import features, score
 from luthier.models.base import BaseLM
 from luthier.objectives.sft import Sft
 from luthier.protocols import Chat, Labelled, Message, Rated, Sampling, Split, Tagged
+from luthier.training.attach import attached
 
 every_kind = pytest.mark.parametrize("lm", tiny.KINDS, indirect=True)
 writes = pytest.mark.parametrize("lm", [k for k in tiny.KINDS if k != "bert"], indirect=True)
@@ -73,7 +74,7 @@ def test_labels_are_scored_behind_the_prompts_that_were_trained(
     rows = tuple(Labelled(long_text(i), label) for i, label in enumerate(("no", "账号登录", "a long label") * 2))
     data = Split("classification", rows, rows, labels=("a long label", "no", "账号登录"))
     made = tiny.recipe(Path(lm.name), patch, objective={"name": "sft", "max_length": LIMIT})
-    with run.attached(lm, options(made), objective(made, "sft"), data.labels, 0) as (work, _, chosen):
+    with attached(lm, options(made), objective(made, "sft"), data.labels, 0) as (work, _, chosen):
         chosen.keep_limit(work, data)
         examples = chosen.encode(work, data, rows)
         seen = texts_seen(monkeypatch, work, "continuations")
@@ -106,7 +107,7 @@ def test_heads_read_the_prompts_that_were_trained(lm: Any, name: str, monkeypatc
     seen: list[list[int]] = []
     last = score.last_hidden
     monkeypatch.setattr(score, "last_hidden", lambda lm, prompts: (seen.extend(prompts), last(lm, prompts))[1])
-    with run.attached(lm, options(made), objective(made, name), labels, 0) as (work, _, chosen):
+    with attached(lm, options(made), objective(made, name), labels, 0) as (work, _, chosen):
         chosen.keep_limit(work, data)
         examples = chosen.encode(work, data, rows)
         work.predict([r.text for r in rows], labels)
@@ -127,7 +128,7 @@ def test_conversations_are_asked_as_they_were_trained(lm: Any, monkeypatch: pyte
     rows = tuple(conversation(i, "red " * (i + 1)) for i in range(4))
     data = Split("generation", rows, rows)
     made = tiny.recipe(Path(lm.name), "lora", objective={"name": "sft", "max_length": LIMIT})
-    with run.attached(lm, options(made), objective(made, "sft"), (), 0) as (work, _, chosen):
+    with attached(lm, options(made), objective(made, "sft"), (), 0) as (work, _, chosen):
         chosen.keep_limit(work, data)
         examples = [e for e in chosen.encode(work, data, rows) if e.cut]
         assert len(examples) == len(rows) and all(max(len(e.ids), len(e.decoder)) <= LIMIT for e in examples)

@@ -12,8 +12,9 @@ import tiny
 from luthier import run
 from luthier.data.pack import pack
 from luthier.models.causal import CausalLM
+from luthier.models.outputs import Outputs
 from luthier.objectives.lm import Lm
-from luthier.protocols import Outputs, Text
+from luthier.protocols import Text
 
 LONG = "where is my parcel, the box never came and no courier today. 退款还没有到。" * 3
 
@@ -21,9 +22,11 @@ LONG = "where is my parcel, the box never came and no courier today. 退款还�
 def loss(lm: CausalLM, objective: Lm, text: str) -> tuple[float, int]:
     """Summed loss in nats and the tokens it is over."""
     examples = objective.encode(lm, tiny.TEXTS, [Text(text)])
-    batch = pack(examples, objective.weights(examples))
+    batch = pack(examples, objective.divisors(examples))
     hidden = lm.hidden(batch.ids, batch.positions, batch.segments)[batch.where]
-    return float(objective.loss(Outputs(hidden, lm), batch)["nll"]), int(objective.weights(examples)["nll"])
+    return float(objective.loss(Outputs(hidden, lm, batch.targets), batch)["nll"]), int(
+        objective.divisors(examples)["nll"]
+    )
 
 
 @pytest.mark.parametrize("lm", tiny.MODELS[:2], indirect=True)

@@ -18,6 +18,7 @@ from luthier.models.base import BaseLM
 from luthier.models.bottleneck import Behind, Bottleneck
 from luthier.objectives.classify import Classify
 from luthier.patches.adapter import Adapter, Form
+from luthier.training.attach import attached
 
 every_kind = pytest.mark.parametrize("lm", tiny.KINDS, indirect=True)
 FORMS: tuple[Form, ...] = ("houlsby", "after_ffn", "parallel")
@@ -64,7 +65,7 @@ def test_numbers_places_and_values(lm: BaseLM, form: Form) -> None:
     blocks = sum(map(len, lm.stacks))
     attentions = blocks + (len(lm.blocks) if lm.model.config.is_encoder_decoder else 0)
     count = blocks + (attentions if form == "houlsby" else 0)
-    with run.attached(lm, Adapter(width=m, form=form), Classify(), ("a", "b"), 0) as (work, groups, _):
+    with attached(lm, Adapter(width=m, form=form), Classify(), ("a", "b"), 0) as (work, groups, _):
         params = dict(work.model.named_parameters())
         names = [n for group in groups for n in group.names if not n.startswith("label_head")]
         assert sum(params[n].numel() for n in names) == count * (2 * m * d + m + d)

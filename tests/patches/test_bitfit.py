@@ -14,6 +14,7 @@ from luthier import run
 from luthier.models.causal import CausalLM
 from luthier.objectives.sft import Sft
 from luthier.patches.bitfit import Bitfit
+from luthier.training.attach import attached
 
 IDS = torch.arange(40).remainder(300)
 
@@ -42,7 +43,7 @@ def test_one_bias_an_output_of_every_linear_layer(lm: CausalLM, of_its_own: int)
 
 
 def test_only_the_named_layers_get_a_bias(lm: CausalLM) -> None:
-    with run.attached(lm, Bitfit(targets="[qv]_proj"), Sft(), (), 0) as (_, groups, _):
+    with attached(lm, Bitfit(targets="[qv]_proj"), Sft(), (), 0) as (_, groups, _):
         assert {n.split(".")[-2] for n in groups[0].names} == {"q_proj", "v_proj"}
 
 
@@ -60,7 +61,7 @@ def test_merged_llama_loads_in_plain_transformers(
     """Seen failing with the configuration left as it was: the file's biases are then dropped on loading."""
     patch: Any = Bitfit(targets=targets)
     base, config = logits(lm), lm.model.config.to_dict()
-    with run.attached(lm, patch, Sft(), (), 0) as (work, groups, _):
+    with attached(lm, patch, Sft(), (), 0) as (work, groups, _):
         disturb(work, groups[0].names)
         want = logits(work)
         assert patch.mergeable(work) and patch.merge(work)
@@ -76,7 +77,7 @@ def test_merged_llama_loads_in_plain_transformers(
 @pytest.mark.parametrize(("lm", "targets"), [("llama_tied", "q_proj"), ("qwen2_sliding", "all")], indirect=["lm"])
 def test_no_merge_where_the_configuration_knows_no_such_biases(lm: CausalLM, targets: str) -> None:
     patch: Any = Bitfit(targets=targets)
-    with run.attached(lm, patch, Sft(), (), 0) as (work, groups, _):
+    with attached(lm, patch, Sft(), (), 0) as (work, groups, _):
         disturb(work, groups[0].names)
         want = logits(work)
         assert not patch.mergeable(work) and patch.merge(work) is False
@@ -86,7 +87,7 @@ def test_no_merge_where_the_configuration_knows_no_such_biases(lm: CausalLM, tar
 @pytest.mark.parametrize(("lm", "targets"), [("qwen2_sliding", "[qkv]_proj")], indirect=["lm"])
 def test_biases_that_were_there_merge_by_staying(lm: CausalLM, targets: str) -> None:
     patch: Any = Bitfit(targets=targets)
-    with run.attached(lm, patch, Sft(), (), 0) as (work, _, _):
+    with attached(lm, patch, Sft(), (), 0) as (work, _, _):
         assert patch.mergeable(work) and patch.merge(work)
 
 
@@ -99,7 +100,7 @@ def test_a_llama_with_biases(tiny_folder: Any) -> None:
     tiny.scramble(model, 5)
     other = CausalLM.wrap(model, lm.tokenizer, str(folder))
     before = tiny.bits(other.model)
-    with run.attached(other, Bitfit(), Sft(), (), 0) as (work, groups, _):
+    with attached(other, Bitfit(), Sft(), (), 0) as (work, groups, _):
         assert len(groups[0].names) == 7 * len(other.blocks)
         disturb(work, groups[0].names)
         assert not tiny.same(before, tiny.bits(other.model))

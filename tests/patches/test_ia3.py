@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import peft
@@ -21,6 +22,8 @@ from luthier.files import read_json
 from luthier.models.base import BaseLM
 from luthier.objectives.classify import Classify
 from luthier.patches.ia3 import Ia3
+from luthier.training.attach import attached
+from luthier.training.context import Context
 
 every_kind = pytest.mark.parametrize("lm", tiny.KINDS, indirect=True)
 # what PEFT scales by default (k and v, or q and v): layers, and which of them at their inputs
@@ -35,7 +38,7 @@ THEIRS = {
 @contextmanager
 def disturbed(lm: BaseLM, patch: Ia3) -> Iterator[BaseLM]:
     """The patch attached, its vectors away from one."""
-    with run.attached(lm, patch, Classify(), ("a", "b"), 0) as (work, groups, _):
+    with attached(lm, patch, Classify(), ("a", "b"), 0) as (work, groups, _):
         params, random = dict(work.model.named_parameters()), torch.Generator().manual_seed(2)
         for name in groups[-1].names:
             params[name].data.add_(0.3 * torch.randn(params[name].shape, generator=random))
@@ -123,10 +126,12 @@ def test_a_last_name_at_its_input_here_and_at_its_output_there(lm: BaseLM) -> No
 
 
 def test_refused(lm: BaseLM) -> None:
-    lm_of: Any = lm.model
-    assert "nothing to train" in str(Ia3(outputs="none", inputs="none").refuses(lm_of, Classify()))
+    assert "nothing to train" in str(Ia3(outputs="none", inputs="none").refuses(Context(lm)))
     bare: Any = nn.ModuleDict({"h": nn.ModuleList([nn.ModuleDict({"mixer": nn.Linear(2, 2)})])})
-    assert Ia3().refuses(bare, Classify()) == "the model's blocks have no module known as key (ModuleDict)"
+    assert (
+        Ia3().refuses(Context(SimpleNamespace(model=bare)))
+        == "the model's blocks have no module known as key (ModuleDict)"
+    )
     with pytest.raises(LuthierError, match=r"both name .*v_proj"):
         Ia3(outputs="v_proj", inputs="v_proj").attach(lm)
 

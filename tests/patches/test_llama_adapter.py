@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import peft
@@ -22,6 +23,8 @@ from luthier.models.base import BaseLM
 from luthier.objectives.classify import Classify
 from luthier.patches.llama_adapter import LlamaAdapter
 from luthier.protocols import Sampling
+from luthier.training.attach import attached
+from luthier.training.context import Context
 
 every_kind = pytest.mark.parametrize("lm", tiny.KINDS, indirect=True)
 llamas = pytest.mark.parametrize("lm", ("llama_tied", "llama_untied"), indirect=True)
@@ -31,7 +34,7 @@ llamas = pytest.mark.parametrize("lm", ("llama_tied", "llama_untied"), indirect=
 def learned(lm: BaseLM, **options: Any) -> Iterator[tuple[BaseLM, LlamaAdapter, dict[str, Tensor]]]:
     """The patch attached with gates that are open, and its tensors."""
     patch = LlamaAdapter(**options)
-    with run.attached(lm, patch, Classify(), ("a", "b"), 0) as (work, _, _):
+    with attached(lm, patch, Classify(), ("a", "b"), 0) as (work, _, _):
         tensors = patch.export(work)[0]
         for i, (name, tensor) in enumerate(tensors.items()):
             if name.endswith("gate"):
@@ -185,7 +188,7 @@ def test_saved_in_our_own_layout(lm: BaseLM, tmp_path: Path) -> None:
 
 
 def test_refused(lm: BaseLM) -> None:
-    refuses = lambda model, **o: LlamaAdapter(**o).refuses(model, Classify())  # noqa: E731
+    refuses = lambda model, **o: LlamaAdapter(**o).refuses(Context(SimpleNamespace(model=model)))  # noqa: E731
     model: Any = lm.model
     assert refuses(model) is None
     assert refuses(model, tokens=0) == "tokens must be at least 1, not 0"

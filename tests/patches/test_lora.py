@@ -156,7 +156,7 @@ def test_lora_plus_has_two_groups_and_the_ratio(lm: BaseLM) -> None:
     patch.detach(lm)
     with run.adapted(lm, tiny.recipe(Path(lm.name), "lora_plus"), tiny.CHATS) as outcome:
         assert outcome.loop
-        rates = [g["lr"] for g in outcome.loop.optimizer.param_groups]
+        rates = [g["lr"] for g in outcome.loop.executor.optimizer.param_groups]
         assert rates[1] == pytest.approx(16 * rates[0])
 
 

@@ -14,14 +14,18 @@ import peft_oracle as oracle
 import tiny
 from luthier import run
 from luthier.api import train
+from luthier.config import TrainingConfig
+from luthier.data.pack import renumbered
 from luthier.files import read_json
-from luthier.loop import Loop, Training
 from luthier.models.base import BaseLM
 from luthier.models.lowrank import LoraLinear
 from luthier.models.surgery import linear_paths, matrix_of, replace_module
-from luthier.objectives.sft import Sft, renumbered
+from luthier.objectives.sft import Sft
 from luthier.patches.lora import Lora
 from luthier.protocols import ParamGroup
+from luthier.training.attach import attached
+from luthier.training.context import Context
+from luthier.training.loop import Loop
 
 pytest.importorskip("bitsandbytes")
 
@@ -188,13 +192,13 @@ def test_half_precision(lm: BaseLM) -> None:
     """The rounded weight comes back in the model's own format, and training moves A and B in float32."""
     lm.model.to(torch.bfloat16)
     patch = Qlora(rank=2)
-    with run.attached(lm, patch, Sft(), tiny.LABELLED.labels, 0) as (work, groups, objective):
+    with attached(lm, patch, Sft(), tiny.LABELLED.labels, 0) as (work, groups, objective):
         assert all(m.weight.dtype == torch.bfloat16 for m in work.model.modules() if isinstance(m, Nf4Linear))
         examples = renumbered(objective.encode(work, tiny.LABELLED, tiny.LABELLED.train))
-        loop = Loop(work, patch, objective, groups, examples, Training(tokens=10**9, epochs=20), 0)
+        loop = Loop(Context(work, seed=0), patch, objective, groups, examples, TrainingConfig(tokens=10**9, epochs=20))
         first = loop.evaluate(examples)
         loop.run()
-        assert loop.evaluate(examples) < first and next(iter(loop.params.values())).dtype == torch.float32
+        assert loop.evaluate(examples) < first and next(iter(loop.executor.params.values())).dtype == torch.float32
 
 
 def test_a_run_says_what_the_base_takes(lm: BaseLM, tmp_path: Path) -> None:

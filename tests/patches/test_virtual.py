@@ -15,16 +15,18 @@ from torch import Tensor, nn
 
 import tiny
 from luthier import config, run
-from luthier.data.pack import next_token, pack
-from luthier.loop import Loop, Training
+from luthier.config import TrainingConfig
+from luthier.data.pack import next_token, pack, renumbered
 from luthier.models import decode, score
 from luthier.models.causal import CausalLM
 from luthier.models.prefix import PrefixMlp
 from luthier.models.virtual import Encoder, Table
-from luthier.objectives.sft import renumbered
 from luthier.patches.prefix import Prefix
 from luthier.patches.soft_prompt import start_ids
 from luthier.protocols import Sampling
+from luthier.training.attach import attached
+from luthier.training.context import Context
+from luthier.training.loop import Loop
 
 every_causal = pytest.mark.parametrize("lm", tiny.MODELS, indirect=True)
 FOLDED = [("p_tuning", {"encoder": "lstm"}), ("p_tuning", {"encoder": "mlp"}), ("prefix", {})]
@@ -143,9 +145,11 @@ def test_folded_equals_unfolded(lm: Any, method: str, patch: dict[str, Any]) -> 
         return [work.read(pack([row], {})), work.predict(texts, tiny.LABELLED.labels)]
 
     makers = (Encoder, PrefixMlp)
-    with run.attached(lm, method_of, objective, tiny.LABELLED.labels, 0) as (work, groups, _):
+    with attached(lm, method_of, objective, tiny.LABELLED.labels, 0) as (work, groups, _):
         examples = renumbered(objective.encode(work, tiny.LABELLED, tiny.LABELLED.train))
-        loop = Loop(work, method_of, objective, groups, examples, Training(epochs=3, learning_rate=0.01), 0)
+        loop = Loop(
+            Context(work, seed=0), method_of, objective, groups, examples, TrainingConfig(epochs=3, learning_rate=0.01)
+        )
         loop.run()
         unfolded = answers(work)
         assert any(isinstance(m, makers) for m in lm.model.modules())

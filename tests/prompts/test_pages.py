@@ -15,7 +15,7 @@ from luthier.data.prompts import Template
 from luthier.direct.hard_prompt import HardPrompt
 from luthier.plain_page import both
 from luthier.prompts import curve, page, robust_page
-from luthier.protocols import Run
+from luthier.training.context import Context
 
 EVIL = "</script><img src=x onerror=alert(1)> `{input}` {en} 退款"
 KEPT = {"chat": False, "repaired": "", "name": "n", "replaces": ""}
@@ -95,8 +95,8 @@ def test_the_notes_of_a_search_in_chinese(lm: Any, tmp_path: Path) -> None:
         "19 种措辞，239 次模型调用；最佳的措辞（软件自带）：Say {input}（正确标签的对数概率（奈特）"
     )
     assert zh[3] == "失败 2 次，例如：no answer" and zh[4] == NOTES[4]
-    run = Run(0, tmp_path)
-    HardPrompt(calls=60, rounds=2, write=2).adapt(lm, replace(tiny.LABELLED, test=()), run)
+    run = Context(lm, replace(tiny.LABELLED, test=()), 0, cache=tmp_path)
+    HardPrompt(calls=60, rounds=2, write=2).adapt(run)
     assert run.notes and all(isinstance(page.noted(note), Phrase) for note in run.notes), run.notes
 
 

@@ -21,7 +21,8 @@ from luthier.errors import LuthierError
 from luthier.prompts.log import Log, read_log
 from luthier.prompts.proposer import Proposer, cleaned, instruction_of
 from luthier.prompts.search import Search, Settings, affordable, fingerprint
-from luthier.protocols import Labelled, Prompt, Record, Run, Sampling, Split
+from luthier.protocols import Labelled, Prompt, Record, Sampling, Split
+from luthier.training.context import Context
 
 SETTINGS = Settings(calls=120, rounds=3, write=2, score="likelihood", seed=0)
 DATA = Split("classification", tuple(Labelled(f"row {i}", "ab"[i % 2]) for i in range(40)), (), labels=("a", "b"))
@@ -201,9 +202,9 @@ def test_the_method_reports_what_it_left_out(lm: Any, tmp_path: Path) -> None:
     """A small model's search end to end: its log, its notes, and that it only ever saw training rows."""
     path = tmp_path / "mine.txt"
     path.write_text("Topic of {input} is\nbroken {input\n", encoding="utf-8")
-    run = Run(0, tmp_path, folder=tmp_path / "run")
+    run = Context(lm, replace(tiny.LABELLED, test=()), 0, cache=tmp_path, folder=tmp_path / "run")
     method = HardPrompt(templates=str(path), calls=60, rounds=2, write=2)
-    found = method.adapt(lm, replace(tiny.LABELLED, test=()), run)
+    found = method.adapt(run)
     assert found.template and "{input}" in found.template.text and found.labels == tiny.LABELLED.labels
     assert any(f"{path}:2: the brace at character 8 is never closed" in note for note in run.notes)
     log = (tmp_path / "run" / "search.jsonl").read_text()
@@ -217,7 +218,7 @@ def test_a_search_does_not_go_on_with_other_wordings_in_the_place_of_the_old(lm:
     path = tmp_path / "mine.txt"
     data, method = replace(tiny.LABELLED, test=()), HardPrompt(templates=str(path), calls=60, rounds=2, write=0)
     path.write_text("broken {input\nTopic of {input} is\n", encoding="utf-8")
-    method.adapt(lm, data, Run(0, tmp_path, folder=tmp_path / "run"))
+    method.adapt(Context(lm, data, 0, cache=tmp_path, folder=tmp_path / "run"))
     path.write_text("mended {input}\nTopic of {input} is\n", encoding="utf-8")
     with pytest.raises(LuthierError, match="a search with other wordings: choose another --out"):
-        method.adapt(lm, data, Run(0, tmp_path, folder=tmp_path / "run"))
+        method.adapt(Context(lm, data, 0, cache=tmp_path, folder=tmp_path / "run"))

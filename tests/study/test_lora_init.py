@@ -51,10 +51,10 @@ def test_gradient_norms_are_those_before_clipping(lm: Any, rows: Any) -> None:
     patch = Watched(rank=4, start="gauss_gauss")
     with Bench(lm, split, 800, 4).session(Arm("x", {"rank": 4}), 0, patch) as session:
         loop = session.loop
-        first = next(loop.objective.batches(loop.examples, 4, type(loop.rng)(0)))
-        loop.backward(first)
-        want = [norm(loop.masters, end) for end in (".a", ".b")]
-        loop.optimizer.zero_grad()
+        first = next(loop.objective.batches(loop.ctx, loop.examples, 4, type(loop.cursor)(0)))
+        loop.executor.forward_backward(first, loop.objective)
+        want = [norm(loop.executor.masters, end) for end in (".a", ".b")]
+        loop.executor.optimizer.zero_grad()
         object.__setattr__(loop.training, "clip", 0.01 * want[0])
         session.train()
         found = gradients(patch, session)

@@ -56,13 +56,13 @@ def _trained(
     from luthier.data.task import load_split
     from luthier.data.used import said
     from luthier.errors import LuthierError
-    from luthier.evals import cuts
-    from luthier.evals.task import evaluate
-    from luthier.evals.temperature import settle
-    from luthier.files import LOCK, forget, write_json, write_text
-    from luthier.machine import environment
-    from luthier.run import base_facts
-    from luthier.trackers import Tracking
+    from luthier.evals.forgetting import general_loss
+    from luthier.evals.latency import latency
+    from luthier.files import LOCK, forget, write_text
+    from luthier.models.embedded import cache_dir
+    from luthier.models.endpoint import is_remote
+    from luthier.protocols import Patch
+    from luthier.runs.session import Session
 
     try:
         split, found = load_split(recipe.data, folder / "rejected.jsonl")
@@ -72,30 +72,12 @@ def _trained(
         lm = run.load_base(recipe)
         given.keep_or_check(folder, given.of_recipe(recipe, split), run.begun(folder))
         write_text(folder / "recipe.yaml", config.to_yaml(recipe))
-        write_json(folder / "environment.json", environment())
-        tracking = Tracking(recipe.track, folder.name, config.plain(recipe), folder)
-
-        def told(report: Report) -> None:
-            tracking.log(report)
-            if say:
-                say(report)
-
-        with run.adapted(lm, recipe, split, folder, say=told) as outcome:
-            run.save_adapted(outcome, folder)
-            cuts.begin(outcome.lm)
-            scores = evaluate(outcome.lm, split, split.test)
-            cut = cuts.of_test(outcome.lm, split.test)
-            settled = settle(outcome.lm, split, scores, folder / outcome.save_as)
+        trains = isinstance(config.options(recipe), Patch)
+        loss = general_loss(lm) if trains and not is_remote(lm) else None
+        session = Session(lm, recipe, split, folder, cache_dir(), loss, say, notes=found)
+        session.finish(lambda outcome: {"latency_ms": latency(outcome.lm, split)["latency_ms"]})
     except LuthierError:
         if not run.begun(folder):
             rejected = "rejected.jsonl", "rejected-test.jsonl"
             forget(folder, LOCK, given.NAME, "recipe.yaml", "environment.json", "metrics.jsonl", *rejected)
         raise
-    result = {"metric": scores.metric, "score": scores.score, "secondary": scores.secondary}
-    result |= {"rows": {part: len(getattr(split, part)) for part in ("train", "validation", "test")}}
-    result |= {"per_row": scores.per_row, "answers": scores.answers, "trainable": outcome.trainable}
-    result |= base_facts(outcome)
-    notes = [*found, *outcome.notes, *cut, *settled.notes]
-    result |= settled.facts | ({"notes": notes} if notes else {})
-    tracking.finish(result)
-    write_json(folder / "eval.json", result)

@@ -48,25 +48,24 @@ def measure_rate(
 
     Ends after `seconds`, or after `steps` (None: no limit) besides the first, which warms up.
     """
-    from luthier.loop import Loop, Training
+    from luthier.config import TrainingConfig
     from luthier.patches.lora import Lora
-    from luthier.run import attached
+    from luthier.training.attach import prepared
+    from luthier.training.context import Context
 
     tokens, spent, took = 0, 0.0, -1
-    patch = patch or Lora()
-    with attached(lm, patch, wanted or _objective(lm, data, max_length), data.labels, 0) as (work, groups, objective):
-        objective.keep_limit(work, data)
-        examples = objective.encode(work, data, data.train[: 16 * batch])
-        objective.setup(work, examples)
-        loop = Loop(work, patch, objective, groups, examples, Training(batch=batch), 0)
-        for rows in objective.batches(examples, batch, loop.rng):
+    wanted = wanted or _objective(lm, data, max_length)
+    training, some = TrainingConfig(batch=batch), data.train[: 16 * batch]
+    with prepared(Context(lm, data), patch or Lora(), wanted, training, some=some) as ready:
+        loop = ready.loop
+        for examples in loop.objective.batches(loop.ctx, loop.examples, batch, loop.cursor):
             start = time.perf_counter()
-            loop.backward(rows)
-            loop.optimizer.zero_grad()
+            loop.executor.forward_backward(examples, loop.objective)
+            loop.executor.forget()
             took += 1
             if took:  # the first step warms up
                 spent += time.perf_counter() - start
-                tokens += sum(examples[i].tokens for i in rows)
+                tokens += sum(example.tokens for example in examples)
             if spent > seconds or took == steps:
                 return tokens / spent
     raise AssertionError("batches are endless")

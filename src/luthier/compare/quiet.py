@@ -8,31 +8,27 @@ measures waits for the others to end; how long it was kept from a core is noted 
 
 from __future__ import annotations
 
-import statistics
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
 from luthier.compare.cells import Cell
 from luthier.compare.claims import claimed
 from luthier.compare.results import LATENCY, lacks_latency, log_error
-from luthier.data.prompts import prompt_of
-from luthier.evals.task import answer_one
+from luthier.evals.latency import latency
 from luthier.files import write_json
-from luthier.machine import Clock, cores, threads
-from luthier.models.endpoint import answering, is_remote
-from luthier.protocols import LM, Patch, Prompt, Split
+from luthier.machine import cores, threads
+from luthier.models.endpoint import is_remote
+from luthier.protocols import LM, Patch
 from luthier.run import load_method
+from luthier.training.attach import remove_heads
 
 if TYPE_CHECKING:
     from luthier.compare.trial import Bench
     from luthier.models.base import BaseLM
 
-ROWS = 5
-TOKENS = 32  # of a written answer
 PATIENCE = 60.0  # seconds to wait for other workers to end
 PAUSE = 0.1
 
@@ -74,12 +70,7 @@ def _wait_for(piece: Path, held: ExitStack) -> None:
 def _measured(bench: Bench, cell: Cell) -> dict[str, Any]:
     try:
         with opened(cell.folder(bench.folder) / "seed-0", bench.lm) as lm:
-            rows = (bench.data.validation or bench.data.train)[: ROWS + 1]
-            asked = [prompt_of(record) for record in rows]
-            _seconds(lm, bench.data, asked[0])  # the first one warms up
-            clock = Clock()
-            taken = [_seconds(lm, bench.data, prompt) for prompt in asked[1:] or asked]
-            return {"latency_ms": statistics.median(taken) * 1000, "waiting": clock.read()["waiting"]}
+            return latency(lm, bench.data)
     except Exception as error:  # the scores stand: a figure that cannot be had is none
         reason = log_error(cell.folder(bench.folder) / "latency.log", bench.folder, error)
         return {"latency_ms": None, "waiting": 0.0, "reason": reason}
@@ -95,15 +86,5 @@ def opened(run: Path, lm: BaseLM) -> Iterator[LM]:
         if isinstance(method, Patch):
             work: Any = found
             method.detach(work)
-            if work.label_head is not None:
-                del lm.model.label_head
+            remove_heads(work)
             lm.model.requires_grad_(False)
-
-
-def _seconds(lm: LM, data: Split, asked: Prompt) -> float:
-    """To answer one question alone; what an endpoint gave earlier took as long as it took then."""
-    if isinstance(asked, str) and not is_remote(lm):
-        asked = f"{asked} {token_hex(4)}"  # never seen before, so that no features on disk answer
-    start, before = time.perf_counter(), answering(lm)
-    answer_one(lm, data, asked, TOKENS)
-    return answering(lm) - before if is_remote(lm) else time.perf_counter() - start

@@ -26,21 +26,19 @@ from luthier.compare.planning import FEWEST
 from luthier.compare.rates import JUDGED, Tried, beyond, doubts, settled
 from luthier.data.task import first_rows
 from luthier.errors import Diverged
-from luthier.evals import cuts
 from luthier.evals.constant import constant
-from luthier.evals.forgetting import general_loss
 from luthier.evals.task import evaluate
-from luthier.evals.temperature import settle
-from luthier.files import read_json, read_record, write_json, write_text
-from luthier.machine import Clock, environment, peak_memory, reset_peak_memory
+from luthier.files import read_json, read_record, write_json
+from luthier.machine import Clock
 from luthier.models.base import BaseLM
 from luthier.models.embedded import cache_dir
-from luthier.models.endpoint import is_remote
 from luthier.models.limit import within
 from luthier.progress import Report
 from luthier.protocols import Patch, Split
-from luthier.run import Outcome, Refused, adapted, base_facts, objective_of, refusal, refuse_remote, save_adapted
-from luthier.trackers import Tracking
+from luthier.run import Outcome, Refused, adapted, objective_of, refuse_remote
+from luthier.runs.session import Session
+from luthier.training.attach import refusal
+from luthier.training.context import Context
 
 Tell = Callable[[str, Report | None], None]
 
@@ -66,11 +64,6 @@ class Bench:
     plan: Plan
     folder: Path
     tell: Tell
-
-    @cached_property
-    def parameters(self) -> int:
-        """Numbers of the untouched base; a tied head counts once. 0 where its weights are not here."""
-        return 0 if is_remote(self.lm) else sum(p.numel() for p in self.lm.model.parameters())
 
     def run(self, cell: Cell) -> None:
         """Everything that is left to do for a trial; raises Refused where it cannot be."""
@@ -114,7 +107,7 @@ class Bench:
         refuse_remote(self.lm, method)
         if not isinstance(method, Patch):
             return {}
-        if reason := refusal(self.lm, method, objective_of(recipe, method, self.data, self.lm)):
+        if reason := refusal(Context(self.lm, self.data), method, objective_of(recipe, method, self.data, self.lm)):
             raise Refused(reason)
         steps = self.plan.short_steps(len(method.learning_rates))
         if steps is not None and steps < FEWEST:
@@ -158,52 +151,25 @@ class Bench:
         loop, lm = outcome.loop, outcome.lm
         assert loop is not None and isinstance(lm, BaseLM)
         rows = data.validation[:JUDGED]
-        loss = loop.evaluate(loop.objective.encode(lm, data, rows))
+        loss = loop.validate(rows)
         scores = evaluate(lm, data, rows).per_row if data.task == "classification" else []
         return (loss if math.isfinite(loss) else None), scores
 
     def _final(self, cell: Cell, seed: int, rate: float | None) -> None:
         place = cell.folder(self.folder) / f"seed-{seed}"
-        recipe = self.plan.recipe(cell.method, seed, self.plan.tokens, rate)
         title = f"{cell.method}: seed {seed}"
-        tracking = Tracking(recipe.track, f"{cell.place}/seed-{seed}", config.plain(recipe), self.folder)
-
-        def say(report: Report) -> None:
-            self.tell(title, report)
-            tracking.log(report)
-
         self.tell(title, None)
-        reset_peak_memory()
-        clock = Clock()
-        with adapted(self.lm, recipe, self.data, place, cache_dir(), say) as outcome:
-            spent = clock.read()
-            peak = peak_memory()
-            write_text(place / "recipe.yaml", config.to_yaml(recipe))
-            write_json(place / "environment.json", environment())
-            size = save_adapted(outcome, place)
-            self.tell(f"{cell.method}: seed {seed}, test rows", None)
-            clock = Clock()
-            result = self._measure(outcome, place)
-            answered = clock.read()
-        shutil.rmtree(place / "checkpoint", ignore_errors=True)
-        result |= {
-            "train_seconds": outcome.trained.seconds if outcome.trained else spent["seconds"],
-            "train_cpu_seconds": spent["cpu_seconds"], "waiting": spent["waiting"],
-            "answer_seconds": answered["seconds"], "answer_cpu_seconds": answered["cpu_seconds"],
-            **self._searched(place.parent),
-            "peak_memory_bytes": peak, "artifact_bytes": size,
-            "tuned": outcome.trained is not None or getattr(config.options(recipe), "fits", False),
-            "steps": outcome.trained.steps if outcome.trained else 0,
-            "trainable": outcome.trainable,
-            "trainable_share": outcome.trainable / self.parameters if self.parameters else 0.0,
-            "mergeable": outcome.mergeable,
-            "learning_rate": outcome.learning_rate,
-            "tokens": outcome.trained.tokens if outcome.trained else 0,
-            **base_facts(outcome),
-        }  # fmt: skip
-        result["notes"] += self._doubts(place.parent) if outcome.trained else []
-        tracking.finish(result)
-        write_json(place / "eval.json", result)
+        session = Session(
+            self.lm, self.plan.recipe(cell.method, seed, self.plan.tokens, rate), self.data, place, cache_dir(),
+            self.plan.base_loss, partial(self.tell, title), lambda what: self.tell(f"{title}, {what}", None),
+            f"{cell.place}/seed-{seed}", self.folder,
+        )  # fmt: skip
+
+        def searched(outcome: Outcome) -> dict[str, Any]:
+            notes = self._doubts(place.parent) if outcome.trained else []
+            return {**self._searched(place.parent), "notes": notes}
+
+        session.finish(searched)  # how long an answer takes is measured last of all: see `compare.quiet`
 
     def _searched(self, place: Path) -> dict[str, float]:
         """Seconds that the search for a learning rate took; nothing where there was none."""
@@ -231,28 +197,3 @@ class Bench:
         if common := constant(data):
             found["the commonest label"] = evaluate(common, data, rows).per_row
         return found
-
-    def _measure(self, outcome: Outcome, place: Path) -> dict[str, Any]:
-        lm = outcome.lm
-        cuts.begin(lm)
-        scores = evaluate(lm, self.data, self.data.test)
-        cut = cuts.of_test(lm, self.data.test)
-        warmth = settle(lm, self.data, scores, place / outcome.save_as)
-        same_weights = outcome.trained is None
-        return {
-            "metric": scores.metric,
-            "score": scores.score,
-            "secondary": scores.secondary,
-            **warmth.facts,
-            "notes": [*outcome.notes, *cut, *warmth.notes],
-            "latency_ms": None,  # measured when everything else has ended: see `compare.quiet`
-            # a method that leaves the weights and the input alone has nothing to forget
-            "forgetting": 0.0 if same_weights or not isinstance(lm, BaseLM) else self._forgetting(lm),
-            "per_row": scores.per_row,
-            "answers": scores.answers,
-        }
-
-    def _forgetting(self, lm: BaseLM) -> float | None:
-        """Rise of the loss on general text, in nats a token; None where the model predicts no text."""
-        loss = general_loss(lm)
-        return None if loss is None or self.plan.base_loss is None else loss - self.plan.base_loss

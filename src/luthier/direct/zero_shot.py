@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from luthier.evals.wording import best_wording, chosen, load_wording, wordings
-from luthier.protocols import Direct, Run, Split
+from luthier.protocols import Direct, Split
 
 if TYPE_CHECKING:
     from luthier.models.base import BaseLM
+    from luthier.training.context import Context
 
 extras = ()
 
@@ -30,16 +31,17 @@ class ZeroShot(Direct):
     remote: ClassVar[bool] = True
     learns: ClassVar[bool] = False
 
-    def refuses(self, lm: BaseLM, data: Split) -> str | None:
-        return lm.mute(data.labels)
+    def refuses(self, ctx: Context) -> str | None:
+        return ctx.policy.mute(ctx.data.labels)
 
     def asked(self, data: Split) -> float:
         return 3.0 * min(self.validation, len(data.validation))
 
-    def adapt(self, lm: BaseLM, data: Split, run: Run) -> BaseLM:
+    def adapt(self, ctx: Context) -> BaseLM:
+        lm, data = ctx.policy, ctx.data
         among = wordings(lm, data)
         best = best_wording([lm.worded(t, data.labels) for t in among], data, self.validation)
-        run.notes.extend(chosen(best.template, among, len(data.validation[: self.validation])))
+        ctx.notes.extend(chosen(best.template, among, len(data.validation[: self.validation])))
         return best
 
     def load(self, folder: Path, lm: BaseLM) -> BaseLM:

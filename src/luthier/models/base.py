@@ -132,6 +132,12 @@ class BaseLM(Reading):
         return getattr(self.model, "label_head", None)
 
     @property
+    def heads(self) -> dict[str, LabelHead]:
+        """Every head beside the vocabulary's, by its kind."""
+        more = dict(getattr(self.model, "more_heads", {}).items())
+        return more | ({self.label_head.kind: self.label_head} if self.label_head is not None else {})
+
+    @property
     def learned_prefix(self) -> LearnedPrefix | None:
         """Keys and values that every layer sees before its own, when a patch put them there."""
         return getattr(self.model, "learned_prefix", None)

@@ -13,6 +13,7 @@ class LabelHead(nn.Module):
     """(N, d) hidden states -> (N, K) logits. weight (K, d), bias (K,) train from zero; mean, scale (d,) do not."""
 
     kind: ClassVar[str] = "labels"
+    answers: ClassVar[bool] = True  # False: only training reads it
     mean: Tensor
     scale: Tensor
 
@@ -75,4 +76,14 @@ class ScalarHead(LabelHead):
         return logits.double() * self.spread.to(logits.device) + self.centre.to(logits.device)
 
 
-HEADS: dict[str, type[LabelHead]] = {cls.kind: cls for cls in (LabelHead, TagHead, ScalarHead)}
+class ValueHead(LabelHead):
+    """How good what stands so far is: a number at every place that is read, for training only."""
+
+    kind: ClassVar[str] = "value"
+    answers: ClassVar[bool] = False
+
+    def __init__(self, size: int, labels: int = 1) -> None:
+        super().__init__(size, 1)
+
+
+HEADS: dict[str, type[LabelHead]] = {cls.kind: cls for cls in (LabelHead, TagHead, ScalarHead, ValueHead)}

@@ -33,7 +33,7 @@ class Trunk:
 
     def __init__(self, lm: BaseLM, cut: int, examples: Sequence[Example]) -> None:
         self.lm, self.cut, self.examples = lm, cut, examples
-        self.rows = {e.row: i for i, e in enumerate(examples)}
+        self.places = {_content(e): i for i, e in enumerate(examples)}
         self.whole = cut >= len(lm.blocks)
         self.groups = [self._key(g) for g in range(-(-len(examples) // GROUP))]
 
@@ -51,19 +51,37 @@ class Trunk:
         if found is None:
             with fast(self.lm.model):  # also before the training begins: cached states are the same bits at any time
                 found = self.lm.read(batch) if self.whole else self.lm.below(batch, self.cut)
-            if found.nbytes + sum(t.nbytes for t in self.lm.trunks.values()) <= LIMIT:
-                self.lm.trunks[self.groups[group]] = found
+            self._keep(self.groups[group], found)
         return cast(tuple[Tensor, ...], found.split(list(sizes)))
 
-    def states(self, rows: Sequence[int]) -> Tensor:
-        """Cached states of the examples with these ids, end to end: (T, d), or (N, d) when only heads train."""
-        places = [self.rows[r] for r in rows]
-        groups = {g: self._group(g) for g in sorted({i // GROUP for i in places})}
-        return torch.cat([groups[i // GROUP][i % GROUP] for i in places])
+    @torch.no_grad()
+    def _alone(self, example: Example) -> Tensor:
+        """States of an example that is none of the dataset's, such as one that was sampled."""
+        key = (self.cut, _content(example))
+        if (found := self.lm.trunks.get(key)) is None:
+            batch = pack([example], {}, self.lm.device)
+            with fast(self.lm.model):
+                found = self.lm.read(batch) if self.whole else self.lm.below(batch, self.cut)
+            self._keep(key, found)
+        return found
 
-    def hidden(self, batch: Batch) -> Tensor:
-        """Hidden states (N, d) at `batch.where`, the trunk's share from the cache."""
-        states = self.states(batch.rows)
+    def _keep(self, key: Hashable, states: Tensor) -> None:
+        if states.nbytes + sum(t.nbytes for t in self.lm.trunks.values()) <= LIMIT:
+            self.lm.trunks[key] = states
+
+    def states(self, examples: Sequence[Example]) -> Tensor:
+        """Cached states of these examples, end to end: (T, d), or (N, d) when only heads train."""
+        places = [self.places.get(_content(e)) for e in examples]
+        groups = {g: self._group(g) for g in sorted({i // GROUP for i in places if i is not None})}
+        found = [
+            self._alone(e) if i is None else groups[i // GROUP][i % GROUP]
+            for i, e in zip(places, examples, strict=True)
+        ]
+        return torch.cat(found)
+
+    def hidden(self, batch: Batch, examples: Sequence[Example]) -> Tensor:
+        """Hidden states (N, d) at `batch.where`, the trunk's share from the cache. examples: those of the batch."""
+        states = self.states(examples)
         if self.whole:
             return states
         return self.lm.above(batch, states, self.cut)
@@ -73,8 +91,12 @@ class Trunk:
         batch = pack(self.examples[:1], {}, self.lm.device)
         with torch.no_grad():
             want = self.lm.read(batch)
-            got = self.hidden(batch)
+            got = self.hidden(batch, self.examples[:1])
         return bool(torch.allclose(want, got, rtol=1e-4, atol=1e-4))
+
+
+def _content(e: Example) -> Hashable:
+    return e.ids, e.where, e.decoder
 
 
 def make_trunk(lm: BaseLM, cut: int | None, examples: Sequence[Example]) -> Trunk | None:

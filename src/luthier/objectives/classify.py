@@ -9,16 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from luthier.data.pack import Example
 from luthier.errors import LuthierError
-from luthier.protocols import Batch, Labelled, Objective, Outputs, Record, Split, Task
+from luthier.protocols import Batch, Labelled, Objective, Record, Split, Task
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from luthier.models.base import BaseLM
+    from luthier.models.outputs import Outputs
 
 extras = ()
 SCALING_ROWS = 64
@@ -31,7 +32,7 @@ class Classify(Objective):
     max_length: int = 1024
 
     record: ClassVar[type] = Labelled
-    output: ClassVar[Literal["vocab", "labels", "tags", "scalar"]] = "labels"
+    heads: ClassVar[tuple[str, ...]] = ("labels",)
     tasks: ClassVar[tuple[Task, ...]] = ("classification",)
 
     def examples(self, lm: BaseLM, data: Split, row: int, record: Record) -> list[Example]:
@@ -43,14 +44,13 @@ class Classify(Objective):
         """Set the head's scaling from the first examples."""
         scale_head(lm, examples)
 
-    def weights(self, examples: Sequence[Any]) -> dict[str, float]:
+    def divisors(self, examples: Sequence[Any]) -> dict[str, float]:
         return {"cross_entropy": float(max(len(examples), 1))}
 
     def loss(self, out: Outputs, batch: Batch) -> dict[str, Tensor]:
         import torch.nn.functional as F
 
-        assert out.lm.label_head is not None
-        return {"cross_entropy": F.cross_entropy(out.lm.label_head(out.hidden), batch.targets, reduction="sum")}
+        return {"cross_entropy": F.cross_entropy(out.head("labels"), batch.targets, reduction="sum")}
 
 
 def scale_head(lm: BaseLM, examples: Sequence[Example]) -> None:
@@ -59,7 +59,7 @@ def scale_head(lm: BaseLM, examples: Sequence[Example]) -> None:
 
     assert lm.label_head is not None
     some = list(examples[:SCALING_ROWS])
-    lm.label_head.scale_to(Trunk(lm, len(lm.blocks), some).states([e.row for e in some]))
+    lm.label_head.scale_to(Trunk(lm, len(lm.blocks), some).states(some))
 
 
 METHOD = Classify

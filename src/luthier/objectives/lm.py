@@ -13,12 +13,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from luthier.data.pack import Example, next_token
-from luthier.protocols import Batch, Chat, Objective, Outputs, Record, Split, Text
+from luthier.protocols import Batch, Chat, Objective, Record, Split, Text
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from luthier.models.base import BaseLM
+    from luthier.models.outputs import Outputs
+    from luthier.training.context import Context
 
 extras = ()
 
@@ -31,12 +33,12 @@ class Lm(Objective):
 
     record: ClassVar[type] = Text
 
-    def refuses(self, lm: BaseLM) -> str | None:
+    def refuses(self, ctx: Context) -> str | None:
         from luthier.models.causal import CausalLM
 
-        if isinstance(lm, CausalLM):
+        if isinstance(ctx.policy, CausalLM):
             return None
-        return lm.lacks("logprobs") or "the model is not causal: it has no next token of a plain text"
+        return ctx.policy.lacks("logprobs") or "the model is not causal: it has no next token of a plain text"
 
     def encode(self, lm: BaseLM, data: Split, records: Sequence[Record]) -> list[Example]:
         return super().encode(lm, data, self.rows(data) if records is data.train else records)
@@ -57,7 +59,7 @@ class Lm(Objective):
             out.append(next_token(row, head + part, learned, len(learned)))
         return out
 
-    def weights(self, examples: Sequence[Any]) -> dict[str, float]:
+    def divisors(self, examples: Sequence[Any]) -> dict[str, float]:
         return {"nll": float(max(sum(len(e.where) for e in examples), 1))}
 
     def loss(self, out: Outputs, batch: Batch) -> dict[str, Tensor]:

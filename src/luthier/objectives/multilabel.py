@@ -8,17 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from luthier.data.pack import Example
 from luthier.errors import LuthierError
 from luthier.objectives.classify import scale_head
-from luthier.protocols import Batch, Objective, Outputs, Record, Split, Tagged, Task
+from luthier.protocols import Batch, Objective, Record, Split, Tagged, Task
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from luthier.models.base import BaseLM
+    from luthier.models.outputs import Outputs
 
 extras = ()
 
@@ -30,7 +31,7 @@ class Multilabel(Objective):
     max_length: int = 1024
 
     record: ClassVar[type] = Tagged
-    output: ClassVar[Literal["vocab", "labels", "tags", "scalar"]] = "tags"
+    heads: ClassVar[tuple[str, ...]] = ("tags",)
     tasks: ClassVar[tuple[Task, ...]] = ("multilabel",)
 
     def examples(self, lm: BaseLM, data: Split, row: int, record: Record) -> list[Example]:
@@ -43,14 +44,13 @@ class Multilabel(Objective):
         """Set the head's scaling from the first examples."""
         scale_head(lm, examples)
 
-    def weights(self, examples: Sequence[Any]) -> dict[str, float]:
+    def divisors(self, examples: Sequence[Any]) -> dict[str, float]:
         return {"cross_entropy": float(max(sum(len(e.targets) for e in examples), 1))}
 
     def loss(self, out: Outputs, batch: Batch) -> dict[str, Tensor]:
         import torch.nn.functional as F
 
-        assert out.lm.label_head is not None
-        logits = out.lm.label_head(out.hidden)
+        logits = out.head("tags")
         wanted = batch.targets.view_as(logits).to(logits.dtype)
         return {"cross_entropy": F.binary_cross_entropy_with_logits(logits, wanted, reduction="sum")}
 

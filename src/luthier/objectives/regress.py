@@ -7,22 +7,22 @@ the mean for every text. Its inputs are standardised by the first training rows.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from luthier.data.pack import Example
 from luthier.errors import LuthierError
 from luthier.objectives.classify import scale_head
-from luthier.protocols import Batch, Objective, Outputs, Rated, Record, Split, Task
+from luthier.protocols import Batch, Objective, Rated, Record, Split, Task
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from luthier.models.base import BaseLM
     from luthier.models.labelling import ScalarHead
+    from luthier.models.outputs import Outputs
 
 extras = ()
-STEPS = 1 << 20  # a target is a whole number in a batch: this many to a standard deviation
 FARTHEST = float(1 << 40)  # standard deviations
 
 
@@ -33,7 +33,7 @@ class Regress(Objective):
     max_length: int = 1024
 
     record: ClassVar[type] = Rated
-    output: ClassVar[Literal["vocab", "labels", "tags", "scalar"]] = "scalar"
+    heads: ClassVar[tuple[str, ...]] = ("scalar",)
     tasks: ClassVar[tuple[Task, ...]] = ("regression",)
 
     def encode(self, lm: BaseLM, data: Split, records: Sequence[Record]) -> list[Example]:
@@ -50,21 +50,21 @@ class Regress(Objective):
             raise LuthierError("objective regress: learns from rows with a text and a number")
         head = _head(lm)
         apart = (record.value - float(head.centre)) / float(head.spread)
-        return [lm.labelled(row, record.text, (), [round(min(max(apart, -FARTHEST), FARTHEST) * STEPS)])]
+        found = lm.labelled(row, record.text, (), [0])
+        return [replace(found, columns={"wanted": (min(max(apart, -FARTHEST), FARTHEST),)})]
 
     def setup(self, lm: BaseLM, examples: Sequence[Any]) -> None:
         """Set the head's scaling from the first examples."""
         scale_head(lm, examples)
 
-    def weights(self, examples: Sequence[Any]) -> dict[str, float]:
+    def divisors(self, examples: Sequence[Any]) -> dict[str, float]:
         return {"squared_error": float(max(len(examples), 1))}
 
     def loss(self, out: Outputs, batch: Batch) -> dict[str, Tensor]:
         import torch.nn.functional as F
 
-        assert out.lm.label_head is not None
-        found = out.lm.label_head(out.hidden)[:, 0]
-        return {"squared_error": F.mse_loss(found, (batch.targets.double() / STEPS).to(found.dtype), reduction="sum")}
+        found = out.head("scalar")[:, 0]
+        return {"squared_error": F.mse_loss(found, batch.columns["wanted"].to(found.dtype), reduction="sum")}
 
 
 def _head(lm: BaseLM) -> ScalarHead:

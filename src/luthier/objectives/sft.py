@@ -9,16 +9,17 @@ token included.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from luthier.data.pack import Example
-from luthier.protocols import Batch, Chat, Objective, Outputs, Record, Split
+from luthier.protocols import Batch, Chat, Objective, Record, Split
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from luthier.models.base import BaseLM
+    from luthier.models.outputs import Outputs
 
 extras = ()
 PART = 4  # of max_length that answers may take from the prompts of all rows; a longer one takes from its own
@@ -44,18 +45,13 @@ class Sft(Objective):
             return lm.chat_examples(row, record.messages) if learned else []
         return [lm.example(row, record.asked, record.wanted, data.labels)]
 
-    def weights(self, examples: Sequence[Any]) -> dict[str, float]:
+    def divisors(self, examples: Sequence[Any]) -> dict[str, float]:
         return {"nll": float(max(sum(len(e.where) for e in examples), 1))}
 
     def loss(self, out: Outputs, batch: Batch) -> dict[str, Tensor]:
         from luthier.models.head import head_loss
 
         return {"nll": head_loss(out.hidden, out.lm.head, batch.targets)}
-
-
-def renumbered(examples: Sequence[Example]) -> list[Example]:
-    """Examples with ids of their own: a conversation may have given several, or none."""
-    return [replace(e, row=i, record=e.source) for i, e in enumerate(examples)]
 
 
 METHOD = Sft

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 from luthier.models.peft_files import PREFIX, as_targets, module_paths, only, take, target_modules
 from luthier.models.replaced import ReplacingPatch
 from luthier.models.surgery import linear_paths, transposed
-from luthier.protocols import Objective, ParamGroup
+from luthier.protocols import ParamGroup
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
 
     from luthier.models.adaptive import SvdLinear
     from luthier.models.base import BaseLM
+    from luthier.training.context import Context
 
 extras = ()
 STEPS = 1000  # PEFT counts its schedule in steps; ours goes by shares of the budget
@@ -74,7 +75,7 @@ class AdaLora(ReplacingPatch):
         """alpha over the first rank, as PEFT has it."""
         return (2.0 * self.rank if self.alpha is None else self.alpha) / (self.first + 1e-5)
 
-    def refuses(self, model: nn.Module, objective: Objective) -> str | None:
+    def refuses(self, ctx: Context) -> str | None:
         if self.rank < 1 or self.first < self.rank:
             return f"rank must be at least 1 and first_rank no less, not {self.rank} and {self.first}"
         if min(self.warmup, self.cooldown) < 0 or self.warmup + self.cooldown >= 1:

@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from luthier.models.replaced import ReplacingPatch
 from luthier.models.sites import Role
-from luthier.protocols import Objective, ParamGroup
+from luthier.protocols import ParamGroup
 
 if TYPE_CHECKING:
     from torch import nn
 
     from luthier.models.base import BaseLM
     from luthier.models.bottleneck import Bottleneck
+    from luthier.training.context import Context
 
 extras = ()
 Form = Literal["houlsby", "after_ffn", "parallel"]
@@ -42,12 +43,12 @@ class Adapter(ReplacingPatch):
 
     learning_rates: ClassVar[tuple[float, ...]] = (3e-4, 1e-3, 3e-3)
 
-    def refuses(self, model: nn.Module, objective: Objective) -> str | None:
+    def refuses(self, ctx: Context) -> str | None:
         from luthier.models.sites import lacking
 
         if self.width < 1:
             return f"width must be at least 1, not {self.width}"
-        return lacking(model, *SITES[self.form])
+        return lacking(ctx.policy.model, *SITES[self.form])
 
     def attach(self, lm: BaseLM) -> list[ParamGroup]:
         return [ParamGroup(_beside(self, lm) if self.form == "parallel" else _behind(self, lm))]

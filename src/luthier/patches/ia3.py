@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from luthier.errors import LuthierError
 from luthier.models.peft_files import PREFIX, module_paths, take, target_modules
 from luthier.models.replaced import ReplacingPatch
-from luthier.protocols import Objective, ParamGroup
+from luthier.protocols import ParamGroup
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
 
     from luthier.models.base import BaseLM
+    from luthier.training.context import Context
 
 extras = ()
 
@@ -47,14 +48,18 @@ class Ia3(ReplacingPatch):
             named[len(tensors[f"{PREFIX}{path}.ia3_l"]) == 1].append(re.escape(path))
         return cls(outputs="|".join(named[False]) or "none", inputs="|".join(named[True]) or "none")
 
-    def refuses(self, model: nn.Module, objective: Objective) -> str | None:
+    def refuses(self, ctx: Context) -> str | None:
         from luthier.models.sites import lacking
 
         if self.outputs == self.inputs == "none":
             return "outputs and inputs are none: there is nothing to train"
-        if self.outputs == "key_value" and lacking(model, "key", "value") and lacking(model, "fused"):
-            return lacking(model, "key", "value")
-        return lacking(model, "ffn_out") if self.inputs == "ffn" else None
+        if (
+            self.outputs == "key_value"
+            and lacking(ctx.policy.model, "key", "value")
+            and lacking(ctx.policy.model, "fused")
+        ):
+            return lacking(ctx.policy.model, "key", "value")
+        return lacking(ctx.policy.model, "ffn_out") if self.inputs == "ffn" else None
 
     def attach(self, lm: BaseLM) -> list[ParamGroup]:
         from luthier.models.bottleneck import ScaledInput, ScaledOutput

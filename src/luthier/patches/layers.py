@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from luthier.models.surgery import untie_head
 from luthier.models.weights import WeightPatch
-from luthier.protocols import Objective, ParamGroup
+from luthier.protocols import ParamGroup
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from luthier.models.base import BaseLM
+    from luthier.training.context import Context
 
 extras = ()
 NORMS = (
@@ -39,12 +38,12 @@ class Layers(WeightPatch):
 
     learning_rates: ClassVar[tuple[float, ...]] = (5e-5, 2e-4, 5e-4)
 
-    def refuses(self, model: nn.Module, objective: Objective) -> str | None:
+    def refuses(self, ctx: Context) -> str | None:
         if self.n < 1:
             return f"n must be at least 1, not {self.n}"
-        if self.untie and model.get_output_embeddings() is None:  # type: ignore[operator]
+        if self.untie and ctx.policy.model.get_output_embeddings() is None:
             return "the model has no vocabulary head to untie"
-        config: Any = model.config
+        config: Any = ctx.policy.model.config
         # of an encoder-decoder it is the decoder's blocks that count
         names = ("num_decoder_layers", "decoder_layers", "num_hidden_layers")
         count = int(next(value for name in names if (value := getattr(config, name, None)) is not None))

@@ -13,12 +13,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from luthier.protocols import Objective, ParamGroup, Patch
+from luthier.protocols import ParamGroup, Patch
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
 
     from luthier.models.base import BaseLM
+    from luthier.training.context import Context
 
 extras = ()
 
@@ -33,14 +34,14 @@ class LlamaAdapter(Patch):
 
     learning_rates: ClassVar[tuple[float, ...]] = (1e-2, 3e-2, 1e-1)
 
-    def refuses(self, model: nn.Module, objective: Objective) -> str | None:
+    def refuses(self, ctx: Context) -> str | None:
         from luthier.models.prompted import unsuited
 
         if self.tokens < 1:
             return f"tokens must be at least 1, not {self.tokens}"
         if self.layers is not None and self.layers < 1:
             return f"layers must be at least 1, not {self.layers}"
-        return unsuited(model)
+        return unsuited(ctx.policy.model)
 
     def count(self, blocks: int) -> int:
         """How many of so many blocks have a prompt."""

@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from luthier.models.peft_files import as_targets, module_paths, only, take, target_modules
 from luthier.models.replaced import ReplacingPatch
 from luthier.models.surgery import linear_paths, transposed, untouched
-from luthier.protocols import Objective, ParamGroup
+from luthier.protocols import ParamGroup
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from luthier.models.base import BaseLM
     from luthier.models.lowrank import LoraLinear
+    from luthier.training.context import Context
 
 extras = ()
 # forms of PEFT's that change more than A and B, or the base
@@ -79,7 +80,7 @@ class Lora(ReplacingPatch):
         alpha = 2.0 * self.rank if self.alpha is None else self.alpha
         return float(alpha / (self.rank**0.5 if self.rank_stabilised else self.rank))
 
-    def refuses(self, model: nn.Module, objective: Objective) -> str | None:
+    def refuses(self, ctx: Context) -> str | None:
         if not 0 <= self.dropout < 1:
             return f"dropout must be at least 0 and below 1, not {self.dropout}"
         return None if self.rank > 0 else f"rank must be at least 1, not {self.rank}"

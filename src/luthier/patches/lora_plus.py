@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from luthier.patches.lora import Lora
-from luthier.protocols import Objective, ParamGroup
+from luthier.protocols import ParamGroup
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from luthier.models.base import BaseLM
+    from luthier.training.context import Context
 
 extras = ()
 
@@ -30,10 +29,10 @@ class LoraPlus(Lora):
 
     learning_rates: ClassVar[tuple[float, ...]] = (5e-5, 2e-4, 5e-4)
 
-    def refuses(self, model: nn.Module, objective: Objective) -> str | None:
+    def refuses(self, ctx: Context) -> str | None:
         if self.ratio <= 0:
             return f"ratio must be above 0, not {self.ratio}"
-        return super().refuses(model, objective)
+        return super().refuses(ctx)
 
     def attach(self, lm: BaseLM) -> list[ParamGroup]:
         names = [name for group in super().attach(lm) for name in group.names]

@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from luthier.errors import Refused
 from luthier.patches.soft_prompt import start_ids
-from luthier.protocols import Objective, ParamGroup, Patch
+from luthier.protocols import ParamGroup, Patch
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
 
     from luthier.models.base import BaseLM
     from luthier.models.prefix import LearnedPrefix
+    from luthier.training.context import Context
 
 extras = ()
 
@@ -45,11 +46,12 @@ class Prefix(Patch):
     def from_peft(cls, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Prefix:
         return cls(n=config["num_virtual_tokens"], width=config.get("encoder_hidden_size") or cls.width)
 
-    def refuses(self, model: nn.Module, objective: Objective) -> str | None:
+    def refuses(self, ctx: Context) -> str | None:
         from luthier.models.attention import NAME
 
         if self.width < 1 or (self.n is not None and self.n < 1):
             return f"n and width must be at least 1, not {self.n} and {self.width}"
+        model = ctx.policy.model
         config: Any = model.config
         if config._attn_implementation != NAME and not config.is_encoder_decoder:
             return f"the model's attention ({type(model).__name__}) cannot be given keys and values from outside"

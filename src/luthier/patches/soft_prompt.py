@@ -12,12 +12,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-from luthier.protocols import Objective, ParamGroup, Patch
+from luthier.protocols import ParamGroup, Patch
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from luthier.models.base import BaseLM
+    from luthier.training.context import Context
 
 extras = ()
 START = "Read the text carefully, think about what it is about, and give the right answer."
@@ -46,7 +47,7 @@ class SoftPrompt(Patch):
     def from_peft(cls, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> SoftPrompt:
         return cls(n=config["num_virtual_tokens"])
 
-    def refuses(self, model: nn.Module, objective: Objective) -> str | None:
+    def refuses(self, ctx: Context) -> str | None:
         return None if self.n is None or self.n > 0 else f"n must be at least 1, not {self.n}"
 
     def attach(self, lm: BaseLM) -> list[ParamGroup]:

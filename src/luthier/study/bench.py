@@ -1,6 +1,6 @@
 """The bench of a study: a base model, the data and a budget; one training run after the other, each scored alike.
 
-A run goes through `luthier.loop.Loop` as every run does. It is scored by the loss on the test rows, row by row, so
+A run goes through `luthier.training` as every run does. It is scored by the loss on the test rows, row by row, so
 that arms are compared in pairs; for labels that is -log p(right label) among the labels, and it is right or wrong too.
 """
 
@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any
 from luthier import config
 from luthier.config import Recipe, TrainingConfig
 from luthier.errors import LuthierError
-from luthier.loop import Loop, Training
 from luthier.machine import peak_memory, reset_peak_memory
-from luthier.objectives.sft import renumbered
 from luthier.progress import Report
 from luthier.protocols import Labelled, Patch, Record, Split
-from luthier.run import attached, objective_of
+from luthier.run import objective_of
 from luthier.study.study import Arm, Measured
+from luthier.training.attach import prepared
+from luthier.training.context import Context
+from luthier.training.loop import Loop
 
 if TYPE_CHECKING:
     from luthier.data.pack import Example
@@ -49,19 +50,13 @@ class Bench:
         """
         recipe = Recipe(method=arm.method, patch=dict(arm.options))
         method: Patch = patch or config.options(recipe)
-        data = replace(self.data, test=())
-        objective = objective_of(recipe, method, data, self.lm)
-        rate = arm.rate or method.learning_rates[len(method.learning_rates) // 2]
-        training = Training(**vars(TrainingConfig(tokens=self.tokens, batch=self.batch, learning_rate=rate)))
+        ctx = Context(self.lm, replace(self.data, test=()), seed)
+        objective = objective_of(recipe, method, ctx.data, self.lm)
+        training = TrainingConfig(tokens=self.tokens, batch=self.batch, learning_rate=arm.rate)
         reset_peak_memory()
-        with attached(self.lm, method, objective, data.labels, seed) as (work, groups, chosen):
-            chosen.keep_limit(work, data)
-            examples = renumbered(chosen.encode(work, data, data.train))
-            chosen.setup(work, examples)
-            names = {n for group in groups for n in group.names}
-            count = sum(p.numel() for n, p in work.model.named_parameters() if n in names)
-            session = Session(self, work, method, count)
-            session.loop = Loop(work, method, chosen, groups, examples, training, seed, say=session.hear)
+        session = Session(self, method)
+        with prepared(ctx, method, objective, training, say=session.hear) as ready:
+            session.work, session.trainable, session.loop = ready.ctx.policy, ready.trainable, ready.loop
             yield session
 
 
@@ -70,9 +65,9 @@ class Session:
     """One run: a loop that has not begun, then one that has ended."""
 
     bench: Bench
-    work: BaseLM
     patch: Patch
-    trainable: int
+    work: BaseLM = field(init=False)
+    trainable: int = field(init=False)
     loop: Loop = field(init=False)
     reports: list[Report] = field(default_factory=list)
 
@@ -84,7 +79,7 @@ class Session:
 
     def encoded(self, records: Sequence[Record]) -> list[Example]:
         """Rows as the objective reads them."""
-        return renumbered(self.loop.objective.encode(self.work, replace(self.bench.data, test=()), records))
+        return self.loop.objective.encode(self.work, replace(self.bench.data, test=()), records)
 
     def train(self, watch: Watch | None = None) -> None:
         """Train to the end of the budget. Raises LuthierError when the loss is not finite."""

@@ -13,8 +13,8 @@ from luthier.study.study import Measured, OnModel
 
 if TYPE_CHECKING:
     from luthier.data.pack import Example
-    from luthier.loop import Loop
     from luthier.progress import Report
+    from luthier.training.loop import Loop
 
 Array = np.ndarray[Any, Any]
 RESAMPLES = 2000
@@ -37,7 +37,7 @@ class Looks(Watch):
 
     def finish(self, loop: Loop) -> None:
         if self.seen[-1][0] < loop.done.steps:
-            self.look(loop, loop.done.tokens / loop.limit)
+            self.look(loop, loop.spent / loop.limit)
 
 
 def crossing(shares: Array, curve: Array, level: Array) -> Array:

@@ -23,16 +23,16 @@ from luthier.core.phrases import Phrase, both
 from luthier.errors import LuthierError
 from luthier.files import LOCK, alone, read_record, write_json
 from luthier.given import AGAIN, EARLIER, changed, data_key, model_parts, of_model, refuse_changed, set_aside, tell
-from luthier.protocols import Rng
+from luthier.protocols import Cursor
 from luthier.study import catalog
 from luthier.study.study import Arm, OnModel, Study
 
 if TYPE_CHECKING:
-    from luthier.loop import Loop
     from luthier.models.base import BaseLM
     from luthier.progress import Report
     from luthier.protocols import Split
     from luthier.study.bench import Bench
+    from luthier.training.loop import Loop
 
 Say = Callable[[str, float], None]  # what is done now; the share of the whole that is done
 RATE_SECONDS = 3.0
@@ -197,8 +197,8 @@ def _plan(study: Study, request: Request, lm: BaseLM, split: Split, arms: Sequen
 
 def _least(loop: Loop, steps: int, seed: int) -> int:
     """Tokens of a seed's first steps."""
-    chosen = islice(loop.objective.batches(loop.examples, loop.training.batch, Rng(seed)), steps)
-    return sum(loop.examples[i].tokens for rows in chosen for i in rows)
+    chosen = islice(loop.objective.batches(loop.ctx, loop.examples, loop.training.batch, Cursor(seed)), steps)
+    return sum(example.tokens for examples in chosen for example in examples)
 
 
 def _runs(

@@ -59,7 +59,8 @@ class Tracking:
 
     def log(self, report: Report) -> None:
         """A step of training."""
-        values = {k: float(v) for k, v in vars(report).items() if k != "step" and v is not None and math.isfinite(v)}
+        told = {k: v for k, v in vars(report).items() if k not in ("step", "metrics")} | dict(report.metrics or {})
+        values = {k: float(v) for k, v in told.items() if v is not None and math.isfinite(v)}
         self._each("log", report.step, values, report.step)
 
     def finish(self, result: Mapping[str, Any]) -> None:

@@ -13,7 +13,7 @@ extras = ()
 class Killer(ZeroShot):
     """No options."""
 
-    def adapt(self, lm, data, run):  # type: ignore[no-untyped-def]
+    def adapt(self, ctx):  # type: ignore[no-untyped-def]
         os.kill(os.getpid(), signal.SIGKILL)
 
 

@@ -14,10 +14,10 @@ extras = ()
 class Peeking(ZeroShot):
     """No options."""
 
-    def adapt(self, lm, data, run):  # type: ignore[no-untyped-def]
-        seen = {name: [r.text for r in getattr(data, name)] for name in ("train", "validation", "test")}
+    def adapt(self, ctx):  # type: ignore[no-untyped-def]
+        seen = {name: [r.text for r in getattr(ctx.data, name)] for name in ("train", "validation", "test")}
         Path(os.environ["PEEKED"]).write_text(json.dumps(seen), encoding="utf-8")
-        return super().adapt(lm, data, run)
+        return super().adapt(ctx)
 
 
 METHOD = Peeking

@@ -11,7 +11,7 @@ extras = ()
 class Raising(ZeroShot):
     """No options."""
 
-    def adapt(self, lm, data, run):  # type: ignore[no-untyped-def]
+    def adapt(self, ctx):  # type: ignore[no-untyped-def]
         raise ValueError("first line\nsecond line")
 
 

@@ -12,7 +12,7 @@ extras = ()
 class Sleeper(ZeroShot):
     """No options."""
 
-    def adapt(self, lm, data, run):  # type: ignore[no-untyped-def]
+    def adapt(self, ctx):  # type: ignore[no-untyped-def]
         time.sleep(120)
 
 

@@ -70,7 +70,7 @@ def distance(session: Session) -> float:
 
     data, work = session.bench.data, session.work
     examples, far = session.encoded((data.validation or data.train)[:ROWS]), 0.0
-    weights = session.loop.objective.weights(examples)
+    weights = session.loop.objective.divisors(examples)
     with torch.no_grad():
         for part in micro_batches(examples, session.loop.training.micro_tokens):
             batch = pack(part, weights, work.device)
@@ -102,11 +102,11 @@ class LoraInit(Study):
     def measure(self, bench: Bench, arm: Arm, seed: int) -> Measured:
         patch = Watched(**arm.options)
         with bench.session(arm, seed, patch) as session:
-            first, before = distance(session), {n: p.detach().clone() for n, p in session.loop.masters.items()}
+            first, before = distance(session), {n: p.detach().clone() for n, p in session.loop.executor.masters.items()}
             session.train()
             moved = max(
                 float((p.detach() - before[n]).abs().max())
-                for n, p in session.loop.masters.items()
+                for n, p in session.loop.executor.masters.items()
                 if n.endswith((".a", ".b"))
             )
             last = distance(session)

@@ -94,7 +94,7 @@ class Rank(Study):
         with bench.session(arm, seed) as session:
             session.train()
             spent = session.loop.done
-            session.loop.optimizer.state.clear()  # as large as the model, twice
+            session.loop.executor.optimizer.state.clear()  # as large as the model, twice
             found = [self._matrix(session, path, at, seed) for path, at in matrices(session.work).items()]
             curves = {kind: np.mean([m.pop(f"{kind}_curve") for m in found], axis=0).tolist() for kind in KINDS}
             return {
@@ -114,7 +114,7 @@ class Rank(Study):
         with session.patch.off(session.work):
             before = matrix_of(module).detach().float().clone()
         # the float32 master: what 16 bits would round away belongs to the update
-        after = session.loop.masters[f"{path}.weight"].detach()
+        after = session.loop.executor.masters[f"{path}.weight"].detach()
         after = after.T if transposed(module) else after
         noise = torch.randn(before.shape, generator=torch.Generator().manual_seed(seed))
         out: dict[str, Any] = {"path": path, "layer": at[0], "role": at[1], "size": min(before.shape)}

@@ -1,0 +1,129 @@
+"""What a forward pass gives an objective: states at the places that are read, and what heads say there.
+
+Everything is differentiable and computed in chunks of rows, so that tokens × vocabulary is never held: `logprobs`,
+`entropy` and `kl` keep (N, d) and compute their logits again in the backward pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+from torch import Tensor
+
+from luthier.models.head import CHUNK, VocabHead
+from luthier.models.product import product
+
+if TYPE_CHECKING:
+    from luthier.models.base import BaseLM
+
+# From a chunk of logits (n, V) in float32 and the place of its first row: what is wanted of each row (n,), and the
+# gradient of that with respect to the logits (n, V).
+Rowwise = Callable[[Tensor, int], tuple[Tensor, Callable[[Tensor], Tensor]]]
+
+
+@dataclass
+class Outputs:
+    """hidden: (N, d) at `batch.where`. targets: (N,) token or label ids there. lm: the model that made them."""
+
+    hidden: Tensor
+    lm: BaseLM
+    targets: Tensor
+
+    def logprobs(self, temperature: float = 1.0) -> Tensor:
+        """log p(target) at each place, (N,) float32 in nats."""
+
+        def rowwise(logits: Tensor, at: int) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+            logp = (logits / temperature).log_softmax(-1)
+            chosen = self.targets[at : at + len(logits), None]
+            return logp.gather(1, chosen)[:, 0], lambda g: _pick_back(logp, chosen, g / temperature)
+
+        return self._of_vocabulary(rowwise)
+
+    def entropy(self, temperature: float = 1.0) -> Tensor:
+        """Entropy of the next token at each place, (N,) in nats."""
+
+        def rowwise(logits: Tensor, at: int) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+            logp = (logits / temperature).log_softmax(-1)
+            p = logp.exp()
+            h = -(p * logp).sum(-1)
+            return h, lambda g: (p * (logp + h[:, None])).mul_(-g[:, None] / temperature)
+
+        return self._of_vocabulary(rowwise)
+
+    def kl(self, ids: Tensor, logprobs: Tensor, temperature: float = 1.0) -> Tensor:
+        """KL(given ‖ model) at each place, (N,) in nats, over k given tokens and the rest as one more outcome.
+
+        ids: (N, k) tokens. logprobs: (N, k) the given log-probabilities; what they lack of 1 is the rest.
+        """
+
+        def rowwise(logits: Tensor, at: int) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+            chosen, given = ids[at : at + len(logits)], logprobs[at : at + len(logits)].float()
+            logp = (logits / temperature).log_softmax(-1)
+            own = logp.gather(1, chosen)
+            rest, own_rest = (_rest(x) for x in (given, own))
+            value = (given.exp() * (given - own)).sum(-1) + rest.exp() * (rest - own_rest)
+
+            def back(g: Tensor) -> Tensor:
+                p = logp.exp()
+                # of the tokens outside k: -(rest / own_rest) of each one's share
+                weight = -(rest - own_rest).exp()[:, None].expand_as(p).clone()
+                weight.scatter_(1, chosen, -(given - own).exp())
+                direct = p * weight
+                return (direct - p * direct.sum(-1, keepdim=True)).mul_(g[:, None] / temperature)
+
+            return value, back
+
+        return self._of_vocabulary(rowwise)
+
+    def head(self, name: str) -> Tensor:
+        """What the head of that name reads at each place: (N, K)."""
+        return cast(Tensor, self.lm.heads[name](self.hidden))
+
+    def _of_vocabulary(self, rowwise: Rowwise) -> Tensor:
+        head = self.lm.head
+        return cast(Tensor, _Rowwise.apply(self.hidden, head.weight, head.bias, head, rowwise))
+
+
+def _pick_back(logp: Tensor, chosen: Tensor, g: Tensor) -> Tensor:
+    out = logp.exp().mul_(-g[:, None])
+    return out.scatter_add_(1, chosen, g[:, None])
+
+
+def _rest(logp: Tensor) -> Tensor:
+    """log(1 - Σ exp) of each row: the mass of what is not among the k."""
+    return torch.log((1 - logp.exp().sum(-1)).clamp_min(1e-12))
+
+
+class _Rowwise(torch.autograd.Function):
+    """A number a row of the logits, chunk by chunk; the backward pass makes the logits again."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor | None, head: VocabHead, rowwise: Rowwise
+    ) -> Tensor:
+        ctx.save_for_backward(hidden, weight, *(() if bias is None else (bias,)))
+        ctx.head, ctx.rowwise = head, rowwise
+        parts = [rowwise(head.logits(hidden[at : at + CHUNK]).float(), at)[0] for at in range(0, len(hidden), CHUNK)]
+        return torch.cat(parts) if parts else hidden.new_zeros(0, dtype=torch.float32)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        hidden, weight, *more = ctx.saved_tensors
+        d_hidden = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
+        d_weight = torch.zeros_like(weight) if ctx.needs_input_grad[1] else None
+        d_bias = torch.zeros_like(more[0]) if more and ctx.needs_input_grad[2] else None
+        for at in range(0, len(hidden), CHUNK):
+            h = hidden[at : at + CHUNK]
+            logits = ctx.head.logits(h).float()
+            back = ctx.rowwise(logits, at)[1]
+            d = back(grads[0][at : at + CHUNK].float()).mul_(ctx.head.slope(logits)).to(weight.dtype)
+            if d_hidden is not None:
+                d_hidden[at : at + CHUNK] = product(d, weight.T)
+            if d_weight is not None:
+                d_weight = product(d.T, h.to(weight.dtype).T, d_weight)
+            if d_bias is not None:
+                d_bias += d.sum(0)
+        return d_hidden, d_weight, d_bias, None, None

@@ -1,0 +1,135 @@
+"""One run in its folder, the same for `train` and for every trial of a comparison: adapt, save, measure, write.
+
+    RUN/recipe.yaml  environment.json  metrics.jsonl  checkpoint/  adapter/ or model/  eval.json
+
+`eval.json` is written last: a folder that has it is complete, one that has not resumes from its checkpoint.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from luthier import config
+from luthier.config import Recipe
+from luthier.core.phrases import remember
+from luthier.evals import cuts
+from luthier.evals.forgetting import general_loss
+from luthier.evals.task import evaluate
+from luthier.evals.temperature import settle
+from luthier.files import write_json, write_text
+from luthier.machine import Clock, environment, peak_memory, reset_peak_memory
+from luthier.models.base import BaseLM
+from luthier.models.endpoint import is_remote
+from luthier.progress import Report
+from luthier.protocols import Split
+from luthier.run import Outcome, adapted, save_adapted
+from luthier.trackers import Tracking
+
+Facts = dict[str, Any]
+
+
+@dataclass
+class Session:
+    """A run that has not begun. base_loss: of the untouched base on general text; None where it predicts none.
+
+    say: told of every training step; tell: told what is being done besides. called, top: its name for trackers, and the
+    folder that theirs stand in. notes: on the data, which stand before those on the run.
+    """
+
+    lm: BaseLM
+    recipe: Recipe
+    data: Split
+    folder: Path
+    cache: Path
+    base_loss: float | None = None
+    say: Callable[[Report], None] | None = None
+    tell: Callable[[str], None] = str
+    called: str = ""
+    top: Path | None = None
+    notes: Sequence[str] = ()
+
+    def finish(self, more: Callable[[Outcome], Mapping[str, Any]]) -> Facts:
+        """Do what is left to do and give what `eval.json` says.
+
+        more: facts of whoever runs it, measured last, while the model stands adapted, and put over these; what is under
+        `notes` is added to the notes.
+        """
+        recipe = self.recipe
+        tracking = Tracking(
+            recipe.track, self.called or self.folder.name, config.plain(recipe), self.top or self.folder
+        )
+
+        def told(report: Report) -> None:
+            if self.say:
+                self.say(report)
+            tracking.log(report)
+
+        reset_peak_memory()
+        clock = Clock()
+        with adapted(self.lm, recipe, self.data, self.folder, self.cache, told) as outcome:
+            spent, peak = clock.read(), peak_memory()
+            write_text(self.folder / "recipe.yaml", config.to_yaml(recipe))
+            write_json(self.folder / "environment.json", environment())
+            size = save_adapted(outcome, self.folder)
+            self.tell("test rows")
+            clock = Clock()
+            result = self._measured(outcome)
+            answered = clock.read()
+            extra = dict(more(outcome))
+        shutil.rmtree(self.folder / "checkpoint", ignore_errors=True)
+        result["notes"] = [*self.notes, *result["notes"], *extra.pop("notes", ())]
+        result |= self._costs(outcome, spent, answered, peak, size) | extra
+        tracking.finish(result)
+        write_json(self.folder / "eval.json", remember(result, "notes"))
+        return result
+
+    def _measured(self, outcome: Outcome) -> Facts:
+        lm = outcome.lm
+        cuts.begin(lm)
+        scores = evaluate(lm, self.data, self.data.test)
+        cut = cuts.of_test(lm, self.data.test)
+        warmth = settle(lm, self.data, scores, self.folder / outcome.save_as)
+        same_weights = outcome.trained is None
+        return {
+            "metric": scores.metric,
+            "score": scores.score,
+            "secondary": scores.secondary,
+            **warmth.facts,
+            "notes": [*outcome.notes, *cut, *warmth.notes],
+            "latency_ms": None,
+            # a method that leaves the weights and the input alone has nothing to forget
+            "forgetting": 0.0 if same_weights or not isinstance(lm, BaseLM) else self._forgetting(lm),
+            "rows": {part: len(getattr(self.data, part)) for part in ("train", "validation", "test")},
+            "per_row": scores.per_row,
+            "answers": scores.answers,
+        }
+
+    def _forgetting(self, lm: BaseLM) -> float | None:
+        """Rise of the loss on general text, in nats a token; None where the model predicts no text."""
+        loss = general_loss(lm)
+        return None if loss is None or self.base_loss is None else loss - self.base_loss
+
+    def _costs(
+        self, outcome: Outcome, spent: Mapping[str, float], answered: Mapping[str, float], peak: int, size: int
+    ) -> Facts:
+        trained = outcome.trained
+        whole = 0 if is_remote(self.lm) else sum(p.numel() for p in self.lm.model.parameters())
+        bytes_ = dict(zip(("base_bytes", "base_bytes_bf16"), outcome.base_bytes or (), strict=False))
+        return {
+            "train_seconds": trained.seconds if trained else spent["seconds"],
+            "train_cpu_seconds": spent["cpu_seconds"], "waiting": spent["waiting"],
+            "answer_seconds": answered["seconds"], "answer_cpu_seconds": answered["cpu_seconds"],
+            "peak_memory_bytes": peak, "artifact_bytes": size,
+            "tuned": trained is not None or getattr(config.options(self.recipe), "fits", False),
+            "steps": trained.steps if trained else 0,
+            "trainable": outcome.trainable,
+            "trainable_share": outcome.trainable / whole if whole else 0.0,
+            "mergeable": outcome.mergeable,
+            "learning_rate": outcome.learning_rate,
+            "tokens": trained.tokens + trained.others if trained else 0,
+            **bytes_,
+        }  # fmt: skip

@@ -1,0 +1,124 @@
+"""A patch put on a model, the heads that an objective reads beside it, and the loop over both, ready to run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from luthier.errors import Refused
+from luthier.models.labelling import HEADS
+from luthier.protocols import Objective, ParamGroup, Patch
+from luthier.records import Split
+from luthier.training.context import Context
+from luthier.training.loop import Loop
+
+if TYPE_CHECKING:
+    from luthier.config import TrainingConfig
+    from luthier.early import Watch
+    from luthier.models.base import BaseLM
+    from luthier.progress import Report
+    from luthier.protocols import Record
+
+ON = "_patch_that_is_on"  # an attribute of the model
+
+
+def refusal(ctx: Context, patch: Patch, objective: Objective) -> str | None:
+    """A fact about the model, in a sentence, when the pair cannot be used on it; else None."""
+    if other := carried(ctx.policy):
+        return f"the model carries {type(other).__name__} already: fold it in first, or take it off"
+    asked = replace(ctx, patch=patch, objective=objective)
+    return patch.refuses(asked) or objective.refuses(asked)
+
+
+def carried(lm: BaseLM) -> Patch | None:
+    """The patch that is on the model."""
+    patch = getattr(lm.model, ON, None)
+    return patch if patch is not None and patch._kept else None  # a patch that was taken off keeps nothing
+
+
+def put_on(lm: BaseLM, patch: Patch) -> list[ParamGroup]:
+    """Attach the patch. Raises Refused where another one is on: it would be silently without effect, or undone."""
+    if other := carried(lm):
+        raise Refused(f"the model carries {type(other).__name__} already: fold it in first, or take it off")
+    groups = patch.attach(lm)
+    setattr(lm.model, ON, patch)
+    return groups
+
+
+@contextmanager
+def attached(
+    lm: BaseLM, patch: Patch, objective: Objective, labels: tuple[str, ...], seed: int
+) -> Iterator[tuple[BaseLM, list[ParamGroup], Objective]]:
+    """The patch, and the heads that the objective wants, on the base; all gone afterwards."""
+    if reason := refusal(Context(lm), patch, objective):
+        raise Refused(reason)
+    torch.manual_seed(seed)
+    work = replace(lm, template=lm.wordings(labels)[0], labels=labels, longest=None, room=0)
+    groups = [add_head(work, name, len(labels)) for name in objective.heads if name != "vocab"]
+    try:
+        groups += put_on(work, patch)
+        yield work, groups, objective
+    finally:
+        patch.detach(work)
+        remove_heads(work)
+        lm.model.requires_grad_(False)
+
+
+def add_head(lm: BaseLM, kind: str, count: int) -> ParamGroup:
+    """A head of that kind on the model: the one that answers, or one that only training reads ("value")."""
+    head = HEADS[kind](lm.width, count).to(lm.device)
+    if head.answers:
+        lm.model.label_head = head
+        return ParamGroup(["label_head.weight", "label_head.bias"])
+    more = getattr(lm.model, "more_heads", None) or torch.nn.ModuleDict()
+    more[kind] = head
+    lm.model.more_heads = more
+    return ParamGroup([f"more_heads.{kind}.weight", f"more_heads.{kind}.bias"])
+
+
+def remove_heads(lm: BaseLM) -> None:
+    """Take every head off again."""
+    for name in ("label_head", "more_heads"):
+        if hasattr(lm.model, name):
+            delattr(lm.model, name)
+
+
+@dataclass
+class Ready:
+    """A loop that has not begun. trainable: numbers that train."""
+
+    ctx: Context
+    loop: Loop
+    trainable: int
+
+
+@contextmanager
+def prepared(
+    ctx: Context, patch: Patch, objective: Objective, training: TrainingConfig, *, some: Sequence[Record] | None = None,
+    folder: Path | None = None, say: Callable[[Report], None] | None = None,
+    watching: Callable[[BaseLM, Objective], Watch] | None = None,
+) -> Iterator[Ready]:  # fmt: skip
+    """Patch, heads, dataset and loop on `ctx.policy` for the length of a `with` block.
+
+    A learning rate of None is the middle of the patch's own range. some: of the training rows, in place of all.
+    watching: makes what looks at the loop. Raises Refused where the pair does not suit.
+    """
+    data: Split = ctx.data if some is None else replace(ctx.data, train=tuple(some))
+    rate = training.learning_rate
+    if rate is None:
+        rate = patch.learning_rates[len(patch.learning_rates) // 2]
+    with attached(ctx.policy, patch, objective, data.labels, ctx.seed) as (work, groups, chosen):
+        inner = replace(ctx, policy=work, patch=patch, objective=chosen)
+        chosen.keep_limit(work, data)
+        examples = chosen.dataset(inner, data)
+        watch = watching(work, chosen) if watching else None
+        settings = replace(training, learning_rate=rate)
+        loop = Loop(inner, patch, chosen, groups, examples, settings, folder, say, watch)
+        names = {n for group in groups for n in group.names}
+        count = sum(p.numel() for n, p in work.model.named_parameters() if n in names)
+        yield Ready(inner, loop, count)

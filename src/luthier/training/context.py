@@ -1,0 +1,144 @@
+"""What a method may use beside its data: the model, a reference, a teacher, a reward, sampling; all of it is counted.
+
+policy  what is being trained, or adapted       reference()  the same weights as they were before the patch
+teacher another model, asked for likelihoods    sample()     answers drawn from the policy
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from luthier.records import Record, Sampling, Split
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from luthier.data.pack import Example
+    from luthier.models.base import BaseLM
+    from luthier.protocols import Objective, Patch
+    from luthier.training.executor import Executor
+
+PASS = 2048  # tokens of one forward pass without gradients
+
+
+class Meter:
+    """Tokens that went through models besides the training itself, read and written, by purpose.
+
+    limit: of the run's budget, which training and all of these share; spent: by training so far.
+    """
+
+    def __init__(self) -> None:
+        self.by: Counter[str] = Counter()
+        self.limit, self.trained = 0, 0
+
+    def count(self, purpose: str, tokens: int) -> None:
+        """So many more tokens for that purpose."""
+        self.by[purpose] += tokens
+
+    @property
+    def total(self) -> int:
+        """Of all purposes."""
+        return sum(self.by.values())
+
+    @property
+    def left(self) -> int:
+        """What the budget still holds."""
+        return self.limit - self.trained - self.total
+
+
+class Reward(Protocol):
+    """What judges answers: a trained model, a function, a pattern, an endpoint."""
+
+    def score(self, prompts: Sequence[Any], answers: Sequence[str], records: Sequence[Record]) -> list[float]:
+        """A number an answer; higher is better."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """An answer that was drawn. ended: the end token came (it is the last of `ids` then); else it was cut short."""
+
+    ids: tuple[int, ...]
+    ended: bool
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A model that is asked without gradients; what it reads is counted for `purpose`."""
+
+    lm: BaseLM
+    meter: Meter
+    purpose: str
+
+    def logprobs(self, examples: Sequence[Example], temperature: float = 1.0) -> list[Tensor]:
+        """log p(target) at each place of each example, (places,) float32 in nats."""
+        import torch
+
+        from luthier.data.pack import micro_batches, pack
+        from luthier.models.fast import fast
+        from luthier.models.outputs import Outputs
+
+        found: list[Tensor] = []
+        with torch.no_grad(), fast(self.lm.model):
+            for part in micro_batches(examples, PASS):
+                batch = pack(part, {}, self.lm.device)
+                out = Outputs(self.lm.read(batch), self.lm, batch.targets)
+                found += out.logprobs(temperature).split(list(batch.spans))
+                self.meter.count(self.purpose, batch.tokens)
+        return found
+
+
+def _cache() -> Path:
+    from luthier.models.embedded import cache_dir
+
+    return cache_dir()
+
+
+@dataclass
+class Context:
+    """One method on one model. data: without test rows. folder: of the run, for what a killed run goes on from.
+
+    notes: what the user should know of how it went. say: told how far it is.
+    """
+
+    policy: BaseLM
+    data: Split = field(default_factory=lambda: Split("text", (), ()))
+    seed: int = 0
+    patch: Patch | None = None
+    objective: Objective | None = None
+    teacher_lm: BaseLM | None = None
+    reward: Reward | None = None
+    cache: Path = field(default_factory=_cache)
+    folder: Path | None = None
+    say: Callable[[Any], None] | None = None
+    executor: Executor | None = None
+    meter: Meter = field(default_factory=Meter)
+    notes: list[str] = field(default_factory=list)
+
+    @contextmanager
+    def reference(self) -> Iterator[Reader]:
+        """The model with the patch off, for the length of a `with` block."""
+        assert self.patch is not None
+        with self.patch.off(self.policy):
+            yield Reader(self.policy, self.meter, "reference")
+
+    @property
+    def teacher(self) -> Reader | None:
+        """The model to imitate, where the recipe names one."""
+        return Reader(self.teacher_lm, self.meter, "teacher") if self.teacher_lm is not None else None
+
+    def sample(self, prompts: Sequence[Sequence[int]], sampling: Sampling) -> list[Sample]:
+        """An answer of the policy as it is now to each prompt (token ids): the same for the same seed."""
+        lm: Any = self.policy
+        ends = lm.ends
+        found = lm.runner.generate(lm, [list(p) for p in prompts], sampling, ends)
+        out = []
+        for ids in found:
+            ended = len(ids) < sampling.max_new_tokens
+            out.append(Sample((*ids, ends.tokens[0]) if ended else tuple(ids), ended))
+        self.meter.count("rollout", sum(map(len, prompts)) + sum(len(sample.ids) for sample in out))
+        return out

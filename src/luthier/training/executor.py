@@ -1,0 +1,180 @@
+"""What runs the passes of training: forward, backward, clipping, the optimiser's step, and the state of all that.
+
+The loop asks for batches and for steps; how many processes share them is the executor's matter. `Single` is one device.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from luthier.data.pack import Example, micro_batches, pack
+from luthier.errors import LuthierError
+from luthier.models.outputs import Outputs
+from luthier.models.trunk import Trunk, make_trunk
+from luthier.protocols import Objective, ParamGroup, Patch
+
+if TYPE_CHECKING:
+    from luthier.config import TrainingConfig
+    from luthier.models.base import BaseLM
+
+
+@dataclass
+class Losses:
+    """Of one step. total: what was minimised. metrics: sums over the step that an objective wants told, divided."""
+
+    total: float = 0.0
+    metrics: dict[str, float] = field(default_factory=dict)
+
+
+class Executor(Protocol):
+    """Passes and steps. Parameters are known by their full names in the model."""
+
+    @property
+    def masters(self) -> Mapping[str, Tensor]:
+        """What is trained, float32."""
+
+    def forward_backward(self, examples: Sequence[Example], objective: Objective) -> Losses:
+        """Add the gradients of one step."""
+
+    def clip_and_step(self, rate: float, progress: float) -> float:
+        """Clip, move the parameters, forget the gradients; gives the norm before. Nothing moves if it is not finite."""
+
+    def forget(self) -> None:
+        """Drop gradients."""
+
+    def evaluate(self, examples: Sequence[Example], objective: Objective) -> float:
+        """Mean loss, without gradients, in nats per weighted item."""
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Parameters and the optimiser's state, for a checkpoint."""
+
+    def load(self, tensors: Mapping[str, Tensor]) -> bool:
+        """The inverse of `tensors`; False, and nothing changed, where they are another model's."""
+
+
+class Single:
+    """One device. Parameters in 16 bits have float32 masters, where small gradients are not rounded away."""
+
+    def __init__(
+        self, lm: BaseLM, patch: Patch, groups: Sequence[ParamGroup], training: TrainingConfig,
+        examples: Sequence[Example] = (),
+    ) -> None:  # fmt: skip
+        self.lm, self.patch, self.training = lm, patch, training
+        self.params: dict[str, nn.Parameter] = {}
+        self.masters: dict[str, Tensor] = {}  # the parameters themselves, or copies of those in 16 bits
+        self.optimizer = self._optimizer(groups)
+        self.trunk: Trunk | None = make_trunk(lm, patch.cut(lm), examples)
+
+    def _optimizer(self, groups: Sequence[ParamGroup]) -> torch.optim.AdamW:
+        settings: list[dict[str, Any]] = []
+        named = dict(self.lm.model.named_parameters())
+        for group in groups:
+            if not group.names:
+                continue
+            for name in group.names:
+                p = named[name]
+                p.requires_grad_(True)
+                self.params[name] = p
+                self.masters[name] = p if p.dtype == torch.float32 else p.detach().float()
+            masters = [self.masters[name] for name in group.names]
+            settings.append({"params": masters, "scale": group.lr_scale, "weight_decay": group.weight_decay})
+        if not settings:
+            raise LuthierError("nothing to train: the patch and the objective name no parameter")
+        return torch.optim.AdamW(settings, lr=self.training.learning_rate or 0.0, fused=True)
+
+    def _outputs(self, part: Sequence[Example], divisors: Mapping[str, float]) -> tuple[Any, Outputs]:
+        batch = pack(part, divisors, self.lm.device)
+        hidden = self.trunk.hidden(batch, part) if self.trunk else self.lm.read(batch)
+        return batch, Outputs(hidden, self.lm, batch.targets)
+
+    def forward_backward(self, examples: Sequence[Example], objective: Objective) -> Losses:
+        """Micro-batch by micro-batch; each named sum is divided once, by a divisor of the whole step."""
+        divisors, found = objective.divisors(examples), Losses()
+        for part in micro_batches(examples, self.training.micro_tokens):
+            batch, out = self._outputs(part, divisors)
+            named = objective.loss(out, batch)
+            minimised = [value / divisors[name] for name, value in named.items() if not name.startswith("_")]
+            loss = torch.stack(minimised).sum()
+            loss.backward()
+            self._collect()
+            found.total += float(loss.detach())
+            for name, value in named.items():
+                if name.startswith("_"):
+                    told = float(value.detach()) / divisors.get(name, 1.0)
+                    found.metrics[name[1:]] = found.metrics.get(name[1:], 0.0) + told
+        penalty = self.patch.penalty(self.lm)
+        if penalty is not None:
+            penalty.backward()
+            self._collect()
+            found.total += float(penalty.detach())
+        return found
+
+    def _collect(self) -> None:
+        """Add gradients of 16-bit parameters to their float32 masters."""
+        for name, p in self.params.items():
+            master = self.masters[name]
+            if master is not p and p.grad is not None:
+                master.grad = p.grad.float() if master.grad is None else master.grad.add_(p.grad)
+                p.grad = None
+
+    def clip_and_step(self, rate: float, progress: float) -> float:
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate * group["scale"]
+        norm = float(nn.utils.clip_grad_norm_(self.masters.values(), self.training.clip or math.inf))
+        if not math.isfinite(norm):
+            return norm
+        self.patch.before_step(self.lm, progress)
+        self.optimizer.step()
+        self.forget()
+        self.publish()
+        self.patch.after_step(self.lm)
+        return norm
+
+    def forget(self) -> None:
+        self.optimizer.zero_grad(set_to_none=True)
+
+    @torch.no_grad()
+    def publish(self) -> None:
+        """Round the masters into the model's 16-bit parameters."""
+        for name, p in self.params.items():
+            if self.masters[name] is not p:
+                p.copy_(self.masters[name])
+
+    @torch.no_grad()
+    def evaluate(self, examples: Sequence[Example], objective: Objective) -> float:
+        divisors, total = objective.divisors(examples), 0.0
+        for part in micro_batches(examples, self.training.micro_tokens):
+            batch = pack(part, divisors, self.lm.device)
+            out = Outputs(self.lm.read(batch), self.lm, batch.targets)
+            named = objective.loss(out, batch)
+            total += sum(float(v) / divisors[n] for n, v in named.items() if not n.startswith("_"))
+        return total
+
+    def sound(self) -> bool:
+        """Whether every trained weight is finite."""
+        return all(bool(torch.isfinite(p).all()) for p in self.masters.values())
+
+    def tensors(self) -> dict[str, Tensor]:
+        found: dict[str, Tensor] = {f"param.{n}": p for n, p in self.masters.items()}
+        for name, p in self.masters.items():
+            for key, value in self.optimizer.state.get(p, {}).items():
+                found[f"adam.{key}.{name}"] = value
+        return found
+
+    def load(self, tensors: Mapping[str, Tensor]) -> bool:
+        shapes = {f"param.{n}": p.shape for n, p in self.params.items()}
+        if shapes != {n: t.shape for n, t in tensors.items() if n.startswith("param.")}:
+            return False
+        for name, p in self.masters.items():
+            p.data.copy_(tensors[f"param.{name}"])
+        self.publish()
+        for key in [k for k in tensors if k.startswith("adam.")]:
+            _, slot, name = key.split(".", 2)
+            self.optimizer.state[self.masters[name]][slot] = tensors[key].to(self.lm.device)
+        return True

@@ -1,0 +1,213 @@
+"""The only training loop: any patch, any objective.
+
+    dataset -> an objective's batches -> an executor's passes -> named sums -> one optimiser step
+
+The budget is counted in tokens that go through models (rollouts, references and teachers included), so methods are
+compared at equal work. A step that would exceed the budget is not begun. Everything that decides the next step
+(weights, optimiser, place in the data, what the objective holds, random state) is in one checkpoint file, so a killed
+run resumes bit for bit on the same number of CPU threads.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from luthier.checkpoint import CHECKPOINT, joined, parted, read_checkpoint, write_checkpoint
+from luthier.config import TrainingConfig
+from luthier.data.pack import Example
+from luthier.early import Watch
+from luthier.errors import Diverged, LuthierError
+from luthier.metrics import MetricsFile
+from luthier.models.fast import fast
+from luthier.progress import Report
+from luthier.protocols import Cursor, Objective, ParamGroup, Patch, Record
+from luthier.training.context import Context
+from luthier.training.executor import Single
+
+
+@dataclass
+class Trained:
+    """What a finished loop gives back. tokens: of the training itself; others: of rollouts, references, teachers."""
+
+    steps: int = 0
+    tokens: int = 0
+    seconds: float = 0.0
+    loss: float = math.nan
+    others: int = 0
+
+
+class Loop:
+    """One training run of a patch that is already attached; `run()` trains to the end, from a checkpoint if any."""
+
+    def __init__(
+        self, ctx: Context, patch: Patch, objective: Objective, groups: Sequence[ParamGroup],
+        examples: Sequence[Example], training: TrainingConfig, folder: Path | None = None,
+        say: Callable[[Report], None] | None = None, watch: Watch | None = None,
+    ) -> None:  # fmt: skip
+        if not examples:
+            raise LuthierError("nothing to learn from: no row has a token that carries loss within max_length")
+        ctx.patch, ctx.objective = patch, objective
+        self.ctx, self.lm, self.patch, self.objective, self.examples = ctx, ctx.policy, patch, objective, examples
+        self.training, self.folder, self.say, self.watch = training, folder, say, watch or Watch()
+        self.executor = ctx.executor = Single(self.lm, patch, groups, training, examples)
+        self.cursor = Cursor(ctx.seed)
+        self._before = self.cursor.place  # before the step that is being made
+        self.done = Trained()
+        self.finished = False
+        self.limit = ctx.meter.limit = self._limit()
+        torch.manual_seed(ctx.seed)
+
+    def _limit(self) -> int:
+        if self.training.epochs is None:
+            return self.training.tokens
+        return min(self.training.tokens, math.ceil(self.training.epochs * sum(e.tokens for e in self.examples)))
+
+    @property
+    def spent(self) -> int:
+        """Tokens of the budget that are gone."""
+        return self.done.tokens + self.ctx.meter.total
+
+    def run(self) -> Trained:
+        """Train until the budget is spent; raises Diverged when the loss is not finite."""
+        self._resume()
+        metrics = MetricsFile(self.folder / "metrics.jsonl", self.done.steps) if self.folder else None
+        saved, cost = time.monotonic(), 0.0
+        steps = self._steps()
+        begin, seconds_before, tokens_before = time.monotonic(), self.done.seconds, self.spent
+        with fast(self.lm.model), closing(metrics) if metrics else nullcontext():
+            while not self.finished and (chosen := next(steps, None)) is not None:
+                report = self._step(chosen)
+                self.watch.after_step(self, report)
+                elapsed = time.monotonic() - begin
+                self.done.seconds = seconds_before + elapsed
+                report.tokens_per_second = (self.spent - tokens_before) / max(elapsed, 1e-9)
+                if metrics:
+                    metrics.add(report)
+                if self.say:
+                    self.say(report)
+                if self.folder and time.monotonic() - saved > max(self.training.checkpoint_seconds, 20 * cost):
+                    start = time.monotonic()
+                    self.save()
+                    saved, cost = time.monotonic(), time.monotonic() - start
+        if not self.done.steps:
+            self._no_step()
+        self.watch.finish(self)
+        self.executor.publish()
+        self.finished = True
+        return self.done
+
+    def _no_step(self) -> None:
+        first = sum(e.tokens for e in self.examples[: self.training.batch])
+        raise LuthierError(
+            f"the budget of {self.limit} tokens does not hold one batch of {self.training.batch} rows "
+            f"(about {first} tokens): raise the budget or lower training.batch"
+        )
+
+    def _steps(self) -> Iterator[list[Example]]:
+        """The examples of each step while the budget holds them; objective and cursor stand behind what is yielded."""
+        batches = self.objective.batches(self.ctx, self.examples, self.training.batch, self.cursor)
+        while True:
+            self._before = self.cursor.place
+            if (chosen := next(batches, None)) is None:
+                return
+            self.done.others = self.ctx.meter.total
+            if self.spent + sum(e.tokens for e in chosen) > self.limit:
+                return
+            yield chosen
+
+    def _rate(self) -> float:
+        """Linear warm-up, then cosine to a tenth, by the share of the budget that is spent."""
+        peak = self.training.learning_rate or 0.0
+        share, warm = self.spent / self.limit, self.training.warmup
+        if share < warm:
+            # half a step in, so that the first step is not wasted at zero
+            return peak * max(share / warm, 0.1)
+        turn = (share - warm) / max(1 - warm, 1e-9)
+        return peak * (0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * min(turn, 1.0))))
+
+    def _step(self, chosen: Sequence[Example]) -> Report:
+        rate, progress = self._rate(), self.spent / self.limit
+        losses = self.executor.forward_backward(chosen, self.objective)
+        norm = self.executor.clip_and_step(rate, progress) if math.isfinite(losses.total) else math.nan
+        if not math.isfinite(norm):
+            self._not_finite(chosen, losses.total, norm)
+        self.done.steps += 1
+        self.done.tokens += sum(e.tokens for e in chosen)
+        self.ctx.meter.trained = self.done.tokens
+        self.done.loss = losses.total
+        told = losses.metrics or None
+        return Report(self.done.steps, self.spent, losses.total, rate, norm, 0.0, self.spent / self.limit, metrics=told)
+
+    def _not_finite(self, chosen: Sequence[Example], loss: float, norm: float) -> None:
+        """Stop before the weights are touched, naming the rows; the weights as they are become the checkpoint."""
+        self.executor.forget()
+        said = f"step {self.done.steps + 1}: the loss is {loss} and the gradient norm {norm}"
+        if not self.executor.sound():
+            raise Diverged(f"{said}: the step before left weights that are not finite. Lower training.learning_rate")
+        bad = set()
+        for example in chosen:
+            value = self.executor.forward_backward([example], self.objective).total
+            grads = [p.grad for p in self.executor.masters.values()]
+            if not (math.isfinite(value) and all(g is None or bool(torch.isfinite(g).all()) for g in grads)):
+                bad.add(example.source)
+            self.executor.forget()
+        where = ", ".join(map(str, sorted(bad or {e.source for e in chosen})))
+        kept = ""
+        if self.folder:
+            self.cursor.epoch, self.cursor.at = self._before
+            self.save()
+            kept = f"; the weights before this step are kept in {self.folder / 'checkpoint'}"
+        raise Diverged(
+            f"{said}; training rows {where} (counted from 0) did it{kept}. "
+            "Lower training.learning_rate, or look at these rows"
+        )
+
+    def save(self) -> None:
+        """One safetensors file with everything that exact resume needs; weights that are broken replace no others."""
+        if self.folder is None or not self.executor.sound():
+            return
+        patch, own = parted("patch", self.patch.state(self.lm))
+        objective, held = parted("objective", self.objective.state())
+        tensors = {**self.executor.tensors(), "random": torch.get_rng_state(), **self.watch.tensors(), **own, **held}
+        state = {
+            "done": self.done.__dict__,
+            "rng": [self.cursor.seed, self.cursor.epoch, self.cursor.at],
+            "patch": patch,
+            "objective": objective,
+            "meter": dict(self.ctx.meter.by),
+            "limit": self.limit,
+            "watch": self.watch.state(),
+        }
+        write_checkpoint(self.folder / CHECKPOINT, state, tensors)
+
+    def _resume(self) -> None:
+        path = self.folder / CHECKPOINT if self.folder else None
+        if path is None or not path.exists():
+            return
+        state, tensors = read_checkpoint(path)
+        if state["limit"] != self.limit or not self.executor.load(tensors):
+            raise LuthierError(f"{path} belongs to another recipe: give this run another folder, or remove it")
+        torch.set_rng_state(tensors["random"])
+        self.watch.load(self, state.get("watch", {}), tensors.__getitem__)
+        self.done = Trained(**state["done"])
+        self.cursor = Cursor(*state["rng"])
+        self.ctx.meter.by = Counter(state.get("meter", {}))
+        self.ctx.meter.trained = self.done.tokens
+        self.patch.load_state(self.lm, joined("patch", state["patch"], tensors))
+        self.objective.load_state(joined("objective", state.get("objective", {}), tensors))
+
+    def evaluate(self, examples: Sequence[Example]) -> float:
+        """Mean loss over examples that were encoded the same way, in nats per weighted item."""
+        return self.executor.evaluate(examples, self.objective)
+
+    def validate(self, rows: Sequence[Record]) -> float:
+        """What the search for a learning rate is judged by."""
+        return self.objective.validate(self.ctx, rows)
