@@ -22,31 +22,29 @@ HERE = Path(__file__).parent
 FAMILIES: dict[str, tuple[Kind, ...]] = {  # names that stand for all methods of rooms
     "direct": ("direct",), "peft": ("patches",), "all": ("direct", "patches"),
 }  # fmt: skip
-# one of each kind, where nobody names any
+# one of each kind, where nobody names any, and with documents what learns them
 DEFAULT = ("zero_shot", "majority", "few_shot", "retrieval", "features", "lora", "full")
+WITH_DOCUMENTS = "lora/lm"
+ALIASES = {"lora_docs": ("lora", "lm")}  # methods of earlier versions: patch and objective
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A method as the list shows it. needs: packages of an extra that it imports.
-
-    data: settings of the data (`docs`) without which it is tried only when it is named.
-    """
+    """A method as the list shows it. needs: packages of an extra that it imports."""
 
     name: str
     kind: Kind
     summary: str
     needs: tuple[str, ...]
-    data: tuple[str, ...] = ()
 
 
 def _entry(path: Path, kind: Kind) -> Entry:
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    said: dict[str, tuple[str, ...]] = {"extras": (), "data": ()}
+    said: dict[str, tuple[str, ...]] = {"extras": ()}
     for node in tree.body:
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id in said:
             said[node.targets[0].id] = tuple(ast.literal_eval(node.value))
-    return Entry(path.stem, kind, (ast.get_docstring(tree) or "").split("\n")[0], said["extras"], said["data"])
+    return Entry(path.stem, kind, (ast.get_docstring(tree) or "").split("\n")[0], said["extras"])
 
 
 def entries(*kinds: Kind) -> dict[str, Entry]:

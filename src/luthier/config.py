@@ -170,6 +170,9 @@ def recipe_from(values: Mapping[str, Any]) -> Recipe:
     for key, cls in (("data", DataConfig), ("training", TrainingConfig), ("endpoint", EndpointConfig)):
         if key in values:
             values[key] = build(cls, _with_also(values[key]) if key == "data" else values[key], key)
+    if values.get("method") in catalog.ALIASES:  # of an earlier version
+        values["method"], name = catalog.ALIASES[values["method"]]
+        values["objective"] = {"name": name, **(values.get("objective") or {})}
     recipe = build(Recipe, values, "")
     entry = catalog.find(recipe.method, "direct", "patches")
     other = recipe.patch if entry.kind == "direct" else recipe.direct

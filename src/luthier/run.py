@@ -133,7 +133,8 @@ def objective_of(recipe: Recipe, patch: Patch, data: Split, lm: BaseLM) -> Objec
     if data.task not in found.tasks:
         raise Refused(unfit(f"objective {recipe.objective.get('name', default)}", found.tasks, data.task))
     if found.record is Text and data.task != "text" and not data.documents:
-        raise Refused(f"{recipe.method} learns from documents, and there are none: give a folder with --docs")
+        name = recipe.objective.get("name", default)
+        raise Refused(f"{recipe.method}/{name} learns from documents, and there are none: give a folder with --docs")
     return found
 
 

@@ -74,13 +74,13 @@ def test_nonsense(text: str) -> None:
 
 
 def test_methods_are_checked_and_named_once() -> None:
-    usual = tuple(name for name in catalog.methods() if name != "lora_docs")
+    usual = tuple(catalog.methods())
     assert set(check_methods([], DataConfig())) == set(catalog.DEFAULT) and len(catalog.DEFAULT) < 8, "one of each kind"
     assert check_methods(["all"], DataConfig()) == usual
     for known in (DataConfig("mine.jsonl", docs="folder"), DataConfig("handbook")):
-        assert set(check_methods([], known)) == {*catalog.DEFAULT, "lora_docs"}
-        assert check_methods(["all"], known) == tuple(catalog.methods())
-    assert check_methods(["lora", "lora_docs", "lora"], DataConfig()) == ("lora", "lora_docs")
+        assert set(check_methods([], known)) == {*catalog.DEFAULT, "lora/lm"}
+        assert check_methods(["all"], known) == (*usual, "lora/lm")
+    assert check_methods(["lora", "lora/lm", "lora"], DataConfig()) == ("lora", "lora/lm")
     patches = tuple(name for name in usual if name in catalog.entries("patches"))
     assert check_methods(["features", "peft", "lora"], DataConfig()) == ("features", *patches)
     assert check_methods(["direct"], DataConfig()) == tuple(name for name in usual if name not in patches)

@@ -18,7 +18,8 @@ EXTRA = ("also", "split_seed", "train_rows")  # of the data's settings, besides 
 
 
 def compare(
-    data: Any = "tickets", *, test: Any = None, model: Any = "embedded", methods: str | Sequence[str] = (),
+    data: Any = "tickets", *, test: Any = None, model: Any = "embedded",
+    methods: str | Sequence[str] | Mapping[str, Any] = (),
     budget: str = "", total: str = "", seeds: int = 1, out: str | Path | None = None, threads: int | None = None,
     curve: int | str | Sequence[int] = (), endpoint: Mapping[str, Any] | None = None, track: str | Sequence[str] = (),
     again: bool = False, map: Mapping[Any, str] | None = None, labels: Mapping[Any, str] | None = None,
@@ -34,9 +35,10 @@ def compare(
     >>> board.recommendation                                                                      # doctest: +SKIP
 
     data, test: a path or an embedded name, a pandas DataFrame, a list of dicts, or a `datasets.Dataset`; rows that are
-    in memory are kept in the cache, by content. model: one, or several. methods: names, or names by comma; one of each
-    kind without it. total: how long the whole may take, ten minutes unless a budget is given: training per method and
-    seed ("90s", "3m", "20k-tokens"). seeds: final runs of each method. curve:
+    in memory are kept in the cache, by content. model: one, or several. methods: names, or names by comma, such as
+    "lora" and "lora/lm"; one of each kind without it; or a dict of named entries, such as
+    {"r64": {"patch": "lora", "options": {"rank": 64}}}. total: how long the whole may take, ten minutes unless a budget
+    is given: training per method and seed ("90s", "3m", "20k-tokens"). seeds: final runs of each method. curve:
     numbers of training rows to try besides all. endpoint: limits for a model behind a URL (see
     `luthier.config.EndpointConfig`). track: names of trackers. again: begin anew, what stands there is set aside. map:
     column to field. labels: raw value to name. pair: two files of lines in place of data. max_length: tokens of a
@@ -53,9 +55,11 @@ def compare(
         "fill": _keyed(fill, "fill"), "anyway": anyway, "pair": names(pair, "pair"), **more,
     }  # fmt: skip
     asked = {
-        "models": names(model, "model"), "methods": names(methods, "methods"), "budget": budget,
+        "models": names(model, "model"), "budget": budget,
+        "methods": [] if isinstance(methods, Mapping) else names(methods, "methods"),
         "total": total, "seeds": seeds, "threads": threads, "curve": _numbers(curve), "endpoint": endpoint,
         "track": names(track, "track"), "max_length": max_length, "batch": batch,
+        "grid": methods if isinstance(methods, Mapping) else None,
     }  # fmt: skip
     kept = {p: name for p, name in ((path, "data"), (held_out, "test")) if p and is_kept(p)}
     with spoken(kept, arguments=True):

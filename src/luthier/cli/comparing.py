@@ -17,6 +17,8 @@ LIMIT_TEST = "use so many test rows: of --test, or of the fifth that is held out
 MAX_LENGTH = "tokens of a prompt with its answer, in training, scoring and generation; 1,024 in training without it"
 BATCH = "rows of a training step; without it 8, or fewer where the budget is small"
 ENDPOINT = "limits for a server by comma: max_calls=500,max_cost=2,price_in=0.1,price_out=0.4 (per 1,000 tokens)"
+METHODS = "names by comma (luthier methods), with an objective as in lora/lm; without it one of each kind"
+METHODS_FILE = "YAML of named entries, tried besides: lora-r64: {patch: lora, objective: sft, options: {rank: 64}}"
 EXAMPLE = """Try many ways of adapting a model on your data and see which is worth it.
 
 Without DATA it runs on embedded customer messages with the embedded model, without --methods with one of each kind,
@@ -45,7 +47,8 @@ def compare(
     pair: Annotated[str | None, typer.Option(help="two files of lines instead, by comma: a.fr,b.en")] = None,
     test: Annotated[Path | None, typer.Option(help="held-out file; without it 20 % of the rows are held out")] = None,
     model: Annotated[list[str] | None, typer.Option(help=MODEL)] = None,
-    methods: Annotated[str, typer.Option(help="names by comma (luthier methods); without it one of each kind")] = "",
+    methods: Annotated[str, typer.Option(help=METHODS)] = "",
+    methods_file: Annotated[Path | None, typer.Option(help=METHODS_FILE)] = None,
     family: Annotated[str, typer.Option(help="peft: all that train, direct: all that do not; or all")] = "",
     total: Annotated[str, typer.Option(help="time of the whole comparison, shared out; 10m without --budget")] = "",
     budget: Annotated[str, typer.Option(help="instead: training of each method and seed: 90s, 3m, 20k-tokens")] = "",
@@ -72,6 +75,7 @@ def compare(
 ) -> None:
     """Parse the options and run."""
     from luthier.compare.plan import make_request
+    from luthier.compare.specs import read_grid
     from luthier.compare.supervise import run
     from luthier.evals.metric import find
 
@@ -86,7 +90,8 @@ def compare(
     request = make_request(
         options, models=model or [], methods=[*parts(methods), *parts(family)], budget=budget, seeds=seeds,
         curve=numbers(curve, "--curve"), endpoint=pairs(endpoint, "--endpoint"), track=parts(track), total=total,
-        max_length=max_length, batch=batch,
+        max_length=max_length, batch=batch, grid=read_grid(methods_file) if methods_file else None,
+        methods_file=str(methods_file or ""),
     )  # fmt: skip
     folder = out or request.folder
     with resumable():

@@ -162,7 +162,7 @@ def _details(
         "notes": [*said, *read_json(folder / "notes.json")],
         "used": counts.get("used"),
         "run_notes": _run_notes(told),
-        "summaries": {name: kinds[cell.method].summary for name, cell in trials.items()},
+        "summaries": {name: kinds[request.spec(cell.method).method].summary for name, cell in trials.items()},
         "tokens_per_second": plan.rate,
         "evidence": shown,
         "languages": read_languages(folder),
@@ -216,8 +216,10 @@ def command_of(request: Request) -> str:
     parts += ["--limit-test", str(data.limit_test)] if data.limit_test else []
     if request.models != ("embedded",):
         parts += [part for model in request.models for part in ("--model", model)]
-    if set(request.methods) != set(check_methods((), request.data)):
-        parts += ["--methods", ",".join(request.methods)]
+    named = [name for name in request.methods if name not in request.grid]
+    if request.grid or set(named) != set(check_methods((), request.data)):
+        parts += ["--methods", ",".join(named)] if named else []
+    parts += ["--methods-file", request.methods_file or "methods.yaml"] if request.grid else []
     parts += ["--total", request.total] if request.total else ["--budget", request.budget]
     parts += ["--seeds", str(request.seeds)]
     parts += ["--max-length", str(request.max_length)] if request.max_length else []

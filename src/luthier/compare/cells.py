@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Cell:
-    """A method on a base model; rows None: all training rows. place: its folder below trials/."""
+    """A method (its spec's name) on a base model; rows None: all training rows. place: its folder below trials/."""
 
     model: str
     method: str
@@ -49,7 +49,7 @@ def cells(request: Request, model: str | None = None) -> list[Cell]:
         key = model_key(request, name)
         for rows in (None, *request.curve):
             for method in request.methods:
-                parts = [key, method, f"rows-{rows}" if rows else ""]
+                parts = [key, request.spec(method).place, f"rows-{rows}" if rows else ""]
                 out.append(Cell(name, method, rows, "/".join(p for p in parts if p)))
     return out
 

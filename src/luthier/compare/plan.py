@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any
 
 from annotated_types import Ge
@@ -15,6 +16,7 @@ from annotated_types import Ge
 from luthier import catalog
 from luthier.compare.budget import parse_budget, parse_total
 from luthier.compare.cells import begun, plan_folder, scaled
+from luthier.compare.specs import MethodSpec, check_grid, spec
 from luthier.config import DataConfig, EndpointConfig, Recipe, Threads, TrainingConfig, build, lean
 from luthier.data import embedded
 from luthier.errors import LuthierError
@@ -24,7 +26,8 @@ from luthier.given import AGAIN
 VERSION = 1
 STOPPED = ".stopped"  # the worker's last words, for its parent
 SHORT_RUNS = 4  # of most searches: three rates, and one that may be looked at beyond them
-LATER = ("others", "curve", "endpoint", "usual", "total", "max_length", "held")  # without them a folder of before stays
+# of a request: without them a folder of before keeps its name
+LATER = ("others", "curve", "endpoint", "usual", "total", "max_length", "held", "grid")
 TOTAL = "10m"  # of a comparison that names neither a budget nor a total
 SEARCH_SHARE = 1.0  # of one final run's budget, over all learning rates together
 
@@ -38,7 +41,8 @@ class Request:
     track: who is told of the final runs; it changes no result, so it does not make another comparison.
     usual: methods that nobody named: those that are for other data are left out. max_length: tokens of a prompt with
     its answer, in training, scoring and generation; None: as objectives and models have it. held: the batch is the
-    user's own, which a small budget makes no smaller.
+    user's own, which a small budget makes no smaller. grid: entries of a file of methods (`compare.specs`) by their
+    names, which stand among the methods; methods_file: where they came from.
     """
 
     data: DataConfig = field(default_factory=DataConfig)
@@ -56,6 +60,12 @@ class Request:
     total: str = ""
     max_length: Annotated[int, Ge(2)] | None = None
     held: bool = False
+    grid: dict[str, dict[str, Any]] = field(default_factory=dict)
+    methods_file: str = field(default="", compare=False)
+
+    def spec(self, name: str) -> MethodSpec:
+        """What a method's name stands for here."""
+        return spec(name, self.grid)
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -84,7 +94,7 @@ class Request:
         """A short hash: the same request gives the same folder."""
         values = dataclasses.asdict(self)
         values["data"] = lean(values["data"])
-        del values["track"], values["data"]["train_rows"]
+        del values["track"], values["methods_file"], values["data"]["train_rows"]
         if not self.data.encoding:
             del values["data"]["encoding"]
         for name in LATER:
@@ -135,9 +145,11 @@ class Plan:
         request = self.request
         # a model behind an address trains nothing and has no tokens to spend
         training = TrainingConfig(tokens=max(tokens, 1), batch=request.batch, learning_rate=learning_rate)
+        sections = request.spec(method).sections
         limit = {"max_length": request.max_length} if request.max_length else {}
+        objective = {**sections.pop("objective", {}), **limit}
         return Recipe(
-            method=method, model=request.model, data=request.data, training=training, seed=seed, objective=limit,
+            **sections, model=request.model, data=request.data, training=training, seed=seed, objective=objective,
             dtype=self.dtype, threads=self.threads, endpoint=request.limits, track=request.track,
         )  # fmt: skip
 
@@ -152,21 +164,23 @@ class Plan:
         return int(self.tokens * SEARCH_SHARE)
 
 
-def check_methods(names: Sequence[str], data: DataConfig) -> tuple[str, ...]:
-    """The named methods and families, or the default ones; of those, all whose needs are met here.
+def check_methods(
+    names: Sequence[str], data: DataConfig, grid: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
+) -> tuple[str, ...]:
+    """The named specs and families, or the default ones; of those, all whose needs are met here.
 
     An unknown name suggests another.
     """
     found = embedded.find(data.path)
-    has = {"docs": bool(data.docs or (found and found.documents))}
-    known = catalog.methods().values()
-    usual = [entry for entry in known if all(has[key] for key in entry.data) and not catalog.lacking(entry)]
+    more = [catalog.WITH_DOCUMENTS] if data.docs or (found and found.documents) else []
+    usual = [entry for entry in catalog.methods().values() if not catalog.lacking(entry)]
     chosen: list[str] = []
     if not names:
-        return tuple(e.name for e in usual if e.name in catalog.DEFAULT or e.data)
+        return (*(e.name for e in usual if e.name in catalog.DEFAULT), *more)
     for name in names:
         rooms = catalog.FAMILIES.get(name, ())
-        chosen += [e.name for e in usual if e.kind in rooms] or [catalog.find(name, "direct", "patches").name]
+        family = [e.name for e in usual if e.kind in rooms]
+        chosen += [*family, *(more if "patches" in rooms else [])] if family else [spec(name, grid).name]
     return tuple(dict.fromkeys(chosen))
 
 
@@ -186,8 +200,10 @@ def make_request(
     data: Mapping[str, Any], *, models: Sequence[str] = (), methods: Sequence[str] = (), budget: str = "",
     seeds: int = 1, threads: int | None = None, curve: Sequence[int] = (), endpoint: Mapping[str, Any] | None = None,
     track: Sequence[str] = (), total: str = "", max_length: int | None = None, batch: int | None = None,
+    grid: Mapping[str, Any] | None = None, methods_file: str = "",
 ) -> Request:  # fmt: skip
-    """A checked request from what a command or a call gives. Raises LuthierError."""
+    """A checked request from what a command or a call gives. grid: entries of a file of methods, tried besides those
+    that are named. Raises LuthierError."""
     from luthier import trackers
 
     if budget and total:
@@ -201,12 +217,15 @@ def make_request(
     else:
         parse_budget(budget)
     first, *others = check_models(models)
+    entries = {} if grid is None else check_grid(grid, methods_file or "methods")
     section, limits = build(DataConfig, data, "data"), build(EndpointConfig, endpoint or {}, "endpoint")
     asked = {
         "data": section,
         "model": first,
-        "methods": (chosen := check_methods(methods, section)),
-        "usual": tuple(name for name in chosen if name not in methods),
+        "methods": (chosen := check_methods([*methods, *entries], section, entries)),
+        "grid": entries,
+        "methods_file": methods_file,
+        "usual": tuple(name for name in chosen if name not in (*methods, *entries)),
         "budget": budget,
         "total": total,
         "seeds": seeds,

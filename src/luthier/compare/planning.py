@@ -6,16 +6,18 @@ Everything that is measured here is measured once and kept in the plan, so that 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from luthier import catalog, config
+from luthier import config
 from luthier.compare import units
 from luthier.compare.budget import parse_budget, parse_total
 from luthier.compare.cells import cells
 from luthier.compare.plan import SHORT_RUNS, Plan, Request
-from luthier.errors import LuthierError
+from luthier.compare.specs import check_distinct
+from luthier.errors import LuthierError, Refused
 from luthier.given import data_key
 from luthier.models.endpoint import is_remote
 from luthier.protocols import Patch, Split
@@ -38,6 +40,7 @@ def make_plan(
     from luthier.compare.estimate import estimate, measure_speed
     from luthier.evals.forgetting import general_loss
 
+    _check_distinct(request, lm, split)
     workers, threads = crew(lm, request.threads, request.seeds * len(cells(request, request.model)))
     plan = Plan(request, 0, None, None, dtype, threads, lm.key, data_key(split), workers=workers)
     if is_remote(lm):
@@ -57,6 +60,21 @@ def make_plan(
         else:
             plan, found = _sharing(plan, lm, data, len(split.test), mark, share)
     return replace(plan, estimate=found.seconds(plan.tokens, workers), answering=found.answering)
+
+
+def _check_distinct(request: Request, lm: BaseLM, split: Split) -> None:
+    """Refuse specs that are the same thing on this task and model."""
+    from luthier.run import objective_of
+
+    found = []
+    for name in request.methods:
+        spec, objective = request.spec(name), ""
+        if spec.trains and not is_remote(lm):
+            recipe = Plan(request, 1, None, None, "auto", 1, "", "").recipe(name, 0, 1, None)
+            with suppress(Refused):  # its trial says why
+                objective = type(objective_of(recipe, config.options(recipe), split, lm)).__name__
+        found.append((spec, objective))
+    check_distinct(found)
 
 
 def _within(plan: Plan, kind: str, value: float, measured: Callable[[], float]) -> Plan:
@@ -98,8 +116,7 @@ def _fitted(plan: Plan) -> Plan:
 
 
 def _trained(plan: Plan) -> list[str]:
-    kinds = catalog.methods()
-    return [method for method in plan.request.methods if kinds[method].kind == "patches"]
+    return [method for method in plan.request.methods if plan.request.spec(method).trains]
 
 
 def _check_steps(plan: Plan) -> None:

@@ -34,7 +34,7 @@ from luthier.models.base import BaseLM
 from luthier.models.embedded import cache_dir
 from luthier.models.limit import within
 from luthier.progress import Report
-from luthier.protocols import Patch, Split
+from luthier.protocols import Method, Patch, Split
 from luthier.run import Outcome, Refused, adapted, objective_of, refuse_remote
 from luthier.runs.session import Session
 from luthier.training.attach import refusal
@@ -78,8 +78,8 @@ class Bench:
         if cell.rows:
             return self._on_rows(cell).share(replace(cell, rows=None), wait, stop)
         place = cell.folder(self.folder)
-        cls = catalog.load(catalog.find(cell.method, "direct", "patches"))
-        seeds = self.plan.request.seeds if getattr(cls, "seeded", True) else 1
+        cls = self._class(cell)
+        seeds = self.plan.request.seeds if cls.seeded else 1
         searches = self._searches(cell)
         done = share(searches, wait, stop)
         more = self._beyond(cell, searches) if done else {}
@@ -89,10 +89,15 @@ class Bench:
             share(finals, wait, stop)
         return seeds
 
+    def _class(self, cell: Cell) -> type[Method]:
+        """The class of a trial's method."""
+        name = self.plan.request.spec(cell.method).method
+        return catalog.load(catalog.find(name, "direct", "patches"))
+
     def _on_rows(self, cell: Cell) -> Bench:
         """The same bench with the first training rows only; refuses what would only repeat another trial."""
         assert cell.rows
-        if not getattr(catalog.load(catalog.find(cell.method, "direct", "patches")), "learns", True):
+        if not self._class(cell).learns:
             raise Refused("the training rows make no difference to it")
         if cell.rows >= len(self.data.train):
             raise Refused(f"the training part has {len(self.data.train)} rows: the run on all of them stands for it")

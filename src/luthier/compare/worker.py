@@ -214,7 +214,8 @@ def _attempt(bench: Bench, cell: Cell, request: Request) -> bool:
 
 def _elsewhere(folder: Path, cell: Cell, request: Request) -> str | None:
     """A finished trial on another base that says the same, where the base makes no difference to the method."""
-    if getattr(catalog.load(catalog.find(cell.method, "direct", "patches")), "asks", True):
+    name = request.spec(cell.method).method
+    if catalog.load(catalog.find(name, "direct", "patches")).asks:
         return None
     same = [c for c in cells(request) if (c.method, c.rows) == (cell.method, cell.rows) and c.model != cell.model]
     done = [c.place for c in same if finished(folder, c.place) and read_outcome(folder, c.place)["status"] == "ok"]

@@ -32,6 +32,10 @@ from luthier.trackers import Tracking
 Facts = dict[str, Any]
 
 
+def _nobody(what: str) -> None:
+    """Nobody listens."""
+
+
 @dataclass
 class Session:
     """A run that has not begun. base_loss: of the untouched base on general text; None where it predicts none.
@@ -47,7 +51,7 @@ class Session:
     cache: Path
     base_loss: float | None = None
     say: Callable[[Report], None] | None = None
-    tell: Callable[[str], None] = str
+    tell: Callable[[str], None] = _nobody
     called: str = ""
     top: Path | None = None
     notes: Sequence[str] = ()

@@ -45,10 +45,9 @@ class Meter:
         """Of all purposes."""
         return sum(self.by.values())
 
-    @property
-    def left(self) -> int:
-        """What the budget still holds."""
-        return self.limit - self.trained - self.total
+    def fits(self, tokens: int) -> bool:
+        """Whether the budget still holds so many: asked before a rollout, which would be for nothing."""
+        return self.trained + self.total + tokens <= self.limit
 
 
 class Reward(Protocol):
@@ -88,6 +87,29 @@ class Reader:
                 batch = pack(part, {}, self.lm.device)
                 out = Outputs(self.lm.read(batch), self.lm, batch.targets)
                 found += out.logprobs(temperature).split(list(batch.spans))
+                self.meter.count(self.purpose, batch.tokens)
+        return found
+
+    def best(self, examples: Sequence[Example], k: int) -> list[tuple[Tensor, Tensor]]:
+        """The k likeliest tokens at each place of each example, (places, k) ids and log-probabilities in nats."""
+        import torch
+
+        from luthier.data.pack import micro_batches, pack
+        from luthier.models.fast import fast
+        from luthier.models.head import CHUNK
+
+        found: list[tuple[Tensor, Tensor]] = []
+        with torch.no_grad(), fast(self.lm.model):
+            for part in micro_batches(examples, PASS):
+                batch = pack(part, {}, self.lm.device)
+                hidden, head = self.lm.read(batch), self.lm.head
+                best = [
+                    head.logits(hidden[at : at + CHUNK]).float().log_softmax(-1).topk(k)
+                    for at in range(0, len(hidden), CHUNK)
+                ]
+                ids, logprobs = (torch.cat(x) for x in zip(*((b.indices, b.values) for b in best), strict=True))
+                spans = list(batch.spans)
+                found += zip(ids.split(spans), logprobs.split(spans), strict=True)
                 self.meter.count(self.purpose, batch.tokens)
         return found
 
