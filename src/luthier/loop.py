@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from luthier.checkpoint import CHECKPOINT, joined, parted, read_checkpoint, write_checkpoint
+from luthier.core.phrases import say
 from luthier.data.pack import Example, micro_batches, pack
 from luthier.early import Watch
 from luthier.errors import Diverged, LuthierError
@@ -126,10 +127,8 @@ class Loop:
                     saved, cost = time.monotonic(), time.monotonic() - start
         if not self.done.steps:
             first = sum(e.tokens for e in self.examples[: self.training.batch])
-            raise LuthierError(
-                f"the budget of {self.limit} tokens does not hold one batch of {self.training.batch} rows "
-                f"(about {first} tokens): raise the budget or lower training.batch"
-            )
+            rows = self.training.batch
+            raise LuthierError(say("said_refused_budget", tokens=self.limit, rows=rows, first=first))
         self.watch.finish(self)
         self._publish()
         self.finished = True
@@ -206,9 +205,9 @@ class Loop:
     def _not_finite(self, rows: Sequence[int], loss: float, norm: float) -> None:
         """Stop before the weights are touched, naming the rows; the weights as they are become the checkpoint."""
         self.optimizer.zero_grad(set_to_none=True)
-        said = f"step {self.done.steps + 1}: the loss is {loss} and the gradient norm {norm}"
+        known: dict[str, object] = {"step": self.done.steps + 1, "loss": loss, "norm": norm}
         if not self._sound():
-            raise Diverged(f"{said}: the step before left weights that are not finite. Lower training.learning_rate")
+            raise Diverged(say("said_diverged_weights", **known))
         bad = set()
         for i in rows:
             value = self.backward([i])
@@ -216,16 +215,12 @@ class Loop:
             if not (math.isfinite(value) and finite):
                 bad.add(self.examples[i].source)
             self.optimizer.zero_grad(set_to_none=True)
-        where = ", ".join(map(str, sorted(bad or {self.examples[i].source for i in rows})))
-        kept = ""
-        if self.folder:
-            self.rng.at -= len(rows)
-            self.save()
-            kept = f"; the weights before this step are kept in {self.folder / 'checkpoint'}"
-        raise Diverged(
-            f"{said}; training rows {where} (counted from 0) did it{kept}. "
-            "Lower training.learning_rate, or look at these rows"
-        )
+        known |= {"rows": ", ".join(map(str, sorted(bad or {self.examples[i].source for i in rows})))}
+        if not self.folder:
+            raise Diverged(say("said_diverged_rows", **known))
+        self.rng.at -= len(rows)
+        self.save()
+        raise Diverged(say("said_diverged_rows_kept", **known, folder=self.folder / "checkpoint"))
 
     def _sound(self) -> bool:
         """Whether every trained weight is finite."""

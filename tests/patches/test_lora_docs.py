@@ -9,6 +9,7 @@ import pytest
 
 import tiny
 from luthier import catalog, run
+from luthier.core.phrases import Phrase, of_error
 from luthier.models.causal import CausalLM
 from luthier.protocols import Text
 
@@ -19,8 +20,13 @@ def test_refused_without_documents(lm: CausalLM) -> None:
     if "lm" not in catalog.entries("objectives"):
         pytest.skip("objective lm is not there")
     why = "lora_docs learns from documents, and there are none"
-    with pytest.raises(run.Refused, match=why), run.adapted(lm, tiny.recipe(Path(lm.name), "lora_docs"), tiny.CHATS):
+    recipe = tiny.recipe(Path(lm.name), "lora_docs")
+    with pytest.raises(run.Refused, match=why) as refused, run.adapted(lm, recipe, tiny.CHATS):
         pass
+    said = of_error(refused.value)
+    assert (
+        isinstance(said, Phrase) and said.text("zh") == "lora_docs 从文档中学习，而这里没有文档：用 --docs 给出文件夹"
+    )
 
 
 def test_learns_the_documents_and_not_the_questions(lm: CausalLM, monkeypatch: pytest.MonkeyPatch) -> None:

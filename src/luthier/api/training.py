@@ -53,6 +53,7 @@ def _trained(
     recipe: Recipe, folder: Path, say: Callable[[Report], None] | None, tell: Callable[[str], None] | None
 ) -> None:
     from luthier import config, given, run
+    from luthier.core.phrases import remember
     from luthier.data.task import load_split
     from luthier.data.used import said
     from luthier.errors import LuthierError
@@ -98,4 +99,4 @@ def _trained(
     notes = [*found, *outcome.notes, *cut, *settled.notes]
     result |= settled.facts | ({"notes": notes} if notes else {})
     tracking.finish(result)
-    write_json(folder / "eval.json", result)
+    write_json(folder / "eval.json", remember(result, "notes"))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from luthier import catalog, config
-from luthier.compare import curve, units, words
+from luthier.compare import curve, units
 from luthier.compare.answer import answer
 from luthier.compare.card import NAME as CARD
 from luthier.compare.card import write_card
@@ -16,7 +16,7 @@ from luthier.compare.cells import Cell, cells, name_of, short_names
 from luthier.compare.evidence import evidence
 from luthier.compare.plan import Plan, Request, check_methods, read_plans, read_request
 from luthier.compare.report import write_report
-from luthier.compare.results import log_error, read_outcome, read_runs
+from luthier.compare.results import log_error, read_notes, read_outcome, read_runs
 from luthier.compare.rows import read_languages, read_rows
 from luthier.compare.spent import TIMES, busy, explained, spent
 from luthier.compare.stats import Bootstrap
@@ -32,8 +32,9 @@ from luthier.compare.verdicts import (
     tied,
 )
 from luthier.config import EndpointConfig
+from luthier.core.phrases import Phrase, say
 from luthier.errors import LuthierError
-from luthier.files import read_json, read_record, write_json
+from luthier.files import read_record, write_json
 from luthier.metrics import read_metrics
 
 Runs = dict[str, list[dict[str, Any]]]
@@ -97,7 +98,7 @@ def _elsewhere(outcomes: Mapping[Cell, Mapping[str, Any]]) -> list[str]:
     """Which methods have no row, since they are for other data."""
     needed = {c.method for c, outcome in outcomes.items() if outcome["status"] != "unneeded"}
     names = [c.method for c in outcomes if c.method not in needed]
-    return [f"Not tried, being for other data: {', '.join(dict.fromkeys(names))}."] if names else []
+    return [say("said_elsewhere", methods=", ".join(dict.fromkeys(names)))] if names else []
 
 
 def _identity(cell: Cell, several: bool, name: str) -> dict[str, Any]:
@@ -190,7 +191,7 @@ def _details(
         "recipe": recipe,
         "place": place,
         "environment": environment | {"workers": str(plan.workers), "threads": str(plan.threads), "dtype": plan.dtype},
-        "notes": [*said, *read_json(folder / "notes.json")],
+        "notes": [*said, *read_notes(folder)],
         "used": counts.get("used"),
         "run_notes": _run_notes(told),
         "summaries": {name: kinds[cell.method].summary for name, cell in trials.items()},
@@ -205,7 +206,7 @@ def _run_notes(runs: Mapping[str, list[dict[str, Any]]]) -> list[list[str]]:
     found: dict[str, list[str]] = {}
     for name, made in runs.items():
         for note in dict.fromkeys(note for run in made for note in run.get("notes", ())):
-            if isinstance(note, Phrase):
+            if isinstance(note, Phrase) and not note.key.startswith("said_tried_"):  # the log of a choice, for the run
                 found.setdefault(note, []).append(name)
     return [[", ".join(names), note] for note, names in found.items()]
 
@@ -213,7 +214,7 @@ def _run_notes(runs: Mapping[str, list[dict[str, Any]]]) -> list[list[str]]:
 def _same(runs: list[dict[str, Any]]) -> list[str]:
     """That every test row got one and the same answer, in every run."""
     answers, rows = {str(answer) for run in runs for answer in run["answers"]}, len(runs[0]["answers"])
-    return [f"all {rows} test rows got the same answer: {answers.pop()}"] if len(answers) == 1 and rows > 1 else []
+    return [say("said_same_answer", rows=rows, answer=answers.pop())] if len(answers) == 1 and rows > 1 else []
 
 
 def _evidence(folder: Path, runs: Runs, best: str | None) -> tuple[dict[str, Any] | None, list[str]]:
@@ -221,7 +222,7 @@ def _evidence(folder: Path, runs: Runs, best: str | None) -> tuple[dict[str, Any
     try:
         return evidence(read_rows(folder), runs, best), []
     except Exception as error:
-        return None, [f"What single rows show could not be made: {log_error(folder / 'report.log', folder, error)}"]
+        return None, [say("said_broken_rows", reason=log_error(folder / "report.log", folder, error))]
 
 
 def _secondary(runs: list[dict[str, Any]]) -> dict[str, float]:
@@ -293,4 +294,4 @@ def _made(folder: Path, file: Path, details: dict[str, Any], make: Callable[[], 
     except Exception as error:
         file.unlink(missing_ok=True)  # of an earlier state: it would say something else
         reason = log_error(folder / "report.log", folder, error)
-        details["notes"] = [f"{file.name} could not be made: {reason}", *details["notes"]]
+        details["notes"] = [say("said_broken_file", file=file.name, reason=reason), *details["notes"]]
