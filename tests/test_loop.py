@@ -16,6 +16,7 @@ from torch import Tensor
 
 import tiny
 from luthier.config import TrainingConfig
+from luthier.core.phrases import Phrase, of_error
 from luthier.data.pack import Example, next_token, renumbered
 from luthier.errors import LuthierError
 from luthier.models.causal import CausalLM
@@ -215,6 +216,8 @@ def test_broken_weights_do_not_replace_a_sound_checkpoint(lm: CausalLM, tmp_path
         with pytest.raises(LuthierError, match=r"step 5: .*nan.* left weights that are not finite\. Lower") as error:
             loop.run()
     assert "rows" not in str(error.value)
+    said = of_error(error.value)
+    assert isinstance(said, Phrase) and said.text("zh").startswith("第 5 步：损失为 ")
     with loop_on(tiny.fresh(Path(lm.name)), folder=tmp_path) as loop:
         assert loop.run().steps == 9
         assert tiny.same(clean, {name: p.detach() for name, p in loop.executor.params.items()})

@@ -17,6 +17,7 @@ from luthier.compare import quiet
 from luthier.compare.cells import Cell
 from luthier.compare.plan import Plan, Request
 from luthier.compare.trial import Bench
+from luthier.core.phrases import Phrase, of_error
 from luthier.data.answers import answer_file
 from luthier.errors import LuthierError
 from luthier.evals.task import evaluate
@@ -93,10 +94,12 @@ def test_methods_that_only_word_the_question_say_that_they_cannot(lm: CausalLM, 
     recipe = tiny.recipe(Path(lm.name), method)
     for task, wants in (("multilabel", "several labels a text"), ("regression", "numbers")):
         with (
-            pytest.raises(run.Refused, match=f"{method} gives labels or text, and this task wants {wants}"),
+            pytest.raises(run.Refused, match=f"{method} gives labels or text, and this task wants {wants}") as error,
             run.adapted(lm, recipe, many(task)),
         ):
             pass
+        said = of_error(error.value)
+        assert isinstance(said, Phrase) and said.text("zh").startswith(f"{method} 给出标签或文本，而本任务需要")
 
 
 def test_all_training_values_the_same(lm: CausalLM) -> None:

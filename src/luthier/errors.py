@@ -6,7 +6,7 @@ class LuthierError(Exception):
 
 
 class Refused(LuthierError):  # noqa: N818
-    """The method does not suit this model or task; the message is the reason, a fact."""
+    """The method does not suit this model or task; the message is the reason, a fact, best as a phrase."""
 
 
 class Unfit(Refused):

@@ -213,6 +213,7 @@ class Objective(Method):
         A model without a limit (`keep_limit`) is read within this objective's. Raises Refused where rows cannot be
         written as they say it, with their number and the first reason.
         """
+        from luthier.core.phrases import of_error, say
         from luthier.data.rendering import Unrendered
 
         if lm.longest is None:
@@ -226,7 +227,8 @@ class Objective(Method):
             except Unrendered as error:
                 unwritten.append(error)
         if unwritten:
-            raise Refused(f"{len(unwritten)} of {len(records)} rows cannot be written for this model: {unwritten[0]}")
+            rows, reason = len(records), of_error(unwritten[0])
+            raise Refused(say("said_refused_unwritten", count=len(unwritten), rows=rows, reason=reason))
         return [e for e in found if e.where]
 
     def examples(self, lm: BaseLM, data: Split, row: int, record: Record) -> list[Any]:

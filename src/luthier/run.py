@@ -20,6 +20,7 @@ import torch
 from luthier import config
 from luthier.adapters import OWN, own_record
 from luthier.config import Recipe
+from luthier.core.phrases import say
 from luthier.data.pack import renumbered
 from luthier.data.unwritten import chat_only, check_written
 from luthier.early import ROWS, EarlyStop, Watch
@@ -119,7 +120,7 @@ def adapted(
 def refuse_remote(lm: LM, method: Patch | Direct) -> None:
     """Raise Refused where the model is only reached over a network and the method needs more than its answers."""
     if getattr(lm, "remote", False) and not (isinstance(method, Direct) and method.remote):
-        raise Refused("the model is an endpoint: its weights are not here")
+        raise Refused(say("said_refused_remote"))
 
 
 def objective_of(recipe: Recipe, patch: Patch, data: Split, lm: BaseLM) -> Objective:
@@ -131,10 +132,11 @@ def objective_of(recipe: Recipe, patch: Patch, data: Split, lm: BaseLM) -> Objec
         default = "classify"
     found: Objective = config.objective(recipe, default)
     if data.task not in found.tasks:
-        raise Refused(unfit(f"objective {recipe.objective.get('name', default)}", found.tasks, data.task))
+        name = say("said_objective", name=recipe.objective.get("name", default))
+        raise Refused(unfit(name, found.tasks, data.task))
     if found.record is Text and data.task != "text" and not data.documents:
         name = recipe.objective.get("name", default)
-        raise Refused(f"{recipe.method}/{name} learns from documents, and there are none: give a folder with --docs")
+        raise Refused(say("said_refused_documents", method=f"{recipe.method}/{name}"))
     return found
 
 

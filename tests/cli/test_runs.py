@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from luthier import config
 from luthier.cli import app
+from luthier.core.phrases import remember, say
 from luthier.errors import LuthierError
 from luthier.files import write_json, write_text
 from luthier.runs import folders
@@ -94,6 +95,15 @@ def test_show(home: Path) -> None:
     assert "  budget: 2m\n" in text and "  lora: 0.75\n" in text and "  model:" not in text
     with pytest.raises(LuthierError, match="neither a run"):
         said("runs", "show", home / "notes")
+
+
+def test_what_was_noted_is_shown_once(home: Path) -> None:
+    """As text: what says it in another language is for pages."""
+    note = say("said_rate_step")
+    record = {"metric": "accuracy", "score": 0.5, "per_row": [1.0], "answers": ["x"], "notes": [note]}
+    write_json(home / "one" / "eval.json", remember(record, "notes"))
+    text = said("runs", "show", home / "one")
+    assert note in text and note.key not in text
 
 
 def test_diff(home: Path) -> None:

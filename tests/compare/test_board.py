@@ -19,6 +19,7 @@ from luthier.compare.plan import Request
 from luthier.compare.sentences import last_line, verdicts
 from luthier.compare.terminal import print_leaderboard
 from luthier.config import DataConfig
+from luthier.core.phrases import remember, say
 from luthier.errors import LuthierError
 from luthier.files import read_json
 
@@ -172,9 +173,9 @@ def test_methods_for_other_data_have_no_row_and_are_named(tmp_path: Path) -> Non
 
 
 def test_notes_of_single_rows_stand_above_the_board(tmp_path: Path) -> None:
-    note, mixed = "failures: 3, such as: no answer", ["refund", "退款"] * 20
+    note, mixed = say("said_search_failures", count=3, reason="no answer"), ["refund", "退款"] * 20
     trials = {
-        "lora": [evaluation(GOOD, answers=mixed, notes=[note])] * 2,
+        "lora": [remember(evaluation(GOOD, answers=mixed, notes=[note]), "notes")] * 2,
         "head": [evaluation(POOR)] * 2,
         "majority": [evaluation(POOR, **ZERO)],
         "zero_shot": [evaluation(POOR, **{**ZERO, "answers": mixed})],

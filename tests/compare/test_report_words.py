@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,15 @@ import pytest
 import luthier
 from luthier.compare import sentences
 from luthier.compare.leaderboard import Constant, as_json
+from luthier.compare.results import read_outcome
 from luthier.compare.stats import Bootstrap
 from luthier.compare.verdicts import KEY, Floor, judge, recommend
 from luthier.core import phrases
 from luthier.core.phrases import Phrase
+from luthier.files import write_json
 
 EN, ZH = phrases.table()["en"], phrases.table()["zh"]
-COMPOSED = ("task_", "metric_", "name_", "words_", "cost_", "axis_", "said_", "answer_")  # keys that code puts together
+COMPOSED = ("task_", "metric_", "name_", "words_", "cost_", "axis_", "answer_")  # keys that code puts together
 
 
 def places(text: str) -> list[str]:
@@ -116,18 +119,33 @@ def test_every_method_is_described_in_chinese() -> None:
     assert known == set(phrases.table()["summaries"])
 
 
-def test_reasons_are_said_in_both_languages() -> None:
-    """What methods refuse by, in their own words: a changed sentence is noticed here."""
+def test_reasons_are_said_in_both_languages(tmp_path: Path) -> None:
+    """What methods refuse by, in their own words."""
+    from types import SimpleNamespace
+
+    from luthier.compare.supervise import _lay_to_trial
+    from luthier.errors import Refused
     from luthier.models.endpoint import NO_LOGPROBS
+    from luthier.run import refuse_remote
     from luthier.tasks import unfit
 
-    reasons = [
-        unfit("features", ["classification"], "generation"),
-        NO_LOGPROBS,
-        "the model is an endpoint: its weights are not here",
-        "lora_docs learns from documents, and there are none: give a folder with --docs",
-        "the process was ended by signal 9, 2 times; signal 9 mostly means that memory ran out",
-    ]
-    for reason in reasons:
-        phrase = words.recognise(reason)
-        assert phrase and phrase.text() == reason and re.search("[一-鿿]", phrase.text("zh")), reason
+    away: Any = SimpleNamespace(remote=True)
+    with pytest.raises(Refused) as refused:
+        refuse_remote(away, away)
+    write_json(tmp_path / "trials" / "current-0.json", {"method": "lora"})
+    deaths = Counter({"lora": 1})
+    assert _lay_to_trial(tmp_path, -9, deaths) == "lora"
+    found = {
+        unfit("features", ["classification"], "generation"): "features gives labels, and this task wants text",
+        NO_LOGPROBS: "the endpoint gives no log-probabilities of a given text (/completions with echo and logprobs)",
+        phrases.of_error(refused.value): "the model is an endpoint: its weights are not here",
+        read_outcome(tmp_path, "lora")["reason"]: (
+            "the process was ended by signal 9, 2 times; signal 9 mostly means that memory ran out"
+        ),
+    }
+    for reason, english in found.items():
+        assert isinstance(reason, phrases.Phrase) and reason == english
+        assert re.search("[一-鿿]", reason.text("zh")) and "signal" not in reason.text("zh"), reason
+    several = unfit("lora", ["classification", "generation"], "regression")
+    assert several == "lora gives labels or text, and this task wants numbers"
+    assert several.text("zh") == "lora 给出标签或文本，而本任务需要数值"

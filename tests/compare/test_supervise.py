@@ -27,6 +27,7 @@ from luthier.compare.plan import LOCK, STOPPED, Plan, Request, begin
 from luthier.compare.supervise import run, unfinished
 from luthier.compare.trial import Bench
 from luthier.config import DataConfig
+from luthier.core.phrases import Phrase
 from luthier.data.task import load_split
 from luthier.errors import LuthierError, Refused, Unfit
 from luthier.files import read_json
@@ -182,6 +183,8 @@ def test_a_full_disk_costs_one_trial_while_its_outcome_can_be_written(
     outcome = read_json(place / "outcome.json")
     assert outcome["status"] == "failed"
     assert outcome["reason"].startswith("the disk is full or read-only; make room and give the same command again (")
+    kept = results.read_outcome(tmp_path, "lora")["reason"]
+    assert isinstance(kept, Phrase) and kept.text("zh").startswith("磁盘已满或只读；请腾出空间")
     assert sorted(str(p.relative_to(place)) for p in place.rglob("*")) == [
         "outcome.json", "search", "seed-1", "seed-1/eval.json",
     ]  # fmt: skip

@@ -14,8 +14,8 @@ from luthier.cli import main
 from luthier.cli.common import fills
 from luthier.compare.board import command_of
 from luthier.compare.plan import Request
-from luthier.compare.words import recognise
 from luthier.config import AlsoConfig, DataConfig, Recipe, to_yaml
+from luthier.core.phrases import Phrase
 from luthier.data.answers import answer_file
 from luthier.data.task import load_split, read_table
 from luthier.errors import LuthierError
@@ -48,7 +48,8 @@ def test_blanks_in_questions_and_answers_are_counted_with_the_command(tmp_path: 
         "{{name}} (4), {{姓名}} (4), {{city}} (1); "
         f"luthier compare {path} --fill 'name=VALUE,姓名=VALUE,city=VALUE' fills them."
     )
-    assert (phrase := recognise(said)) and "未填的模板变量" in phrase.text("zh") and "--fill" in phrase.text("zh")
+    assert isinstance(said, Phrase) and said.key == "said_data_blanks_option"
+    assert "未填的模板变量" in said.text("zh") and "--fill" in said.text("zh")
 
 
 def test_fill_fills_every_text_of_a_row(tmp_path: Path) -> None:
@@ -127,7 +128,7 @@ def test_no_false_alarms_in_many_rows(tmp_path: Path, text: str) -> None:
 def test_usual_names_in_many_rows_are_blanks(tmp_path: Path, blank: str) -> None:
     (said,) = _told(_file(tmp_path, _answers(*[f"Dear {blank}, hello."] * 4, *["Something else."] * 16)))
     assert f"4 of 20 rows hold blanks" in said and said.endswith(f"{blank} (4).")  # noqa: F541
-    assert (phrase := recognise(said)) and "未填的模板变量" in phrase.text("zh")
+    assert isinstance(said, Phrase) and said.key == "said_data_blanks" and "未填的模板变量" in said.text("zh")
 
 
 def test_the_option(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any, tiny_folder: Any) -> None:

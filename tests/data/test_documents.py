@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from luthier.config import DataConfig
+from luthier.core.phrases import Phrase
 from luthier.data.documents import read_documents
 from luthier.data.task import load_split
 from luthier.errors import LuthierError
@@ -42,6 +43,10 @@ def test_what_is_wrong_is_said_and_the_rest_is_read(tmp_path: Path) -> None:
     assert found == Text("退款要七天。" * 20, "old.txt")
     assert any("broken.pdf: a broken PDF" in line and line.endswith("left out") for line in said)
     assert any("one.txt" in line and line.endswith("left out") for line in said)
+    assert all(isinstance(line, Phrase) for line in said)
+    chinese = [line.text("zh") for line in said if isinstance(line, Phrase)]
+    assert "--docs：one.txt：其中没有文本，未使用" in chinese
+    assert "--docs：old.txt：不是 UTF-8，按 GB18030 读取；如果内容不对，请存为 UTF-8" in chinese
 
 
 def test_answers_do_not_come_in_by_the_side_door(tmp_path: Path) -> None:
@@ -63,6 +68,23 @@ def test_answers_do_not_come_in_by_the_side_door(tmp_path: Path) -> None:
     (folder / "link.txt").symlink_to(tmp_path / "asked.csv")
     found, said = read_documents(folder, [folder / "data", tmp_path / "asked.csv"])
     assert found == (Text("We open at nine.", "page.md"),) and len(said) == 6 and "secret" not in "".join(said)
+    assert "--docs: rows.jsonl: rows, not a document: left out" in said
+    assert all(isinstance(line, Phrase) and line.text("zh").endswith("，未使用") for line in said)
+
+
+def test_what_is_too_large_or_half_read_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the option that an index has. Of two notes on a file both are there."""
+    (tmp_path / "page.md").write_text("We open at nine.")
+    (tmp_path / "large.txt").write_text("a" * 2_000_000)
+    (tmp_path / "old.txt").write_bytes(("退款要七天。" * 20).encode("gb18030") + b"\xff\xff\xff")
+    monkeypatch.setattr("luthier.data.documents.LIMIT_MB", 1)
+    found, said = read_documents(tmp_path)
+    assert [text.source for text in found] == ["old.txt", "page.md"]
+    large, mended = said
+    assert large == "--docs: large.txt: 2 MB, more than 1 MB: split it: left out"
+    assert mended.startswith("--docs: old.txt: read as GB18030, since it is not UTF-8; save it as UTF-8 if it looks")
+    assert "; 3 bytes are not GB18030 and left out" in mended and isinstance(mended, Phrase)
+    assert "；3 个字节不是 GB18030，未使用" in mended.text("zh")
 
 
 def test_what_was_left_out_stands_in_the_run(tmp_path: Path, tiny_folder: Any) -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from luthier.compare.words import recognise
 from luthier.config import DataConfig
+from luthier.core.phrases import Phrase
 from luthier.data.task import load_split, read_table
 from luthier.errors import LuthierError
 
@@ -40,7 +40,8 @@ def test_inspect_says_it_and_goes_on(write: Write) -> None:
     (many, rather) = table.notes[-2:]
     assert many == "a.csv: 60 different labels in 60 rows: texts are as different as that, labels are not."
     assert rather.startswith("a.csv: by its content it is rather: luthier compare ")
-    assert all((phrase := recognise(note)) and phrase.text("zh") != note for note in (many, rather))
+    assert isinstance(many, Phrase) and many.key == "said_map_many" and many.text("zh") != many
+    assert isinstance(rather, Phrase) and rather.key == "said_map_rather" and rather.text("zh") != rather
 
 
 def test_mostly_contradicting_rows_stop_and_some_are_counted(write: Write) -> None:
@@ -58,7 +59,7 @@ def test_questions_may_have_many_answers(write: Write) -> None:
     rows += [{"instruction": f"Write {i} poems.", "output": review} for i, review in enumerate(REVIEWS)]
     _, notes = load_split(DataConfig(str(write("a.jsonl", "".join(json.dumps(row) + "\n" for row in rows)))))
     (note,) = [note for note in notes if "another answer" in note]
-    assert note.startswith("59 of 120 rows of a.jsonl") and recognise(note)
+    assert note.startswith("59 of 120 rows of a.jsonl") and isinstance(note, Phrase) and note.key == "said_conflicts"
 
 
 def test_a_label_beside_plain_text_is_asked_about(write: Write) -> None:
@@ -67,7 +68,7 @@ def test_a_label_beside_plain_text_is_asked_about(write: Write) -> None:
     _, notes = load_split(DataConfig(str(path)))
     (note,) = [note for note in notes if "plain text" in note]
     assert note.endswith(f'"art" looks like labels: luthier compare {path} --map text=text,art=label')
-    assert recognise(note)
+    assert isinstance(note, Phrase) and note.key == "said_map_beside" and "看起来是标签" in note.text("zh")
     assert not any("plain text" in n for n in load_split(DataConfig(str(path), map={"text": "text"}))[1])
     known = write("b.csv", "\n".join(["text,source", *rows]))
     assert not any("plain text" in n for n in load_split(DataConfig(str(known)))[1])

@@ -187,6 +187,7 @@ def test_nothing_is_imported_to_find_an_encoding() -> None:
 def test_a_named_encoding_that_the_letters_speak_against_is_read_and_doubted() -> None:
     """Seen without a word: GBK read as Big5 is other Chinese characters."""
     text = "包裹在哪里，快递还没到。退款还没到账，我登录不了账户。" * 3
-    assert decode(text.encode("gb18030"), "gbk").why == ""
+    assert decode(text.encode("gb18030"), "gbk").note == ""
     found = decode(text.encode("gb18030"), "big5")
-    assert found.text != text and found.why == "as --encoding says, though its letters look like GB18030"
+    assert found.text != text
+    assert found.note == "read as big5, as --encoding says, though its letters look like GB18030"

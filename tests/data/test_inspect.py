@@ -308,6 +308,7 @@ def test_keys_refused_rows_and_special_tokens_are_told_in_both_languages(tmp_pat
     ):
         assert re.search(rf"^ *{re.escape(key)} +\d", shown, re.M) and f"<bdi>{key}</bdi>" in page
     assert "未使用" in page and "键" in page and "模型的对话模板不写说话者的名字" in page
+    assert "第 2 行：分词器的对话模板遗漏了对 find 的调用或其参数" in page
 
 
 def test_the_learned_answer_of_a_long_row_is_shown() -> None:

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from luthier.cli import main
-from luthier.compare.words import recognise
 from luthier.config import DataConfig, read_recipe
+from luthier.core.phrases import Phrase
 from luthier.data.findings import findings
 from luthier.data.inspect import Reader, inspect
 from luthier.data.inspect_page import write_page
@@ -35,9 +35,10 @@ def test_every_note_is_known_in_both_languages(tmp_path: Path, name: str) -> Non
     notes = read(tmp_path / name).notes
     assert notes
     for note in notes:
-        phrase = recognise(note)
-        assert phrase is not None, note
-        assert phrase.text() == note and phrase.text("zh") != note and name in phrase.text("zh")
+        assert isinstance(note, Phrase) and note.key == "said_in_file", note
+        inside = note.values["note"]
+        assert isinstance(inside, Phrase) and inside.key.startswith("said_file_"), note
+        assert note.text() == note and inside.text("zh") != inside and name in note.text("zh")
 
 
 def test_notes_of_a_named_encoding_are_known(tmp_path: Path) -> None:
@@ -45,7 +46,7 @@ def test_notes_of_a_named_encoding_are_known(tmp_path: Path) -> None:
     (tmp_path / "b.csv").write_bytes(GBK.encode("utf-16"))
     for name in ("a.csv", "b.csv"):
         (note,) = read(tmp_path / name, encoding="big5").notes
-        assert recognise(note) is not None and "not as big5" in note
+        assert isinstance(note, Phrase) and "not as big5" in note and "big5 读取" in note.text("zh")
 
 
 def test_inspect_and_training_tell(tmp_path: Path, tiny_folder: Any) -> None:

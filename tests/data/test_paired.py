@@ -10,8 +10,8 @@ import pytest
 
 from luthier.compare.board import command_of
 from luthier.compare.plan import make_request
-from luthier.compare.words import recognise
 from luthier.config import DataConfig, plain, recipe_from
+from luthier.core.phrases import Phrase
 from luthier.data.paired import instruction_of
 from luthier.data.task import load_split, read_table
 from luthier.errors import LuthierError
@@ -37,7 +37,8 @@ def test_line_by_line(write: Write) -> None:
     assert table.records[7] == Chat((Message("user", asked), Message("assistant", "cat number 7")))
     assert len(table.records) == 20 and table.task == "generation" and not table.bad
     (note,) = table.notes
-    assert "Translate from French to English." in note and "--instruction" in note and recognise(note)
+    assert "Translate from French to English." in note and "--instruction" in note
+    assert isinstance(note, Phrase) and "指令按文件名定为“Translate from French to English.”" in note.text("zh")
     given = read_table(DataConfig(pair=files, instruction="Auf Englisch:"), files[0])
     assert given.records[0].asked[0].content == "Auf Englisch:\nle chat numéro 0" and not given.notes  # type: ignore[union-attr]
     bare = read_table(DataConfig(pair=files, instruction=""), files[0])

@@ -13,8 +13,8 @@ import pytest
 from luthier.cli import main
 from luthier.cli.common import pairs
 from luthier.compare.plan import Request
-from luthier.compare.words import recognise
 from luthier.config import DataConfig, Recipe, read_recipe, to_yaml
+from luthier.core.phrases import Phrase
 from luthier.data.findings import findings
 from luthier.data.inspect import Reader, inspect
 from luthier.data.read import read
@@ -61,7 +61,8 @@ def test_what_is_hopeless_stops_and_goes_on_anyway(tmp_path: Path, name: str, ti
     split, notes = load_split(DataConfig(path, anyway=True))
     assert len(split.train) + len(split.validation) + len(split.test) == 12
     said = [note for note in notes if "all 12 answers are" in note]
-    assert len(said) == 1 and (phrase := recognise(said[0])) and phrase.text("zh") != said[0]
+    assert len(said) == 1 and isinstance(said[0], Phrase) and said[0].text("zh") != said[0]
+    assert said[0].key == ("said_data_empty" if "empty" in said[0] else "said_data_same")
     (found,) = inspect(DataConfig(path), Reader(str(tiny_folder("llama_tied"))))
     assert said[0] in [finding.text.text() for finding in findings(found)]
 
@@ -130,7 +131,7 @@ def test_the_command_for_labels_is_ready_to_run(tmp_path: Path, name: str) -> No
     path = _file(tmp_path, rows, "my rows.jsonl")
     test = _file(tmp_path, rows[:10], "test.jsonl")
     (said,) = [note for note in _told(path, test=test, **more) if "as labels are" in note]
-    assert (phrase := recognise(said)) and "luthier compare" in phrase.text("zh")
+    assert isinstance(said, Phrase) and said.key == "said_data_labels" and "luthier compare" in said.text("zh")
     command = shlex.split(said[said.index("luthier compare") : said.rindex(" reads them")])
     assert command[:5] == ["luthier", "compare", path, "--test", test] and command[5] == "--map"
     read_as = DataConfig(path, test, pairs(command[6], "--map"))
@@ -143,8 +144,9 @@ def test_the_commonest_answer_is_told(tmp_path: Path) -> None:
     ]
     path = _file(tmp_path, [{"question": f"q{i}", "answer": text} for i, text in enumerate(answers)])
     said = "rows.jsonl: the commonest answer stands in 10 of 30 rows (33%): 抱歉，我无法回答这个问题。"
-    assert _told(path) == [said]
-    assert (phrase := recognise(said)) and "最常见的回答" in phrase.text("zh")
+    (note,) = _told(path)
+    assert note == said and isinstance(note, Phrase) and note.key == "said_data_common"
+    assert "最常见的回答" in note.text("zh")
     path = _file(tmp_path, [{"question": f"q{i}", "answer": f"a {i // 6}" * 9} for i in range(30)])
     assert _told(path) == []  # a fifth is not more than a fifth
 

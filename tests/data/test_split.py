@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from luthier.core.phrases import Phrase
 from luthier.data.read import Table
 from luthier.data.split import make_split, same
 from luthier.errors import LuthierError
@@ -103,6 +104,7 @@ def test_leaks_are_left_out_of_training() -> None:
     test: list[Record] = [Labelled("A  TEXT number 3", "a"), Labelled("b text number 4", "b"), Labelled("new", "a")]
     split, notes = make_split(table(train), table(test))
     assert notes == ["2 training rows also stand in the test file and were left out."]
+    assert isinstance(notes[0], Phrase) and notes[0].text("zh") == "2 行训练数据也在测试文件中，未使用。"
     assert len(split.train) + len(split.validation) == 58 and len(split.test) == 3
     held = {same(record) for record in split.test}
     assert not any(same(record) in held for record in (*split.train, *split.validation))
@@ -120,6 +122,12 @@ def test_what_the_user_should_know() -> None:
         "1 of 63 rows of mine.jsonl repeats an earlier row with another answer.",
         '2 test rows have labels that no training row has ("other"): no method can get them right.',
         '1 label has one training row only: "rare".',
+    ]
+    assert [note.text("zh") for note in notes if isinstance(note, Phrase)] == [
+        "1 行与其他行重复；重复的行分在同一部分。",
+        "mine.jsonl 的 63 行中有 1 行与前面的行相同而答案不同。",
+        '2 行测试数据的标签不在训练数据中（"other"）：任何方法都不可能答对。',
+        '1 个标签只有一行训练数据："rare"。',
     ]
 
 

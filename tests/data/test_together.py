@@ -11,6 +11,7 @@ import pytest
 import tiny
 from luthier import config, run
 from luthier.api import train
+from luthier.core.phrases import Phrase
 from luthier.data.task import load_split
 from luthier.errors import LuthierError
 from luthier.evals.task import evaluate
@@ -57,6 +58,21 @@ def test_every_row_is_a_conversation_in_the_part_that_its_own_file_gives_it(file
     assert 3 < sum(first) < 17, "the files take turns"
     again, _ = load_split(data(files, second={"instruction": "Say it in English."}, train_rows=5))
     assert again.train == split.train[:5]
+
+
+def test_rows_that_another_file_holds_out_are_left_out_of_training(tmp_path: Path) -> None:
+    """The same questions, with other rows beside them, are parted otherwise; it is said in both languages."""
+    shared = [{"question": f"What is {i}?", "answer": f"It is {i}."} for i in range(40)]
+    more = [{"question": f"Who is {i}?", "answer": f"He is {i}."} for i in range(25)]
+    files = tmp_path / "a.jsonl", tmp_path / "b.jsonl"
+    for path, rows in zip(files, (shared, [*more, *shared]), strict=True):
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    split, notes = load_split(data(files))
+    held = {record.asked for record in (*split.validation, *split.test)}
+    assert not any(record.asked in held for record in split.train)
+    said = notes[-1]
+    assert said.endswith(" training rows of one file are held out in another and were left out.")
+    assert isinstance(said, Phrase) and said.text("zh").endswith(" 行训练数据在另一个文件中留作测试，未使用。")
 
 
 def test_a_path_alone_and_what_is_wrong_is_named(files: tuple[Path, Path], tmp_path: Path) -> None:

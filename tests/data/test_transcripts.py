@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from luthier.compare.words import recognise
 from luthier.config import DataConfig
+from luthier.core.phrases import Phrase
 from luthier.data.findings import findings
 from luthier.data.inspect import Reader, inspect
 from luthier.data.read import Table, read
@@ -75,7 +75,9 @@ def test_that_rejected_answers_are_not_used_is_told_once(tmp_path: Path, tiny_fo
         "rows.jsonl: 12 rows have a preferred and a rejected answer: the methods here learn the preferred ones and do "
         "not use the rejected ones."
     )
-    assert load_split(config)[1] == [said]
+    (note,) = load_split(config)[1]
+    assert note == said and isinstance(note, Phrase) and note.key == "said_data_preferences"
+    assert "不使用较差的回答" in note.text("zh")
     (found,) = inspect(config, Reader(str(tiny_folder("llama_tied"))))
     assert [f.text.text() for f in findings(found)].count(said) == 1
-    assert (phrase := recognise(said)) and "不使用较差的回答" in phrase.text("zh")
+    assert [f.text.text("zh") for f in findings(found)].count(note.text("zh")) == 1

@@ -13,6 +13,7 @@ import pytest
 import templates as tools
 import tiny
 from luthier import run
+from luthier.core.phrases import Phrase, of_error
 from luthier.data.answers import answer_file
 from luthier.data.prompts import Template
 from luthier.data.unwritten import chat_only, check_written
@@ -40,10 +41,14 @@ def test_methods_are_refused_with_the_number_of_rows(tiny_folder: Folder, method
     folder = tiny_folder("llama_tied")
     data = split(CALLED, THOUGHT, part=part)
     with (
-        pytest.raises(Refused, match=r"2 of 14 rows cannot be written for this model: .* a call of weather"),
+        pytest.raises(Refused, match=r"2 of 14 rows cannot be written for this model: .* a call of weather") as error,
         run.adapted(tiny.fresh(folder), tiny.recipe(folder, method), data),
     ):
         pass
+    said = of_error(error.value)
+    assert isinstance(said, Phrase) and said.text("zh") == (
+        "14 行中有 2 行无法写给这个模型：分词器的对话模板遗漏了对 weather 的调用或其参数"
+    )
 
 
 def test_models_without_a_chat_template_take_words_only(tiny_folder: Folder) -> None:

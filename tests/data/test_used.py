@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from luthier.compare.words import recognise
 from luthier.config import AlsoConfig, DataConfig
+from luthier.core.phrases import Phrase
 from luthier.data.task import load_split
 from luthier.data.used import said
 from luthier.errors import LuthierError
@@ -105,7 +105,8 @@ def test_limits_that_give_less_say_why(
     monkeypatch.chdir(tmp_path)
     write(Path("b.jsonl"), 40, "test")
     split, notes = load_split(DataConfig(write(Path("a.jsonl"), 300), **options))
-    assert note in notes and (phrase := recognise(note)) and phrase.text("zh") != note
+    (said,) = [each for each in notes if each == note]
+    assert isinstance(said, Phrase) and said.key.startswith("said_limit") and said.text("zh") != note
     assert len(split.test) < options.get("limit_test", 10**6)
 
 

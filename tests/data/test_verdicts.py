@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from luthier.compare.words import recognise
 from luthier.config import DataConfig
+from luthier.core.phrases import Phrase
 from luthier.data.findings import findings
 from luthier.data.inspect import Reader, inspect
 from luthier.data.notes import place
@@ -193,9 +193,10 @@ def test_neither_training_nor_test_rows_hold_bad_answers_and_their_number_is_tol
         assert (
             f"10 of 30 rows of {path} are answers that were found bad: learning by imitation leaves them out." in notes
         )
-    assert all((phrase := recognise(note)) and phrase.text("zh") != note for note in notes)
+    assert all(isinstance(note, Phrase) and note.text("zh") != note for note in notes)
     said = "train.json: 1 of 30 answers have no verdict and are learned like good ones."
-    assert said in notes and (phrase := recognise(said)) and "没有评价" in phrase.text("zh")
+    (note,) = [note for note in notes if note == said]
+    assert isinstance(note, Phrase) and note.key == "said_data_unjudged" and "没有评价" in note.text("zh")
     for found in inspect(config, Reader(str(tiny_folder("llama_tied")))):
         told = [finding.text.text() for finding in findings(found)]
         assert "10 rows are answers that were found bad: learning by imitation leaves them out" in told

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import tiny
+from luthier.core.phrases import Phrase
 from luthier.direct.few_shot import FewShot
 from luthier.evals.calibration import CONTENT_FREE, calibrated, content_free
 from luthier.evals.shots_lm import ShotsLM, load_shots
@@ -56,6 +57,7 @@ def test_kept_only_where_validation_rows_say_so(lm: Any, tmp_path: Path, monkeyp
         changed = ShotsLM(plain, content_free(plain, data.labels))  # type: ignore[arg-type]
         before, after = (evaluate(m, data, data.validation).score for m in (plain, changed))
         assert isinstance(found, ShotsLM) == (after > before) == said.endswith("kept")
+        assert isinstance(said, Phrase) and said.text("zh").endswith("：采用" if after > before else "：未采用")
         assert f"{before:.3f} without, {after:.3f} with it" in said
     helps = torch.tensor([0.0, -9.0, 0.0], dtype=torch.float64)
     monkeypatch.setattr("luthier.evals.calibration.content_free", lambda m, labels: helps)

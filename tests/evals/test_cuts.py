@@ -5,17 +5,22 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 import tiny
 from luthier import api, config, run
-from luthier.compare import board, words
+from luthier.compare import board
+from luthier.core.phrases import Phrase, say
 from luthier.data.pack import Example
+from luthier.data.prompts import CLASSIFY
+from luthier.data.shorten import Counted
+from luthier.direct import few_shot
 from luthier.evals import cuts
 from luthier.files import read_json
-from luthier.protocols import Chat, Labelled, Message
+from luthier.protocols import Chat, Labelled, Message, Run
 
 LONG = "word " * 200
 GAVE_WAY = "(--max-length sets it): the middle of the longest text gave way"
@@ -38,15 +43,26 @@ def test_rows_are_counted_once() -> None:
 
 @pytest.mark.parametrize("rows", [1, 2000])
 def test_every_sentence_is_said_in_chinese(rows: int) -> None:
-    """Seen failing with a sentence changed in one place."""
     found = [example(i, 1, 1) for i in range(rows)]
     said = [*cuts.of_training(found, 3 * rows, 1024), *cuts.shortened(rows, 3 * rows, "test", 512)]
-    said += ["context of 512 tokens: 1 of 3 questions were asked with fewer examples"]
-    said += ["context of 512 tokens: 1 of 3 examples were cut off"]
-    for sentence in said:
-        phrase = words.recognise(sentence)
-        assert phrase and phrase.key.startswith("said_cut_") and phrase.text() == sentence
+    for phrase in said:
+        assert isinstance(phrase, Phrase) and phrase.key.startswith("said_cut_")
         assert re.search("[\u4e00-\u9fff]", phrase.text("zh"))
+
+
+def test_fewer_examples_are_said_in_both_languages() -> None:
+    """Of questions that were asked with fewer, and of examples that no question had."""
+    counted = Counted()
+    counted.asked.update({1, 2, 3})
+    counted.fewer.add(1)
+    lm: Any = SimpleNamespace(counted=counted, limit=512, context=512)
+    (note,) = cuts.of_test(lm, [])
+    assert isinstance(note, Phrase) and note == "context of 512 tokens: 1 of 3 questions were asked with fewer examples"
+    assert note.text("zh") == "上下文为 512 个词元：3 个问题中有 1 个提问时少用了示例"
+    tried: Any = SimpleNamespace(lm=lm, data=tiny.LABELLED, run=Run(0, Path()))
+    (note,) = few_shot._Tried.cuts(tried, few_shot._Choice(CLASSIFY[0], "random", 3, 0), SimpleNamespace(shots=[1, 2]))
+    assert isinstance(note, Phrase) and note == "context of 512 tokens: 1 of 3 examples were cut off"
+    assert note.text("zh") == "上下文为 512 个词元：3 个示例中有 1 个被舍去"
 
 
 def test_a_run_says_how_many_rows_were_shortened(lm: Any, tmp_path: Path) -> None:
@@ -92,5 +108,6 @@ def test_rows_without_an_answer_are_said(lm: Any) -> None:
 
 def test_the_board_says_what_runs_noted_once() -> None:
     said = cuts.shortened(3, 9, "training", 512)
-    runs = {"lora": [{"notes": [*said, "8 examples"]}] * 2, "full": [{"notes": said}], "head": [{}]}
+    choice = say("said_tried_nearest")
+    runs = {"lora": [{"notes": [*said, "8 examples", choice]}] * 2, "full": [{"notes": said}], "head": [{}]}
     assert board._run_notes(runs) == [["lora, full", said[0]]]

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 import tiny
+from luthier.core.phrases import Phrase
 from luthier.data.prompts import answer_of
 from luthier.direct.few_shot import FewShot
 from luthier.errors import LuthierError
@@ -184,7 +185,11 @@ def test_what_validation_decides(lm: Any, tmp_path: Path, monkeypatch: pytest.Mo
     found: Any = FewShot(k=(4, 3, 6), orders=2, calibrate=False).adapt(run)
     assert found.template.name == "options" and len(found.shots) == 6
     assert judged == [("plain", 4), ("options", 4), ("classify", 4), ("options", 3), ("options", 6), ("options", 6)]
-    assert run.notes[0].startswith("6 examples, balanced, order 0, wording options (validation: plain/balanced/k 4")
+    said = run.notes[0]
+    assert said.startswith("6 examples, balanced, order 0, wording options (validation: plain/balanced/k 4")
+    assert isinstance(said, Phrase) and said.text("zh").startswith(
+        "6 个示例，按标签均衡，顺序 0，措辞为 options（验证："
+    )
 
 
 def test_wrong_options(lm: Any, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import tiny
-from luthier.compare import words
+from luthier.core.phrases import Phrase
 from luthier.data.prompts import CLASSIFY, GENERATE, compose, mostly_chinese
 from luthier.direct.few_shot import FewShot
 from luthier.direct.zero_shot import ZeroShot
@@ -81,8 +81,7 @@ def test_validation_decides_and_the_run_keeps_it(
     found = method.adapt(run)
     assert found.template.name == winner
     (said,) = [note for note in run.notes if note.startswith(f"the wording is {winner}, the best of options_zh")]
-    shown = words.recognise(said)
-    assert shown is not None and shown.text("zh").startswith(f"措辞为 {winner}，在 2 行验证数据上")
+    assert isinstance(said, Phrase) and said.text("zh").startswith(f"措辞为 {winner}，在 2 行验证数据上")
     found.save(tmp_path)
     assert read_json(tmp_path / "luthier.json")["template"]["name"] == winner
     assert method.load(tmp_path, lm).template == found.template

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 import tiny
 from luthier.config import EndpointConfig
+from luthier.core.phrases import Phrase, of_error
 from luthier.data.prompts import CLASSIFY, GENERATE
 from luthier.direct.few_shot import FewShot
 from luthier.direct.zero_shot import ZeroShot
@@ -350,8 +351,10 @@ def test_missing_log_probabilities_are_said(reply: Reply) -> None:
     with serving(lambda *_: reply) as server:
         lm = opened(server, classify="logprobs").worded(CLASSIFY[0], LABELS)
         assert "logprobs" not in lm.can
-        with pytest.raises(Refused, match="the endpoint gives no log-probabilities"):
+        with pytest.raises(Refused, match="the endpoint gives no log-probabilities") as refused:
             lm.predict(["x"], LABELS)
+        said = of_error(refused.value)
+        assert isinstance(said, Phrase) and said.text("zh").startswith("服务器不能给出指定文本的对数概率")
         with pytest.raises(Refused, match="in a conversation"):
             lm.worded(CLASSIFY[2], LABELS).logprobs([("x", "y")])
 

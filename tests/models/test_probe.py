@@ -18,6 +18,7 @@ from families import CHECKS, Family, examine
 from family_models import FAMILIES, build, tokenizer
 from luthier import run
 from luthier.config import Recipe
+from luthier.core.phrases import Phrase, of_error
 from luthier.data.pack import pack
 from luthier.errors import LuthierError, Refused
 from luthier.models import probe
@@ -214,8 +215,10 @@ def test_a_token_without_a_vector_is_refused_by_its_name(beyond: Any) -> None:
     """Seen ending in an IndexError."""
     sampling = Sampling(max_new_tokens=2)
     assert len(beyond.generate(["use <tool> now"], sampling)) == 1  # this one has a row
-    with pytest.raises(Refused, match='the tokenizer has "<call>", which the texts hold and the model'):
+    with pytest.raises(Refused, match='the tokenizer has "<call>", which the texts hold and the model') as refused:
         beyond.generate(["use <call> now"], sampling)
+    said = of_error(refused.value)
+    assert isinstance(said, Phrase) and said.text("zh").startswith('分词器有词元 "<call>"，文本中也有')
 
 
 @pytest.mark.parametrize("kind", ["bert", "t5"])

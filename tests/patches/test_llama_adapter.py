@@ -18,6 +18,7 @@ from transformers import Qwen3Config
 import peft_oracle as oracle
 import tiny
 from luthier import adapters, run
+from luthier.core.phrases import Phrase
 from luthier.models import score
 from luthier.models.base import BaseLM
 from luthier.objectives.classify import Classify
@@ -206,4 +207,7 @@ def test_refused(lm: BaseLM) -> None:
     assert "the model's attention has no projections known as key and value" in str(refuses(model_of("mixer")))
     assert "the model's attention does not go through the interface" in str(refuses(model_of("k_proj", "v_proj")))
     model.config._attn_implementation = "eager"
-    assert refuses(model) == "the model's attention (eager) is computed by its own code"
+    said = refuses(model)
+    assert said == "the model's attention (eager) is computed by its own code" and isinstance(said, Phrase)
+    assert said.text("zh") == "模型的注意力（eager）由它自己的代码计算"
+    assert refuses(model, tokens=0).text("zh") == "tokens 至少为 1，不能是 0"

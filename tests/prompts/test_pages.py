@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import tiny
-from luthier.core.phrases import Phrase
+from luthier.core.phrases import Phrase, say
 from luthier.data.prompts import Template
 from luthier.direct.hard_prompt import HardPrompt
 from luthier.plain_page import both
@@ -29,11 +29,12 @@ EVENTS: list[dict[str, Any]] = [
     {"event": "round", "round": 1, "order": [1, 0], "rows": 3, "scores": [-0.267, -1.5]},
     {"event": "best", "id": 1, "rows": 3, "score": -0.267},
 ]
+MEASURE = say("said_measure_label")
 NOTES = [
-    "19 wordings, 239 model calls; the best is bundled: Say {input} (log-probability of the right label, nats: -2.3 "
-    "on 17 training rows)",
-    "only 3 training rows decided: more --calls, or fewer wordings, would tell more",
-    "2 wordings were dropped, such as: it is empty", "failures: 2, such as: no answer", "a note of another kind",
+    say("said_search_best", wordings=19, calls=239, source=say("said_source_bundled"), text="Say {input}",
+        measure=MEASURE, value="-2.3", rows=17),
+    say("said_search_few", rows=3), say("said_search_dropped", wordings=2, reason=say("said_wording_empty")),
+    say("said_search_failures", count=2, reason="no answer"), "a note of another kind",
 ]  # fmt: skip
 CURVE: dict[str, Any] = {
     "measure": "Accuracy, %", "rows": 3, "whole": 0.8, "whole_ci95": [0.6, 0.9], "tokens": 40.0, "shown": EVIL,
@@ -51,7 +52,7 @@ def written(folder: Path) -> dict[str, Path]:
     """All four pages."""
     files = {name: folder / f"{name}.html" for name in ("search", "wordings", "curve", "robust")}
     title = both(f"Wordings for {EVIL}", f"{EVIL} 的措辞")
-    page.write_search(files["search"], title, EVENTS, "log-probability of the right label, nats", NOTES)
+    page.write_search(files["search"], title, EVENTS, MEASURE, NOTES)
     page.write_sheet(files["wordings"], title, page.Sheet(["{input}", EVIL], [("asked", EVIL, ["", "yes"])]))
     curve.write_page(files["curve"], title, CURVE)
     robust_page.write_page(files["robust"], EVIL, Template("t", "{input}", False), ROBUST)
@@ -90,10 +91,17 @@ def test_a_curve_goes_from_left_to_right(tmp_path: Path) -> None:
 
 def test_the_notes_of_a_search_in_chinese(lm: Any, tmp_path: Path) -> None:
     """Those above, and those that a search really makes."""
+    assert NOTES[:3] == [
+        "19 wordings, 239 model calls; the best is bundled: Say {input} (log-probability of the right label, nats: "
+        "-2.3 on 17 training rows)",
+        "only 3 training rows decided: more --calls, or fewer wordings, would tell more",
+        "2 wordings were dropped, such as: it is empty",
+    ]
     zh = [said.text("zh") if isinstance(said := page.noted(note), Phrase) else said for note in NOTES]
     assert zh[0].startswith(
         "19 种措辞，239 次模型调用；最佳的措辞（软件自带）：Say {input}（正确标签的对数概率（奈特）"
     )
+    assert zh[2] == "舍弃了 2 种措辞，例如：它是空的"
     assert zh[3] == "失败 2 次，例如：no answer" and zh[4] == NOTES[4]
     run = Context(lm, replace(tiny.LABELLED, test=()), 0, cache=tmp_path)
     HardPrompt(calls=60, rounds=2, write=2).adapt(run)

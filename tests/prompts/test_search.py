@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tiny
+from luthier.core.phrases import Phrase
 from luthier.data.prompts import Template
 from luthier.direct.hard_prompt import HardPrompt
 from luthier.errors import LuthierError
@@ -152,7 +153,7 @@ def test_garbage_is_dropped_or_repaired_with_its_reason() -> None:
     made = search(None, fake, replace(SETTINGS, write=6, rounds=1))
     made.run()
     dropped = {e["text"]: e["reason"] for e in made.log.of("dropped")}
-    assert set(dropped) == set(said[:4]) and all(dropped.values())
+    assert set(dropped) == set(said[:4]) and all(isinstance(reason, Phrase) for reason in dropped.values())
     repaired = [e["repaired"] for e in made.log.of("candidate", source="written")]
     assert repaired == ["{text} became {input}", "{input} was put at the end"]
 
@@ -164,7 +165,8 @@ def test_a_proposer_that_fails_is_said_and_the_search_goes_on() -> None:
     made = search(None, Fake([], silent))
     found = made.run()
     assert found.best.id == 5 and len(made.log.of("failed")) == 3  # once a round, not once a wording
-    assert "no answer within 60 s" in made.log.of("failed")[0]["reason"]
+    said = made.log.of("failed")[0]["reason"]
+    assert said.text("zh") == "没有写出措辞：no answer within 60 s, 6 times in a row"
 
 
 def test_a_wording_that_cannot_be_scored_is_left_and_all_of_them_is_an_error() -> None:
@@ -206,7 +208,11 @@ def test_the_method_reports_what_it_left_out(lm: Any, tmp_path: Path) -> None:
     method = HardPrompt(templates=str(path), calls=60, rounds=2, write=2)
     found = method.adapt(run)
     assert found.template and "{input}" in found.template.text and found.labels == tiny.LABELLED.labels
-    assert any(f"{path}:2: the brace at character 8 is never closed" in note for note in run.notes)
+    (left,) = [note for note in run.notes if f"{path}:2: the brace at character 8 is never closed" in note]
+    assert isinstance(left, Phrase)
+    assert left.text("zh").startswith(f"未采用：{path}:2：第 8 个字符处的左花括号没有结尾")
+    kept = [event["reason"] for event in read_log(tmp_path / "run" / "search.jsonl") if event["event"] == "dropped"]
+    assert left.values["reason"] in kept and all(isinstance(reason, Phrase) for reason in kept)
     log = (tmp_path / "run" / "search.jsonl").read_text()
     assert "the parcel is late" not in log and json.loads(log.splitlines()[-1])["event"] == "best"
     assert method.adapt(lm, replace(tiny.LABELLED, test=()), run).template == found.template

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tiny
+from luthier.core.phrases import Phrase, of_error
 from luthier.data.prompts import CLASSIFY, GENERATE, Template
 from luthier.errors import LuthierError
 from luthier.prompts.bundled import bundled
@@ -38,7 +39,8 @@ LABELS = ("a", "b")
 def test_what_is_broken_is_said(text: str, reason: str) -> None:
     with pytest.raises(BrokenError) as error:
         check(text, LABELS)
-    assert reason in str(error.value)
+    said = of_error(error.value)
+    assert reason in said and isinstance(said, Phrase) and said.text("zh") != said
 
 
 def test_labels_only_where_there_are_some() -> None:

@@ -17,15 +17,15 @@ from luthier.compare.evidence import evidence
 from luthier.compare.leaderboard import CONSTANT, NAME, SCHEMA, Row, as_json
 from luthier.compare.plan import Plan, Request, check_methods, read_plans, read_request
 from luthier.compare.report import write_report
-from luthier.compare.results import log_error, read_outcome, read_runs
+from luthier.compare.results import log_error, read_notes, read_outcome, read_runs
 from luthier.compare.rows import read_languages, read_rows
 from luthier.compare.spent import TIMES, busy, explained, spent
 from luthier.compare.stats import Bootstrap
 from luthier.compare.verdicts import KEY, below, judge, read_floor, recommend, resolution, tied
 from luthier.config import EndpointConfig
-from luthier.core.phrases import Phrase, remember
+from luthier.core.phrases import Phrase, remember, say
 from luthier.errors import LuthierError
-from luthier.files import read_json, read_record, write_json
+from luthier.files import read_record, write_json
 from luthier.metrics import read_metrics
 
 Runs = dict[str, list[dict[str, Any]]]
@@ -91,7 +91,7 @@ def _elsewhere(outcomes: Mapping[Cell, Mapping[str, Any]]) -> list[str]:
     """Which methods have no row, since they are for other data."""
     needed = {c.method for c, outcome in outcomes.items() if outcome["status"] != "unneeded"}
     names = [c.method for c in outcomes if c.method not in needed]
-    return [f"Not tried, being for other data: {', '.join(dict.fromkeys(names))}."] if names else []
+    return [say("said_elsewhere", methods=", ".join(dict.fromkeys(names)))] if names else []
 
 
 def _budget(plans: Mapping[str, Plan]) -> dict[str, Any]:
@@ -159,7 +159,7 @@ def _details(
         "recipe": recipe,
         "place": place,
         "environment": environment | {"workers": str(plan.workers), "threads": str(plan.threads), "dtype": plan.dtype},
-        "notes": [*said, *read_json(folder / "notes.json")],
+        "notes": [*said, *read_notes(folder)],
         "used": counts.get("used"),
         "run_notes": _run_notes(told),
         "summaries": {name: kinds[request.spec(cell.method).method].summary for name, cell in trials.items()},
@@ -174,7 +174,7 @@ def _run_notes(runs: Mapping[str, list[dict[str, Any]]]) -> list[list[str]]:
     found: dict[str, list[str]] = {}
     for name, made in runs.items():
         for note in dict.fromkeys(note for run in made for note in run.get("notes", ())):
-            if isinstance(note, Phrase):
+            if isinstance(note, Phrase) and not note.key.startswith("said_tried_"):  # the log of a choice, for the run
                 found.setdefault(note, []).append(name)
     return [[", ".join(names), note] for note, names in found.items()]
 
@@ -182,7 +182,7 @@ def _run_notes(runs: Mapping[str, list[dict[str, Any]]]) -> list[list[str]]:
 def _same(runs: list[dict[str, Any]]) -> list[str]:
     """That every test row got one and the same answer, in every run."""
     answers, rows = {str(answer) for run in runs for answer in run["answers"]}, len(runs[0]["answers"])
-    return [f"all {rows} test rows got the same answer: {answers.pop()}"] if len(answers) == 1 and rows > 1 else []
+    return [say("said_same_answer", rows=rows, answer=answers.pop())] if len(answers) == 1 and rows > 1 else []
 
 
 def _evidence(folder: Path, runs: Runs, best: str | None) -> tuple[dict[str, Any] | None, list[str]]:
@@ -190,7 +190,7 @@ def _evidence(folder: Path, runs: Runs, best: str | None) -> tuple[dict[str, Any
     try:
         return evidence(read_rows(folder), runs, best), []
     except Exception as error:
-        return None, [f"What single rows show could not be made: {log_error(folder / 'report.log', folder, error)}"]
+        return None, [say("said_broken_rows", reason=log_error(folder / "report.log", folder, error))]
 
 
 def _secondary(runs: list[dict[str, Any]]) -> dict[str, float]:
@@ -264,4 +264,4 @@ def _made(folder: Path, file: Path, details: dict[str, Any], make: Callable[[], 
     except Exception as error:
         file.unlink(missing_ok=True)  # of an earlier state: it would say something else
         reason = log_error(folder / "report.log", folder, error)
-        details["notes"] = [f"{file.name} could not be made: {reason}", *details["notes"]]
+        details["notes"] = [say("said_broken_file", file=file.name, reason=reason), *details["notes"]]

@@ -13,6 +13,8 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from luthier.core.phrases import say
+
 JUDGED = 64  # validation rows that judge a rate, at most
 FEW = 8  # steps of a short run: fewer say little of a rate
 ENOUGH = 16  # and fewer than these nothing of one above the range
@@ -76,19 +78,17 @@ def settled(tried: Sequence[Tried], more: Sequence[Tried]) -> float:
 def doubts(tried: Sequence[Tried], nothing: Mapping[str, Sequence[float]]) -> list[str]:
     """What makes a choice of little worth, in sentences: few steps, and rows right that cost no training.
 
-    nothing: scores of the same rows by what has learned nothing, by its name.
+    nothing: scores of the same rows by what has learned nothing, by the text that says so of it.
     """
-    found = []
+    found: list[str] = []
     if (steps := max((t.steps for t in tried), default=0)) and steps < FEW:
-        took = "one step" if steps == 1 else f"{steps} steps"
-        found.append(f"learning rates were judged after {took}: a larger budget would tell more")
+        found.append(say("said_rate_step") if steps == 1 else say("said_rate_steps", steps=steps))
     rows = [t.per_row for t in tried if t.per_row]
     if rows and nothing:
-        name = max(nothing, key=lambda n: statistics.fmean(nothing[n]))
-        share = statistics.fmean(nothing[name])
+        key = max(nothing, key=lambda n: statistics.fmean(nothing[n]))
+        share = statistics.fmean(nothing[key])
         if max(map(statistics.fmean, rows)) <= share:
-            told = f"no learning rate had more of {len(rows[0])} validation rows right than {name}"
-            found.append(f"{told} ({100 * share:.0f} %)")
+            found.append(say(key, rows=len(rows[0]), share=f"{100 * share:.0f}"))
     return found
 
 

@@ -48,7 +48,7 @@ class _Parts:
         try:
             return make()
         except Exception as error:  # one chart or table must not take the page with it
-            self.broken.append(f"A part of this page could not be made ({type(error).__name__}: {error}).")
+            self.broken.append(say("said_broken_part", reason=f"{type(error).__name__}: {error}"))
             return otherwise
 
 

@@ -11,6 +11,7 @@ from luthier.compare.answer import Answer, trend
 from luthier.compare.cells import Cell
 from luthier.compare.plan import Request
 from luthier.compare.results import SPENT
+from luthier.core.phrases import say
 from luthier.files import read_record
 from luthier.metrics import read_metrics
 
@@ -60,9 +61,9 @@ def spent(folder: Path, runs: Runs) -> dict[str, float | None] | None:
 def busy(runs: Runs) -> list[str]:
     """That other programs took the cores while something was timed."""
     found = [run for made in runs.values() for run in made]
-    said = []
-    for what, key in (("Training", "waiting"), ("Latency", "latency_waiting")):
+    said: list[str] = []
+    for what, key in (("column_training", "waiting"), ("column_latency", "latency_waiting")):
         waits = [run[key] for run in found if key in run]
         if waits and (share := sum(waits) / len(waits)) > BUSY:
-            said.append(f"{what} was measured on a busy machine: it had no core for {100 * share:.0f} % of the time.")
+            said.append(say("said_busy", what=say(what), share=f"{100 * share:.0f}"))
     return said

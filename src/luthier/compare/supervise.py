@@ -25,6 +25,7 @@ from luthier.compare.results import (
 from luthier.compare.same import check_same
 from luthier.compare.show import Ask, Show
 from luthier.compare.team import Team, current_file
+from luthier.core.phrases import of_error, say
 from luthier.data.used import said
 from luthier.errors import LuthierError
 from luthier.files import LOCK, alone, forget, read_record, write_json
@@ -135,7 +136,7 @@ def _run(request: Request, folder: Path, ask: Ask | None) -> None:
         try:
             check_model(model, request)  # a wrong name is said before the first model's hours
         except LuthierError as error:
-            print(f"left out: {of_model(model, str(error))}")
+            print(f"left out: {of_model(model, of_error(error))}")
             if unfinished(request, folder, model):
                 reasons[model] = error
             else:  # its scores stand, only its latency is not known
@@ -224,10 +225,9 @@ def _lay_to_trial(folder: Path, code: int, deaths: Counter[str]) -> str:
     if deaths[method] < ATTEMPTS:
         return ""
     if not method:
-        raise Lost(f"the worker process ended with status {code} before its first trial")
-    how = f"signal {-code}" if code < 0 else f"status {code}"
-    reason = f"the process was ended by {how}, {ATTEMPTS} times"
-    reason += "; signal 9 mostly means that memory ran out" if code == -9 else ""
+        raise Lost(say("said_refused_worker", code=code))
+    how = say("said_signal", number=-code) if code < 0 else say("said_status", number=code)
+    reason = say("said_refused_memory" if code == -9 else "said_refused_process", how=how, times=ATTEMPTS)
     write_left_out(folder / "trials" / method, "failed", reason)
     return method
 

@@ -24,6 +24,7 @@ from luthier.compare.claims import share
 from luthier.compare.plan import Plan
 from luthier.compare.planning import FEWEST
 from luthier.compare.rates import JUDGED, Tried, beyond, doubts, settled
+from luthier.core.phrases import say
 from luthier.data.task import first_rows
 from luthier.errors import Diverged
 from luthier.evals.constant import constant
@@ -98,12 +99,12 @@ class Bench:
         """The same bench with the first training rows only; refuses what would only repeat another trial."""
         assert cell.rows
         if not self._class(cell).learns:
-            raise Refused("the training rows make no difference to it")
+            raise Refused(say("said_refused_rows"))
         if cell.rows >= len(self.data.train):
-            raise Refused(f"the training part has {len(self.data.train)} rows: the run on all of them stands for it")
+            raise Refused(say("said_refused_all_rows", rows=len(self.data.train)))
         plan = self.plan.on_rows(cell.rows, len(self.data.train))
-        say = partial(_with_rows, self.tell, cell.rows)
-        return replace(self, data=first_rows(self.data, cell.rows), plan=plan, tell=say)
+        tell = partial(_with_rows, self.tell, cell.rows)
+        return replace(self, data=first_rows(self.data, cell.rows), plan=plan, tell=tell)
 
     def _searches(self, cell: Cell) -> dict[Path, Callable[[], None]]:
         """A short run of its own for every learning rate of the method's range, by the file of its result."""
@@ -186,19 +187,19 @@ class Bench:
         """What makes the search for a learning rate of little worth, or that there was none."""
         searched = [tried(result) for result in sorted(place.glob("search/*/result.json"))]
         if not searched:
-            return ["too few steps to choose a learning rate by: the middle of its range was taken"]
+            return [say("said_rate_none")]
         judged = [t for t in searched if t.per_row]
         return doubts(searched, self._nothing if judged else {})
 
     @cached_property
     def _nothing(self) -> dict[str, list[float]]:
-        """Scores of what has learned nothing on the validation rows that judge learning rates."""
+        """Scores of what has learned nothing on the validation rows that judge learning rates, see `rates.doubts`."""
         data, rows = replace(self.data, test=()), self.data.validation[:JUDGED]
         found = {}
         if not self.lm.mute(data.labels):
             lm = within(self.lm, self.plan.request.max_length)
             untuned = replace(lm, template=lm.wordings(data.labels)[0], labels=data.labels)
-            found["the untuned model"] = evaluate(untuned, data, rows).per_row
+            found["said_rate_untuned"] = evaluate(untuned, data, rows).per_row
         if common := constant(data):
-            found["the commonest label"] = evaluate(common, data, rows).per_row
+            found["said_rate_common"] = evaluate(common, data, rows).per_row
         return found

@@ -9,7 +9,7 @@ from luthier.core.phrases import say, table
 PAGE = Path(__file__).parent / "page"
 
 
-def metric(name: str) -> object:
+def metric(name: str) -> str:
     """A metric's name with its unit, as on an axis."""
     from luthier.evals.metric import title
 

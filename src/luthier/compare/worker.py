@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from luthier import catalog, command
+from luthier.compare import results
 from luthier.compare.cells import Cell, cells, plan_folder
 from luthier.compare.claims import claimed
 from luthier.compare.plan import STOPPED, Plan, read_plan, read_request, save_plan
@@ -33,6 +34,7 @@ from luthier.compare.same import differences
 from luthier.compare.show import Send, Wire, writer
 from luthier.compare.team import current_file
 from luthier.compare.verdicts import FLOOR
+from luthier.core.phrases import say
 from luthier.errors import LuthierError, Refused, Unfit
 from luthier.evals.constant import constant
 from luthier.evals.metric import for_task
@@ -114,7 +116,7 @@ def _lost(folder: Path, lost: Sequence[Cell], error: Exception, log: Path) -> st
 
 def _keep(folder: Path, split: Split, notes: list[str]) -> None:
     """What belongs to the whole comparison."""
-    write_json(folder / "notes.json", notes)
+    results.write_notes(folder, notes)
     if not (folder / "split.json").exists():
         write_json(folder / "split.json", _counts(split))
     if not (folder / FLOOR).exists() and (nothing := constant(split)):
@@ -199,7 +201,7 @@ def _attempt(bench: Bench, cell: Cell, request: Request) -> bool:
     place = cell.folder(bench.folder)
     try:
         if same := _elsewhere(bench.folder, cell, request):
-            write_left_out(place, "unneeded", f"the model makes no difference to it: {same} stands for it")
+            write_left_out(place, "unneeded", say("said_refused_model", other=same))
             return True
         bench.run(cell)
     except Unfit as reason:
@@ -236,7 +238,7 @@ def _failure(folder: Path, place: Path, error: BaseException) -> str:
     for piece in (*place.glob("seed-*"), *place.glob("search/*")):
         if not any((piece / name).exists() for name in ("eval.json", "result.json")):
             shutil.rmtree(piece, ignore_errors=True)
-    return f"the disk is full or read-only; make room and give the same command again ({error})"
+    return say("said_refused_disk", reason=str(error))
 
 
 def _of_the_disk(error: BaseException) -> bool:

@@ -138,7 +138,7 @@ def recall(record: Mapping[str, Any], key: str) -> Any:
     """
     try:
         return unpacked(record[SAID][key])
-    except (KeyError, TypeError):
+    except (KeyError, TypeError, AttributeError):
         return record[key]
 
 

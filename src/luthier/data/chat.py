@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from luthier.core.phrases import of_error, say
 from luthier.data.rendering import MARK, Unrendered, Writer, accepted, missing
 from luthier.errors import LuthierError
 from luthier.protocols import Message
@@ -119,7 +120,7 @@ def _verdict(tokenizer: PreTrainedTokenizerBase, messages: tuple[Message, ...]) 
         if spoken.changed:
             _turns(spoken.writer, spoken.form, whole=True)
     except Unrendered as error:
-        return Verdict(str(error))
+        return Verdict(of_error(error))
     return Verdict("", spoken.unnamed, spoken.rewritten)
 
 
@@ -151,7 +152,7 @@ def _around(writer: Writer, history: Sequence[Message]) -> _Around:
     marked = writer([*history, Message("assistant", MARK)])
     before, mark, after = marked.partition(MARK)
     if not mark or MARK in after:
-        raise _hidden("it does not write the assistant's words exactly once")
+        raise _hidden("said_hides_words")
     prompt, plain = writer(history, prompt=True), writer(history)
     if before.startswith(prompt):
         # A template that ignores add_generation_prompt: the header that it writes before answers is the prompt.
@@ -159,7 +160,7 @@ def _around(writer: Writer, history: Sequence[Message]) -> _Around:
         return _Around(before.rstrip(" ") if ignored else prompt, after, plain)
     common = _common(prompt, before)
     if len(common) <= len(_common(prompt, plain)):
-        raise _hidden("an answer begins in another way than its generation prompt")
+        raise _hidden("said_hides_begin")
     return _Around(common, after, plain)
 
 
@@ -181,7 +182,7 @@ def _turns(writer: Writer, messages: Sequence[Message], whole: bool = False) -> 
         around = _around(writer, messages[:i])
         text = writer(messages[: i + 1])
         if not text.startswith(around.prompt):
-            raise _hidden("an answer changes what stands before it")
+            raise _hidden("said_hides_before")
         said = bool(message.said.strip() or message.reasoning)  # an answer may be empty where the user wants it
         turn = _turn(writer.tokenizer, text, len(around.prompt), around.after, i == len(messages) - 1, said)
         if whole and (lost := missing(message, text[len(_common(around.plain, text)) : turn.end])):
@@ -195,7 +196,7 @@ def _turn(tokenizer: PreTrainedTokenizerBase, text: str, start: int, after: str,
     known = text.endswith(after)  # else what follows an answer depends on its words: all of it is the answer's
     content = len(text) - len(after) if known else len(text.rstrip())
     if said and not text[start:content].strip():
-        raise _hidden("it leaves the answer out")
+        raise _hidden("said_hides_answer")
     if not known:
         return _Turn(text, start, content)
     if closing := _CLOSING.match(after):
@@ -222,11 +223,8 @@ def answer_end(tokenizer: PreTrainedTokenizerBase) -> str:
     return closing[0] if closing else str(tokenizer.eos_token or after)
 
 
-def _hidden(why: str) -> Unrendered:
-    return Unrendered(
-        f"the tokenizer's chat template does not show which tokens are the assistant's: {why}. "
-        "Use a base model whose template does, or set another chat template in its tokenizer's folder"
-    )
+def _hidden(key: str) -> Unrendered:
+    return Unrendered(say("said_template_hides", why=say(key)))
 
 
 def _tokenise(

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import filecmp
 from collections.abc import Collection
+from functools import reduce
 from pathlib import Path
 
+from luthier.core.phrases import of_error, say
 from luthier.errors import LuthierError
 from luthier.protocols import Text
 
@@ -39,30 +41,32 @@ def read_documents(folder: Path, rows: Collection[Path] = ()) -> tuple[tuple[Tex
         try:
             document = read_document(path, name, LIMIT_MB * 10**6)
         except (LuthierError, OSError) as error:
-            report.problems[name] = str(error).replace(", or raise --max-mb", "")
+            report.problems[name] = of_error(error)
             continue
-        report.notes |= {name: "; ".join(document.notes)} if document.notes else {}
+        report.notes |= {name: reduce(_and, document.notes)} if document.notes else {}
         text = "\n\n".join(section.text for section in document.sections)
         texts.append(Text(text.replace("\r\n", "\n"), name))
     if not texts:
         raise LuthierError(f"--docs {folder}: nothing in it can be read: {_said(report.problems)[0]}")
-    left = [f"--docs: {line}: left out" for line in _said(report.problems)]
-    return tuple(texts), left + [f"--docs: {line}" for line in _said(report.notes)]
+    left: list[str] = [say("said_docs_left_out", note=note) for note in _said(report.problems)]
+    return tuple(texts), [*left, *(say("said_docs", note=note) for note in _said(report.notes))]
 
 
 def _no_document(path: Path, top: Path, rows: Collection[Path]) -> str:
     """Why a file is not taken for a document; "" where it is one."""
     if path.suffix.lower() == ".jsonl":
-        return "rows, not a document"
+        return say("said_docs_rows")
     if path.suffix.lower() in (".html", ".htm") and GENERATOR in _head(path):
-        return "written by luthier"
+        return say("said_docs_ours")
     above = [p for p in path.parents if p == top or p.is_relative_to(top)]
     if any((p / name).exists() for p in above for name in WRITTEN):
-        return "written by luthier"
+        return say("said_docs_ours")
     if any(path.resolve().is_relative_to(own.resolve()) for own in rows if own.is_dir()):
-        return "of the questions' data set"
+        return say("said_docs_set")
     if any(path.samefile(own) or filecmp.cmp(path, own, shallow=False) for own in rows if own.is_file()):
-        return "the questions themselves"
+        return say("said_docs_questions")
+    if (size := path.stat().st_size) > LIMIT_MB * 10**6:
+        return say("said_docs_large", size=f"{size / 1e6:.3g}", limit=LIMIT_MB)
     return ""
 
 
@@ -74,5 +78,9 @@ def _head(path: Path) -> bytes:
         return b""
 
 
+def _and(one: str, other: str) -> str:
+    return say("said_and", one=one, other=other)
+
+
 def _said(found: dict[str, str]) -> list[str]:
-    return [f"{name}: {what}" for name, what in found.items()]
+    return [say("said_in_file", file=name, note=what) for name, what in found.items()]

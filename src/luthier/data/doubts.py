@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from luthier.command import option, with_map
+from luthier.core.phrases import say
 from luthier.data.formats import load
 from luthier.data.looks import Fit, fit
 from luthier.data.notes import columns
@@ -45,10 +46,10 @@ def questioned(table: Table, mapped: Mapping[str, str], encoding: str = "") -> T
     if not many and share < DOUBTFUL:
         return table
     better = _better(table, mapped, encoding)
-    name = table.path.name
-    notes = [f"{name}: {many} in {len(table.records):,} rows: texts are as different as that, labels are not."]
-    notes = (notes if many else []) + ([f"{name}: by its content it is rather: {better}"] if better else [])
-    facts = [f"{many} in {len(table.records):,} rows"] if many and _unique(table) else []
+    name, rows = table.path.name, f"{len(table.records):,}"
+    notes = [say("said_map_many", file=name, labels=f"{many:,}", rows=rows)] if many else []
+    notes += [say("said_map_rather", file=name, command=better)] if better else []
+    facts = [f"{many:,} different labels in {rows} rows"] if many and _unique(table) else []
     if share > _most(table):
         facts.append(f"{against:,} of {len(table.records):,} rows repeat an earlier row with another answer")
     return replace(table, notes=(*table.notes, *notes), hopeless=_hopeless(table, facts, better) if facts else "")
@@ -65,10 +66,10 @@ def _counts(table: Table) -> Counter[str]:
     return Counter(record.label for record in table.records if isinstance(record, Labelled))
 
 
-def _many_labels(table: Table) -> str:
-    """That there are as many labels as no task has; "" where there are not."""
+def _many_labels(table: Table) -> int:
+    """How many labels there are, where that is as many as no task has; else 0."""
     count = len(_counts(table))
-    return f"{count:,} different labels" if count > MANY and 4 * count > len(table.records) else ""
+    return count if count > MANY and 4 * count > len(table.records) else 0
 
 
 def _unique(table: Table) -> bool:
@@ -104,4 +105,4 @@ def _plain(table: Table, mapped: Mapping[str, str], encoding: str) -> list[str]:
     if best is None or label not in beside:
         return []
     command = printable(with_map(table.path, best.columns))
-    return [f"{table.path.name}: read as plain text, though {quoted([label])} looks like labels: {command}"]
+    return [say("said_map_beside", file=table.path.name, column=quoted([label]), command=command)]

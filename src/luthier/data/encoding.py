@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
 
+from luthier.core.phrases import say
 from luthier.data.letters import ENCODINGS, Encoding
 from luthier.errors import LuthierError
 
@@ -46,14 +47,14 @@ class UnclearError(LuthierError):
 
 @dataclass(frozen=True)
 class Decoded:
-    """A text, the name of its encoding, why that one where it is not plain UTF-8, and whether likelihood decided.
+    """A text, the name of its encoding, a note where it is not plain UTF-8, and whether likelihood decided.
 
     Bytes that the encoding has no character for are lone surrogates, as `surrogateescape` makes them.
     """
 
     text: str
     name: str = UTF8
-    why: str = ""
+    note: str = ""
     guessed: bool = False
 
 
@@ -67,10 +68,10 @@ def decode(data: bytes, named: str = "") -> Decoded:
         return _as_named(data, named)
     for mark, (codec, name) in _MARKS.items():
         if data.startswith(mark):
-            why = "" if name == UTF8 else "its first bytes say so"
-            return Decoded(_strictly(data[len(mark) :], codec, name), name, why)
+            note = "" if name == UTF8 else say("said_file_marked", encoding=name)
+            return Decoded(_strictly(data[len(mark) :], codec, name), name, note)
     if (codec := _without_mark(data)) and (wide := _try(data, codec)) is not None:
-        return Decoded(wide, "UTF-16", "every other byte is zero")
+        return Decoded(wide, "UTF-16", say("said_file_zeros", encoding="UTF-16"))
     text = data.decode("utf-8", "surrogateescape")
     if _is_utf8(text):
         return Decoded(text)
@@ -89,10 +90,12 @@ def document(data: bytes) -> tuple[str, list[str]]:
         found = decode(data)
     except UnclearError as error:
         raise LuthierError(f"{error}: save it as UTF-8") from None
-    notes = [f"read as {found.name}, {found.why}; save it as UTF-8 if it looks wrong"] if found.guessed else []
+    notes: list[str] = [say("said_docs_guessed", encoding=found.name)] if found.guessed else []
     text, broken = _BROKEN.subn("\ufffd", found.text)
-    if broken:
-        notes.append(f"{broken} {'byte is' if broken == 1 else 'bytes are'} not {found.name} and left out")
+    if broken == 1:
+        notes.append(say("said_docs_byte", encoding=found.name))
+    elif broken:
+        notes.append(say("said_docs_bytes", count=broken, encoding=found.name))
     return text, notes
 
 
@@ -106,26 +109,29 @@ def _as_named(data: bytes, named: str) -> Decoded:
     codec = lookup(named)
     for mark, (own, name) in _MARKS.items():
         if data.startswith(mark):
-            why = "" if codecs.lookup(own).name.startswith(codec) else f"as its first bytes say, and not as {named}"
-            return Decoded(_strictly(data[len(mark) :], own, name), name, why)
+            same = codecs.lookup(own).name.startswith(codec)
+            note = "" if same else say("said_file_marked_other", encoding=name, named=named)
+            return Decoded(_strictly(data[len(mark) :], own, name), name, note)
     whole = _try(data, "utf-8")
     if codec != "utf-8" and whole is not None and "\0" not in whole and _wide("".join(set(whole))) >= _SURE:
-        return Decoded(whole, UTF8, f"which it is, and not as {named}")
+        return Decoded(whole, UTF8, say("said_file_is_utf8", encoding=UTF8, named=named))
     try:
-        return Decoded(data.decode(codec, "surrogateescape"), named, _doubt(data, codec))
+        likely = _likelier(data, codec)
+        note = say("said_file_doubt", encoding=named, likely=likely) if likely else ""
+        return Decoded(data.decode(codec, "surrogateescape"), named, note)
     except UnicodeDecodeError as error:
         raise LuthierError(f"not {named}: byte {error.start} cannot be read; name another encoding") from None
 
 
-def _doubt(data: bytes, codec: str) -> str:
-    """What speaks against an encoding that was named: bytes that clearly look like another's. "" for nothing."""
+def _likelier(data: bytes, codec: str) -> str:
+    """The encoding whose bytes these clearly look like, where another one was named. "" for none."""
     try:
         likely = _likeliest(data) if _first_broken(data) is not None else None
     except UnclearError:
         return ""
     if likely is None or likely.text == data.decode(codec, "surrogateescape"):
         return ""
-    return f"as --encoding says, though its letters look like {likely.name}"
+    return likely.name
 
 
 def lookup(named: str) -> str:
@@ -199,7 +205,8 @@ def _likeliest(data: bytes) -> Decoded:
     lead = max(_LEAD, 1 / sum(char > "\x7f" for char in text))  # few characters prove little
     rivals = [other for score, made, other in others if made != text and score > best - lead]
     if best >= _CLEAR and not rivals:
-        return Decoded(data.decode(found.codec, "surrogateescape"), found.name, "since it is not UTF-8", guessed=True)
+        note = say("said_file_guessed", encoding=found.name)
+        return Decoded(data.decode(found.codec, "surrogateescape"), found.name, note, guessed=True)
     first = _first_broken(data)
     fits = [found, *rivals][:3] if best >= _CLEAR else []
     alike = f"fits {' and '.join(each.name for each in fits)} alike" if fits else "fits no other encoding"

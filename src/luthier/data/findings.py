@@ -41,7 +41,7 @@ def findings(found: Inspection) -> list[Finding]:
 
 
 def _rows(found: Inspection) -> list[Finding]:
-    dropped = tuple(place(found, bad.line, f": {bad.reason}", f"：{bad.reason}") for bad in found.bad)
+    dropped = tuple(place(found, bad.line, f": {bad.reason}", f"：{_chinese(bad.reason)}") for bad in found.bad)
     said = both(
         f"{found.rows:,} rows in the file: {found.kept:,} kept, {len(found.bad):,} dropped",
         f"文件共 {found.rows:,} 行：保留 {found.kept:,} 行，丢弃 {len(found.bad):,} 行",
@@ -62,8 +62,12 @@ def _keys(found: Inspection) -> list[Finding]:
 
 
 def _translated(note: str) -> Phrase:
-    """A note in both languages."""
-    return both(note, note.text("zh") if isinstance(note, Phrase) else note)
+    """A note in both languages: the page does not carry the whole catalogue."""
+    return both(note, _chinese(note))
+
+
+def _chinese(text: str) -> str:
+    return text.text("zh") if isinstance(text, Phrase) else text
 
 
 def _written(found: Inspection) -> list[Finding]:
@@ -73,7 +77,7 @@ def _written(found: Inspection) -> list[Finding]:
             f"{_rows_are(refused)} not written by the model's chat template as they stand here: no method runs on them",
             f"{refused:,} 行无法由模型的对话模板照原样写出：任何方法都不能使用",
         )
-        rows = tuple(place(found, bad.line, f": {bad.reason}", f"：{bad.reason}") for bad in found.refused)
+        rows = tuple(place(found, bad.line, f": {bad.reason}", f"：{_chinese(bad.reason)}") for bad in found.refused)
         out.append(Finding(said, True, rows))
     out += [Finding(_translated(note), True) for note in found.losses]
     for token, count in found.special:

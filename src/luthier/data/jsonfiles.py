@@ -14,13 +14,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from luthier.core.phrases import say
 from luthier.data.jsonvalues import end_of, value_of
 from luthier.data.source import FIELDS, Row, Source, Text, decode, kind, lines, objects, quoted
 from luthier.errors import LuthierError
 
-COMMENTS = "comments are left out"
-ARRAY = "one array, not one object a line: read as .json is"
-STREAM = "objects over several lines, or several on one, are read one after another"
+COMMENTS, ARRAY, STREAM = "said_file_comments", "said_file_array", "said_file_stream"  # the notes of these
 _SPACE = re.compile(r"(?:[ \t\r\n]+|//[^\n]*|#[^\n]*|/\*.*?\*/)*", re.DOTALL)  # and comments
 _GAP = re.compile(r"[ \t\r\n]*(,|$|\])?")
 # Finds where a value ends whatever stands in it: what is wrong inside is said by reading the row once more.
@@ -84,14 +83,14 @@ def _worth(rows: list[Row]) -> tuple[int, int]:
 
 @dataclass
 class _Reader:
-    """Reads the rows of one text. said: what is to be told, with the number of rows (0: of the whole)."""
+    """Reads the rows of one text. said: the keys of what is to be told, with the number of rows (0: of the whole)."""
 
     found: Text
     said: dict[str, int] = field(default_factory=dict)
 
     def source(self, path: Path, rows: list[Row], mapped: tuple[str, ...]) -> Source:
         """The rows with what is to be said of them."""
-        told = tuple(f"{what}: {count}" if count else what for what, count in self.said.items())
+        told = tuple(say(key, count=count) if count else say(key) for key, count in self.said.items())
         return objects(path, rows, mapped, notes=(*self.found.notes, *told))
 
     def comment(self, row: Row) -> bool:
@@ -201,8 +200,7 @@ class _Reader:
         if not isinstance(value, dict):
             return replace(row, reason=f"not a JSON object but {kind(value)}")
         if how:
-            what = f"rows are written {how}"
-            self.said[what] = self.said.get(what, 0) + 1
+            self.said[how] = self.said.get(how, 0) + 1
         return replace(row, columns=value)
 
 

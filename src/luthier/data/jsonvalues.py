@@ -10,8 +10,7 @@ import json
 import re
 from typing import Any, NoReturn
 
-LOOSE = "with comments or trailing commas, which JSON has not"
-PYTHON = "as Python writes them, in single quotes, not as JSON"
+LOOSE, PYTHON = "said_file_loose", "said_file_python"  # how a value is written, by the note of it
 _STRING = r'"(?:[^"\\]|\\.)*"'
 _COMMENT = r"//[^\n]*|/\*.*?\*/"
 _SKIPPED = re.compile(f"({_STRING})|{_COMMENT}", re.DOTALL)
@@ -20,7 +19,7 @@ _PARTS = re.compile(rf"{_STRING}|'(?:[^'\\]|\\.)*'|{_COMMENT}|[{{}}\[\]]", re.DO
 
 
 def value_of(raw: str) -> tuple[Any, str]:
-    """The value, and how it is written where that is not JSON. Raises ValueError with the reason, RecursionError."""
+    """The value, and LOOSE or PYTHON where it is not JSON. Raises ValueError with the reason, RecursionError."""
     try:
         return json.loads(raw, parse_constant=_no_constant), ""
     except json.JSONDecodeError as error:

@@ -6,6 +6,7 @@ import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
+from luthier.core.phrases import say
 from luthier.data.source import quoted
 from luthier.protocols import Labelled, Record, Tagged
 
@@ -25,14 +26,15 @@ def alike(records: Sequence[Record]) -> list[str]:
     for label, _ in counts.most_common():
         groups["".join(unicodedata.normalize("NFKC", label).casefold().split())].append(label)
     several = [group for group in groups.values() if len(group) > 1]
-    out = []
+    out: list[str] = []
     for group in several[:_SHOWN]:
         named = ", ".join(f"{quoted([label])} ({counts[label]})" for label in group)
-        out.append(f"labels that differ only in case, width or space count as different: {named}")
+        out.append(say("said_file_labels", labels=named))
     if several:
         joined = [f"{each}={group[0]}" for group in several for each in group[1:]]
         alone = [f"{group[0]}={group[0]}" for group in groups.values() if group not in several]
         plain = not any(set(",=") & set(label) for label in counts)
-        way = f"--labels {','.join([*joined, *alone])}" if len(counts) <= _FEW and plain else "write them alike"
-        out.append(f"to make them one: {way}")
+        listed = len(counts) <= _FEW and plain
+        way = f"--labels {','.join([*joined, *alone])}" if listed else say("said_write_alike")
+        out.append(say("said_file_labels_option", option=way))
     return out

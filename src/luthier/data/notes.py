@@ -1,13 +1,11 @@
-"""What the user should know about a file, in sentences: keys that are not used, answers without loss, marks.
-
-Each sentence has its Chinese in the report's dictionary (`said_data_...`).
-"""
+"""What the user should know about a file: keys that are not used, answers without loss, marks."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from luthier.core.phrases import say
 from luthier.data.keys import Key, Level
 
 if TYPE_CHECKING:
@@ -31,11 +29,8 @@ def columns(table: Table) -> dict[str, str]:
 def notes(table: Table, name: str) -> Iterator[str]:
     """The sentences; `name`: of the file."""
     if unused := [f"{place(key)} ({key.unused})" for key in table.keys if key.unused]:
-        yield f"{name}: not used, with the number of rows: {', '.join(unused)}."
+        yield say("said_data_unused", file=name, keys=", ".join(unused))
     if off := [f"{place(key)} ({key.off})" for key in table.keys if key.off]:
-        yield f"{name}: answers marked not to be learned carry no loss, with the number of rows: {', '.join(off)}."
-    if table.mark:
-        yield (
-            f"{name}: {table.mark.rows} of {len(table.records)} answers end with {table.mark}, a mark that is "
-            "taken off: an answer's end is learned anyway."
-        )
+        yield say("said_data_off", file=name, keys=", ".join(off))
+    if mark := table.mark:
+        yield say("said_data_mark", file=name, rows=mark.rows, whole=len(table.records), mark=str(mark))

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 
+from luthier.core.phrases import say
 from luthier.data.languages import language_name
 from luthier.data.source import Row, Source, Text, decode
 from luthier.errors import LuthierError
@@ -39,7 +40,7 @@ def read_pair(pair: Sequence[str], encoding: str = "") -> Source:
     for number, (a, b) in enumerate(zip(asked, answers, strict=True), 1):
         reason = _fault(a, first, one) or _fault(b, second, other)
         rows.append(Row(number, f"{a}\t{b}", reason, columns={} if reason else {"input": a, "output": b}))
-    notes = dict.fromkeys([*one.notes, *(f"{second.name} {note}" for note in other.notes)])
+    notes = dict.fromkeys([*one.notes, *(say("said_file_second", file=second.name, note=n) for n in other.notes)])
     return Source(first, tuple(rows), ("input", "output"), notes=tuple(notes))
 
 
@@ -71,8 +72,8 @@ def note_of(pair: Sequence[str], given: str | None) -> list[str]:
     if given is not None:
         return []
     if found := instruction_of(pair, None):
-        return [f'the instruction is "{found}", after the names of the files (--instruction gives another)']
-    return ["no instruction stands before the lines (--instruction gives one)"]
+        return [say("said_pair_instruction", instruction=found)]
+    return [say("said_pair_none")]
 
 
 def _lines(found: Text) -> list[str]:

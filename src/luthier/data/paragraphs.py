@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from luthier.core.phrases import say
 from luthier.data.source import Row, Source, check_mapped, decode
 from luthier.data.tables import is_table, read_separated
 
@@ -13,7 +14,7 @@ def read_txt(path: Path, mapped: tuple[str, ...], encoding: str = "") -> Source:
     """Paragraphs are separated by blank lines; their column is `text`. A first line of known names heads a table."""
     found = decode(path, encoding)
     if is_table(found.text):
-        found = replace(found, notes=(*found.notes, "its first line names columns: read as a table, not as paragraphs"))
+        found = replace(found, notes=(*found.notes, say("said_file_table")))
         return read_separated(path, found, mapped)
     rows: list[Row] = []
     held: list[str] = []

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
+from luthier.core.phrases import say
 from luthier.data import advice, verdicts
 from luthier.data.blanks import fill_in
 from luthier.data.conversation import FRAME
@@ -138,13 +139,13 @@ def _aliases(source: Source, columns: Mapping[str, str]) -> dict[str, str]:
 
 def _of_file(source: Source, *more: str) -> tuple[str, ...]:
     """What is to be said of a file, each sentence with its name."""
-    return tuple(f"{source.path.name}: {note}" for note in (*source.notes, *more))
+    return tuple(say("said_in_file", file=source.path.name, note=note) for note in (*source.notes, *more))
 
 
 def _renamed(aliases: Mapping[str, str], used: Collection[str]) -> list[str]:
     """The columns that are read as a field which they are not called by."""
     found = [f"{quoted([name])} → {field}" for name, field in aliases.items() if name in used]
-    return [f"columns are read by what they are usually called: {', '.join(found)}"] if found else []
+    return [say("said_file_columns", columns=", ".join(found))] if found else []
 
 
 def read_inputs(

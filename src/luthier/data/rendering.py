@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from luthier.core.phrases import of_error, say
 from luthier.data.forms import SYSTEM, forms_of
 from luthier.errors import LuthierError
 from luthier.protocols import Message
@@ -50,12 +51,12 @@ class Writer:
             )
         except Exception as error:  # a template may raise anything
             roles = ", ".join(message.role for message in messages)
-            raise Unrendered(f"the tokenizer's chat template refuses the roles ({roles}): {error}") from None
+            raise Unrendered(say("said_template_roles", roles=roles, reason=str(error))) from None
 
     def _plain(self, messages: Sequence[Message]) -> str:
         """Without a chat template: "{user}\\n\\n{assistant}{eos}", behind a bos where the tokenizer adds one."""
         if self.tools or carries_more(messages):
-            raise Unrendered("without a chat template neither tools nor calls nor reasoning can be written")
+            raise Unrendered(say("said_template_none"))
         end = self.tokenizer.eos_token or "\n\n"
         begin = self.tokenizer.bos_token
         if begin is None or self.tokenizer("a")["input_ids"][0] != self.tokenizer.bos_token_id:
@@ -145,7 +146,7 @@ def accepted(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message]) ->
                 text = writer(form, prompt=form[-1].role != "assistant")
                 lost = _lost(writer, form, text)
             except Unrendered as error:
-                lost = str(error)
+                lost = of_error(error)
             else:
                 if not lost:
                     return Spoken(writer, form, text)
@@ -155,14 +156,13 @@ def accepted(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message]) ->
 
 def _lost(writer: Writer, messages: Sequence[Message], text: str) -> str:
     """What the rendering `text` leaves out, as a sentence; "" where nothing is lost."""
-    leaves = "the tokenizer's chat template leaves"
     prompt = messages[-1].role != "assistant"
     if any(m.role in SYSTEM and m.content.strip() not in text for m in messages):
-        return f"{leaves} the system message out"
+        return _left_out(say("said_part_system"))
     if writer.tools:
         names = [tool["function"]["name"] for tool in _parsed(writer.tools)]
         if not all(name in text for name in names) or replace(writer, tools="")(messages, prompt) == text:
-            return f"{leaves} the declarations of tools out"
+            return _left_out(say("said_part_tools"))
     if not any(m.calls or m.role == "tool" for m in messages):
         return ""
     marked, marks = _marked(messages)
@@ -171,7 +171,11 @@ def _lost(writer: Writer, messages: Sequence[Message], text: str) -> str:
     except Unrendered:  # it parses what it is given, say
         return ""
     lost = [what for mark, what in marks.items() if mark not in shown and json.dumps(mark)[1:-1] not in shown]
-    return f"{leaves} {lost[0]} out" if lost else ""
+    return _left_out(lost[0]) if lost else ""
+
+
+def _left_out(what: str) -> str:
+    return say("said_template_leaves", what=what)
 
 
 def _marked(messages: Sequence[Message]) -> tuple[list[Message], dict[str, str]]:
@@ -181,7 +185,7 @@ def _marked(messages: Sequence[Message]) -> tuple[list[Message], dict[str, str]]
     for message in messages:
         if message.role == "tool":
             mark = f"{MARK}{len(marks)}\ue002"
-            marks[mark] = "what a tool answers"
+            marks[mark] = say("said_part_answer")
             message = replace(message, content=mark)
         elif message.calls:
             calls = []
@@ -195,7 +199,7 @@ def _marked(messages: Sequence[Message]) -> tuple[list[Message], dict[str, str]]
 
 
 def _a_call(call: dict[str, Any]) -> str:
-    return f"a call of {call['function']['name']}, or its arguments,"
+    return say("said_part_call", name=call["function"]["name"])
 
 
 def missing(message: Message, text: str) -> str:
@@ -204,11 +208,11 @@ def missing(message: Message, text: str) -> str:
     White space at the ends of the words and beside a think tag makes no difference.
     """
     if not _within(message.content, text):
-        return "the tokenizer's chat template changes an answer, or leaves a part of it out"
+        return say("said_template_changes")
     if not _within(message.reasoning, text):
-        return "the tokenizer's chat template leaves the reasoning of an answer out"
+        return _left_out(say("said_part_reasoning"))
     if message.calls and (lost := _missing_call(message.calls, text)):
-        return f"the tokenizer's chat template leaves {lost} out"
+        return _left_out(lost)
     return ""
 
 

@@ -1,7 +1,6 @@
 """Answers that only seem answers: all the same, empty, labels in disguise, one text again and again, blanks.
 
-What is hopeless stops a comparison or a run unless the user wants it anyway; the rest is said in sentences, each with
-its Chinese in the report's dictionary (`said_data_...`).
+What is hopeless stops a comparison or a run unless the user wants it anyway; the rest is said.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from luthier.command import maps, with_map
+from luthier.core.phrases import say
 from luthier.data import blanks
 from luthier.data.making import instead
 from luthier.data.marks import disguised
@@ -32,32 +32,30 @@ def notes(table: Table, learned: Sequence[Record], config: DataConfig, name: str
 
     config: how the table was asked for. name: of the file.
     """
+    whole = len(table.records)
     if preferred := sum(isinstance(record, Preference) for record in table.records):
-        yield (
-            f"{name}: {preferred} rows have a preferred and a rejected answer: the methods here learn the preferred "
-            "ones and do not use the rejected ones."
-        )
+        yield say("said_data_preferences", file=name, rows=preferred)
     judged = sum(isinstance(record, Judged) for record in table.records)
-    if judged and (unjudged := len(table.records) - judged):
-        yield f"{name}: {unjudged} of {len(table.records)} answers have no verdict and are learned like good ones."
-    if reason := hopeless(learned):
-        yield f"{name}: {reason}."
+    if judged and (unjudged := whole - judged):
+        yield say("said_data_unjudged", file=name, rows=unjudged, whole=whole)
+    if (same := hopeless(learned)) is not None:
+        empty = say("said_data_empty", file=name, rows=len(learned))
+        yield say("said_data_same", file=name, rows=len(learned), answer=_short(same)) if same else empty
     elif found := disguised(learned, columns(table)):
         option = "" if judged or config.pair else found.option or _of_turns(table)
         shown = ", ".join(found.labels[:5]) + (", ..." if len(found.labels) > 5 else "")
-        said = f"{name}: its {found.rows} answers are {len(found.labels)} short texts ({shown}), as labels are"
+        about = {"file": name, "rows": found.rows, "count": len(found.labels), "labels": shown}
         command = _command(config, columns=option.removeprefix("--map "))
-        yield f"{said}: {command} reads them as labels." if option else f"{said}, and read as generation."
+        yield say("said_data_labels", **about, option=command) if option else say("said_data_labels_no_option", **about)
     else:
         yield from _common(learned, name)
     if open_ := blanks.find(table.records):
         places = ", ".join(f"{place} ({rows})" for place, rows in open_.names[:8])
-        said = (
-            f"{name}: {open_.rows} of {len(table.records)} rows hold blanks of a template that nobody filled "
-            f"(in questions: {open_.asked}, in answers: {open_.answers}): {places}"
-        )
+        about = {"file": name, "rows": open_.rows, "whole": whole, "names": places}
+        about |= {"asked": open_.asked, "answers": open_.answers}
         values = ",".join(f"{place}=VALUE" for place in open_.fillable if not set(place) & set(",="))
-        yield f"{said}; {_command(config, fill=values)} fills them." if values else f"{said}."
+        fills = _command(config, fill=values)
+        yield say("said_data_blanks_option", **about, option=fills) if values else say("said_data_blanks", **about)
 
 
 def _of_turns(table: Table) -> str:
@@ -71,25 +69,23 @@ def _of_turns(table: Table) -> str:
     return f"--map {names[field]}[-2].{said[0]}=text,{names[field]}[-1].{said[0]}=label"
 
 
-def hopeless(learned: Sequence[Record]) -> str:
-    """Why nothing can be learned from these answers, or ""."""
+def hopeless(learned: Sequence[Record]) -> str | None:
+    """What all of these answers say, so that nothing can be learned from them ("": nothing); None where they differ."""
     answers: set[str] = set()
     for record in learned:
         answers.update(" ".join(answer.split()) for answer in _answers(record))
         if len(answers) > 1:
-            return ""
+            return None
     if not answers or len(learned) < 2:
-        return ""
-    (answer,) = answers
-    if not answer:
-        return f"all {len(learned)} answers are empty"
-    return f"all {len(learned)} answers are the same ({_short(answer)})"
+        return None
+    return answers.pop()
 
 
 def check(learned: Table, path: str) -> None:
     """Raise LuthierError where all answers are the same: every method would learn to say that, whatever is asked."""
-    if reason := hopeless(learned.records):
-        raise LuthierError(f"{path}: {reason}: there is nothing to learn from them. {instead(learned.layout)}")
+    if (same := hopeless(learned.records)) is not None:
+        said = f"all {len(learned.records)} answers are {f'the same ({_short(same)})' if same else 'empty'}"
+        raise LuthierError(f"{path}: {said}: there is nothing to learn from them. {instead(learned.layout)}")
 
 
 def _answers(record: Record) -> Iterator[str]:
@@ -104,8 +100,8 @@ def _common(learned: Sequence[Record], name: str) -> Iterator[str]:
         return
     ((answer, rows),) = answers.most_common(1)
     if rows > COMMON * answers.total():
-        share = f"{rows / answers.total():.0%}"
-        yield f"{name}: the commonest answer stands in {rows} of {answers.total()} rows ({share}): {_short(answer)}"
+        whole, share = answers.total(), f"{rows / answers.total():.0%}"
+        yield say("said_data_common", file=name, rows=rows, whole=whole, share=share, answer=_short(answer))
 
 
 def _short(text: str) -> str:

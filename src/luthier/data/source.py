@@ -105,8 +105,7 @@ def decode(path: Path, encoding: str = "") -> Text:
     text = found.text.lstrip("\ufeff")
     if not text or text.isspace():
         raise LuthierError(f"{path} is empty: it needs one example a row")
-    other = " (--encoding names another)" if found.guessed else ""
-    notes = (f"read as {found.name}, {found.why}{other}",) if found.why else ()
+    notes = (found.note,) if found.note else ()
     return Text(text.replace("\r", "\n") if "\n" not in text else text, found.name, notes)
 
 

@@ -12,6 +12,7 @@ from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+from luthier.core.phrases import say
 from luthier.data.read import Table
 from luthier.data.used import limit_notes
 from luthier.errors import LuthierError
@@ -22,6 +23,7 @@ WITH_TEST: Mapping[str, float] = {"train": 0.8, "validation": 0.2}
 BINS = 5  # of the values of a regression task, with as many rows each
 Stratum = Callable[[Record], str]
 WITHOUT_TEST: Mapping[str, float] = {"train": 0.6, "validation": 0.2, "test": 0.2}
+UNKNOWN = {"validation": "said_split_unknown_validation", "test": "said_split_unknown_test"}  # of labels never learned
 
 
 def make_split(
@@ -86,9 +88,10 @@ def make_split(
 
 
 def _conflicts(table: Table) -> Iterator[str]:
+    whole, name = f"{len(table.records):,}", table.path.name
     if rows := conflicting(table.records):
-        verb = "repeats" if rows == 1 else "repeat"
-        yield f"{rows:,} of {len(table.records):,} rows of {table.path.name} {verb} an earlier row with another answer."
+        one = say("said_conflict", all=whole, file=name)
+        yield one if rows == 1 else say("said_conflicts", rows=f"{rows:,}", all=whole, file=name)
 
 
 def same(record: Record) -> str:
@@ -167,8 +170,7 @@ def _without(records: list[Record], test: Sequence[Record], notes: list[str]) ->
     held = {same(record) for record in test}
     kept = [record for record in records if same(record) not in held]
     if gone := len(records) - len(kept):
-        verb = "row also stands" if gone == 1 else "rows also stand"
-        notes.append(f"{gone} training {verb} in the test file and {'was' if gone == 1 else 'were'} left out.")
+        notes.append(say("said_split_in_test_one") if gone == 1 else say("said_split_in_test", rows=gone))
     return kept
 
 
@@ -180,10 +182,7 @@ def _divide(
     for record in records:
         groups[same(record)].append(record)
     if extra := len(records) - len(groups):
-        notes.append(
-            f"{extra} {'row is a duplicate' if extra == 1 else 'rows are duplicates'} of others; "
-            "duplicates stay in the same part."
-        )
+        notes.append(say("said_split_duplicates_one") if extra == 1 else say("said_split_duplicates", rows=extra))
     order = sorted(groups, key=lambda key: (stratum(groups[key][0]), _rank(key, seed)))
     total: Counter[str] = Counter()
     within: defaultdict[str, Counter[str]] = defaultdict(Counter)
@@ -219,14 +218,13 @@ def _labels(table: Table, parts: Mapping[str, Sequence[Record]], notes: list[str
         raise LuthierError(f"{table.path}: no training row has a label: one is needed")
     if table.task == "classification" and len(counts) < 2:
         raise LuthierError(f'{table.path}: all training rows have the label "{next(iter(counts))}": two are needed')
-    for name in ("validation", "test"):
+    for name in UNKNOWN:
         unknown = [{label for label in _named(record) if label not in counts} for record in parts[name]]
         if rows := sum(map(bool, unknown)):
             named = ", ".join(f'"{label}"' for label in sorted(set().union(*unknown))[:10])
-            notes.append(
-                f"{rows} {name} rows have labels that no training row has ({named}): no method can get them right."
-            )
+            notes.append(say(UNKNOWN[name], rows=rows, labels=named))
     if rare := sorted(label for label, n in counts.items() if n < 2):
         named = ", ".join(f'"{label}"' for label in rare[:10])
-        notes.append(f"{len(rare)} {'label has' if len(rare) == 1 else 'labels have'} one training row only: {named}.")
+        one = say("said_split_rare_one", labels=named)
+        notes.append(one if len(rare) == 1 else say("said_split_rare", count=len(rare), labels=named))
     return tuple(sorted(counts))

@@ -13,6 +13,7 @@ from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
+from luthier.core.phrases import say
 from luthier.data.names import meaning
 from luthier.data.separated import quotes_end, records
 from luthier.data.source import FIELDS, Row, Source, Text, check_mapped, decode, lines, quoted
@@ -20,7 +21,7 @@ from luthier.errors import LuthierError
 
 SEPARATORS = "\t,;|"  # the first of those that fit alike
 WIDE = "，；"  # only where they part known names: they stand in many a text
-_SAID = {"\t": "tabs", "|": "bars", **dict.fromkeys(WIDE, "wide commas or semicolons")}
+_SAID = {"\t": "said_file_tabs", "|": "said_file_bars", **dict.fromkeys(WIDE, "said_file_wide")}
 _RULE = re.compile(r"\s*:?-*:?\s*")  # a cell of the line under a Markdown table's header
 _NAMED = re.compile(r'"?sep=(.)"?[ \t]*\r?\n', re.IGNORECASE)  # Excel's own first line
 _ABOVE = 10  # rows among which the header is looked for
@@ -33,7 +34,7 @@ def read_tsv(path: Path, mapped: tuple[str, ...], encoding: str = "") -> Source:
     plain = [replace(row, cells=tuple(row.raw.split("\t"))) for row in lines(found)]
     quoted_rows = _quoted(found.text, plain)
     if quoted_rows:
-        found = replace(found, notes=(*found.notes, "cells in quotes are read as Excel writes them"))
+        found = replace(found, notes=(*found.notes, say("said_file_quotes")))
     return table(path, quoted_rows or plain, mapped, found)
 
 
@@ -51,7 +52,7 @@ def read_separated(path: Path, found: Text, mapped: tuple[str, ...]) -> Source:
     rows = list(records(text, separator, closers, at))
     rows = _markdown(rows) if separator == "|" else rows
     if separator in _SAID and not first and any(len(row.cells) > 1 for row in rows):
-        found = replace(found, notes=(*found.notes, f"cells are separated by {_SAID[separator]}"))
+        found = replace(found, notes=(*found.notes, say(_SAID[separator])))
     return table(path, rows, mapped, found)
 
 
@@ -102,7 +103,7 @@ def _filled(rows: list[Row], notes: list[str]) -> list[Row]:
     """The rows that hold more than separators."""
     kept = [row for row in rows if row.reason or any(cell.strip() for cell in row.cells)]
     if gone := len(rows) - len(kept):
-        notes.append(f"rows of nothing but separators are left out: {gone}")
+        notes.append(say("said_file_blank_rows", count=gone))
     return kept
 
 
@@ -114,13 +115,13 @@ def _headed(
     header, above, rows = rows[at], rows[:at], rows[at + 1 :]
     if above:
         shown = quoted([" ".join(row.raw.split()) for row in above], 3)
-        notes.append(f"the header is line {header.line}; what stands above it is left out: {shown}")
+        notes.append(say("said_file_header", line=header.line, text=shown))
     width = len(header.cells)
     while width > 1 and not header.cells[width - 1].strip() and not _any_in(rows, width - 1):
         width -= 1
     names = _header(path, replace(header, cells=header.cells[:width]), mapped, found)
     if gone := len(header.cells) - width:
-        notes.append(f"columns without a name and a value are left out: {gone}")
+        notes.append(say("said_file_blank_columns", count=gone))
     check_mapped(path, mapped, names)
     if not rows:
         from luthier.data.advice import by_number

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from luthier.config import DataConfig
+from luthier.core.phrases import say
 from luthier.data import embedded, paired, seeming
 from luthier.data.blanks import check_filled
 from luthier.data.documents import read_documents
@@ -71,7 +72,8 @@ def _read(config: DataConfig, path: str) -> Table:
         wanted = Wanted({}, {}, paired.instruction_of(config.pair, config.instruction), frozenset(), source.path.name)
         table = read_source(source, wanted, config.fill, config.anyway)
         said = paired.note_of(config.pair, config.instruction) if path == config.path else []
-        return replace(table, notes=(*table.notes, *(f"{', '.join(lines)}: {note}" for note in said)))
+        told = (say("said_in_file", file=", ".join(lines), note=note) for note in said)
+        return replace(table, notes=(*table.notes, *told))
     try:
         table = read(Path(path), columns=config.map, labels=config.labels, instruction=config.instruction,
                      encoding=config.encoding, fill=config.fill, anyway=config.anyway)  # fmt: skip
@@ -134,6 +136,5 @@ def _table(
     if path == config.path and not config.anyway:
         seeming.check(table, path)
     if unused:
-        notes.append(f"{len(unused)} of {len(unused) + len(table.records)} rows of {path} are answers that were "
-                     "found bad: learning by imitation leaves them out.")  # fmt: skip
+        notes.append(say("said_data_judged", rows=len(unused), whole=len(unused) + len(table.records), file=path))
     return table

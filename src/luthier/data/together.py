@@ -12,6 +12,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 from luthier.config import DataConfig
+from luthier.core.phrases import say
 from luthier.data.read import Table
 from luthier.data.split import same
 from luthier.data.used import together, with_train
@@ -29,14 +30,15 @@ def load_together(config: DataConfig, rejected: Path | None = None) -> tuple[Spl
     if config.docs:
         raise LuthierError("data.docs: documents and data.also are not learned together")
     for_task("generation", config.metric)
-    splits, notes = [], []
+    splits: list[Split] = []
+    notes: list[str] = []
     for number, part in enumerate(_parts(config)):
         own = rejected.with_name(f"{rejected.stem}-{number}.jsonl") if rejected else None
         split, more = load_split(part, own)
         if split.task not in TASKS:
             raise LuthierError(f"{part.path}: is for {split.task}; only {' and '.join(TASKS)} are learned together")
         splits.append(split)
-        notes += [f"{part.path}: {note}" for note in more]
+        notes += [say("said_in_file", file=part.path, note=note) for note in more]
     train, validation, test = (
         [conversation(r, s.labels) for s in splits for r in getattr(s, name)]
         for name in ("train", "validation", "test")
@@ -44,7 +46,7 @@ def load_together(config: DataConfig, rejected: Path | None = None) -> tuple[Spl
     held = {same(record) for record in (*validation, *test)}
     kept = [record for record in train if same(record) not in held]
     if gone := len(train) - len(kept):
-        notes.append(f"{gone} training rows of one file are held out in another and were left out.")
+        notes.append(say("said_split_held", rows=gone))
     random.Random(config.split_seed).shuffle(kept)
     used = together([split.used for split in splits if split.used])
     used = with_train(used, len(kept), "held")

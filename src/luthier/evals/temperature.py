@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from luthier.core.phrases import say
 from luthier.evals.metric import Scores
 from luthier.files import read_record, write_json
 from luthier.models.endpoint import is_remote
@@ -46,11 +47,11 @@ def settle(lm: LM, data: Split, scores: Scores, folder: Path) -> Settled:
         return Settled({})
     rows = data.validation[:MOST]
     if len(rows) < FEW:
-        note = f"no temperature was fitted: {len(rows)} validation rows, {FEW} at least; label shares are mere scores"
+        note = say("said_temperature_few", rows=len(rows), least=FEW)
         return Settled({"temperature": {"value": 1.0, "rows": len(rows), "why": note}}, (note,))
     found, wanted = lm.predict([str(r.asked) for r in rows], data.labels), targets(rows, data.labels)
     if not bool(found.isfinite().all()):
-        note = "no temperature was fitted: some label scores are not finite; label shares are mere scores"
+        note = say("said_temperature_none")
         return Settled({"temperature": {"value": 1.0, "rows": len(rows), "why": note}}, (note,))
     value = fit(found, wanted)
     fact = {"value": value, "rows": len(rows)}

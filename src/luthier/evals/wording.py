@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from luthier.core.phrases import say
 from luthier.data.prompts import mostly_chinese
 from luthier.evals.task import evaluate
 from luthier.files import read_record
@@ -34,7 +35,7 @@ def chosen(best: Template | None, among: Sequence[Template], rows: int) -> list[
     if best is None or len(among) < 2 or not rows:
         return []
     names, text = ", ".join(t.name for t in among), best.text.replace("\n", "\\n")
-    return [f"the wording is {best.name}, the best of {names} on {rows} validation rows: {text}"]
+    return [say("said_wording", name=best.name, names=names, rows=rows, text=text)]
 
 
 def load_wording(folder: Path, lm: BaseLM) -> BaseLM:
@@ -44,4 +45,4 @@ def load_wording(folder: Path, lm: BaseLM) -> BaseLM:
 
 def unworded(lm: BaseLM) -> str | None:
     """The reason against a wording that a method would not use."""
-    return "it puts its input into no wording: leave out --template" if lm.only else None
+    return say("said_refused_words") if lm.only else None

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from luthier.core.phrases import say
 from luthier.errors import LuthierError
 from luthier.index.chunks import Chunking, chunked
 from luthier.index.embed import DEFAULT, Embedder, load_embedder
@@ -150,11 +151,11 @@ def _below(top: Path, report: Report) -> Iterator[Path]:
         for path in (Path(folder, name) for name in (*folders, *names) if not name.startswith(".")):
             if path.name in folders:
                 if path.is_symlink():
-                    report.notes[label(path)] = "a link to a folder is not followed: name the folder itself"
+                    report.notes[label(path)] = say("said_docs_link")
             elif os.path.isfile(path):  # noqa: PTH113 - Path.is_file raises in a folder that is closed
                 yield path
             elif path.suffix.lower() in endings():
-                report.problems[label(path)] = "no file that can be read: a broken link, a pipe or a closed folder"
+                report.problems[label(path)] = say("said_docs_closed")
 
 
 def _fill(

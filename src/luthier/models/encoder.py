@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from luthier.core.phrases import say
 from luthier.errors import LuthierError
 from luthier.models.attention import Bidirectional, KeysValues, register, using
 from luthier.models.base import BaseLM
@@ -37,7 +38,7 @@ class EncoderLM(BaseLM):
     packed: bool = False
 
     can = frozenset({"predict"})
-    cannot = "the model is an encoder: it has no next-token likelihood"
+    cannot = say("said_refused_encoder")
     poolings = ("mean", "first")
     peft_task = "FEATURE_EXTRACTION"
 

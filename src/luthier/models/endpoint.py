@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 from luthier import records
 from luthier.config import EndpointConfig
+from luthier.core.phrases import say
 from luthier.data.prompts import ONLY, ONLY_CHINESE, Template, compose, templates
 from luthier.data.rendering import tools_of, turn_values
 from luthier.data.rows import RejectError
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 LABEL_ROOM = 32  # tokens of an answer that should be a label, at least
-NO_LOGPROBS = "the endpoint gives no log-probabilities of a given text (/completions with echo and logprobs)"
+NO_LOGPROBS = say("said_refused_logprobs")
 
 
 def is_endpoint(model: object) -> bool:
@@ -253,7 +254,7 @@ class EndpointLM:
     def _scored(self, pairs: Sequence[tuple[Prompt, str]], labels: Sequence[str]) -> list[list[float]]:
         template = self._template(labels)
         if template.chat:
-            raise Refused("the endpoint gives no log-probabilities of a given answer in a conversation")
+            raise Refused(say("said_refused_logprobs_chat"))
         texts = [(compose(template, p, labels, self.shots_for(p)), template.gap + answer) for p, answer in pairs]
         return self._echo([(t if isinstance(t, str) else t[-1].content, answer) for t, answer in texts])
 
@@ -263,7 +264,7 @@ class EndpointLM:
         try:
             answers = self._all([("/completions", settings | {"prompt": p + a}) for p, a in pairs])
         except (NotThereError, RejectedError) as error:
-            raise Refused(f"{NO_LOGPROBS}: {error}") from None
+            raise Refused(say("said_refused_logprobs_why", reason=str(error))) from None
         return [_echoed(answer, *pair) for answer, pair in zip(answers, pairs, strict=True)]
 
 

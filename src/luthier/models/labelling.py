@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+HEADS_AT = ("label_head.", "more_heads.")  # where heads of their own stand in a model: no weights of the base
+
 
 class LabelHead(nn.Module):
     """(N, d) hidden states -> (N, K) logits. weight (K, d), bias (K,) train from zero; mean, scale (d,) do not."""

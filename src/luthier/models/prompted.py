@@ -18,6 +18,7 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
+from luthier.core.phrases import say
 from luthier.models.sites import ROLES, Role, lacking, sites
 
 if TYPE_CHECKING:
@@ -80,11 +81,11 @@ def unsuited(model: nn.Module) -> str | None:
     kind = type(model).__name__
     found = [m for m in model.modules() if _projections(m)]
     if not found:
-        return f"the model's attention has no projections known as key and value, or both in one ({kind})"
+        return say("said_refused_projections", kind=kind)
     if not all(hasattr(sys.modules[type(m).__module__], "ALL_ATTENTION_FUNCTIONS") for m in found):
-        return f"the model's attention does not go through the interface of transformers ({kind})"
+        return say("said_refused_interface", kind=kind)
     used = inner_name(model)
-    return None if used in ALL_ATTENTION_FUNCTIONS else f"the model's attention ({used}) is computed by its own code"
+    return None if used in ALL_ATTENTION_FUNCTIONS else say("said_refused_own_attention", name=used)
 
 
 def inner_name(model: Any) -> str:

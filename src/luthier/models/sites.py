@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
 
+from luthier.core.phrases import say
 from luthier.models.surgery import path_of
 
 if TYPE_CHECKING:
@@ -56,5 +57,5 @@ def lacking(model: nn.Module, *roles: Role) -> str | None:
     names = [re.sub(r"^.*?\.\d+\.", "", name) for name, _ in model.named_modules() if re.search(r"\.\d+\.", name)]
     for role in roles:
         if not any(ROLES[role].fullmatch(name) for name in names):
-            return f"the model's blocks have no module known as {role.replace('_', ' ')} ({type(model).__name__})"
+            return say("said_refused_module", role=role.replace("_", " "), kind=type(model).__name__)
     return None

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from luthier.core.phrases import say
 from luthier.errors import LuthierError
 
 if TYPE_CHECKING:
@@ -156,5 +157,4 @@ def untouched(lm: BaseLM, replaced: Mapping[str, Any]) -> list[str]:
     if left < 0.01 * (reached + left):
         return []
     most = sorted(sizes, key=lambda place: -sizes[place])[:3]
-    share = f"{left / (reached + left):.0%}"
-    return [f"{share} of the numbers in the blocks' matrices stay as they are: {', '.join(most)}."]
+    return [say("said_untouched", share=f"{left / (reached + left):.0%}", places=", ".join(most))]

@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from luthier.core.phrases import say
 from luthier.errors import Refused
 
 
@@ -51,9 +52,4 @@ def watch_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Non
 
 def lost(tokens: list[str], rows: int) -> str:
     """The fact that a text holds tokens without a vector, and what to do."""
-    named = ", ".join(f'"{token}"' for token in tokens[:5])
-    return (
-        f"the tokenizer has {named}, which the texts hold and the model's embedding of {rows} rows has no vector for: "
-        "resize the embedding (transformers: resize_token_embeddings) and train it, or take the token out of the "
-        "tokenizer or the texts"
-    )
+    return say("said_refused_tokens", tokens=", ".join(f'"{token}"' for token in tokens[:5]), rows=rows)

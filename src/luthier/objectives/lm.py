@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from luthier.core.phrases import say
 from luthier.data.pack import Example, next_token
 from luthier.protocols import Batch, Chat, Objective, Record, Split, Text
 
@@ -38,7 +39,7 @@ class Lm(Objective):
 
         if isinstance(ctx.policy, CausalLM):
             return None
-        return ctx.policy.lacks("logprobs") or "the model is not causal: it has no next token of a plain text"
+        return ctx.policy.lacks("logprobs") or say("said_refused_causal")
 
     def encode(self, lm: BaseLM, data: Split, records: Sequence[Record]) -> list[Example]:
         return super().encode(lm, data, self.rows(data) if records is data.train else records)

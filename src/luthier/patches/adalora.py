@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
+from luthier.core.phrases import say
 from luthier.models.peft_files import PREFIX, as_targets, module_paths, only, take, target_modules
 from luthier.models.replaced import ReplacingPatch
 from luthier.models.surgery import linear_paths, transposed
@@ -77,9 +78,9 @@ class AdaLora(ReplacingPatch):
 
     def refuses(self, ctx: Context) -> str | None:
         if self.rank < 1 or self.first < self.rank:
-            return f"rank must be at least 1 and first_rank no less, not {self.rank} and {self.first}"
+            return say("said_refused_rank", rank=self.rank, first=self.first)
         if min(self.warmup, self.cooldown) < 0 or self.warmup + self.cooldown >= 1:
-            return f"warmup and cooldown must leave a share between them, not {self.warmup} and {self.cooldown}"
+            return say("said_refused_warmup", warmup=self.warmup, cooldown=self.cooldown)
         return None
 
     def attach(self, lm: BaseLM) -> list[ParamGroup]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from luthier.core.phrases import say
 from luthier.models.replaced import ReplacingPatch
 from luthier.models.sites import Role
 from luthier.protocols import ParamGroup
@@ -47,7 +48,7 @@ class Adapter(ReplacingPatch):
         from luthier.models.sites import lacking
 
         if self.width < 1:
-            return f"width must be at least 1, not {self.width}"
+            return say("said_refused_least", name="width", least=1, value=self.width)
         return lacking(ctx.policy.model, *SITES[self.form])
 
     def attach(self, lm: BaseLM) -> list[ParamGroup]:

@@ -13,6 +13,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
+from luthier.models.labelling import HEADS_AT
 from luthier.models.surgery import linear_paths
 from luthier.models.weights import WeightPatch
 from luthier.protocols import ParamGroup
@@ -45,7 +46,7 @@ class Bitfit(WeightPatch):
                 zeros = torch.zeros(layer.out_features, dtype=layer.weight.dtype, device=layer.weight.device)
                 layer.bias = torch.nn.Parameter(zeros, requires_grad=False)
                 self._kept["added"].append(path)
-        heads = ("label_head.", "lm_head.")  # whoever made a label head trains it; what is in front of it is the model
+        heads = (*HEADS_AT, "lm_head.")  # whoever made a label head trains it; what is in front of it is the model
         named = lm.model.named_parameters()
         biases = [n for n, p in named if n.endswith(".bias") and p.dim() == 1 and not n.startswith(heads)]
         self.keep(lm, biases)
@@ -94,7 +95,7 @@ class Bitfit(WeightPatch):
         if not self._kept.get("added"):
             return config
         names = [name for name in SWITCHES if hasattr(config, name)]
-        wanted = {n for n, _ in lm.model.named_parameters() if not n.startswith("label_head.")}
+        wanted = {n for n, _ in lm.model.named_parameters() if not n.startswith(HEADS_AT)}
         for chosen in (names, *([name] for name in names)):
             candidate = copy.deepcopy(config)
             for name in chosen:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from luthier.models.labelling import HEADS_AT
 from luthier.models.weights import WeightPatch
 from luthier.protocols import ParamGroup
 
@@ -29,7 +30,7 @@ class Full(WeightPatch):
     save_as: ClassVar[Literal["adapter", "model"]] = "model"
 
     def attach(self, lm: BaseLM) -> list[ParamGroup]:
-        names = [n for n, _ in lm.model.named_parameters() if not n.startswith("label_head.")]
+        names = [n for n, _ in lm.model.named_parameters() if not n.startswith(HEADS_AT)]
         self.keep(lm, names)
         params = dict(lm.model.named_parameters())
         matrices = [n for n in names if params[n].dim() > 1]

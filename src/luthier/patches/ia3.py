@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from luthier.core.phrases import say
 from luthier.errors import LuthierError
 from luthier.models.peft_files import PREFIX, module_paths, take, target_modules
 from luthier.models.replaced import ReplacingPatch
@@ -52,7 +53,7 @@ class Ia3(ReplacingPatch):
         from luthier.models.sites import lacking
 
         if self.outputs == self.inputs == "none":
-            return "outputs and inputs are none: there is nothing to train"
+            return say("said_refused_nothing")
         if (
             self.outputs == "key_value"
             and lacking(ctx.policy.model, "key", "value")

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from luthier.core.phrases import say
 from luthier.models.surgery import untie_head
 from luthier.models.weights import WeightPatch
 from luthier.protocols import ParamGroup
@@ -40,14 +41,16 @@ class Layers(WeightPatch):
 
     def refuses(self, ctx: Context) -> str | None:
         if self.n < 1:
-            return f"n must be at least 1, not {self.n}"
+            return say("said_refused_least", name="n", least=1, value=self.n)
         if self.untie and ctx.policy.model.get_output_embeddings() is None:
-            return "the model has no vocabulary head to untie"
+            return say("said_refused_head")
         config: Any = ctx.policy.model.config
         # of an encoder-decoder it is the decoder's blocks that count
         names = ("num_decoder_layers", "decoder_layers", "num_hidden_layers")
         count = int(next(value for name in names if (value := getattr(config, name, None)) is not None))
-        return f"the model has {count} blocks, fewer than n = {self.n}" if self.n > count else None
+        if self.n <= count:
+            return None
+        return say("said_refused_block", n=self.n) if count == 1 else say("said_refused_blocks", count=count, n=self.n)
 
     def attach(self, lm: BaseLM) -> list[ParamGroup]:
         if self.untie:

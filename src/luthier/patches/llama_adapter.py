@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from luthier.core.phrases import say
 from luthier.protocols import ParamGroup, Patch
 
 if TYPE_CHECKING:
@@ -38,9 +39,9 @@ class LlamaAdapter(Patch):
         from luthier.models.prompted import unsuited
 
         if self.tokens < 1:
-            return f"tokens must be at least 1, not {self.tokens}"
+            return say("said_refused_least", name="tokens", least=1, value=self.tokens)
         if self.layers is not None and self.layers < 1:
-            return f"layers must be at least 1, not {self.layers}"
+            return say("said_refused_least", name="layers", least=1, value=self.layers)
         return unsuited(ctx.policy.model)
 
     def count(self, blocks: int) -> int:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from luthier.core.phrases import say
 from luthier.models.peft_files import as_targets, module_paths, only, take, target_modules
 from luthier.models.replaced import ReplacingPatch
 from luthier.models.surgery import linear_paths, transposed, untouched
@@ -82,8 +83,8 @@ class Lora(ReplacingPatch):
 
     def refuses(self, ctx: Context) -> str | None:
         if not 0 <= self.dropout < 1:
-            return f"dropout must be at least 0 and below 1, not {self.dropout}"
-        return None if self.rank > 0 else f"rank must be at least 1, not {self.rank}"
+            return say("said_refused_dropout", value=self.dropout)
+        return None if self.rank > 0 else say("said_refused_least", name="rank", least=1, value=self.rank)
 
     def layer(self, base: nn.Module) -> LoraLinear:
         """The layer that takes this one's place."""

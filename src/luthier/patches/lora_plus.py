@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from luthier.core.phrases import say
 from luthier.patches.lora import Lora
 from luthier.protocols import ParamGroup
 
@@ -31,7 +32,7 @@ class LoraPlus(Lora):
 
     def refuses(self, ctx: Context) -> str | None:
         if self.ratio <= 0:
-            return f"ratio must be above 0, not {self.ratio}"
+            return say("said_refused_ratio", value=self.ratio)
         return super().refuses(ctx)
 
     def attach(self, lm: BaseLM) -> list[ParamGroup]:

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from luthier.core.phrases import say
 from luthier.errors import Refused
 from luthier.patches.soft_prompt import start_ids
 from luthier.protocols import ParamGroup, Patch
@@ -50,11 +51,12 @@ class Prefix(Patch):
         from luthier.models.attention import NAME
 
         if self.width < 1 or (self.n is not None and self.n < 1):
-            return f"n and width must be at least 1, not {self.n} and {self.width}"
+            known = {"name": "n", "other": "width", "least": 1, "value": self.n, "second": self.width}
+            return say("said_refused_least_both", **known)
         model = ctx.policy.model
         config: Any = model.config
         if config._attn_implementation != NAME and not config.is_encoder_decoder:
-            return f"the model's attention ({type(model).__name__}) cannot be given keys and values from outside"
+            return say("said_refused_keys", kind=type(model).__name__)
         return None
 
     def attach(self, lm: BaseLM) -> list[ParamGroup]:
@@ -64,7 +66,7 @@ class Prefix(Patch):
         record = lm.keys_values(ids)
         shapes = {part.shape for pair in record.values() for part in pair}
         if sorted(record) != list(range(len(lm.blocks))) or len(shapes) > 1:
-            raise Refused("the model's layers do not all have keys and values of one size")
+            raise Refused(say("said_refused_sizes"))
         _, heads, _, size = shapes.pop()
         maker, shape = prefix.PrefixMlp(record, self.width), (len(record), heads, size)
         made = prefix.LearnedPrefix(maker, len(ids), shape, lm.model.dtype)

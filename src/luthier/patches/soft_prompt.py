@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
+from luthier.core.phrases import say
 from luthier.protocols import ParamGroup, Patch
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class SoftPrompt(Patch):
         return cls(n=config["num_virtual_tokens"])
 
     def refuses(self, ctx: Context) -> str | None:
-        return None if self.n is None or self.n > 0 else f"n must be at least 1, not {self.n}"
+        return None if self.n is None or self.n > 0 else say("said_refused_least", name="n", least=1, value=self.n)
 
     def attach(self, lm: BaseLM) -> list[ParamGroup]:
         import torch

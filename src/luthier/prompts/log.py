@@ -20,6 +20,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from luthier.core.phrases import SAID, recall, remember
 from luthier.errors import LuthierError
 from luthier.files import damaged, write_text
 
@@ -58,7 +59,7 @@ class Log:
 
 
 def _line(event: Event) -> str:
-    text = json.dumps(event, ensure_ascii=False, allow_nan=False) + "\n"
+    text = json.dumps(remember(event, "reason"), ensure_ascii=False, allow_nan=False) + "\n"
     return text.encode("utf-8", "replace").decode()
 
 
@@ -76,7 +77,8 @@ def read_log(path: Path) -> list[Event]:
             raise damaged(path, f"line {number}: {error}") from None
         if not isinstance(event, dict) or "event" not in event:
             raise damaged(path, f"line {number} is no event")
-        out.append(event)
+        told = {"reason": recall(event, "reason")} if "reason" in event else {}
+        out.append({name: value for name, value in event.items() if name != SAID} | told)
     if out and out[0]["event"] != "search":
         raise damaged(path, "it does not begin with a search")
     return out

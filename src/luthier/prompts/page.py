@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from luthier import plain_page
-from luthier.compare import words
 from luthier.core.phrases import Phrase
 from luthier.evals.metric import find, names, scale
 from luthier.plain_page import both, text
@@ -27,21 +26,11 @@ SAID = {
     "written": ("written by a model", "模型写出"),
     "rewritten": ("rewritten by a model", "模型改写"),
 }
-MEASURES = {
-    "log-probability of the right label, nats": "正确标签的对数概率（奈特）",
-    "log-probability a byte of the answer, nats": "答案每字节的对数概率（奈特）",
-}
 
 
 def noted(note: str) -> Phrase | str:
-    """A note of a search (`direct.hard_prompt`) in both languages; one of another kind as it is."""
-    found = words.recognise(note)
-    if found is None:
-        return note
-    values = dict(found.values)
-    if source := SAID.get(str(values.get("source"))):
-        values |= {"source": both(*source), "measure": measured(str(values["measure"]))}
-    return both(note, Phrase(found.key, values).text("zh"))
+    """A note of a search in both languages, which the page can say without the catalogue; plain text as it is."""
+    return both(note, note.text("zh")) if isinstance(note, Phrase) else note
 
 
 def write(path: Path, title: Phrase, body: str, script: str = "", wide: bool = False) -> None:
@@ -50,23 +39,14 @@ def write(path: Path, title: Phrase, body: str, script: str = "", wide: bool = F
     plain_page.write(path, whole, title, body, STYLES, script, wide)
 
 
-def _metric(measure: str) -> str:
-    """The metric that a measure is the title of; "" for a likelihood."""
-    return next((n for n in names() if find(n).title == measure), "")
-
-
 def times(measure: str) -> float:
     """What scores are multiplied with to be in the measure's unit: 100 for per cent."""
-    return scale(name) if (name := _metric(measure)) else 1.0
+    return next((scale(name) for name in names() if find(name).title == measure), 1.0)
 
 
 def measured(measure: str) -> Phrase:
     """What a score is (`scorer.unit`), in both languages."""
-    if measure in MEASURES:
-        return both(measure, MEASURES[measure])
-    name = _metric(measure)
-    said = words.metric(name) if name else measure
-    return both(measure, said.text("zh") if isinstance(said, Phrase) else measure)
+    return both(measure, measure.text("zh") if isinstance(measure, Phrase) else measure)
 
 
 # -- the search ------------------------------------------------------------------------------------------------------
@@ -155,9 +135,8 @@ def tree(events: Sequence[Event], points: float = 1.0) -> str:
 
 def _dropped(e: Event) -> Phrase:
     en, zh = SAID.get(e["source"], (e["source"], e["source"]))
-    return both(
-        f"dropped in round {e['round'] + 1}, {en}: {e['reason']}", f"第 {e['round'] + 1} 轮舍弃，{zh}：{e['reason']}"
-    )
+    why = e["reason"].text("zh") if isinstance(e["reason"], Phrase) else e["reason"]
+    return both(f"dropped in round {e['round'] + 1}, {en}: {e['reason']}", f"第 {e['round'] + 1} 轮舍弃，{zh}：{why}")
 
 
 def _about(e: Event, own: Sequence[float]) -> Phrase:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from luthier.config import run_recipe
+from luthier.core.phrases import recall
 from luthier.data.prompts import Template, question_and_answer
 from luthier.files import read_json, read_record, write_json
 from luthier.plain_page import both
@@ -35,7 +36,8 @@ def publish(folder: Path, beside: int) -> Template:
     measure = unit(data, about["score"])
     more = {"labels": list(data.labels), "score": best["score"], "measure": measure, "rows": best["rows"]}
     write_template(folder / "template.json", template, more)
-    notes = read_json(folder / "eval.json").get("notes", [])
+    found = read_json(folder / "eval.json")
+    notes = recall(found, "notes") if "notes" in found else []
     name = Path(recipe.data.path).stem
     title = both(f"Wordings for {name}", f"{name} 的措辞")
     page.write_search(folder / "search.html", title, events, measure, notes)

@@ -12,6 +12,8 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
+from luthier.compare.words import metric
+from luthier.core.phrases import say
 from luthier.data.prompts import Template, answer_of, prompt_of
 from luthier.errors import LuthierError
 from luthier.evals.metric import for_task, scale
@@ -52,8 +54,8 @@ def score(lm: BaseLM, template: Template, data: Split, rows: Sequence[Record], h
 def unit(data: Split, how: str) -> str:
     """What a score is, for a page and a terminal."""
     if how == "metric":
-        return for_task(data.task, data.metric).title
-    return "log-probability of the right label, nats" if data.labels else "log-probability a byte of the answer, nats"
+        return metric(for_task(data.task, data.metric).name)
+    return say("said_measure_label" if data.labels else "said_measure_answer")
 
 
 def shown(value: float, data: Split, how: str) -> str:

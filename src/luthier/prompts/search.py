@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from luthier.core.phrases import of_error, say
 from luthier.data.prompts import Template
 from luthier.errors import LuthierError
 from luthier.prompts.log import Event, Log
@@ -30,6 +31,10 @@ CHUNK = 32  # rows scored between two lines of the log
 PARENTS = 3  # of the best wordings are rewritten in turn
 IN_A_ROW = 3  # wordings that fail before any was scored: then it is the model, not the wording
 WRITTEN = ("written", "rewritten")
+SOURCES = {  # of a wording, by the text that names it
+    "user": "said_source_user", "bundled": "said_source_bundled",
+    "written": "said_source_written", "rewritten": "said_source_rewritten",
+}  # fmt: skip
 SPOKEN = 12  # characters below which a wording says too little to be said otherwise
 
 
@@ -100,8 +105,8 @@ class Search:
             self._add(template, source, None, 0, slot, "", bool(known))
         for slot, one in enumerate(bad):
             if not self.log.of("dropped", source=source, slot=slot, round=0):
-                self.log.add("dropped", reason=f"{one.where}: {one.reason}", text=one.text, source=source,
-                             parent=None, round=0, slot=slot)  # fmt: skip
+                reason = say("said_in_file", file=one.where, note=one.reason)
+                self.log.add("dropped", reason=reason, text=one.text, source=source, parent=None, round=0, slot=slot)
 
     def _add(
         self, template: Template, source: str, parent: int | None, round_: int, slot: int, repaired: str, known: bool
@@ -110,7 +115,8 @@ class Search:
         about: Event = {"source": source, "parent": parent, "round": round_, "slot": slot}
         if twin is not None:
             if not self.log.of("dropped", **about):
-                self.log.add("dropped", reason=f"the same as wording {twin.id}", text=template.text, **about)
+                reason = say("said_wording_same", number=twin.id)
+                self.log.add("dropped", reason=reason, text=template.text, **about)
             return None
         made = Candidate(len(self.candidates), template, source)
         self.candidates.append(made)
@@ -132,7 +138,8 @@ class Search:
             try:
                 made = self._written(round_, slot, parent, best)
             except LuthierError as error:
-                self.log.add("failed", reason=f"no wording was written: {error}", round=round_, slot=slot)
+                reason = say("said_wording_failed", reason=of_error(error))
+                self.log.add("failed", reason=reason, round=round_, slot=slot)
                 break
             out += [made] if made else []
         return out
@@ -173,7 +180,7 @@ class Search:
             whole, repaired = repair(told, self.data.labels, tail)
             _sensible(told, whole)
         except BrokenError as error:
-            self.log.add("dropped", reason=str(error), text=text[:500], **about)
+            self.log.add("dropped", reason=of_error(error), text=text[:500], **about)
             return None
         name = f"{about['source']} {about['round']}.{slot}"
         template = Template(name, whole, chat, self.proposer.replaces)
@@ -215,7 +222,7 @@ class Search:
             try:
                 self._score(candidate, rows, round_)
             except LuthierError as error:
-                failed, why = failed + 1, str(error)
+                failed, why = failed + 1, of_error(error)
                 self.log.add("failed", id=candidate.id, reason=why, round=round_)
                 if failed >= IN_A_ROW and not self._scored_any:
                     break
@@ -275,9 +282,9 @@ def _sensible(told: str, whole: str) -> None:
     """Raises BrokenError for an instruction that says nothing or goes on and on."""
     letters = sum(c.isalpha() for c in told)
     if letters < 3 or letters * 3 < len(told):
-        raise BrokenError("it has hardly a word in it")
+        raise BrokenError(say("said_wording_words"))
     if len(whole) > LONGEST:
-        raise BrokenError(f"it has {len(whole)} characters, more than {LONGEST}")
+        raise BrokenError(say("said_wording_long", count=len(whole), most=LONGEST))
     words = told.split()
     if len(words) > 12 and len(set(words)) * 3 < len(words):
-        raise BrokenError("it repeats itself")
+        raise BrokenError(say("said_wording_repeats"))

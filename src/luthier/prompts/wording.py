@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from luthier.core.phrases import of_error, say
 from luthier.data.prompts import Template
 from luthier.errors import LuthierError
 from luthier.files import read_record, write_json
@@ -46,21 +47,23 @@ class Bad:
 def check(text: str, labels: Sequence[str]) -> str:
     """The text, when it is a template. Raises BrokenError with the reason."""
     if not text.strip():
-        raise BrokenError("it is empty")
+        raise BrokenError(say("said_wording_empty"))
     if len(text) > LONGEST:
-        raise BrokenError(f"it has {len(text)} characters, more than {LONGEST}")
+        raise BrokenError(say("said_wording_long", count=len(text), most=LONGEST))
     if any("\ud800" <= char <= "\udfff" for char in text):
-        raise BrokenError("it has half a character (a lone surrogate), which no model reads")
+        raise BrokenError(say("said_wording_half"))
     _braces(text)
     for found in _WORD.finditer(text):
         if found[0] not in PLACES:
             meant = found[1].lower()
             near = "{" + meant + "}" if "{" + meant + "}" in PLACES else "{input}"
-            raise BrokenError(f"{found[0]} is no place that is filled: write {near}")
-    if (times := text.count("{input}")) != 1:
-        raise BrokenError("it has no {input}" if not times else f"it has {{input}} {times} times")
+            raise BrokenError(say("said_wording_place", place=found[0], near=near))
+    if not (times := text.count("{input}")):
+        raise BrokenError(say("said_wording_none", place="{input}"))
+    if times > 1:
+        raise BrokenError(say("said_wording_times", place="{input}", times=times))
     if "{labels}" in text and not labels:
-        raise BrokenError("it has {labels}, and this task has none")
+        raise BrokenError(say("said_wording_labels", place="{labels}"))
     return text
 
 
@@ -71,12 +74,10 @@ def _braces(text: str) -> None:
             opened.append(at)
         elif char == "}":
             if not opened:
-                raise BrokenError(
-                    f"a brace is closed at character {at + 1} that was never opened: …{text[: at + 1][-12:]}"
-                )
+                raise BrokenError(say("said_wording_closed", at=at + 1, text=text[: at + 1][-12:]))
             opened.pop()
     if opened:
-        raise BrokenError(f"the brace at character {opened[0] + 1} is never closed: {text[opened[0] :][:12]}…")
+        raise BrokenError(say("said_wording_opened", at=opened[0] + 1, text=text[opened[0] :][:12]))
 
 
 def repair(text: str, labels: Sequence[str], tail: str = "\n\n{input}") -> tuple[str, str]:
@@ -87,7 +88,7 @@ def repair(text: str, labels: Sequence[str], tail: str = "\n\n{input}") -> tuple
     try:
         return check(text, labels), ""
     except BrokenError as error:
-        why = str(error)
+        why = of_error(error)
     found = _INPUT.search(text)
     if found:
         with_place = text[: found.start()] + "{input}" + _INPUT.sub("the text above", text[found.end() :])
@@ -120,14 +121,14 @@ def read_templates(path: Path, labels: Sequence[str], instruction: str = "") -> 
             continue
         try:
             if part != line.encode("utf-8", "replace"):
-                raise BrokenError("not UTF-8: save the file as UTF-8")
+                raise BrokenError(say("said_wording_utf8"))
             good.append(
                 _object(line, labels, instruction)
                 if path.suffix == ".jsonl"
                 else _line(line, number, labels, instruction)
             )
         except BrokenError as error:
-            bad.append(Bad(f"{path}:{number}", str(error), part.decode("utf-8", "replace").strip()[:200]))
+            bad.append(Bad(f"{path}:{number}", of_error(error), part.decode("utf-8", "replace").strip()[:200]))
     if not good:
         first = f": {bad[0].where}: {bad[0].reason}" if bad else ""
         raise LuthierError(f"{path}: holds no wording that can be used{first or ', only empty lines'}")
@@ -143,11 +144,11 @@ def _object(line: str, labels: Sequence[str], instruction: str) -> Template:
     try:
         values = json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise BrokenError(f"not JSON ({error})") from None
+        raise BrokenError(say("said_wording_json", reason=str(error))) from None
     if not isinstance(values, dict) or not isinstance(values.get("text"), str):
-        raise BrokenError('not an object with "text"')
+        raise BrokenError(say("said_wording_object"))
     if not isinstance(chat := values.get("chat", False), bool):
-        raise BrokenError('"chat" must be true or false')
+        raise BrokenError(say("said_wording_chat"))
     replaces = str(values.get("replaces", instruction))
     return Template(str(values.get("name", "wording")), check(values["text"], labels), chat, replaces)
 

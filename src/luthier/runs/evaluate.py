@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from luthier.core.phrases import remember
 from luthier.errors import LuthierError
 from luthier.files import read_json, write_json
 from luthier.protocols import Labelled, Record, Split, Task
@@ -79,7 +80,7 @@ def evaluate_run(
         "per_row": scores.per_row,
         "answers": scores.answers,
     }
-    write_json(target, result)
+    write_json(target, remember(result, "notes"))
     return result | {"path": str(target)}
 
 

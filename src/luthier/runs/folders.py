@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from luthier.compare import units
 from luthier.compare.leaderboard import read_board
+from luthier.core.phrases import SAID
 from luthier.errors import LuthierError
 from luthier.files import LOCK, held, read_json
 
@@ -165,7 +166,7 @@ def facts(folder: Path) -> dict[str, Mapping[str, Any]]:
     scores = _object(folder / "eval.json")
     parts: dict[str, Mapping[str, Any]] = {
         "settings": flat(recipe_values(folder)),
-        "scores": flat({k: v for k, v in scores.items() if k not in ("per_row", "answers")}),
+        "scores": flat({k: v for k, v in scores.items() if k not in ("per_row", "answers", SAID)}),
     }
     for path in sorted((folder / "evaluations").glob("*.json")):
         found = _object(path)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from luthier.core.phrases import say
 from luthier.errors import Refused
 from luthier.models.labelling import HEADS
 from luthier.protocols import Objective, ParamGroup, Patch
@@ -30,7 +31,7 @@ ON = "_patch_that_is_on"  # an attribute of the model
 def refusal(ctx: Context, patch: Patch, objective: Objective) -> str | None:
     """A fact about the model, in a sentence, when the pair cannot be used on it; else None."""
     if other := carried(ctx.policy):
-        return f"the model carries {type(other).__name__} already: fold it in first, or take it off"
+        return say("said_refused_second", name=type(other).__name__)
     asked = replace(ctx, patch=patch, objective=objective)
     return patch.refuses(asked) or objective.refuses(asked)
 
@@ -44,7 +45,7 @@ def carried(lm: BaseLM) -> Patch | None:
 def put_on(lm: BaseLM, patch: Patch) -> list[ParamGroup]:
     """Attach the patch. Raises Refused where another one is on: it would be silently without effect, or undone."""
     if other := carried(lm):
-        raise Refused(f"the model carries {type(other).__name__} already: fold it in first, or take it off")
+        raise Refused(say("said_refused_second", name=type(other).__name__))
     groups = patch.attach(lm)
     setattr(lm.model, ON, patch)
     return groups

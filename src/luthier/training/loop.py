@@ -22,6 +22,7 @@ import torch
 
 from luthier.checkpoint import CHECKPOINT, joined, parted, read_checkpoint, write_checkpoint
 from luthier.config import TrainingConfig
+from luthier.core.phrases import say
 from luthier.data.pack import Example
 from luthier.early import Watch
 from luthier.errors import Diverged, LuthierError
@@ -105,11 +106,9 @@ class Loop:
         return self.done
 
     def _no_step(self) -> None:
-        first = sum(e.tokens for e in self.examples[: self.training.batch])
-        raise LuthierError(
-            f"the budget of {self.limit} tokens does not hold one batch of {self.training.batch} rows "
-            f"(about {first} tokens): raise the budget or lower training.batch"
-        )
+        rows = self.training.batch
+        first = sum(e.tokens for e in self.examples[:rows])
+        raise LuthierError(say("said_refused_budget", tokens=self.limit, rows=rows, first=first))
 
     def _steps(self) -> Iterator[list[Example]]:
         """The examples of each step while the budget holds them; objective and cursor stand behind what is yielded."""
@@ -149,9 +148,9 @@ class Loop:
     def _not_finite(self, chosen: Sequence[Example], loss: float, norm: float) -> None:
         """Stop before the weights are touched, naming the rows; the weights as they are become the checkpoint."""
         self.executor.forget()
-        said = f"step {self.done.steps + 1}: the loss is {loss} and the gradient norm {norm}"
+        known: dict[str, object] = {"step": self.done.steps + 1, "loss": loss, "norm": norm}
         if not self.executor.sound():
-            raise Diverged(f"{said}: the step before left weights that are not finite. Lower training.learning_rate")
+            raise Diverged(say("said_diverged_weights", **known))
         bad = set()
         for example in chosen:
             value = self.executor.forward_backward([example], self.objective).total
@@ -159,16 +158,12 @@ class Loop:
             if not (math.isfinite(value) and all(g is None or bool(torch.isfinite(g).all()) for g in grads)):
                 bad.add(example.source)
             self.executor.forget()
-        where = ", ".join(map(str, sorted(bad or {e.source for e in chosen})))
-        kept = ""
-        if self.folder:
-            self.cursor.epoch, self.cursor.at = self._before
-            self.save()
-            kept = f"; the weights before this step are kept in {self.folder / 'checkpoint'}"
-        raise Diverged(
-            f"{said}; training rows {where} (counted from 0) did it{kept}. "
-            "Lower training.learning_rate, or look at these rows"
-        )
+        known |= {"rows": ", ".join(map(str, sorted(bad or {e.source for e in chosen})))}
+        if not self.folder:
+            raise Diverged(say("said_diverged_rows", **known))
+        self.cursor.epoch, self.cursor.at = self._before
+        self.save()
+        raise Diverged(say("said_diverged_rows_kept", **known, folder=self.folder / "checkpoint"))
 
     def save(self) -> None:
         """One safetensors file with everything that exact resume needs; weights that are broken replace no others."""

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
+from luthier.core.phrases import say
 from luthier.errors import LuthierError
 from luthier.index.radicals import written
 from luthier.index.records import Document, Section
@@ -41,10 +42,10 @@ def read_document(path: Path, name: str, limit: int) -> Document:
     Raises LuthierError, its message without the file's name, for what cannot be read or holds no text.
     """
     if name != _whole(name):
-        raise LuthierError("its name is not UTF-8: rename it")
+        raise LuthierError(say("said_docs_name"))
     size = path.stat().st_size
     if size == 0:
-        raise LuthierError("the file is empty")
+        raise LuthierError(say("said_docs_empty"))
     if size > limit:
         raise LuthierError(f"{size / 1e6:.3g} MB, more than {limit / 1e6:.3g} MB: split it, or raise --max-mb")
     read: Callable[[Path], Found] = importlib.import_module(f"{__name__}.{endings()[path.suffix.lower()]}").read
@@ -53,14 +54,14 @@ def read_document(path: Path, name: str, limit: int) -> Document:
     except (LuthierError, OSError):
         raise
     except Exception as error:  # whatever the library of a format stumbles over in a damaged file
-        raise LuthierError(f"it cannot be read ({' '.join(str(error).split())[:120]})") from None
+        raise LuthierError(say("said_docs_broken", reason=" ".join(str(error).split())[:120])) from None
     kept = tuple(
         Section(written(_whole(s.text)), s.name, written(_whole(s.title)), tuple(map(_whole, s.tags)))
         for s in sections
         if s.text.strip()
     )
     if not kept:
-        raise LuthierError("no text was found in it")
+        raise LuthierError(say("said_docs_no_text"))
     return Document(name, kept, tuple(notes))
 
 
@@ -72,4 +73,4 @@ def _whole(text: str) -> str:
 def needs(module: str, package: str) -> None:
     """Raise LuthierError with the command that installs what a format needs."""
     if importlib.util.find_spec(module) is None:
-        raise LuthierError(f"reading it needs {package}: pip install {package}")
+        raise LuthierError(say("said_docs_needs", package=package))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from luthier.core.phrases import say
 from luthier.errors import LuthierError
 from luthier.index.readers import Found, needs
 from luthier.index.records import Section
@@ -30,5 +31,5 @@ def read(path: Path) -> Found:
             lines.append(f"{'#' * int(level)} {block.text}" if style != level and level.isdigit() else block.text)
             title = title or (block.text.strip() if style == "Title" or level == "1" else "")
     except Exception as error:  # whatever zipfile, lxml or python-docx raise for a damaged file
-        raise LuthierError(f"a broken Word document ({' '.join(str(error).split())[:120]})") from None
+        raise LuthierError(say("said_docs_word", reason=" ".join(str(error).split())[:120])) from None
     return [Section("\n\n".join(lines) + "\n", title=title)], []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from luthier.core.phrases import say
 from luthier.index.readers import Found, needs
 from luthier.index.records import Section
 
@@ -54,7 +55,7 @@ def read(path: Path) -> Found:
     text = "\n".join(line.rstrip() if fenced else " ".join(line.split()) for line, fenced in _fences(lines))
     while "\n\n\n" in text:
         text = text.replace("\n\n\n", "\n\n")
-    notes = ["some characters could not be decoded"] if soup.contains_replacement_characters else []
+    notes: list[str] = [say("said_docs_characters")] if soup.contains_replacement_characters else []
     return [Section(text.strip() + "\n", title=title)], notes
 
 

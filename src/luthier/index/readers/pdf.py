@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+from luthier.core.phrases import say
 from luthier.errors import LuthierError
 from luthier.index.readers import Found, needs
 from luthier.index.records import Section
@@ -18,22 +19,24 @@ def read(path: Path) -> Found:
     from pypdf import PdfReader
 
     logging.getLogger("pypdf").setLevel(logging.CRITICAL)  # what is wrong is said once, by us
-    sections, notes, bare = [], [], []
+    sections: list[Section] = []
+    notes: list[str] = []
+    bare: list[int] = []
     try:
         reader = PdfReader(path)
         if reader.is_encrypted and not reader.decrypt(""):
-            raise LuthierError("the PDF wants a password")
+            raise LuthierError(say("said_docs_password"))
         title = str((reader.metadata and reader.metadata.title) or "").strip()
         count = len(reader.pages)
     except LuthierError:
         raise
     except Exception as error:  # a broken PDF makes pypdf raise whatever its parser stumbles over
-        raise LuthierError(f"a broken PDF ({_said(error)})") from None
+        raise LuthierError(say("said_docs_pdf", reason=_said(error))) from None
     for number in range(count):
         try:
             text = reader.pages[number].extract_text()
         except Exception as error:
-            notes.append(f"page {number + 1} cannot be read ({_said(error)})")
+            notes.append(say("said_docs_page", page=number + 1, reason=_said(error)))
             continue
         text = text.replace("\0", "")
         if text.strip():
@@ -42,7 +45,7 @@ def read(path: Path) -> Found:
             bare.append(number + 1)
     if bare:
         shown = ", ".join(map(str, bare[:5])) + (" …" if len(bare) > 5 else "")
-        notes.append(f"no text layer on {len(bare)} of {count} pages ({shown}): scanned pages need OCR first")
+        notes.append(say("said_docs_scanned", count=len(bare), pages=count, shown=shown))
     if not sections and notes:
         raise LuthierError(notes[0])
     return sections, notes
