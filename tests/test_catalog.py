@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from luthier import catalog
+from luthier.core import plugins
 from luthier.errors import LuthierError
 
 METHOD = '''"""Summary of it.
@@ -26,7 +27,7 @@ def rooms(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (tmp_path / room).mkdir()
         (tmp_path / room / "__init__.py").write_text('"""A room."""')
     (tmp_path / "direct" / "planted.py").write_text(METHOD.format(extras='"no_such_package_x",'))
-    monkeypatch.setattr(catalog, "HERE", tmp_path)
+    monkeypatch.setattr(plugins, "HERE", tmp_path)
     return tmp_path
 
 
@@ -48,9 +49,9 @@ def test_no_name_stands_in_two_rooms() -> None:
 
 
 def test_a_new_file_is_a_new_method_and_listing_does_not_run_it(rooms: Path) -> None:
-    assert catalog.methods() == {
-        "planted": catalog.Entry("planted", "direct", "Summary of it.", ("no_such_package_x",))
-    }
+    (found,) = catalog.methods().values()
+    assert (found.name, found.kind, found.summary) == ("planted", "direct", "Summary of it.")
+    assert found.needs == ("no_such_package_x",) and found.member.ours
 
 
 def test_a_missing_package_is_said_with_its_command(rooms: Path) -> None:

@@ -1,24 +1,20 @@
 """Which methods there are: a method's name is its file's name, its summary the first line of its docstring.
 
-Nothing is registered anywhere: a new file in `patches/`, `direct/` or `objectives/` is a new entry. Listing reads the
-files as text, so it needs neither torch nor the methods' own dependencies.
+A new file in `patches/`, `direct/` or `objectives/` is a new entry, and so is another package's (`core.plugins`).
 """
 
 from __future__ import annotations
 
-import ast
 import difflib
-import importlib
 import importlib.util
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
+from luthier.core import plugins
 from luthier.errors import LuthierError
 
 Kind = Literal["patches", "direct", "objectives"]
-HERE = Path(__file__).parent
 FAMILIES: dict[str, tuple[Kind, ...]] = {  # names that stand for all methods of rooms
     "direct": ("direct",), "peft": ("patches",), "all": ("direct", "patches"),
 }  # fmt: skip
@@ -30,29 +26,23 @@ ALIASES = {"lora_docs": ("lora", "lm")}  # methods of earlier versions: patch an
 
 @dataclass(frozen=True)
 class Entry:
-    """A method as the list shows it. needs: packages of an extra that it imports."""
+    """A method as the list shows it. needs: packages of an extra that it imports. member: of its room."""
 
     name: str
     kind: Kind
     summary: str
     needs: tuple[str, ...]
-
-
-def _entry(path: Path, kind: Kind) -> Entry:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    said: dict[str, tuple[str, ...]] = {"extras": ()}
-    for node in tree.body:
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id in said:
-            said[node.targets[0].id] = tuple(ast.literal_eval(node.value))
-    return Entry(path.stem, kind, (ast.get_docstring(tree) or "").split("\n")[0], said["extras"])
+    member: plugins.Plugin
 
 
 def entries(*kinds: Kind) -> dict[str, Entry]:
     """Every method of these rooms by name, in the rooms' order."""
-    found = [
-        _entry(path, kind) for kind in kinds for path in sorted((HERE / kind).glob("*.py")) if path.stem != "__init__"
-    ]
-    return {e.name: e for e in found}
+    found = {}
+    for kind in kinds:
+        for member in plugins.members(kind).values():
+            needs = tuple(member.constants.get("extras", ()))
+            found[member.name] = Entry(member.name, kind, member.summary, needs, member)
+    return found
 
 
 def methods() -> dict[str, Entry]:
@@ -85,5 +75,4 @@ def load(entry: Entry) -> type[Any]:
     """The class of a method, imported now; a missing package of an extra is said with the command that installs it."""
     if missing := lacking(entry):
         raise LuthierError(f"{entry.name} needs {', '.join(missing)}: pip install {' '.join(missing)}")
-    module = importlib.import_module(f"luthier.{entry.kind}.{entry.name}")
-    return module.METHOD  # type: ignore[no-any-return]
+    return entry.member.load("METHOD")  # type: ignore[no-any-return]

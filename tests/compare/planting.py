@@ -7,6 +7,7 @@ from pathlib import Path
 
 import luthier.direct
 from luthier import catalog
+from luthier.core import plugins
 
 PLANTED = Path(__file__).parent / "planted"
 _REAL = catalog.entries
@@ -14,8 +15,12 @@ _REAL = catalog.entries
 
 def entries(*kinds: catalog.Kind) -> dict[str, catalog.Entry]:
     """The catalog's with ours among the direct methods."""
-    ours = {p.stem: catalog._entry(p, "direct") for p in sorted(PLANTED.glob("*.py"))} if "direct" in kinds else {}
-    return _REAL(*kinds) | ours
+    return _REAL(*kinds) | ({p.stem: _entry(p) for p in sorted(PLANTED.glob("*.py"))} if "direct" in kinds else {})
+
+
+def _entry(path: Path) -> catalog.Entry:
+    member = plugins._read(path.stem, "direct", f"luthier.direct.{path.stem}", path)
+    return catalog.Entry(path.stem, "direct", member.summary, (), member)
 
 
 def main() -> int:

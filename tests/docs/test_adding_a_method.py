@@ -15,6 +15,7 @@ import torch
 import luthier
 import tiny
 from luthier import catalog, config, run
+from luthier.core import plugins
 from luthier.files import write_text
 from luthier.models.causal import CausalLM
 
@@ -37,9 +38,9 @@ def added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
     name, block = method_of_the_page()
     for room in ("patches", "objectives", "direct"):
-        shutil.copytree(catalog.HERE / room, tmp_path / room, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(plugins.HERE / room, tmp_path / room, ignore=shutil.ignore_patterns("__pycache__"))
     (tmp_path / name).write_text(block, "utf-8")
-    monkeypatch.setattr(catalog, "HERE", tmp_path)
+    monkeypatch.setattr(plugins, "HERE", tmp_path)
     monkeypatch.setattr(luthier.patches, "__path__", [*luthier.patches.__path__, str(tmp_path / "patches")])
     monkeypatch.delitem(sys.modules, f"luthier.patches.{Path(name).stem}", raising=False)
     return Path(name).stem

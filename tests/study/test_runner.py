@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from luthier.core import plugins
 from luthier.errors import LuthierError
 from luthier.study import catalog, runner
 from luthier.study.options import read_options
@@ -142,10 +143,12 @@ def test_a_study_is_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     """A new file is a new study, with no other change."""
     import luthier.study.studies as package
 
-    text = (catalog.HERE / "rank.py").read_text("utf-8").replace("luthier study rank", "luthier study ranks-two")
-    (tmp_path / "ranks_two.py").write_text(text, "utf-8")
-    monkeypatch.setattr(catalog, "HERE", tmp_path)
-    monkeypatch.setattr(package, "__path__", [*package.__path__, str(tmp_path)])
+    text = (Path(package.__path__[0]) / "rank.py").read_text("utf-8")
+    folder = tmp_path / "study" / "studies"
+    folder.mkdir(parents=True)
+    (folder / "ranks_two.py").write_text(text.replace("luthier study rank", "luthier study ranks-two"), "utf-8")
+    monkeypatch.setattr(plugins, "HERE", tmp_path)
+    monkeypatch.setattr(package, "__path__", [*package.__path__, str(folder)])
     assert [e.name for e in catalog.listed()] == ["ranks-two"]
     assert catalog.load("ranks-two").__name__ == "Rank"
     importlib.invalidate_caches()

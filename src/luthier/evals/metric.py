@@ -1,18 +1,18 @@
 """What a score is: a name, a unit, the tasks it is for, and one number a row, so that methods can be compared in pairs.
 
-A metric is a file in `evals/metrics/` and is found by its name in small letters: `rougeL` lives in `rougel.py` and sets
-`METRIC`. For every metric higher is better, and the score is the mean over the rows.
+A metric is a file in `evals/metrics/` that sets `METRIC`, or another package's (`core.plugins`). For every metric
+higher is better, and the score is the mean over the rows.
 """
 
 from __future__ import annotations
 
-import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from functools import cache
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from luthier.core import plugins
 from luthier.errors import LuthierError
 
 if TYPE_CHECKING:
@@ -101,24 +101,33 @@ class TextMetric(Metric):
         return Scores(self.name, self.per_row(answers, wanted), answers, secondary)
 
 
+@cache
+def _all() -> dict[str, Metric]:
+    """Every metric by its own name; nothing heavy is imported."""
+    found: dict[str, Metric] = {}
+    for member in plugins.members("metrics").values():
+        try:
+            metric: Metric = member.load("METRIC")
+        except ImportError:
+            if member.ours:
+                raise
+            continue  # what another package's metric needs is not there: so is the metric
+        found.setdefault(metric.name, metric)
+    return found
+
+
 def names() -> list[str]:
-    """Every metric's name; nothing heavy is imported."""
-    stems = [p.stem for p in sorted((Path(__file__).parent / "metrics").glob("*.py")) if p.stem != "__init__"]
-    return [_module(stem).name for stem in stems]
-
-
-def _module(stem: str) -> Metric:
-    return importlib.import_module(f"luthier.evals.metrics.{stem}").METRIC  # type: ignore[no-any-return]
+    """Every metric's name."""
+    return list(_all())
 
 
 def find(name: str) -> Metric:
     """The metric of that name. Raises LuthierError that suggests the right one."""
     from luthier.catalog import suggest
 
-    known = names()
-    if name not in known:
-        raise LuthierError(f"data.metric: there is no metric {name!r}{suggest(name, known)}")
-    return _module(name.lower())
+    if name not in _all():
+        raise LuthierError(f"data.metric: there is no metric {name!r}{suggest(name, names())}")
+    return _all()[name]
 
 
 def for_task(task: Task, name: str = "") -> Metric:

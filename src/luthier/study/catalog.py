@@ -1,23 +1,16 @@
-"""Which studies there are: a file in `studies/` is one, `lora_init.py` the command `luthier study lora-init`.
-
-Listing reads the files as text, so that it needs neither torch nor what a study imports.
-"""
+"""Which studies there are: a file in `studies/` is one, `lora_init.py` the command `luthier study lora-init`."""
 
 from __future__ import annotations
 
-import ast
-import importlib
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from luthier.catalog import suggest
+from luthier.core import plugins
 from luthier.errors import LuthierError
 
 if TYPE_CHECKING:
     from luthier.study.study import Study
-
-HERE = Path(__file__).parent / "studies"
 
 
 @dataclass(frozen=True)
@@ -30,15 +23,16 @@ class Listed:
 
 def listed() -> tuple[Listed, ...]:
     """Every study, by name."""
-    files = [p for p in sorted(HERE.glob("*.py")) if p.stem != "__init__"]
-    return tuple(
-        Listed(p.stem.replace("_", "-"), ast.get_docstring(ast.parse(p.read_text("utf-8"))) or "") for p in files
-    )
+    return tuple(Listed(name, member.text) for name, member in _members().items())
+
+
+def _members() -> dict[str, plugins.Plugin]:
+    return {name.replace("_", "-"): member for name, member in plugins.members("studies").items()}
 
 
 def load(name: str) -> type[Study]:
     """The class of a study. Raises LuthierError that suggests the right name."""
-    known = [entry.name for entry in listed()]
+    known = _members()
     if name not in known:
         raise LuthierError(f"there is no study {name!r}{suggest(name, known)}")
-    return importlib.import_module(f"luthier.study.studies.{name.replace('-', '_')}").STUDY  # type: ignore[no-any-return]
+    return known[name].load("STUDY")  # type: ignore[no-any-return]

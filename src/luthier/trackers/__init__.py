@@ -20,12 +20,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from luthier.catalog import suggest
+from luthier.core import plugins
 from luthier.errors import LuthierError
 
 if TYPE_CHECKING:
     from luthier.progress import Report
 
-HERE = Path(__file__).parent
 FINAL = (
     "score", "train_seconds", "latency_ms", "forgetting", "trainable", "artifact_bytes", "peak_memory_bytes", "tokens",
 )  # fmt: skip
@@ -33,7 +33,7 @@ FINAL = (
 
 def names() -> list[str]:
     """Every tracker there is."""
-    return sorted(path.stem for path in HERE.glob("*.py") if path.stem != "__init__")
+    return list(plugins.members("trackers"))
 
 
 def check(wanted: Sequence[str]) -> tuple[str, ...]:
@@ -41,13 +41,10 @@ def check(wanted: Sequence[str]) -> tuple[str, ...]:
     for name in wanted:
         if name not in names():
             raise LuthierError(f"there is no tracker {name!r}{suggest(name, names())}")
-        if missing := [n for n in _module(name).extras if importlib.util.find_spec(n) is None]:
+        extras = plugins.members("trackers")[name].constants.get("extras", ())
+        if missing := [n for n in extras if importlib.util.find_spec(n) is None]:
             raise LuthierError(f"tracker {name} needs {', '.join(missing)}: pip install {' '.join(missing)}")
     return tuple(dict.fromkeys(wanted))
-
-
-def _module(name: str) -> Any:
-    return importlib.import_module(f"luthier.trackers.{name}")
 
 
 class Tracking:
@@ -80,7 +77,8 @@ class Tracking:
 
     def _begin(self, name: str, step: int) -> None:
         assert self._open is not None
-        made = _module(name).TRACKER(self.run, self.folder.resolve().name, self.settings, self.folder, step)
+        tracker = plugins.members("trackers")[name].load("TRACKER")
+        made = tracker(self.run, self.folder.resolve().name, self.settings, self.folder, step)
         self._open[name] = made
 
     def _try(self, name: str, action: Any) -> None:

@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import ClassVar
 
+from luthier.core import plugins
 from luthier.errors import LuthierError
 from luthier.models.classical import Array, Fitted, Target
 
@@ -36,7 +37,7 @@ class Classifier(ABC):
 
 def names() -> list[str]:
     """Every classifier's name."""
-    return [p.stem for p in sorted(Path(__file__).parent.glob("*.py")) if p.stem != "__init__"]
+    return list(plugins.members("classifiers"))
 
 
 def find(name: str) -> Classifier:
@@ -61,5 +62,5 @@ def chosen(classifier: str) -> dict[str, Classifier]:
 
 def _listed(name: str) -> Classifier:
     """The classifier, whether or not its package is installed."""
-    found: Classifier = importlib.import_module(f"luthier.direct.classifiers.{name}").CLASSIFIER
+    found: Classifier = plugins.members("classifiers")[name].load("CLASSIFIER")
     return found

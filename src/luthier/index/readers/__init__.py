@@ -5,35 +5,25 @@ A reader raises LuthierError with what is wrong with the file; whoever reads a f
 
 from __future__ import annotations
 
-import ast
-import importlib
 import importlib.util
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
+from luthier.core import plugins
 from luthier.core.phrases import say
 from luthier.errors import LuthierError
 from luthier.index.radicals import written
 from luthier.index.records import Document, Section
 
 Found = tuple[list[Section], list[str]]  # sections, notes
-HERE = Path(__file__).parent
 
 
 @cache
 def endings() -> dict[str, str]:
     """Ending -> the module that reads it; found without importing the modules."""
-    out: dict[str, str] = {}
-    for path in sorted(HERE.glob("[!_]*.py")):
-        for node in ast.parse(path.read_text(encoding="utf-8")).body:
-            if (
-                isinstance(node, ast.Assign)
-                and isinstance(node.targets[0], ast.Name)
-                and node.targets[0].id == "ENDINGS"
-            ):
-                out |= dict.fromkeys(ast.literal_eval(node.value), path.stem)
-    return out
+    found = plugins.members("documents")
+    return {ending: name for name, member in found.items() for ending in member.constants.get("ENDINGS", ())}
 
 
 def read_document(path: Path, name: str, limit: int) -> Document:
@@ -48,7 +38,7 @@ def read_document(path: Path, name: str, limit: int) -> Document:
         raise LuthierError(say("said_docs_empty"))
     if size > limit:
         raise LuthierError(f"{size / 1e6:.3g} MB, more than {limit / 1e6:.3g} MB: split it, or raise --max-mb")
-    read: Callable[[Path], Found] = importlib.import_module(f"{__name__}.{endings()[path.suffix.lower()]}").read
+    read: Callable[[Path], Found] = plugins.members("documents")[endings()[path.suffix.lower()]].load("read")
     try:
         sections, notes = read(path)
     except (LuthierError, OSError):
