@@ -22,7 +22,8 @@ from luthier.kept import files_of
 
 T = TypeVar("T")
 Threads = Annotated[int, Ge(1), Le(1024)]
-LATER = ("fill", "anyway", "pair")  # of a data section: left out of what is written and hashed where unset
+# of a data section: left out of what is written and hashed where unset
+LATER = ("fill", "anyway", "pair", "answer_tokens")
 _ADAPTERS: dict[type, Any] = {}  # pydantic's checkers, which take a while to make
 
 
@@ -48,7 +49,7 @@ class DataConfig:
     limit and limit_test hold for each file. encoding: of text files that are not UTF-8, such as gb18030; "" is the one
     that fits. fill: name -> what stands for `{{name}}` in all texts. anyway: go on where there is nothing to learn:
     answers all the same, empty or marks, a hopeless mapping. pair: two files of lines instead of path, line i of the
-    second the answer to line i of the first.
+    second the answer to line i of the first. answer_tokens: the most of a written answer.
     """
 
     path: str = "tickets"
@@ -68,6 +69,7 @@ class DataConfig:
     fill: dict[str, str] = field(default_factory=dict)
     anyway: bool = False
     pair: tuple[str, ...] = ()
+    answer_tokens: Annotated[int, Ge(1)] | None = None
 
     def __post_init__(self) -> None:
         """A pair of files is known by the first of them."""

@@ -13,8 +13,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from luthier.answering import LM as LM
 from luthier.batch import Batch as Batch
 from luthier.errors import Refused
 from luthier.places import Cursor as Cursor
@@ -285,29 +286,3 @@ class Direct(Method):
     def load(self, folder: Path, lm: BaseLM) -> LM:
         """What `adapt` gave and `LM.save` wrote."""
         raise NotImplementedError
-
-
-class LM(Protocol):
-    """All that evaluation, comparison, export and serving see of an adapted model."""
-
-    can: frozenset[str]  # of "generate", "logprobs", "predict"
-
-    @property
-    def output(self) -> str:
-        """What it answers with: labels, tags, scalar or text."""
-
-    def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> list[str]:
-        """One answer a prompt."""
-
-    def logprobs(self, pairs: Sequence[tuple[Prompt, str]]) -> list[Tensor]:
-        """Log-probability of each answer token, in nats; (tokens,) float32 a pair."""
-
-    def predict(self, texts: Sequence[str], labels: Sequence[str]) -> Tensor:
-        """(N, K) log-probabilities of the labels, normalised over them.
-
-        Adapted to several labels a text: the log-probability of each label by itself. Adapted to a number: (N, 1), the
-        number, whatever `labels` are.
-        """
-
-    def save(self, folder: Path) -> None:
-        """Write all that is needed besides the base model into an existing folder."""

@@ -210,7 +210,7 @@ class Split:
     """What a method may look at. `test` is empty whenever a method, a search or an early stop holds it.
 
     metric: the score that decides; "" is the task's own. documents: what questions are about, when there are any.
-    used: what of the files it is made of, where it comes from files.
+    used: what of the files it is made of, where it comes from files. answer_tokens: a written answer's limit.
     """
 
     task: Task
@@ -221,6 +221,7 @@ class Split:
     metric: str = ""
     documents: tuple[Text, ...] = ()
     used: Used | None = field(default=None, compare=False, repr=False)
+    answer_tokens: int | None = None
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 import tiny
-from luthier.evals.task import evaluate
+from luthier.evals.task import answer_room, evaluate
+from luthier.models.causal import CausalLM
 from luthier.protocols import Chat, Message, Rated, Split, Tagged
 
 
@@ -100,3 +101,10 @@ def test_of_an_answer_with_reasoning_the_words_alone_are_compared() -> None:
     scores = evaluate(lm, data, (thought, plain))
     assert scores.per_row == [1.0, 1.0] and scores.secondary["held_out_loss"] == 1.0
     assert rooms[0] == 5 + 76  # one word and sixty
+
+
+def test_an_answer_is_no_longer_than_was_asked_for(lm: CausalLM) -> None:
+    """In training's own evaluation, in comparisons and afterwards: the limit is the data's."""
+    long = replace(tiny.CHATS, train=tuple(tiny.CHATS.train))
+    assert answer_room(lm, replace(long, answer_tokens=3)) == 3 < answer_room(lm, long)
+    assert answer_room(lm, replace(long, answer_tokens=10_000)) == answer_room(lm, long)

@@ -181,7 +181,7 @@ class Bench:
         """Seconds that the search for a learning rate took; nothing where there was none."""
         found = [read_json(result) for result in sorted(place.glob("search/*/result.json"))]
         times = {name: [f[name] for f in found if name in f] for name in ("seconds", "cpu_seconds")}
-        return {f"search_{name}": sum(each) for name, each in times.items() if len(each) == len(found)}
+        return {f"search_{name}": sum(each) for name, each in times.items() if found and len(each) == len(found)}
 
     def _doubts(self, place: Path) -> list[str]:
         """What makes the search for a learning rate of little worth, or that there was none."""

@@ -50,7 +50,8 @@ def load_together(config: DataConfig, rejected: Path | None = None) -> tuple[Spl
     random.Random(config.split_seed).shuffle(kept)
     used = together([split.used for split in splits if split.used])
     used = with_train(used, len(kept), "held")
-    whole = Split("generation", tuple(kept), tuple(validation), tuple(test), metric=config.metric, used=used)
+    whole = Split("generation", tuple(kept), tuple(validation), tuple(test), metric=config.metric, used=used,
+                  answer_tokens=config.answer_tokens)  # fmt: skip
     return (first_rows(whole, config.train_rows) if config.train_rows is not None else whole), notes
 
 

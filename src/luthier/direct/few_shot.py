@@ -41,7 +41,7 @@ class FewShot(Direct):
     """
 
     k: int | tuple[int, ...] = (8, 4)
-    validation: Annotated[int, Ge(0)] = 48
+    validation: Annotated[int, Ge(0)] = 32
     choose: str = "balanced"
     orders: Annotated[int, Ge(1)] = 1
     calibrate: bool = True

@@ -25,7 +25,7 @@ extras = ()
 class ZeroShot(Direct):
     """validation: at most this many validation rows judge the wordings."""
 
-    validation: int = 64
+    validation: int = 32
 
     seeded: ClassVar[bool] = False
     remote: ClassVar[bool] = True

@@ -21,18 +21,19 @@ def evaluate(lm: LM, data: Split, rows: Sequence[Record]) -> Scores:
 def answer_room(lm: LM, data: Split) -> int:
     """Tokens an answer may take: a fifth more than the longest of the training rows with what is thought before it.
 
-    512 at most, for the answer and for the thoughts.
+    512 at most, for the answer and for the thoughts; no more than `data.answer_tokens`.
     """
+    most = data.answer_tokens or 1024
     tokenizer = getattr(lm, "tokenizer", None)
     if tokenizer is None:
-        return 256
+        return min(256, most)
 
     def room(texts: Sequence[str]) -> int:
         longest = max(len(tokenizer(text, add_special_tokens=False)["input_ids"]) for text in texts)
         return min(int(longest * 1.2) + 4, 512)
 
     thoughts = [thought for r in data.train if (thought := thought_of(r))]
-    return room([answer_of(r) for r in data.train]) + (room(thoughts) if thoughts else 0)
+    return min(room([answer_of(r) for r in data.train]) + (room(thoughts) if thoughts else 0), most)
 
 
 def answer_one(lm: LM, data: Split, prompt: Prompt, limit: int) -> None:

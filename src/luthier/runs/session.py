@@ -123,12 +123,17 @@ class Session:
         trained = outcome.trained
         whole = 0 if is_remote(self.lm) else sum(p.numel() for p in self.lm.model.parameters())
         bytes_ = dict(zip(("base_bytes", "base_bytes_bf16"), outcome.base_bytes or (), strict=False))
+        fits = trained is not None or config.options(self.recipe).fits
+        # a method that learns no weights trains nothing: what it takes is choosing (a wording, examples)
+        seconds = trained.seconds if trained else spent["seconds"]
+        made = (seconds, spent["cpu_seconds"])
+        train, search = (made, (0.0, 0.0)) if fits else ((0.0, 0.0), made)
         return {
-            "train_seconds": trained.seconds if trained else spent["seconds"],
-            "train_cpu_seconds": spent["cpu_seconds"], "waiting": spent["waiting"],
+            "train_seconds": train[0], "train_cpu_seconds": train[1], "waiting": spent["waiting"],
+            "search_seconds": search[0], "search_cpu_seconds": search[1],
             "answer_seconds": answered["seconds"], "answer_cpu_seconds": answered["cpu_seconds"],
             "peak_memory_bytes": peak, "artifact_bytes": size,
-            "tuned": trained is not None or getattr(config.options(self.recipe), "fits", False),
+            "tuned": fits,
             "steps": trained.steps if trained else 0,
             "trainable": outcome.trainable,
             "trainable_share": outcome.trainable / whole if whole else 0.0,
