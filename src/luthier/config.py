@@ -22,8 +22,7 @@ from luthier.kept import files_of
 
 T = TypeVar("T")
 Threads = Annotated[int, Ge(1), Le(1024)]
-# of a data section: left out of what is written and hashed where unset
-LATER = ("fill", "anyway", "pair", "answer_tokens")
+LATER = ("fill", "anyway", "pair", "answer_tokens", "class_weights")  # of data: not written and not hashed where unset
 _ADAPTERS: dict[type, Any] = {}  # pydantic's checkers, which take a while to make
 
 
@@ -48,8 +47,8 @@ class DataConfig:
     that the questions are about. also: files of other tasks (or their paths) to learn at once, all as conversations;
     limit and limit_test hold for each file. encoding: of text files that are not UTF-8, such as gb18030; "" is the one
     that fits. fill: name -> what stands for `{{name}}` in all texts. anyway: go on where there is nothing to learn:
-    answers all the same, empty or marks, a hopeless mapping. pair: two files of lines instead of path, line i of the
-    second the answer to line i of the first. answer_tokens: the most of a written answer.
+    answers all the same, empty or marks, a hopeless mapping. pair: two files of lines instead of path; the second
+    answers the first. answer_tokens: of a written answer, at most. class_weights: balanced: each label weighs as much.
     """
 
     path: str = "tickets"
@@ -70,6 +69,7 @@ class DataConfig:
     anyway: bool = False
     pair: tuple[str, ...] = ()
     answer_tokens: Annotated[int, Ge(1)] | None = None
+    class_weights: Literal["", "balanced"] = ""
 
     def __post_init__(self) -> None:
         """A pair of files is known by the first of them."""

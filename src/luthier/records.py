@@ -211,6 +211,7 @@ class Split:
 
     metric: the score that decides; "" is the task's own. documents: what questions are about, when there are any.
     used: what of the files it is made of, where it comes from files. answer_tokens: a written answer's limit.
+    balanced: each label weighs as much as any other in training, however many rows it has.
     """
 
     task: Task
@@ -222,6 +223,15 @@ class Split:
     documents: tuple[Text, ...] = ()
     used: Used | None = field(default=None, compare=False, repr=False)
     answer_tokens: int | None = None
+    balanced: bool = False
+
+    def weight(self, record: Record) -> float:
+        """Of a row in training: 1, or N / (K rows of its label); the mean over the training rows is 1."""
+        if not (self.balanced and isinstance(record, Labelled)):
+            return 1.0
+        rows = [r.label for r in self.train if isinstance(r, Labelled)]
+        own = rows.count(record.label)
+        return len(rows) / (len(set(rows)) * own) if own else 1.0
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,8 @@ def compare(
     instruction: str | None = None, encoding: str = "", docs: str | Path | None = None, metric: str = "",
     skip_bad: bool = False, limit: int | None = None, limit_test: int | None = None,
     fill: Mapping[str, str] | None = None, anyway: bool = False, pair: str | Sequence[str | Path] = (),
-    max_length: int | None = None, batch: int | None = None, answer_tokens: int | None = None, **more: Any,
+    max_length: int | None = None, batch: int | None = None, answer_tokens: int | None = None,
+    class_weights: str = "", **more: Any,
 ) -> Board:  # fmt: skip
     """Try the methods on the data under an equal budget. The same call goes on where an interrupted one was.
 
@@ -53,7 +54,7 @@ def compare(
         "instruction": instruction, "encoding": encoding, "docs": None if docs is None else str(place_of(docs, "docs")),
         "metric": metric, "skip_bad": skip_bad, "limit": limit, "limit_test": limit_test,
         "fill": _keyed(fill, "fill"), "anyway": anyway, "pair": names(pair, "pair"),
-        "answer_tokens": answer_tokens, **more,
+        "answer_tokens": answer_tokens, "class_weights": class_weights, **more,
     }  # fmt: skip
     asked = {
         "models": names(model, "model"), "budget": budget,

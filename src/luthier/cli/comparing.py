@@ -16,6 +16,7 @@ LIMIT = "use so many random rows of DATA, split 60/20/20 (80/20 with --test); ro
 LIMIT_TEST = "use so many test rows: of --test, or of the fifth that is held out, which may have fewer"
 MAX_LENGTH = "tokens of a prompt with its answer, in training, scoring and generation; 1,024 in training without it"
 BATCH = "rows of a training step; without it 8, or fewer where the budget is small"
+CLASS_WEIGHTS = "balanced: in training each label weighs as much, however many rows it has"
 ANSWER_TOKENS = "most tokens of a written answer; without it a fifth more than the longest training answer has"
 ENDPOINT = "limits for a server by comma: max_calls=500,max_cost=2,price_in=0.1,price_out=0.4 (per 1,000 tokens)"
 METHODS = "names by comma (luthier methods), with an objective as in lora/lm; without it one of each kind"
@@ -67,6 +68,7 @@ def compare(
     anyway: Annotated[bool, typer.Option("--anyway", help=ANYWAY)] = False,
     max_length: Annotated[int | None, typer.Option(min=2, help=MAX_LENGTH)] = None,
     batch: Annotated[int | None, typer.Option(min=1, help=BATCH)] = None,
+    class_weights: Annotated[str, typer.Option(help=CLASS_WEIGHTS)] = "",
     answer_tokens: Annotated[int | None, typer.Option(min=1, help=ANSWER_TOKENS)] = None,
     curve: Annotated[str | None, typer.Option(help="also with this many training rows: 32,64,128,256")] = None,
     endpoint: Annotated[str | None, typer.Option(help=ENDPOINT)] = None,
@@ -88,7 +90,7 @@ def compare(
         "labels": pairs(labels, "--labels"), "instruction": instruction, "skip_bad": skip_bad, "limit": limit,
         "limit_test": limit_test, "metric": metric, "docs": str(docs) if docs else None,
         "encoding": encoding, "fill": fills(fill), "anyway": anyway, "pair": parts(pair),
-        "answer_tokens": answer_tokens,
+        "answer_tokens": answer_tokens, "class_weights": class_weights,
     }  # fmt: skip
     request = make_request(
         options, models=model or [], methods=[*parts(methods), *parts(family)], budget=budget, seeds=seeds,

@@ -224,6 +224,7 @@ def command_of(request: Request) -> str:
     parts += ["--seeds", str(request.seeds)]
     parts += ["--max-length", str(request.max_length)] if request.max_length else []
     parts += ["--batch", str(request.batch)] if request.held else []
+    parts += ["--class-weights", data.class_weights] if data.class_weights else []
     parts += ["--answer-tokens", str(data.answer_tokens)] if data.answer_tokens else []
     parts += ["--curve", ",".join(map(str, request.curve))] if request.curve else []
     limits = [f"{k}={v}" for k, v in vars(request.endpoint).items() if v != getattr(EndpointConfig(), k)]

@@ -11,7 +11,10 @@ from luthier.protocols import Batch
 if TYPE_CHECKING:
     import torch
 
+    from luthier.records import Record, Split
+
 Column = Sequence[float] | Sequence[Sequence[float]]
+WEIGHT = "weight"  # the column of what a place counts
 KEPT_TAIL = 64  # tokens at the end of a prompt that is too long: the question after a text
 
 
@@ -66,6 +69,13 @@ def next_token(row: int, ids: Sequence[int], answer: Sequence[bool], max_length:
     ids = ids[:max_length]
     learned = [i for i in range(1, len(ids)) if answer[i]]
     return Example(row, tuple(ids), tuple(i - 1 for i in learned), tuple(ids[i] for i in learned), cut=cut, lost=lost)
+
+
+def weighed(example: Example, data: Split, record: Record) -> Example:
+    """The example with what its row counts at every place, where rows count differently."""
+    if not data.balanced:
+        return example
+    return replace(example, columns={**example.columns, WEIGHT: [data.weight(record)] * len(example.where)})
 
 
 def renumbered(examples: Sequence[Example]) -> list[Example]:

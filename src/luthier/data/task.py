@@ -46,7 +46,8 @@ def load_split(config: DataConfig, rejected: Path | None = None) -> tuple[Split,
         own = [Path(str(name).partition(":")[0]) for name in (config.path, config.test) if name]
         documents, said = read_documents(Path(config.docs), [path for path in own if path.exists()])
         split, notes = replace(split, documents=documents), notes + said
-    return replace(split, metric=config.metric or split.metric, answer_tokens=config.answer_tokens), notes + more
+    return replace(split, metric=config.metric or split.metric, answer_tokens=config.answer_tokens,
+                   balanced=config.class_weights == "balanced"), notes + more  # fmt: skip
 
 
 def first_rows(split: Split, rows: int) -> Split:

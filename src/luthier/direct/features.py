@@ -119,7 +119,7 @@ def targets(data: Split) -> tuple[list[str], Array, Target]:
         return [r.text for r in rated], np.array([r.value for r in rated]), Target("regression", 1)
     labelled = [r for r in rows if isinstance(r, Labelled)]
     y = np.array([data.labels.index(r.label) for r in labelled])
-    return [r.text for r in labelled], y, Target("classification", len(data.labels))
+    return [r.text for r in labelled], y, Target("classification", len(data.labels), data.balanced)
 
 
 @dataclass

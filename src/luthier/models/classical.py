@@ -20,10 +20,21 @@ NEVER = -1e4  # the logit of a label that no training row has
 
 @dataclass(frozen=True)
 class Target:
-    """What is learned: the kind of task, and how many labels (1 for a number)."""
+    """What is learned: the kind of task, and how many labels (1 for a number).
+
+    balanced: each label weighs as much as any other, however many rows it has.
+    """
 
     task: Literal["classification", "multilabel", "regression"]
     count: int
+    balanced: bool = False
+
+    def weights(self, y: Array) -> Array | None:
+        """What each row counts, (N,); None where all count alike. The mean is 1."""
+        if not self.balanced or self.task != "classification":
+            return None
+        _, place, rows = np.unique(y, return_inverse=True, return_counts=True)
+        return np.asarray(len(y) / (len(rows) * rows[place]))
 
     def score(self, outputs: Array, y: Array) -> float:
         """What cross-validation maximises: accuracy, F1 of the sets of labels, or the negative absolute error."""

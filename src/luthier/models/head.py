@@ -45,7 +45,10 @@ class VocabHead:
 
 class _HeadLoss(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor | None, head: VocabHead, targets: Tensor) -> Any:
+    def forward(
+        ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor | None, head: VocabHead, targets: Tensor,
+        weights: Tensor | None,
+    ) -> Any:  # fmt: skip
         total = torch.zeros((), dtype=torch.float32, device=hidden.device)
         d_hidden = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
         d_weight = torch.zeros_like(weight) if ctx.needs_input_grad[1] else None
@@ -57,8 +60,12 @@ class _HeadLoss(torch.autograd.Function):
             said = logits.gather(1, t[:, None])
             top = logits.amax(-1, keepdim=True)
             size = logits.sub_(top).exp_().sum(-1, keepdim=True)  # in place: the logits are the largest thing there is
-            total += (size.log() + top - said).sum()
+            losses = size.log() + top - said
             logits.div_(size)[torch.arange(len(t), device=t.device), t] -= 1
+            if weights is not None:
+                losses = losses * weights[at : at + CHUNK, None]
+                logits.mul_(weights[at : at + CHUNK, None])
+            total += losses.sum()
             p = (logits if isinstance(slope, float) and slope == 1.0 else logits.mul_(slope)).to(weight.dtype)
             if d_hidden is not None:
                 d_hidden[at : at + CHUNK] = product(p, weight.T)
@@ -74,15 +81,18 @@ class _HeadLoss(torch.autograd.Function):
         g = grads[0]
         scaled = [None if d is None else d.mul_(g.to(d.dtype)) for d in ctx.grads]
         ctx.grads = None
-        return (*scaled, None, None)
+        return (*scaled, None, None, None)
 
 
-def head_loss(hidden: Tensor, head: VocabHead, targets: Tensor) -> Tensor:
-    """Summed cross-entropy in nats of hidden (N, d) under a head with targets (N,); backward runs once."""
+def head_loss(hidden: Tensor, head: VocabHead, targets: Tensor, weights: Tensor | None = None) -> Tensor:
+    """Summed cross-entropy in nats of hidden (N, d) under a head with targets (N,); backward runs once.
+
+    weights: (N,) what each place counts; 1 without.
+    """
     weight, bias = head.weight, head.bias
     if not torch.is_grad_enabled():  # the function below is told only what requires a gradient
         hidden, weight, bias = hidden.detach(), weight.detach(), None if bias is None else bias.detach()
-    return cast(Tensor, _HeadLoss.apply(hidden, weight, bias, head, targets))
+    return cast(Tensor, _HeadLoss.apply(hidden, weight, bias, head, targets, weights))
 
 
 @torch.no_grad()

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from luthier.data.pack import Example
+from luthier.data.pack import WEIGHT, Example, weighed
 from luthier.errors import LuthierError
 from luthier.protocols import Batch, Labelled, Objective, Record, Split, Task
 
@@ -38,19 +38,23 @@ class Classify(Objective):
     def examples(self, lm: BaseLM, data: Split, row: int, record: Record) -> list[Example]:
         if not isinstance(record, Labelled):
             raise LuthierError("objective classify: learns from rows with a text and a label, not conversations")
-        return [lm.labelled(row, record.text, data.labels, [lm.labels.index(record.label)])]
+        found = lm.labelled(row, record.text, data.labels, [lm.labels.index(record.label)])
+        return [weighed(found, data, record)]
 
     def setup(self, lm: BaseLM, examples: Sequence[Any]) -> None:
         """Set the head's scaling from the first examples."""
         scale_head(lm, examples)
 
     def divisors(self, examples: Sequence[Any]) -> dict[str, float]:
-        return {"cross_entropy": float(max(len(examples), 1))}
+        return {"cross_entropy": max(sum(sum(e.columns.get(WEIGHT, (1.0,))) for e in examples), 1e-9)}
 
     def loss(self, out: Outputs, batch: Batch) -> dict[str, Tensor]:
         import torch.nn.functional as F
 
-        return {"cross_entropy": F.cross_entropy(out.head("labels"), batch.targets, reduction="sum")}
+        if (weights := batch.columns.get(WEIGHT)) is None:
+            return {"cross_entropy": F.cross_entropy(out.head("labels"), batch.targets, reduction="sum")}
+        losses = F.cross_entropy(out.head("labels"), batch.targets, reduction="none")
+        return {"cross_entropy": (losses * weights).sum()}
 
 
 def scale_head(lm: BaseLM, examples: Sequence[Example]) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from luthier.data.pack import Example
+from luthier.data.pack import WEIGHT, Example, weighed
 from luthier.protocols import Batch, Chat, Objective, Record, Split
 
 if TYPE_CHECKING:
@@ -43,15 +43,15 @@ class Sft(Objective):
         if isinstance(record, Chat):
             learned = any(m.role == "assistant" and m.learned for m in record.messages[1:])
             return lm.chat_examples(row, record.messages) if learned else []
-        return [lm.example(row, record.asked, record.wanted, data.labels)]
+        return [weighed(lm.example(row, record.asked, record.wanted, data.labels), data, record)]
 
     def divisors(self, examples: Sequence[Any]) -> dict[str, float]:
-        return {"nll": float(max(sum(len(e.where) for e in examples), 1))}
+        return {"nll": max(sum(sum(e.columns.get(WEIGHT, [1.0] * len(e.where))) for e in examples), 1e-9)}
 
     def loss(self, out: Outputs, batch: Batch) -> dict[str, Tensor]:
         from luthier.models.head import head_loss
 
-        return {"nll": head_loss(out.hidden, out.lm.head, batch.targets)}
+        return {"nll": head_loss(out.hidden, out.lm.head, batch.targets, batch.columns.get(WEIGHT))}
 
 
 METHOD = Sft

@@ -74,7 +74,7 @@ class Forest(Classifier):
 
         model = RandomForestRegressor(TREES, max_features="sqrt", random_state=0)
         wanted = columns(target, y)
-        model.fit(x, wanted if target.count > 1 else wanted[:, 0])
+        model.fit(x, wanted if target.count > 1 else wanted[:, 0], sample_weight=target.weights(y))
         trees = [e.tree_ for e in model.estimators_]
         sizes = np.array([t.node_count for t in trees])
         roots = np.concatenate([[0], sizes.cumsum()[:-1]])

@@ -24,7 +24,7 @@ class Logistic(Classifier):
         def model() -> Any:
             if target.task == "regression":
                 return Ridge(alpha=1 / strength)
-            return LogisticRegression(C=strength, max_iter=300)
+            return LogisticRegression(C=strength, max_iter=300, class_weight="balanced" if target.balanced else None)
 
         return fit_linear(model, x, y.astype(np.float64) if target.task == "regression" else y, target)
 

@@ -28,7 +28,9 @@ class Svm(Classifier):
         def model() -> Any:
             if target.task == "regression":
                 return LinearSVR(C=strength, random_state=0, max_iter=5000, loss="squared_epsilon_insensitive")
-            return LinearSVC(C=strength, random_state=0, max_iter=5000)
+            return LinearSVC(
+                C=strength, random_state=0, max_iter=5000, class_weight="balanced" if target.balanced else None
+            )
 
         if target.task != "regression":
             return fit_linear(model, x, y, target)

@@ -62,7 +62,7 @@ class XGBoost(Classifier):
             seen, y = np.unique(y, return_inverse=True)
             present = [int(k) for k in seen]
             settings["num_class"] = len(present)
-        booster = xgboost.train(settings, xgboost.DMatrix(x, label=y), ROUNDS)
+        booster = xgboost.train(settings, xgboost.DMatrix(x, label=y, weight=target.weights(y)), ROUNDS)
         booster.set_attr(present=",".join(map(str, present)), count=str(target.count))
         return Boosted(bytes(booster.save_raw("ubj")))
 
