@@ -172,7 +172,7 @@ def recipe_from(values: Mapping[str, Any]) -> Recipe:
     for key, cls in (("data", DataConfig), ("training", TrainingConfig), ("endpoint", EndpointConfig)):
         if key in values:
             values[key] = build(cls, _with_also(values[key]) if key == "data" else values[key], key)
-    if values.get("method") in catalog.ALIASES:  # of an earlier version
+    if isinstance(values.get("method"), str) and values["method"] in catalog.ALIASES:  # of an earlier version
         values["method"], name = catalog.ALIASES[values["method"]]
         values["objective"] = {"name": name, **(values.get("objective") or {})}
     recipe = build(Recipe, values, "")
@@ -188,11 +188,10 @@ def _with_also(data: Any) -> Any:
     """The data section with each of `also` checked; a path alone stands for a table with that path."""
     if not isinstance(data, Mapping) or not (also := data.get("also")):
         return data
-    entries = [also] if isinstance(also, str | Mapping) else also
-    if not isinstance(entries, list | tuple):
+    if not isinstance(entries := [also] if isinstance(also, str | Mapping) else also, list | tuple):
         raise LuthierError(f"data.also: must be a list of files, not {also!r}")
-    tables = [{"path": e} if isinstance(e, str) else e for e in entries]
-    return {**data, "also": tuple(build(AlsoConfig, t, f"data.also.{i}") for i, t in enumerate(tables))}
+    tables = enumerate({"path": e} if isinstance(e, str) else e for e in entries)
+    return {**data, "also": tuple(build(AlsoConfig, t, f"data.also.{i}") for i, t in tables)}
 
 
 def options(recipe: Recipe) -> Any:

@@ -6,6 +6,7 @@ Everything is differentiable and computed in chunks of rows, so that tokens × v
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
@@ -19,6 +20,7 @@ from luthier.models.product import product
 if TYPE_CHECKING:
     from luthier.models.base import BaseLM
 
+LEAST = 1e-12  # mass of what is not among k tokens, so that its logarithm is a number
 # From a chunk of logits (n, V) in float32 and the place of its first row: what is wanted of each row (n,), and the
 # gradient of that with respect to the logits (n, V).
 Rowwise = Callable[[Tensor, int], tuple[Tensor, Callable[[Tensor], Tensor]]]
@@ -63,7 +65,8 @@ class Outputs:
             chosen, given = ids[at : at + len(logits)], logprobs[at : at + len(logits)].float()
             logp = (logits / temperature).log_softmax(-1)
             own = logp.gather(1, chosen)
-            rest, own_rest = (_rest(x) for x in (given, own))
+            rest, own_rest = _rest(given), logp.scatter(1, chosen, -torch.inf).logsumexp(-1)
+            own_rest = own_rest.clamp_min(math.log(LEAST))
             value = (given.exp() * (given - own)).sum(-1) + rest.exp() * (rest - own_rest)
 
             def back(g: Tensor) -> Tensor:
@@ -94,7 +97,7 @@ def _pick_back(logp: Tensor, chosen: Tensor, g: Tensor) -> Tensor:
 
 def _rest(logp: Tensor) -> Tensor:
     """log(1 - Σ exp) of each row: the mass of what is not among the k."""
-    return torch.log((1 - logp.exp().sum(-1)).clamp_min(1e-12))
+    return torch.log((1 - logp.exp().sum(-1)).clamp_min(LEAST))
 
 
 class _Rowwise(torch.autograd.Function):

@@ -77,6 +77,7 @@ def entry(folder: Path) -> Entry:
 
 def _run(folder: Path) -> dict[str, Any]:
     recipe, scores = recipe_values(folder), _object(folder / "eval.json")
+    objective = str((recipe.get("objective") or {}).get("name", ""))
     state = "begun"
     if held(folder / LOCK):
         state = "running"
@@ -89,7 +90,7 @@ def _run(folder: Path) -> dict[str, Any]:
     elif (folder / "checkpoint").is_dir() or any((folder / n / "luthier.json").exists() for n in ("adapter", "model")):
         state = "resumable"
     return {
-        "method": str(recipe.get("method", "")),
+        "method": "/".join(filter(None, [str(recipe.get("method", "")), objective])),
         "data": str((recipe.get("data") or {}).get("path", "")),
         "model": str(recipe.get("model", "")),
         "metric": str(scores.get("metric", "")),
