@@ -21,6 +21,7 @@ from luthier.errors import Diverged, LuthierError, Refused
 from luthier.files import read_json
 from luthier.models import kinds
 from luthier.patches.head import Head
+from luthier.runs import session
 
 pytestmark = pytest.mark.usefixtures("in_this_process")
 
@@ -124,14 +125,14 @@ def test_an_error_in_any_part_of_a_method_costs_its_row(
         monkeypatch.setattr(Head, "cut", broken)
     else:
         place = {"score": "evaluate", "save": "save_adapted"}[part]
-        real = getattr(trial, place)
+        real = getattr(session, place)
         calls: list[str] = []
 
         def first_only(*given: Any, **named: Any) -> Any:
             calls.append(part)
             return broken() if len(calls) == 1 else real(*given, **named)
 
-        monkeypatch.setattr(trial, place, first_only)
+        monkeypatch.setattr(session, place, first_only)
     board = compare(data, tmp_path / "out", [tiny_folder("llama_tied")], "few_shot", "head", "zero_shot")
     failed = {row["method"]: row["reason"] for row in board["rows"] if row["status"] != "ok"}
     (method,) = failed
