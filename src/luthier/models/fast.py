@@ -7,6 +7,7 @@ SwiGLU have backward passes written by hand; layers that read the same input are
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -126,23 +127,36 @@ _FORWARDS: Mapping[str, Callable[..., Any]] = {
 
 def _suits(module: nn.Module) -> bool:
     kind, origin = type(module).__name__, type(module).__module__
-    if "forward" in vars(module) or kind not in _FORWARDS:
+    if kind not in _FORWARDS or ("forward" in vars(module) and module not in _USERS):
         return False
     if not (type(module) is nn.Linear or origin.startswith("transformers.models.")):
         return False
     return not hasattr(module, "act_fn") or type(module.act_fn).__name__ in ("SiLU", "SiLUActivation")
 
 
+_USERS: dict[nn.Module, int] = {}  # how many `with` blocks, of all threads, a module runs fast in
+_COUNTING = threading.Lock()
+
+
 @contextmanager
 def fast(model: nn.Module) -> Iterator[None]:
-    """Known modules of a float32 model on a CPU run faster inside the `with` block; may be entered again inside."""
+    """Known modules of a float32 model on a CPU run faster inside the `with` block.
+
+    It may be entered again inside, and by several threads: a module is given back by the last one that leaves.
+    """
     p = next(model.parameters())
-    suits = p.device.type == "cpu" and p.dtype == torch.float32
-    chosen = [m for m in model.modules() if _suits(m)] if suits else []
-    for module in chosen:
-        module.forward = partial(_FORWARDS[type(module).__name__], module)
+    with _COUNTING:
+        suits = p.device.type == "cpu" and p.dtype == torch.float32
+        chosen = [m for m in model.modules() if _suits(m)] if suits else []
+        for module in chosen:
+            if module not in _USERS:
+                module.forward = partial(_FORWARDS[type(module).__name__], module)
+            _USERS[module] = _USERS.get(module, 0) + 1
     try:
         yield
     finally:
-        for module in chosen:
-            del module.forward
+        with _COUNTING:
+            for module in chosen:
+                _USERS[module] -= 1
+                if not _USERS[module]:
+                    del _USERS[module], module.forward
