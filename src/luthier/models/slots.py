@@ -92,10 +92,10 @@ class Step:
     def __init__(self, slots: Slots, device: torch.device) -> None:
         self.slots, self.device = slots, device
         n = len(slots.lengths)
-        self.rows = torch.arange(n, device=device)
         self.lengths = torch.tensor(slots.lengths, device=device)
         self.used = max(slots.lengths) + 1
         self.masks: dict[tuple[int, int | None], Tensor | None] = {}  # the same for every layer
+        self.places: dict[tuple[int, int], Tensor] = {}
         behind: dict[int, list[int]] = {}
         for row, trunk in enumerate(slots.trunks):
             if trunk.places:
@@ -108,8 +108,8 @@ class Step:
     def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor, how: How) -> Tensor:
         n, kv_heads = len(q), k.shape[1]
         keys, values = self.slots.keys[layer], self.slots.values[layer]
-        keys[self.rows, :, self.lengths] = k[:, :, 0]
-        values[self.rows, :, self.lengths] = v[:, :, 0]
+        for buffer, new in ((keys, k), (values, v)):
+            buffer.view(-1, buffer.shape[3]).index_copy_(0, self._places(buffer), new.reshape(-1, new.shape[3]))
         queries = q.view(n, kv_heads, -1, q.shape[-1])  # a key-value head's queries stand as one short sequence
         own = keys[:n, :, : self.used], values[:n, :, : self.used]
         out, size = attended(queries, *own, self._own_mask(how.window, q.dtype), how)
@@ -129,6 +129,14 @@ class Step:
         found, sizes = attended(asked, keys, values, mask, how)
         back = found.view(kv_heads, rows, share, -1).transpose(0, 1), sizes.view(kv_heads, rows, share).transpose(0, 1)
         return back[0], torch.sigmoid(back[1] - size)[..., None].to(back[0].dtype)
+
+    def _places(self, buffer: Tensor) -> Tensor:
+        """Where in a buffer's rows of numbers the new token's go, (B · kv_heads,)."""
+        _, kv_heads, capacity, _ = buffer.shape
+        if (kv_heads, capacity) not in self.places:
+            first = torch.arange(len(self.lengths) * kv_heads, device=self.device).view(-1, kv_heads) * capacity
+            self.places[kv_heads, capacity] = (first + self.lengths[:, None]).flatten()
+        return self.places[kv_heads, capacity]
 
     def _own_mask(self, window: int | None, dtype: torch.dtype) -> Tensor | None:
         """(B, 1, 1, used) to be added to scores."""
