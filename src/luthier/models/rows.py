@@ -14,7 +14,6 @@ from luthier.data.pack import grouped
 from luthier.models.attention import KeysValues, Packed
 from luthier.models.draw import draw
 from luthier.models.ends import Ends
-from luthier.models.score import TOKENS
 from luthier.models.slots import Slots
 from luthier.models.trunks import Trunk, grow, most_shared
 from luthier.protocols import Sampling
@@ -22,6 +21,7 @@ from luthier.protocols import Sampling
 if TYPE_CHECKING:
     from luthier.models.causal import CausalLM
 
+TOKENS = 1024  # tokens of prompts in one pass: as fast as more, and its activations need less memory
 HORIZON = 256  # waiting requests that are looked at for a shared beginning
 
 
