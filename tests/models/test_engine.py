@@ -64,7 +64,11 @@ def same(got: Sequence[Token], want: Sequence[Token]) -> None:
 @every_model
 @pytest.mark.parametrize("slots", [1, 3, 64])
 def test_every_request_is_answered_as_if_it_were_alone(lm: CausalLM, slots: int) -> None:
-    """Each ends at its own length, and its slot goes to the next. Seen failing."""
+    """Each ends at its own length, and its slot goes to the next. Seen failing with the last row's slot not moved to
+
+    the one that is free, its trunk left behind, a mask that hides the newest key, the two parts' weights exchanged,
+    and (sliding windows) a trunk that is seen whole.
+    """
     asked, engine = prompts(), Engine(lm, rows=slots)
     rooms = [3, 12, 1, 7, 70, 5, 2, 9, 4]
     stops = [t.id for t in alone(lm, asked[1], 12)[4:5]]
@@ -75,7 +79,10 @@ def test_every_request_is_answered_as_if_it_were_alone(lm: CausalLM, slots: int)
 
 
 def test_a_slot_is_given_on_at_once(lm: CausalLM) -> None:
-    """One long answer beside many short ones takes no more passes than it has tokens. Seen failing."""
+    """One long answer beside many short ones takes no more passes than it has tokens. Seen failing with new
+
+    rows admitted only when all others have ended.
+    """
     engine, asked = Engine(lm, rows=2), prompts()
     answers = [engine.submit(asked[0], Sampling(16), ends=NEVER)]
     answers += [engine.submit(p, Sampling(2), ends=NEVER) for p in asked[1:]]
@@ -86,7 +93,7 @@ def test_a_slot_is_given_on_at_once(lm: CausalLM) -> None:
 
 
 def test_what_is_shared_is_read_once_and_kept_once(lm: CausalLM) -> None:
-    """Seen failing."""
+    """Seen failing with no beginning found."""
     engine, asked = Engine(lm), prompts()
     read: list[int] = []
     with watched(lm, lambda ids: read.append(ids.numel())):
@@ -112,7 +119,10 @@ def watched(lm: CausalLM, tell: Callable[[torch.Tensor], object]) -> Iterator[No
 
 
 def test_most_shared_saves_most() -> None:
-    """Against all beginnings of all prompts. Seen failing."""
+    """Against all beginnings of all prompts. Seen failing with prompts that keep no token of their own, and with
+
+    rectangles that do not reach to the left.
+    """
     random = torch.Generator().manual_seed(0)
     for _ in range(200):
         n = int(torch.randint(1, 7, (1,), generator=random))
@@ -136,7 +146,10 @@ def test_most_shared_saves_most() -> None:
 
 
 def test_ends_are_told_apart(lm: CausalLM) -> None:
-    """A stop token, a text in several tokens, the limit, the context. Seen failing."""
+    """A stop token, a text in several tokens, the limit, the context. Seen failing with an end token in the last place
+
+    that is called the limit, and without the text.
+    """
     engine, prompt = Engine(lm), prompts()[3]
     free = alone(lm, prompt, 8)
     text = lm.tokenizer.decode([t.id for t in free[2:5]])
@@ -154,7 +167,7 @@ def test_ends_are_told_apart(lm: CausalLM) -> None:
 
 
 def test_answers_without_the_end(lm: CausalLM) -> None:
-    """`decode.generate` leaves the end token out and tells of progress; seen failing."""
+    """`decode.generate` leaves the end token out and tells of progress. Seen failing with the end token left in."""
     stop, told = alone(lm, prompts()[1], 12)[4].id, list[tuple[int, int]]()
     lm = replace(lm, progress=lambda done, of: told.append((done, of)))
     found = decode.generate(lm, prompts(), Sampling(6), Ends((stop,)))
@@ -167,7 +180,10 @@ def test_answers_without_the_end(lm: CausalLM) -> None:
 
 @pytest.mark.parametrize("hot", [HOT, replace(HOT, top_p=0.7)])
 def test_draws_do_not_depend_on_neighbours(lm: CausalLM, hot: Sampling) -> None:
-    """Alone, among others, in another order, in few slots. Seen failing."""
+    """Alone, among others, in another order, in few slots. Seen failing with one stream of random numbers for
+
+    all rows, and with a nucleus walked by rank but read by id.
+    """
     asked = prompts()
     want = [list(Engine(lm).submit(p, hot, index=i, ends=NEVER)) for i, p in enumerate(asked)]
     for slots in (1, 2, 64):
@@ -181,7 +197,7 @@ def test_draws_do_not_depend_on_neighbours(lm: CausalLM, hot: Sampling) -> None:
 
 
 def test_every_index_and_seed_draws_its_own(lm: CausalLM) -> None:
-    """Seen failing."""
+    """Seen failing with the seed's numbers for every index."""
     one = prompts()[0]
     many = Engine(lm).generate([one] * 20, HOT, ends=NEVER)
     assert len({tuple(t.id for t in answer) for answer in many}) == 20
@@ -191,7 +207,7 @@ def test_every_index_and_seed_draws_its_own(lm: CausalLM) -> None:
 
 
 def test_log_probabilities_are_the_model_s_own(lm: CausalLM) -> None:
-    """At temperature 1 and over the whole vocabulary, however a token was drawn. Seen failing."""
+    """At temperature 1 and over the whole vocabulary, however a token was drawn. Seen failing with the sampling's temperature."""
     (found,) = Engine(lm).generate([prompts()[2]], Sampling(6, temperature=0.5, top_p=0.5, seed=1), ends=NEVER)
     (want,) = lm.continuations([(prompts()[2], [[t.id for t in found]])])[0]
     assert [t.logprob for t in found] == pytest.approx(want.tolist(), abs=1e-5)
@@ -222,7 +238,10 @@ def at_once(*work: Callable[[], object]) -> None:
 
 
 def test_threads_share_the_steps(lm: CausalLM) -> None:
-    """Requests of several threads stand in one pass, and get what they get alone. Seen failing."""
+    """Requests of several threads stand in one pass, and get what they get alone. Seen failing with two threads
+
+    that move at one time.
+    """
     engine, asked = Engine(lm), prompts()
     want = [alone(lm, p, 12) for p in asked]
     widths: list[int] = []
@@ -236,7 +255,10 @@ def test_threads_share_the_steps(lm: CausalLM) -> None:
 
 
 def test_writing_scoring_and_reading_at_once(lm: CausalLM) -> None:
-    """On one model, its modules running fast for as long as anybody needs them. Seen failing."""
+    """On one model, its modules running fast for as long as anybody needs them. Seen failing with the first to leave taking
+
+    the forwards away, and with hooks that catch the states of another thread's pass.
+    """
     asked = prompts()
     rows_ = [(p, [[5, 6, 7], [8]]) for p in asked]
     ids, places = torch.tensor(asked[-1]), torch.arange(len(asked[-1]))
@@ -263,7 +285,7 @@ def test_writing_scoring_and_reading_at_once(lm: CausalLM) -> None:
 
 
 def test_callers_at_one_time_share_an_engine(lm: CausalLM) -> None:
-    """And nothing stays when they are gone. Seen failing."""
+    """Unless their models do something else to their logits. Seen failing with engines told apart by weights alone."""
     first = engine_of(lm)
     assert engine_of(replace(lm, template=None)) is first
     assert engine_of(replace(lm, softcap=3.0)) is not first
@@ -275,7 +297,10 @@ def test_callers_at_one_time_share_an_engine(lm: CausalLM) -> None:
 
 
 def test_adapters_are_not_mixed(lm: CausalLM) -> None:
-    """Each pass is made inside its adapter alone, and what is shared is read for each. Seen failing."""
+    """Each pass is made inside its adapter alone, and what is shared is read for each. Seen failing with all new requests in
+
+    the first one's pass.
+    """
     weight, inside = lm.blocks[0].mlp.down_proj.weight, list[str]()
 
     @contextmanager
@@ -313,7 +338,7 @@ def test_adapters_are_not_mixed(lm: CausalLM) -> None:
 
 
 def test_an_answer_that_is_not_wanted_gives_its_slot_back(lm: CausalLM) -> None:
-    """Closed, or simply forgotten, in a slot or in the queue. Seen failing."""
+    """Closed, or simply forgotten, in a slot or in the queue. Seen failing with forgotten ones written to their end."""
     engine, asked = Engine(lm, rows=2), prompts()
     rooms = (900, 900, 900, 9)
     first, second, third, last = (
@@ -322,12 +347,16 @@ def test_an_answer_that_is_not_wanted_gives_its_slot_back(lm: CausalLM) -> None:
     next(first)
     first.close()
     del second, third
-    same(list(last), alone(lm, asked[3], 9))
+    passes: list[int] = []
+    with watched(lm, lambda ids: passes.append(len(ids))):
+        found = list(last)
+    same(found, alone(lm, asked[3], 9))
+    assert len(passes) < 20
     assert not engine._batches and not engine._queue
 
 
 def test_a_prompt_that_cannot_be_read_fails_alone(lm: CausalLM) -> None:
-    """Seen failing."""
+    """Seen failing with all prompts of its pass failing with it."""
     engine, asked = Engine(lm), prompts()
     begun = engine.submit(asked[0], Sampling(9), ends=NEVER)
     first = next(begun)
@@ -339,7 +368,7 @@ def test_a_prompt_that_cannot_be_read_fails_alone(lm: CausalLM) -> None:
 
 
 def test_a_step_that_fails_is_told_to_everyone(lm: CausalLM, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And the engine works on. Seen failing."""
+    """And the engine works on. Seen waiting for ever, with others not told that somebody broke off."""
     engine, asked = Engine(lm), prompts()
     answers = [engine.submit(p, Sampling(9), ends=NEVER) for p in asked[:2]]
     next(answers[0])
@@ -365,7 +394,7 @@ def test_a_step_that_fails_is_told_to_everyone(lm: CausalLM, monkeypatch: pytest
 
 @pytest.mark.parametrize("cached_from", [1, None])
 def test_padded_models_are_asked_whole(lm: CausalLM, cached_from: int | None) -> None:
-    """The same tokens and ends; log-probabilities are not told. Seen failing."""
+    """The same tokens and ends; log-probabilities are not told. Seen failing with the end token left out."""
     lm.model.set_attn_implementation("eager")  # type: ignore[attr-defined]
     padded = replace(lm, runner=PaddedRunner(masked=True, cached_from=cached_from))
     asked = prompts()
@@ -378,7 +407,7 @@ def test_padded_models_are_asked_whole(lm: CausalLM, cached_from: int | None) ->
 
 @pytest.mark.parametrize("lm", ["t5"], indirect=True)
 def test_encoder_decoders_are_asked_whole(lm: Any) -> None:
-    """Seen failing."""
+    """Meant to catch padding behind an end that is handed out, too."""
     asked = [lm.encode_prompt(text) for text in ("the parcel is late", "pay me back")]
     found = Engine(lm).generate(asked, Sampling(6))
     said = [lm.tokenizer.decode([t.id for t in a], skip_special_tokens=True).strip() for a in found]

@@ -4,6 +4,10 @@ Every row has a slot: buffers (slots, kv_heads, capacity, head_dim) a layer, fil
 the first ones; a row that leaves gives its slot to the last. What a row's prompt shares with others is not in the slot:
 attention goes over the shared part, the trunk, by itself, all its rows at once, and the two parts are merged by the
 sums of their exponentials.
+
+A copy of the trunk before every row's own keys is slower on a CPU. Milliseconds of attention a step, SmolLM2-135M's
+sizes, own parts up to 230 keys, AMD EPYC 7003, one thread (CPU time), a trunk apart / a copy in each row:
+16 rows: trunk of 80 keys 31 / 35, of 300 41 / 84; 64 rows: 139 / 160, 157 / 318.
 """
 
 from __future__ import annotations
