@@ -207,7 +207,7 @@ def test_every_index_and_seed_draws_its_own(lm: CausalLM) -> None:
 
 
 def test_log_probabilities_are_the_model_s_own(lm: CausalLM) -> None:
-    """At temperature 1 and over the whole vocabulary, however a token was drawn. Seen failing with the sampling's temperature."""
+    """At temperature 1 and over the whole vocabulary, however a token was drawn. Seen failing at the sampling's temperature."""
     (found,) = Engine(lm).generate([prompts()[2]], Sampling(6, temperature=0.5, top_p=0.5, seed=1), ends=NEVER)
     (want,) = lm.continuations([(prompts()[2], [[t.id for t in found]])])[0]
     assert [t.logprob for t in found] == pytest.approx(want.tolist(), abs=1e-5)
@@ -255,9 +255,9 @@ def test_threads_share_the_steps(lm: CausalLM) -> None:
 
 
 def test_writing_scoring_and_reading_at_once(lm: CausalLM) -> None:
-    """On one model, its modules running fast for as long as anybody needs them. Seen failing with the first to leave taking
+    """On one model, its modules running fast for as long as anybody needs them. Seen failing with forwards that the
 
-    the forwards away, and with hooks that catch the states of another thread's pass.
+    first to leave takes away, and with hooks that catch the states of another thread's pass.
     """
     asked = prompts()
     rows_ = [(p, [[5, 6, 7], [8]]) for p in asked]
@@ -297,9 +297,9 @@ def test_callers_at_one_time_share_an_engine(lm: CausalLM) -> None:
 
 
 def test_adapters_are_not_mixed(lm: CausalLM) -> None:
-    """Each pass is made inside its adapter alone, and what is shared is read for each. Seen failing with all new requests in
+    """Each pass is made inside its adapter alone, and what is shared is read for each. Seen failing with all new
 
-    the first one's pass.
+    requests in the first one's pass.
     """
     weight, inside = lm.blocks[0].mlp.down_proj.weight, list[str]()
 

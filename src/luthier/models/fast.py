@@ -29,7 +29,7 @@ class _RMSNorm(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, w: Tensor, eps: float) -> Tensor:
         inverse = _inverse_rms(x, eps)
         ctx.save_for_backward(x, w, inverse)
-        return cast(Tensor, (x * inverse).mul_(w))
+        return (x * inverse).mul_(w)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
@@ -139,7 +139,7 @@ _FORWARDS: Mapping[str, Callable[..., Any]] = {
 
 
 @cache
-def _known(kind: type[nn.Module]) -> Callable[..., Any] | None:
+def _known(kind: Any) -> Callable[..., Any] | None:
     """The forward of a class that is known."""
     ours = kind is nn.Linear or kind.__module__.startswith("transformers.models.")
     return _FORWARDS.get(kind.__name__) if ours else None
