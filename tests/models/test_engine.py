@@ -182,7 +182,7 @@ def test_answers_without_the_end(lm: CausalLM) -> None:
 def test_draws_do_not_depend_on_neighbours(lm: CausalLM, hot: Sampling) -> None:
     """Alone, among others, in another order, in few slots. Seen failing with one stream of random numbers for
 
-    all rows, and with a nucleus walked by rank but read by id.
+    all rows.
     """
     asked = prompts()
     want = [list(Engine(lm).submit(p, hot, index=i, ends=NEVER)) for i, p in enumerate(asked)]
@@ -207,7 +207,7 @@ def test_every_index_and_seed_draws_its_own(lm: CausalLM) -> None:
 
 
 def test_log_probabilities_are_the_model_s_own(lm: CausalLM) -> None:
-    """At temperature 1 and over the whole vocabulary, however a token was drawn. Seen failing at the sampling's temperature."""
+    """At temperature 1 and over the whole vocabulary, however a token was drawn. Seen failing at another one."""
     (found,) = Engine(lm).generate([prompts()[2]], Sampling(6, temperature=0.5, top_p=0.5, seed=1), ends=NEVER)
     (want,) = lm.continuations([(prompts()[2], [[t.id for t in found]])])[0]
     assert [t.logprob for t in found] == pytest.approx(want.tolist(), abs=1e-5)

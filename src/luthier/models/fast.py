@@ -146,7 +146,8 @@ def _known(kind: Any) -> Callable[..., Any] | None:
 
 
 def _suits(module: nn.Module) -> bool:
-    if _known(type(module)) is None or ("forward" in vars(module) and module not in _USERS):
+    kind: Any = type(module)
+    if _known(kind) is None or ("forward" in vars(module) and module not in _USERS):
         return False
     activation = module._modules.get("act_fn", vars(module).get("act_fn"))
     return activation is None or type(activation).__name__ in ("SiLU", "SiLUActivation")
