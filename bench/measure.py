@@ -55,10 +55,13 @@ def _busy() -> float:
 
 
 class Watch:
-    """Wall seconds between `start` and `stop`, and the share of the cores that other processes took meanwhile."""
+    """Wall seconds between `start` and `stop`, CPU seconds of this process (`own`), and the share of the cores that
+
+    other processes took meanwhile.
+    """
 
     def __init__(self) -> None:
-        self.seconds = self.others = 0.0
+        self.seconds = self.others = self.own = 0.0
         self._at = (0.0, 0.0, 0.0)
 
     def start(self) -> None:
@@ -66,10 +69,10 @@ class Watch:
         self._at = (time.perf_counter(), time.process_time(), _busy())
 
     def stop(self) -> None:
-        """Set `seconds` and `others`; may be called again, later."""
+        """Set `seconds`, `own` and `others`; may be called again, later."""
         wall, own, busy = self._at
-        self.seconds = time.perf_counter() - wall
-        foreign = (_busy() - busy) - (time.process_time() - own)
+        self.seconds, self.own = time.perf_counter() - wall, time.process_time() - own
+        foreign = (_busy() - busy) - self.own
         self.others = max(0.0, foreign / (self.seconds * len(cores())))
 
 

@@ -13,7 +13,7 @@ import tiny
 from luthier.config import options
 from luthier.data.pack import shortened
 from luthier.data.prompts import GENERATE
-from luthier.models import decode
+from luthier.models import decode, draw, engine, rows
 from luthier.models.causal import CausalLM
 from luthier.objectives.sft import Sft
 from luthier.protocols import Sampling
@@ -46,11 +46,11 @@ def stop_at(lm: CausalLM, tokens: list[int]) -> list[int]:
 
 
 @every_model
-@pytest.mark.parametrize(("shared", "rows"), [(0, 64), (11, 3)])
-def test_greedy(lm: CausalLM, shared: int, rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("shared", "slots"), [(0, 64), (11, 3)])
+def test_greedy(lm: CausalLM, shared: int, slots: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows end one after the other. Seen failing with lengths that keep the rows that are gone, with a sliding window
     one token too wide, with answers in order of length, and with no stop but the tokenizer's end token."""
-    monkeypatch.setattr(decode, "ROWS", rows)
+    monkeypatch.setattr(engine, "ROWS", slots)
     oracle, asked = tiny.reference(Path(lm.name)), prompts(lm, shared)
     free = decode.generate(lm, asked, Sampling(max_new_tokens=12))
     stops = stop_at(lm, [free[0][4], free[3][2]])
@@ -96,11 +96,11 @@ def test_a_plain_answer_ends_with_its_line(lm: CausalLM, monkeypatch: pytest.Mon
     """And a chat's does not. Seen failing with line tokens that are no stops."""
     said: list[int] = []
 
-    def say(*_: object) -> torch.Tensor:
+    def say(*_: object) -> tuple[torch.Tensor, torch.Tensor]:
         said.append(script[len(said)])
-        return torch.tensor(said[-1:])
+        return torch.tensor(said[-1:]), torch.zeros(1)
 
-    monkeypatch.setattr(decode, "choose", say)
+    monkeypatch.setattr(rows, "draw", say)
     script = [*lm.tokenizer("one\ntwo")["input_ids"], int(lm.tokenizer.eos_token_id)]
     before = len(lm.tokenizer("one\n")["input_ids"])
     plain = replace(lm, template=GENERATE[2])
@@ -124,8 +124,8 @@ def test_top_p_excludes_the_tail(top_p: float, shares: list[int], temperature: f
     """Shares of 20,000 draws. Seen failing with a nucleus that ends before the token that fills it, and without the
     temperature."""
     p = torch.tensor([0.1, 0.5, 0.1, 0.3])
-    logits = (p.log() * temperature).expand(20_000, 4)
-    drawn = decode.choose(logits, Sampling(1, temperature, top_p), torch.Generator().manual_seed(0))
+    logits, random = (p.log() * temperature).expand(20_000, 4).contiguous(), torch.Generator().manual_seed(0)
+    drawn, _ = draw.draw(logits, [Sampling(1, temperature, top_p)] * 20_000, [random] * 20_000)
     counts = torch.bincount(drawn, minlength=4)[[1, 3, 0, 2]] / 20_000
     want = torch.tensor([*shares, *[0] * (4 - len(shares))]) / sum(shares)
     assert torch.equal(counts > 0, want > 0)

@@ -17,7 +17,7 @@ import tiny
 from luthier import config, run
 from luthier.config import TrainingConfig
 from luthier.data.pack import next_token, pack, renumbered
-from luthier.models import decode, score
+from luthier.models import decode, score, slots
 from luthier.models.causal import CausalLM
 from luthier.models.prefix import PrefixMlp
 from luthier.models.virtual import Encoder, Table
@@ -96,13 +96,19 @@ def test_a_new_prefix_is_a_text_that_was_read(lm: CausalLM, shared: int) -> None
 def test_every_layer_sees_n_more_keys(lm: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Seen failing with the first layer left out."""
     more: list[int] = []
-    attend = F.scaled_dot_product_attention
+    keys: list[int] = []
+    attend, attended = F.scaled_dot_product_attention, slots.attended
 
     def watch(q: Tensor, k: Tensor, *args: Any, **options: Any) -> Tensor:
         more.append(k.shape[2] - q.shape[2])
         return attend(q, k, *args, **options)
 
+    def watch_steps(q: Tensor, k: Tensor, *args: Any) -> tuple[Tensor, Tensor]:
+        keys.append(k.shape[2])
+        return attended(q, k, *args)
+
     monkeypatch.setattr(F, "scaled_dot_product_attention", watch)
+    monkeypatch.setattr(slots, "attended", watch_steps)
     with behind(lm, 7):
         more.clear()
         states(lm, [[5, 6, 7], [8, 9]])
@@ -110,9 +116,7 @@ def test_every_layer_sees_n_more_keys(lm: Any, monkeypatch: pytest.MonkeyPatch) 
         if lm.peft_task == "CAUSAL_LM":
             more.clear()
             decode.generate(lm, [[5, 6, 7]], Sampling(max_new_tokens=2))
-            # the second step: the queries of a key-value head are as many as share it
-            shared = lm.model.config.num_attention_heads // lm.learned_prefix.shape[1]
-            assert more == [7] * len(lm.blocks) + [7 + 4 - shared] * len(lm.blocks)
+            assert more == [7] * len(lm.blocks) and keys == [4, 7] * len(lm.blocks)
     more.clear()
     states(lm, [[5, 6, 7], [8, 9]])
     assert more == [0, 0] * len(lm.blocks)

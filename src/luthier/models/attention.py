@@ -3,8 +3,8 @@
 A forward pass runs inside `using(layout)`: the *layout* knows which keys a query may see, and every attention module
 asks it, whatever keywords the model hands down. `Packed` serves training and scoring: segments without padding and
 without a mask tensor, optionally behind a prefix whose keys and values were computed once, or are learned.
-`Bidirectional` serves encoders: segments, each token of which sees its whole segment. `Decode` serves generation: one
-new token a row against buffers of keys and values. All keep grouped-query heads grouped.
+`Bidirectional` serves encoders: segments, each token of which sees its whole segment. `slots.Step` serves generation:
+one new token a row against buffers of keys and values. All keep grouped-query heads grouped.
 """
 
 from __future__ import annotations
@@ -149,33 +149,6 @@ class Bidirectional(_Segments):
             near = (at[:, None] - at[None, :]).abs() < window
             self._ready[n, window] = torch.cat([near.new_ones(n, past), near], 1)
         return self._ready[n, window]
-
-
-@dataclass
-class Decode:
-    """One new token for each of B rows; keys and values live in buffers (B, kv_heads, capacity, head_dim) a layer.
-
-    lengths: (B,) how many places of each row are filled before this step.
-    """
-
-    keys: list[Tensor]
-    values: list[Tensor]
-    lengths: Tensor
-
-    def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor, how: How) -> Tensor:
-        rows = torch.arange(len(q), device=q.device)
-        self.keys[layer][rows, :, self.lengths] = k[:, :, 0]
-        self.values[layer][rows, :, self.lengths] = v[:, :, 0]
-        used = int(self.lengths.max()) + 1
-        at = torch.arange(used, device=q.device)
-        mask = at[None] <= self.lengths[:, None]
-        if how.window is not None:
-            mask &= at[None] > self.lengths[:, None] - how.window
-        kv_heads = k.shape[1]
-        grouped = q.view(len(q), kv_heads, -1, q.shape[-1])  # a key-value head's queries stand as one short sequence
-        keys, values = self.keys[layer][:, :, :used], self.values[layer][:, :, :used]
-        out = attention(grouped, keys, values, mask[:, None, None], False, how)
-        return out.reshape(*q.shape[:-1], v.shape[-1])
 
 
 _LAYOUT: ContextVar[Layout] = ContextVar("layout")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -30,8 +31,11 @@ def find_blocks(module: nn.Module) -> nn.ModuleList | None:
 def input_of(block: nn.Module, run: Callable[[], object]) -> Tensor:
     """The hidden states that `run` brings to this block, where it ends."""
     caught: list[Tensor] = []
+    here = threading.get_ident()
 
     def stop(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        if threading.get_ident() != here:  # another thread's pass through the same model
+            return
         caught.append(args[0] if args else kwargs["hidden_states"])
         raise _Reached
 
@@ -49,10 +53,12 @@ def input_of(block: nn.Module, run: Callable[[], object]) -> Tensor:
 def outputs_of(blocks: nn.ModuleList, depths: Collection[int]) -> Iterator[dict[int, Tensor]]:
     """What the blocks give in the last forward pass, by how many blocks that is (1 is the lowest one)."""
     found: dict[int, Tensor] = {}
+    here = threading.get_ident()
 
     def keep(depth: int) -> Any:
         def hook(_module: object, _args: object, output: Any) -> None:
-            found[depth] = output if isinstance(output, Tensor) else output[0]
+            if threading.get_ident() == here:  # not another thread's pass through the same model
+                found[depth] = output if isinstance(output, Tensor) else output[0]
 
         return blocks[depth - 1].register_forward_hook(hook)
 

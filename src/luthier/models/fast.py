@@ -7,9 +7,10 @@ SwiGLU have backward passes written by hand; layers that read the same input are
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
 from typing import Any, cast
 
 import torch
@@ -26,9 +27,9 @@ class _RMSNorm(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, w: Tensor, eps: float) -> Tensor:
-        inverse = torch.linalg.vector_norm(x, dim=-1, keepdim=True).square_().div_(x.shape[-1]).add_(eps).rsqrt_()
+        inverse = _inverse_rms(x, eps)
         ctx.save_for_backward(x, w, inverse)
-        return cast(Tensor, (x * inverse).mul_(w))
+        return (x * inverse).mul_(w)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
@@ -39,6 +40,11 @@ class _RMSNorm(torch.autograd.Function):
         dx = grads[0] * w
         along = (dx * x).sum(-1, keepdim=True).mul_(inverse.pow(3)).div_(-len(w))
         return dx.mul_(inverse).addcmul_(x, along), dw, None
+
+
+def _inverse_rms(x: Tensor, eps: float) -> Tensor:
+    inverse = torch.linalg.vector_norm(x, dim=-1, keepdim=True).square_().div_(x.shape[-1]).add_(eps).rsqrt_()
+    return cast(Tensor, inverse)
 
 
 class _SwiGLU(torch.autograd.Function):
@@ -82,12 +88,19 @@ def _turned(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     return out
 
 
+# Writing a token a step, a function with a backward pass costs as much as what it computes: without a graph it is left.
+
+
 def _norm(self: Any, hidden_states: Tensor) -> Tensor:
+    if not torch.is_grad_enabled():
+        return (hidden_states * _inverse_rms(hidden_states, self.variance_epsilon)).mul_(self.weight)
     return cast(Tensor, _RMSNorm.apply(hidden_states, self.weight, self.variance_epsilon))
 
 
 def _mlp(self: Any, x: Tensor) -> Tensor:
     gate, up = together(x, self.gate_proj, self.up_proj)
+    if not torch.is_grad_enabled():
+        return cast(Tensor, self.down_proj(F.silu(gate).mul_(up)))
     return cast(Tensor, self.down_proj(_SwiGLU.apply(gate, up)))
 
 
@@ -105,7 +118,8 @@ def _attention(
     lead = hidden_states.shape[:-1]
     q, k, v = (y.view(*lead, -1, self.head_dim) for y in together(hidden_states, self.q_proj, self.k_proj, self.v_proj))
     cos, sin = (t[:, :, None, : self.head_dim // 2] for t in position_embeddings)
-    q, k = (_Rotary.apply(y, cos, sin) for y in (q, k))
+    turned = _Rotary.apply if torch.is_grad_enabled() else _turned
+    q, k = turned(q, cos, sin), turned(k, cos, sin)
     options |= {"scaling": self.scaling, "sliding_window": getattr(self, "sliding_window", None)}
     out, weights = attend(self, *(y.transpose(1, 2) for y in (q, k, v)), attention_mask, **options)
     return self.o_proj(out.reshape(*lead, -1)), weights
@@ -124,25 +138,54 @@ _FORWARDS: Mapping[str, Callable[..., Any]] = {
 }
 
 
+@cache
+def _known(kind: Any) -> Callable[..., Any] | None:
+    """The forward of a class that is known."""
+    ours = kind is nn.Linear or kind.__module__.startswith("transformers.models.")
+    return _FORWARDS.get(kind.__name__) if ours else None
+
+
 def _suits(module: nn.Module) -> bool:
-    kind, origin = type(module).__name__, type(module).__module__
-    if "forward" in vars(module) or kind not in _FORWARDS:
+    kind: Any = type(module)
+    if _known(kind) is None or ("forward" in vars(module) and module not in _USERS):
         return False
-    if not (type(module) is nn.Linear or origin.startswith("transformers.models.")):
-        return False
-    return not hasattr(module, "act_fn") or type(module.act_fn).__name__ in ("SiLU", "SiLUActivation")
+    activation = module._modules.get("act_fn", vars(module).get("act_fn"))
+    return activation is None or type(activation).__name__ in ("SiLU", "SiLUActivation")
+
+
+def _modules(model: nn.Module) -> set[nn.Module]:
+    """All of its modules; torch's own walk, which names them, takes as long as some steps."""
+    found, open_ = {model}, [model]
+    while open_:
+        inner = {m for m in open_.pop()._modules.values() if m is not None and m not in found}
+        found |= inner
+        open_ += inner
+    return found
+
+
+_USERS: dict[nn.Module, int] = {}  # how many `with` blocks, of all threads, a module runs fast in
+_COUNTING = threading.Lock()
 
 
 @contextmanager
 def fast(model: nn.Module) -> Iterator[None]:
-    """Known modules of a float32 model on a CPU run faster inside the `with` block; may be entered again inside."""
+    """Known modules of a float32 model on a CPU run faster inside the `with` block.
+
+    It may be entered again inside, and by several threads: a module is given back by the last one that leaves.
+    """
     p = next(model.parameters())
     suits = p.device.type == "cpu" and p.dtype == torch.float32
-    chosen = [m for m in model.modules() if _suits(m)] if suits else []
-    for module in chosen:
-        module.forward = partial(_FORWARDS[type(module).__name__], module)
+    with _COUNTING:
+        chosen = [m for m in _modules(model) if _suits(m)] if suits else []
+        for module in chosen:
+            if module not in _USERS:
+                vars(module)["forward"] = partial(_FORWARDS[type(module).__name__], module)
+            _USERS[module] = _USERS.get(module, 0) + 1
     try:
         yield
     finally:
-        for module in chosen:
-            del module.forward
+        with _COUNTING:
+            for module in chosen:
+                _USERS[module] -= 1
+                if not _USERS[module]:
+                    del _USERS[module], vars(module)["forward"]

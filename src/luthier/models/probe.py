@@ -23,7 +23,7 @@ from torch import Tensor
 
 from luthier.errors import LuthierError
 from luthier.files import read_record, write_json
-from luthier.models.attention import Decode, How, KeysValues, Packed, register
+from luthier.models.attention import How, KeysValues, Packed, register
 from luthier.models.embedded import cache_dir
 from luthier.models.plain import TEXTS, Plain, close, head_of, plain_pass, tokens
 from luthier.models.quiet import quiet
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from luthier.models.causal import CausalLM
 
 C = TypeVar("C", bound="CausalLM")
-VERSION = 2  # of what is tried here
+VERSION = 3  # of what is tried here
 SHARED = 4  # of the first one's, computed before the rest
 PROMPTS = (8, 4, 1)  # tokens of prompts that are decoded by transformers
 WRITTEN = 3  # tokens that are decoded
@@ -158,18 +158,24 @@ def _behind_prefix(lm: CausalLM, plain: Plain) -> bool:
 
 
 def _decoded(lm: CausalLM, plain: Plain) -> bool:
-    from luthier.models.decode import prefill
+    """Tokens decoded one by one, behind a beginning that is computed first for all and without one."""
+    from luthier.models.rows import prefilled
+    from luthier.models.slots import Slots
+    from luthier.models.trunks import grow
 
-    prompts = [ids[:-WRITTEN].tolist() for ids in plain.ids]
-    keys, values, hidden = prefill(lm, prompts, 0, None, WRITTEN)
-    lengths = torch.tensor([len(p) for p in prompts], device=lm.device)
-    for step in range(WRITTEN + 1):
-        if not close(hidden, torch.stack([s[step - WRITTEN - 1] for s in plain.states]), lm.head.weight.dtype):
+    slots, hidden = Slots(), []
+    for ids, shared in zip(plain.ids, (SHARED, 0), strict=True):
+        trunk = grow(lm, ids[:shared].tolist())
+        record, last = prefilled(lm, [ids[shared:-WRITTEN].tolist()], trunk)
+        slots.add(record, [len(ids) - shared - WRITTEN], trunk)
+        hidden.append(last)
+    states = torch.cat(hidden)
+    for step in range(-WRITTEN - 1, 0):
+        if not close(states, torch.stack([s[step] for s in plain.states]), lm.head.weight.dtype):
             return False
-        if step < WRITTEN:
-            tokens = torch.stack([ids[step - WRITTEN] for ids in plain.ids])
-            hidden = lm.forward(tokens[:, None], lengths[:, None], Decode(keys, values, lengths))[:, 0]
-            lengths = lengths + 1
+        if step < -1:
+            tokens = torch.stack([ids[step + 1] for ids in plain.ids])
+            states = slots.forward(lm, tokens)
     return True
 
 

@@ -6,6 +6,7 @@ agrees with its plain forward pass.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, cast
@@ -16,6 +17,7 @@ from torch import Tensor
 from luthier.data.pack import grouped
 from luthier.models.attention import Packed
 from luthier.models.blocks import outputs_of
+from luthier.models.draw import draw, own_random
 from luthier.models.ends import Ends
 from luthier.models.fast import fast
 from luthier.models.head import token_logprobs
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
 TOKENS = 2048  # tokens of one padded pass
 ROWS = 16  # rows decoded at once
+_DRAWING = threading.Lock()  # transformers draws with the random numbers of the whole process
 
 
 class Runner(Protocol):
@@ -145,16 +148,23 @@ class PaddedRunner:
         flat = iter(found)
         return [[next(flat) for _ in answers] for _, answers in rows]
 
-    @torch.no_grad()
     def generate(self, lm: CausalLM, prompts: Sequence[list[int]], sampling: Sampling, ends: Ends) -> list[list[int]]:
+        written = self.write(lm, prompts, sampling, ends, range(len(prompts)))
+        return [[token for token in answer if token not in ends.tokens] for answer in written]
+
+    @torch.no_grad()
+    def write(
+        self, lm: CausalLM, prompts: Sequence[list[int]], sampling: Sampling, ends: Ends, numbers: Sequence[int]
+    ) -> list[list[int]]:
+        """Tokens of one answer a prompt, with what ends it. numbers: of the requests under the sampling's seed."""
         answers: list[list[int]] = [[] for _ in prompts]
         done = 0
-        with torch.random.fork_rng():
+        with _DRAWING, torch.random.fork_rng():
             torch.manual_seed(sampling.seed)  # once: the same prompt in two groups is answered twice
             for group in _equal(prompts):
                 block = torch.tensor([prompts[i] for i in group], device=lm.device)
                 room = min(sampling.max_new_tokens, lm.context - block.shape[1])
-                found = self._write(lm, block, sampling, room, ends)
+                found = self._write(lm, block, sampling, room, ends, [numbers[i] for i in group])
                 for i, tokens in zip(group, found.tolist(), strict=True):
                     answers[i] = _ended(lm, tokens, ends)
                 done += len(group)
@@ -162,9 +172,10 @@ class PaddedRunner:
                     lm.progress(done, len(prompts))
         return answers
 
-    def _write(self, lm: CausalLM, block: Tensor, sampling: Sampling, room: int, ends: Ends) -> Tensor:
-        """New tokens (B, up to `room`) behind prompts (B, n) of one length; drawn with torch's own random numbers."""
-        from luthier.models.decode import choose
+    def _write(
+        self, lm: CausalLM, block: Tensor, sampling: Sampling, room: int, ends: Ends, numbers: Sequence[int]
+    ) -> Tensor:
+        """New tokens (B, up to `room`) behind prompts (B, n) of one length."""
         from luthier.models.own_decoding import settings
 
         if self.cached_from is not None and block.shape[1] >= self.cached_from:
@@ -172,11 +183,12 @@ class PaddedRunner:
             given = settings(model, sampling, room, ends.tokens, lm.fill)
             out = model.generate(input_ids=block, attention_mask=torch.ones_like(block), generation_config=given)
             return cast(Tensor, out[:, block.shape[1] :])
+        randoms, samplings = [own_random(sampling.seed, number) for number in numbers], [sampling] * len(block)
         whole, ended = block, torch.zeros(len(block), dtype=torch.bool, device=block.device)
         for _ in range(room):
             n = whole.shape[1]
             states = lm.hidden(whole.flatten(), whole.flatten(), [n] * len(whole)).view(len(whole), n, -1)[:, -1]
-            tokens = choose(lm.head.logits(states), sampling, torch.default_generator)
+            tokens = draw(lm.head.logits(states), samplings, randoms)[0].to(block.device)
             whole = torch.cat([whole, tokens[:, None]], 1)
             ended |= torch.isin(tokens, torch.tensor(ends.tokens, dtype=tokens.dtype, device=tokens.device))
             if bool(ended.all()):
@@ -185,13 +197,11 @@ class PaddedRunner:
 
 
 def _ended(lm: CausalLM, tokens: list[int], ends: Ends) -> list[int]:
-    """An answer up to what ends it."""
+    """An answer up to what ends it, included."""
     out: list[int] = []
     for token in tokens:
-        if token in ends.tokens:
-            break
         out.append(token)
-        if ends.reached(lm.tokenizer, out):
+        if token in ends.tokens or ends.reached(lm.tokenizer, out):
             break
     return out
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from luthier.records import Record, Sampling, Split
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from luthier.data.pack import Example
     from luthier.models.base import BaseLM
+    from luthier.models.causal import CausalLM
+    from luthier.models.engine import Engine
     from luthier.protocols import Objective, Patch
     from luthier.training.executor import Executor
 
@@ -153,14 +155,15 @@ class Context:
         """The model to imitate, where the recipe names one."""
         return Reader(self.teacher_lm, self.meter, "teacher") if self.teacher_lm is not None else None
 
+    @property
+    def engine(self) -> Engine:
+        """What writes with the policy as it is now, token by token."""
+        from luthier.models.engine import engine_of
+
+        return engine_of(cast("CausalLM", self.policy))
+
     def sample(self, prompts: Sequence[Sequence[int]], sampling: Sampling) -> list[Sample]:
         """An answer of the policy as it is now to each prompt (token ids): the same for the same seed."""
-        lm: Any = self.policy
-        ends = lm.ends
-        found = lm.runner.generate(lm, [list(p) for p in prompts], sampling, ends)
-        out = []
-        for ids in found:
-            ended = len(ids) < sampling.max_new_tokens
-            out.append(Sample((*ids, ends.tokens[0]) if ended else tuple(ids), ended))
-        self.meter.count("rollout", sum(map(len, prompts)) + sum(len(sample.ids) for sample in out))
-        return out
+        found = self.engine.generate(prompts, sampling)
+        self.meter.count("rollout", sum(map(len, prompts)) + sum(map(len, found)))
+        return [Sample(tuple(t.id for t in tokens), bool(tokens) and tokens[-1].end == "stop") for tokens in found]
