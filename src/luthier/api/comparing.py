@@ -25,7 +25,7 @@ def compare(
     instruction: str | None = None, encoding: str = "", docs: str | Path | None = None, metric: str = "",
     skip_bad: bool = False, limit: int | None = None, limit_test: int | None = None,
     fill: Mapping[str, str] | None = None, anyway: bool = False, pair: str | Sequence[str | Path] = (),
-    max_length: int | None = None, batch: int | None = None, **more: Any,
+    max_length: int | None = None, batch: int | None = None, prefer: str = "quality", **more: Any,
 ) -> Board:  # fmt: skip
     """Try the methods on the data under an equal budget. The same call goes on where an interrupted one was.
 
@@ -40,7 +40,8 @@ def compare(
     numbers of training rows to try besides all. endpoint: limits for a model behind a URL (see
     `luthier.config.EndpointConfig`). track: names of trackers. again: begin anew, what stands there is set aside. map:
     column to field. labels: raw value to name. pair: two files of lines in place of data. max_length: tokens of a
-    prompt with its answer. batch: rows of a training step. The others are as in `luthier.config.DataConfig`.
+    prompt with its answer. batch: rows of a training step. prefer: "quality", "cost", "size" or "latency": which of the
+    rows that cannot be told from the best is recommended. The others are as in `luthier.config.DataConfig`.
 
     Raises LuthierError, which names the argument or the row.
     """
@@ -55,7 +56,7 @@ def compare(
     asked = {
         "models": names(model, "model"), "methods": names(methods, "methods"), "budget": budget,
         "total": total, "seeds": seeds, "threads": threads, "curve": _numbers(curve), "endpoint": endpoint,
-        "track": names(track, "track"), "max_length": max_length, "batch": batch,
+        "track": names(track, "track"), "max_length": max_length, "batch": batch, "prefer": prefer,
     }  # fmt: skip
     kept = {p: name for p, name in ((path, "data"), (held_out, "test")) if p and is_kept(p)}
     with spoken(kept, arguments=True):

@@ -93,7 +93,7 @@ def _trained(
         raise
     result = {"metric": scores.metric, "score": scores.score, "secondary": scores.secondary}
     result |= {"rows": {part: len(getattr(split, part)) for part in ("train", "validation", "test")}}
-    result |= {"per_row": scores.per_row, "answers": scores.answers, "trainable": outcome.trainable}
+    result |= {**scores.kept, "trainable": outcome.trainable}
     result |= base_facts(outcome)
     notes = [*found, *outcome.notes, *cut, *settled.notes]
     result |= settled.facts | ({"notes": notes} if notes else {})

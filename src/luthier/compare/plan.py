@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, get_args
 
 from annotated_types import Ge
 
@@ -25,6 +25,7 @@ VERSION = 1
 STOPPED = ".stopped"  # the worker's last words, for its parent
 SHORT_RUNS = 4  # of most searches: three rates, and one that may be looked at beyond them
 LATER = ("others", "curve", "endpoint", "usual", "total", "max_length", "held")  # without them a folder of before stays
+Prefer = Literal["quality", "cost", "size", "latency"]
 TOTAL = "10m"  # of a comparison that names neither a budget nor a total
 SEARCH_SHARE = 1.0  # of one final run's budget, over all learning rates together
 
@@ -38,7 +39,8 @@ class Request:
     track: who is told of the final runs; it changes no result, so it does not make another comparison.
     usual: methods that nobody named: those that are for other data are left out. max_length: tokens of a prompt with
     its answer, in training, scoring and generation; None: as objectives and models have it. held: the batch is the
-    user's own, which a small budget makes no smaller.
+    user's own, which a small budget makes no smaller. prefer: what decides among rows that cannot be told apart; like
+    `track` it changes no result, so that a finished comparison is asked again with another.
     """
 
     data: DataConfig = field(default_factory=DataConfig)
@@ -56,6 +58,7 @@ class Request:
     total: str = ""
     max_length: Annotated[int, Ge(2)] | None = None
     held: bool = False
+    prefer: Prefer = field(default="quality", compare=False)
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -84,7 +87,7 @@ class Request:
         """A short hash: the same request gives the same folder."""
         values = dataclasses.asdict(self)
         values["data"] = lean(values["data"])
-        del values["track"], values["data"]["train_rows"]
+        del values["track"], values["prefer"], values["data"]["train_rows"]
         if not self.data.encoding:
             del values["data"]["encoding"]
         for name in LATER:
@@ -186,9 +189,11 @@ def make_request(
     data: Mapping[str, Any], *, models: Sequence[str] = (), methods: Sequence[str] = (), budget: str = "",
     seeds: int = 1, threads: int | None = None, curve: Sequence[int] = (), endpoint: Mapping[str, Any] | None = None,
     track: Sequence[str] = (), total: str = "", max_length: int | None = None, batch: int | None = None,
+    prefer: str = "quality",
 ) -> Request:  # fmt: skip
     """A checked request from what a command or a call gives. Raises LuthierError."""
     from luthier import trackers
+    from luthier.catalog import suggest
 
     if budget and total:
         raise LuthierError(
@@ -200,6 +205,10 @@ def make_request(
         parse_total(total)
     else:
         parse_budget(budget)
+    if prefer not in get_args(Prefer):
+        raise LuthierError(
+            f"--prefer {prefer}: one of {', '.join(get_args(Prefer))}{suggest(prefer, get_args(Prefer))}"
+        )
     first, *others = check_models(models)
     section, limits = build(DataConfig, data, "data"), build(EndpointConfig, endpoint or {}, "endpoint")
     asked = {
@@ -213,7 +222,7 @@ def make_request(
     }
     asked |= {"threads": threads, "others": tuple(others), "curve": check_curve(curve), "endpoint": limits}
     asked |= {"max_length": max_length} | ({} if batch is None else {"batch": batch, "held": True})
-    return build(Request, {**asked, "track": trackers.check(track)}, "")
+    return build(Request, {**asked, "track": trackers.check(track), "prefer": prefer}, "")
 
 
 def read_request(folder: Path) -> Request:

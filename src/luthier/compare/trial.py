@@ -248,8 +248,7 @@ class Bench:
             "latency_ms": None,  # measured when everything else has ended: see `compare.quiet`
             # a method that leaves the weights and the input alone has nothing to forget
             "forgetting": 0.0 if same_weights or not isinstance(lm, BaseLM) else self._forgetting(lm),
-            "per_row": scores.per_row,
-            "answers": scores.answers,
+            **scores.kept,
         }
 
     def _forgetting(self, lm: BaseLM) -> float | None:
