@@ -76,9 +76,7 @@ class Tally:
     """Counts over boards. false: boards with a false claim, by the kind of interval behind it."""
 
     boards: int = 0
-    false: dict[str, int] = field(
-        default_factory=lambda: dict.fromkeys(("together", "single", "percentile", "others"), 0)
-    )
+    false: dict[str, int] = field(default_factory=lambda: dict.fromkeys(("together", "percentile", "others"), 0))
     whole: int = 0  # boards on which every simultaneous interval holds the truth
     single: list[float] = field(default_factory=list)  # share of single intervals of a difference that hold it
     percentile: list[float] = field(default_factory=list)
@@ -89,8 +87,8 @@ class Tally:
     found: list[float] = field(default_factory=list)  # share of true differences to the best and the untuned claimed
 
 
-def claims(kind: str, intervals: Sequence[tuple[float, float, float]]) -> tuple[bool, bool, float]:
-    """(false claim among them, all hold the truth, share of true differences that are claimed): (low, high, truth)."""
+def claims(intervals: Sequence[Sequence[float]]) -> tuple[bool, bool, float]:
+    """(a claim is false, all hold the truth, share of true differences that are claimed): of (low, high, truth)."""
     false = any((low > 0 and truth <= 0) or (high < 0 and truth >= 0) for low, high, truth in intervals)
     holds = all(low <= truth <= high for low, high, truth in intervals)
     real = [low > 0 or high < 0 for low, high, truth in intervals if truth]
@@ -99,53 +97,51 @@ def claims(kind: str, intervals: Sequence[tuple[float, float, float]]) -> tuple[
 
 def judge(scores: Array, truth: Array, tally: Tally) -> None:
     """Count one board."""
-    boot = Bootstrap({str(m): [row] for m, row in enumerate(scores)})
-    k, values = len(scores), scores.mean(1)
+    boot, names = Bootstrap({str(m): [row] for m, row in enumerate(scores)}), list(map(str, range(len(scores))))
+    values = scores.mean(1)
     best = int(values.argmax())
-    pairs = [(m, best) for m in range(k) if m != best] + [(m, 0) for m in range(1, k) if best != 0]
-    real = [truth[a] - truth[b] for a, b in pairs]
-    found = {
-        "together": [boot.together(str(a), str(b)) for a, b in pairs],
-        "single": [boot.difference(str(a), str(b)) for a, b in pairs],
+    pairs = [(m, best) for m in range(len(scores)) if m != best]
+    pairs += [(m, 0) for m in range(1, len(scores)) if best not in (0, m)]
+    together = [boot.together(str(a), str(b)) for a, b in pairs]
+    low, high = percentiles(boot, pairs)
+    ends = {
+        "together": [(i.low, i.high) for i in together],
+        "percentile": list(zip(low, high, strict=True)),
+        "others": others(boot, pairs, best),
     }
-    ends = {name: [(i.low, i.high, t) for i, t in zip(each, real, strict=True)] for name, each in found.items()}
-    ends["percentile"] = [
-        (*np.percentile(boot.means[str(a)] - boot.means[str(b)], [2.5, 97.5]).round(12), t)
-        for (a, b), t in zip(pairs, real, strict=True)
-    ]
-    ends["others"] = others(boot, pairs, real, best)
     for name, intervals in ends.items():
-        false, holds, share = claims(name, intervals)
+        found = [(*i, truth[a] - truth[b]) for i, (a, b) in zip(intervals, pairs, strict=False)]
+        false, holds, share = claims(found)
         tally.false[name] += false
         if name == "together":
             tally.whole += holds
             tally.found.append(share)
-    against = [(a, 0) for a in range(1, k)]  # pairs that nothing chose
-    tally.single.append(np.mean([_within(boot.difference(str(a), "0"), truth[a] - truth[0]) for a, _ in against]))
-    low, high = np.percentile([boot.means[str(a)] - boot.means["0"] for a, _ in against], [2.5, 97.5], axis=1).round(12)
-    tally.percentile.append(
-        np.mean([(x <= truth[a] - truth[0] <= y) for x, y, (a, _) in zip(low, high, against, strict=True)])
-    )
-    tally.score.append(np.mean([_within(boot.score(str(m)), truth[m]) for m in range(k)]))
-    won = boot.winner(list(map(str, range(k))))
+    named = [(a, 0) for a in range(1, min(5, len(scores)))]  # pairs that nothing chose
+    low, high = percentiles(boot, named)
+    alone = [boot.difference(str(a), "0") for a, _ in named]
+    real = [truth[a] - truth[0] for a, _ in named]
+    tally.single += [_within(i, t) for i, t in zip(alone, real, strict=True)]
+    tally.percentile += [bool(x <= t <= y) for x, y, t in zip(low, high, real, strict=True)]
+    tally.score += [_within(boot.score(str(m)), truth[m]) for m in range(min(5, len(scores)))]
+    won = boot.winner(names)
     tally.plain.append(values[best] - truth[best])
     tally.corrected.append(won.value - truth[best])
     tally.held += _within(won, truth[best])
     tally.boards += 1
 
 
-def others(
-    boot: Bootstrap, pairs: Sequence[tuple[int, int]], real: Sequence[float], best: int
-) -> list[tuple[float, float, float]]:
-    """What a family of the others against the chosen best would give: as if the best had been named before."""
-    apart = [boot._apart(str(a), str(b)) for a, b in pairs]
-    most = np.max([np.abs(t) for (_, t, _), (_, b) in zip(apart, pairs, strict=True) if b == best], axis=0)
-    wide = float(np.quantile(most, 0.95))
-    few = [boot._few(str(a), str(b)) for a, b in pairs]
-    return [
-        (v - wide * s * f, v + wide * s * f, t)
-        for (v, _, s), f, t, (_, b) in zip(apart, few, real, pairs, strict=True) if b == best
-    ]  # fmt: skip
+def percentiles(boot: Bootstrap, pairs: Sequence[tuple[int, int]]) -> tuple[Array, Array]:
+    """The plain percentile intervals of differences, one by one."""
+    apart = np.stack([boot.means[str(a)] - boot.means[str(b)] for a, b in pairs])
+    low, high = np.percentile(apart, [2.5, 97.5], axis=1).round(12)
+    return low, high
+
+
+def others(boot: Bootstrap, pairs: Sequence[tuple[int, int]], best: int) -> list[tuple[float, float]]:
+    """The intervals against the best of a family of the others against it: as if it had been named before."""
+    apart = [(boot._apart(str(a), str(b)), boot._few(str(a), str(b))) for a, b in pairs if b == best]
+    wide = float(np.quantile(np.max([np.abs(t) for (_, t, _), _ in apart], axis=0), 0.95))
+    return [(value - wide * spread * few, value + wide * spread * few) for (value, _, spread), few in apart]
 
 
 def _within(found: stats.Interval, truth: float) -> bool:

@@ -86,15 +86,13 @@ class Bootstrap:
     def difference(self, a: str, b: str) -> Interval:
         """How much a is above b on the same rows, as if nothing else were asked."""
         value, apart, spread = self._apart(a, b)
-        half = float(np.quantile(np.abs(apart), 0.95)) * spread * self._few(a, b)
-        return _rounded(value, value - half, value + half)
+        return self._around(value, float(np.quantile(np.abs(apart), 0.95)) * spread * self._few(a, b))
 
     def together(self, a: str, b: str) -> Interval:
         """The same, wide enough that the intervals of all pairs of methods hold at once in 95 % of test sets: also
         where a or b was chosen by its score."""
         value, _, spread = self._apart(a, b)
-        half = self._widest * spread * self._few(a, b)
-        return _rounded(value, value - half, value + half)
+        return self._around(value, self._widest * spread * self._few(a, b))
 
     def optimism(self, methods: Sequence[str]) -> float:
         """By how much the best score among these is too high for having been chosen, on average.
@@ -104,6 +102,8 @@ class Bootstrap:
         and, where all are equal, 0.71 of the optimism; under half of it, 0.89. That is the coupled bootstrap (Oliveira,
         Lei & Tibshirani 2021), unbiased for scores of 1.25 times the variance.
         """
+        if len(methods) < 2:
+            return 0.0
         values = np.array([[self.value(m)] for m in methods])
         noise = np.stack([self.means[m] - self.means[m].mean() for m in methods])
         chosen = (values + SHRUNK * noise).argmax(0)
@@ -117,9 +117,8 @@ class Bootstrap:
         """
         best = max(methods, key=self.value)
         own, off = self.score(best), self.optimism(methods)
-        least = min(float(rows.min()) for rows in self.scores.values())
         low = own.value - off - math.hypot(own.value - own.low, off)
-        return _rounded(own.value - off, max(low, min(own.low, least)), own.high)
+        return _rounded(own.value - off, max(low, self._ends[0]), own.high)
 
     def _apart(self, a: str, b: str) -> tuple[float, Array, float]:
         """The difference, how far each resample is from it in standard errors, and the standard error."""
@@ -129,17 +128,31 @@ class Bootstrap:
             return value, np.zeros_like(found), 0.0
         return value, (found - value) / spread, spread
 
+    def _around(self, value: float, half: float) -> Interval:
+        """A difference with its interval: no further than the lowest row is from the highest."""
+        most = self._ends[1] - self._ends[0]
+        return _rounded(value, max(value - half, -most), min(value + half, most))
+
+    @cached_property
+    def _ends(self) -> tuple[float, float]:
+        """The lowest and the highest score of a row."""
+        found = list(self.scores.values())
+        return min(float(rows.min()) for rows in found), max(float(rows.max()) for rows in found)
+
     def _few(self, a: str, b: str) -> float:
         return _stretch(self.scores[a].mean(0) - self.scores[b].mean(0))
 
     @cached_property
     def _widest(self) -> float:
         """The deviation that no pair exceeds in 95 % of the resamples, in standard errors."""
-        names = list(self.means)
-        most = np.zeros(RESAMPLES)
-        for at, a in enumerate(names):
-            for b in names[at + 1 :]:
-                np.maximum(most, np.abs(self._apart(a, b)[1]), out=most)
+        off = np.stack([found - self.value(m) for m, found in self.means.items()])
+        most = np.zeros(off.shape[1])
+        for at in range(len(off) - 1):
+            apart = off[at] - off[at + 1 :]
+            spread = apart.std(1)
+            apart, spread = np.abs(apart[spread > NOTHING]), spread[spread > NOTHING]
+            if len(apart):
+                np.maximum(most, (apart / spread[:, None]).max(0), out=most)
         return float(np.quantile(most, 0.95))
 
 
@@ -162,9 +175,10 @@ def _over_seeds(by_seed: Array, seed: int) -> Array:
 def _stretch(values: Array) -> float:
     """What an interval of a mean is widened by, since few rows decide it: as if two more deviated, one each way.
 
-    Few are those that carry the variance, as many as are discordant between two methods that are right or wrong: for
-    them it is the interval of Bonett & Price 2012, which comes to what the exact test of McNemar says. The plain
-    bootstrap calls 4 rows against none of 100 a sure difference.
+    Few are those that carry the variance, as many as are discordant between two methods that are right or wrong. For
+    them it is the adjustment of Bonett & Price 2012, by which a difference is sure wherever McNemar's exact test says
+    so and nowhere where its mid-p form (Fagerland et al. 2013) does not; the plain bootstrap calls 4 rows against none
+    of 100 sure.
     """
     squares = np.square(values - values.mean())
     return math.sqrt(1 + 2 * float(np.square(squares).sum()) / whole**2) if (whole := float(squares.sum())) else 1.0
