@@ -24,7 +24,7 @@ from luthier.errors import LuthierError
 from luthier.files import read_json
 
 BOARD = ["schema", "task", "metric", "model", "models", "budget", "rows", "best", "constant", "verdicts",
-         "recommendation", "answer", "spent"]  # fmt: skip
+         "recommendation", "winner", "lopsided", "answer", "spent"]  # fmt: skip
 ROW = ["name", "method", "model", "status", "reason", "score", "ci95", "seeds", "trainable", "trainable_share",
        "train_seconds", "peak_memory_bytes", "artifact_bytes", "latency_ms", "forgetting", "mergeable", "learning_rate",
        "base_bytes", "tuned", "steps", "batch", "train_cpu_seconds", "search_seconds", "search_cpu_seconds",
@@ -76,7 +76,7 @@ def test_verdicts(tmp_path: Path) -> None:
     board, _ = gather(comparison(tmp_path / "out", trials))
     said = "\n".join(verdicts(board))
     assert "lora beats zero_shot by 70.0 points (95 % interval " in said
-    assert "head is worse than zero_shot by 25.0 points (95 % interval 12.5 to 40.0)." in said
+    assert "head is worse than zero_shot by 25.0 points (95 % interval 6.6 to 43.4)." in said
     assert "soft_prompt: not distinguishable from zero_shot, -2.5 points" in said
     assert "zero_shot is behind" not in said, "that lora beats it has been said"
     assert "full" not in said and "layers" not in said
@@ -122,9 +122,9 @@ def test_what_is_worse_than_doing_nothing_is_said_first_and_everywhere(tmp_path:
     trials = {"lora": [evaluation(GOOD)], "head": [evaluation([0.0] * 40)], "zero_shot": [evaluation(POOR, **ZERO)]}
     board, details = publish(floored(tmp_path / "out", trials, 24))
     first, second, third, *others = verdicts(board)
-    assert first == f"zero_shot is worse by 35.0 points (95 % interval 7.5 to 60.0) than {BELOW}."
+    assert first == f"zero_shot is worse by 35.0 points (95 % interval 0.8 to 69.2) than {BELOW}."
     assert second.startswith("head is worse by 60.0 points") and second.endswith(f"than {BELOW}.")
-    assert third == "head is worse than zero_shot by 25.0 points (95 % interval 12.5 to 40.0)."
+    assert third == "head is worse than zero_shot by 25.0 points (95 % interval 7.5 to 42.5)."
     assert not any("always answering" in s for s in others), "who beats it is measured against the untuned model"
     assert details["below"] == {"zero_shot": ["constant"], "head": ["constant", "untuned"]}
     assert last_line(board).startswith("Use lora: the best score measured, 95.0 accuracy")
@@ -136,9 +136,9 @@ def test_what_is_worse_than_doing_nothing_is_said_first_and_everywhere(tmp_path:
 @pytest.mark.parametrize(
     ("right", "said"),
     [
-        (36, "Use none of these yet: lora has the best score measured, 95.0 accuracy (95 % interval 87.5 to 100.0), "
+        (36, "Use none of these yet: lora has the best score measured, 95.0 accuracy (95 % interval 83.4 to 98.6), "
              f"and is not distinguishable from {BELOW}."),
-        (40, f"Use none of these yet: the best score measured, 100.0 accuracy (95 % interval 100.0 to 100.0), is that "
+        (40, f"Use none of these yet: the best score measured, 100.0 accuracy (95 % interval 91.2 to 100.0), is that "
              f"of {BELOW}."),
     ],
 )  # fmt: skip

@@ -37,7 +37,7 @@ def board_of(scores: dict[str, tuple[str, str, list[float]]]) -> dict[str, Any]:
     rows.sort(key=lambda row: -row["score"])
     found = judge(rows, bootstrap, None)
     return {"schema": 2, "metric": "accuracy", "task": "classification", "rows": rows, "best": rows[0]["name"],
-            "verdicts": list(map(as_json, found)), "recommendation": as_json(recommend(rows, found, None, Path("x"))),
+            "verdicts": list(map(as_json, found)), "recommendation": as_json(recommend(rows, found, None, Path)),
             "tied": [v.a for v in found if v.against == "best" and v.kind == "tied"]}  # fmt: skip
 
 

@@ -37,7 +37,7 @@ FIELDS = {
     "answer_seconds", "answer_cpu_seconds",
 }  # fmt: skip
 BOARD = {"schema", "task", "metric", "model", "models", "budget", "rows", "best", "constant", "recommendation",
-         "verdicts", "answer", "spent"}  # fmt: skip
+         "verdicts", "winner", "lopsided", "answer", "spent"}  # fmt: skip
 
 
 WORDS = {"parcel": "delivery", "box": "delivery", "courier": "delivery", "log in": "account access",

@@ -27,7 +27,7 @@ def compare(
     skip_bad: bool = False, limit: int | None = None, limit_test: int | None = None,
     fill: Mapping[str, str] | None = None, anyway: bool = False, pair: str | Sequence[str | Path] = (),
     max_length: int | None = None, batch: int | None = None, answer_tokens: int | None = None,
-    class_weights: str = "", **more: Any,
+    class_weights: str = "", prefer: str = "quality", **more: Any,
 ) -> Board:  # fmt: skip
     """Try the methods on the data under an equal budget. The same call goes on where an interrupted one was.
 
@@ -43,7 +43,8 @@ def compare(
     numbers of training rows to try besides all. endpoint: limits for a model behind a URL (see
     `luthier.config.EndpointConfig`). track: names of trackers. again: begin anew, what stands there is set aside. map:
     column to field. labels: raw value to name. pair: two files of lines in place of data. max_length: tokens of a
-    prompt with its answer. batch: rows of a training step. The others are as in `luthier.config.DataConfig`.
+    prompt with its answer. batch: rows of a training step. prefer: "quality", "cost", "size" or "latency": which of the
+    rows that cannot be told from the best is recommended. The others are as in `luthier.config.DataConfig`.
 
     Raises LuthierError, which names the argument or the row.
     """
@@ -60,7 +61,7 @@ def compare(
         "models": names(model, "model"), "budget": budget,
         "methods": [] if isinstance(methods, Mapping) else names(methods, "methods"),
         "total": total, "seeds": seeds, "threads": threads, "curve": _numbers(curve), "endpoint": endpoint,
-        "track": names(track, "track"), "max_length": max_length, "batch": batch,
+        "track": names(track, "track"), "max_length": max_length, "batch": batch, "prefer": prefer,
         "grid": methods if isinstance(methods, Mapping) else None,
     }  # fmt: skip
     kept = {p: name for p, name in ((path, "data"), (held_out, "test")) if p and is_kept(p)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -100,16 +101,17 @@ def search(
     print(f"Best wording: {best.text!r}")
     for note in result.get("notes", ()):
         print(f"  {note}")
-    print(measured_on(result["metric"], result["per_row"]))
+    print(measured_on(result))
     print(f"Template: {folder / 'template.json'}\nPages: {folder / 'search.html'} {folder / 'wordings.html'}")
 
 
-def measured_on(metric: str, per_row: list[float]) -> str:
-    """The score on rows that the search never saw, with its interval."""
-    from luthier.compare.stats import Bootstrap
+def measured_on(result: Mapping[str, Any]) -> str:
+    """The score on rows that the search never saw, with its interval. result: of `eval.json`."""
+    from luthier.compare.resampled import score
     from luthier.evals.metric import scale, title
 
-    found, by = Bootstrap({"it": [per_row]}).score("it"), scale(metric)
+    metric, per_row = str(result["metric"]), result["per_row"]
+    found, by = score(result), scale(metric)
     low, high = by * found.low, by * found.high
     return (
         f"{title(metric)}: {by * found.value:.1f} (95 % {low:.1f} to {high:.1f}) on {len(per_row)} held-out rows that "

@@ -27,7 +27,8 @@ FEWEST = 8  # points of a curve that say where it goes
 
 @dataclass(frozen=True)
 class Answer:
-    """tuned, untuned: the best row of each side. interval: of their difference on the same test rows, in points.
+    """tuned, untuned: the best row of each side. interval: of their difference on the same test rows, in points, wide
+    enough to hold for whichever two would have been the best.
 
     rows_needed: test rows that would tell a difference of this size, where these cannot. rows: test rows.
     """
@@ -56,7 +57,7 @@ def answer(
         return Answer("useless", first, second, rows=count)
     if not tuned or not untuned:
         return Answer("no_untuned" if tuned else "no_tuned", first, second, rows=count)
-    apart = bootstrap.difference(first, second)
+    apart = bootstrap.together(first, second)  # both were chosen
     scale = units.scale(metric)
     found = Answer("unsure", first, second, (apart.value * scale, apart.low * scale, apart.high * scale), rows=count)
     fallen = {v.a for v in verdicts if v.collapsed}

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +16,15 @@ from luthier.compare.card import NAME as CARD
 from luthier.compare.card import write_card
 from luthier.compare.cells import Cell, cells, name_of, short_names
 from luthier.compare.evidence import evidence
-from luthier.compare.leaderboard import CONSTANT, NAME, SCHEMA, Row, as_json
+from luthier.compare.leaderboard import CONSTANT, NAME, SCHEMA, Lopsided, Row, as_json
 from luthier.compare.plan import Plan, Request, check_methods, read_plans, read_request
 from luthier.compare.report import write_report
+from luthier.compare.resampled import bootstrap as bootstrap_of
 from luthier.compare.results import log_error, read_notes, read_outcome, read_runs
-from luthier.compare.rows import read_languages, read_rows
+from luthier.compare.rows import TestRow, read_languages, read_rows
 from luthier.compare.spent import TIMES, busy, explained, spent
 from luthier.compare.stats import Bootstrap
-from luthier.compare.verdicts import KEY, below, judge, read_floor, recommend, resolution, tied
+from luthier.compare.verdicts import KEY, below, judge, read_floor, recommend, resolution, tied, unsure, winner
 from luthier.config import EndpointConfig
 from luthier.core.phrases import Phrase, remember, say
 from luthier.errors import LuthierError
@@ -29,6 +32,7 @@ from luthier.files import read_record, write_json
 from luthier.metrics import read_metrics
 
 Runs = dict[str, list[dict[str, Any]]]
+MOSTLY = 0.8  # share of the test rows beyond which always answering one label looks good
 
 
 def gather(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -44,8 +48,7 @@ def gather(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     counts = read_record(folder / "split.json", "task", "metric", "train")
     task, metric = counts["task"], counts["metric"]
     floor = read_floor(folder, task, len(next(iter(runs.values()))[0]["per_row"])) if runs else None
-    scores = {n: [r["per_row"] for r in found] for n, found in runs.items()}
-    bootstrap = Bootstrap(scores | ({KEY: [floor.per_row]} if floor else {}))
+    bootstrap = bootstrap_of({**runs, **({KEY: [floor.run]} if floor else {})}, metric)
     made = [
         _row(n, c, runs[n], bootstrap, plans[c.model].request.batch)
         if n in runs
@@ -55,8 +58,7 @@ def gather(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     rows = [remember(as_json(row), "reason") for row in made]
     rows.sort(key=lambda row: -row["score"] if row["score"] is not None else 1e9)
     best = next((row for row in rows if row["status"] == "ok"), None)
-    place = trials[best["name"]].folder(folder) / "seed-0" if best else folder
-    found = judge(rows, bootstrap, floor)
+    found, won = judge(rows, bootstrap, floor), winner(rows, bootstrap)
     board = {
         "schema": SCHEMA,
         "task": task,
@@ -68,7 +70,11 @@ def gather(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         "best": best["name"] if best else None,
         "constant": as_json(floor.constant) if floor else None,
         "verdicts": list(map(as_json, found)),
-        "recommendation": as_json(recommend(rows, found, floor, place)),
+        "recommendation": as_json(
+            recommend(rows, found, floor, lambda name: trials[name].folder(folder) / "seed-0", request.prefer)
+        ),
+        "winner": as_json(won) if won else None,
+        "lopsided": as_json(uneven) if (uneven := lopsided(request, metric, read_rows(folder))) else None,
         "answer": explained(answer(rows, found, floor, bootstrap, metric), rows, request, counts, folder, trials),
         "spent": spent(folder, runs),
     }
@@ -77,14 +83,27 @@ def gather(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         board["curve"] = curve.table(by_rows, best["name"] if best else None)
     details = _details(request, plans, folder, trials, board, runs)
     notes = [*busy(runs), *_elsewhere(outcomes), *details["notes"]]
-    clear = [[a, b] for a in runs for b in runs if bootstrap.difference(a, b).low > 0]
+    clear = [[a, b] for a in runs for b in runs if bootstrap.together(a, b).low > 0]
     return board, details | {
         "notes": notes,
         "below": below(found),
         "tied": tied(found),
+        "unsure": unsure(found),
         "clear": clear,
         "resolution": resolution(found),
     }
+
+
+def lopsided(request: Request, metric: str, rows: Sequence[TestRow]) -> Lopsided | None:
+    """Where accuracy decides and one label has over 80 % of the test rows: which, and the command that weighs labels
+    alike."""
+    if metric != "accuracy" or not rows or any(len(row.labels) != 1 for row in rows):
+        return None
+    label, most = Counter(row.labels[0] for row in rows).most_common(1)[0]
+    if most <= MOSTLY * len(rows):
+        return None
+    by_label = replace(request, data=replace(request.data, metric="macro_f1"))
+    return Lopsided(label, most / len(rows), command_of(by_label))
 
 
 def _elsewhere(outcomes: Mapping[Cell, Mapping[str, Any]]) -> list[str]:
@@ -229,6 +248,7 @@ def command_of(request: Request) -> str:
     parts += ["--curve", ",".join(map(str, request.curve))] if request.curve else []
     limits = [f"{k}={v}" for k, v in vars(request.endpoint).items() if v != getattr(EndpointConfig(), k)]
     parts += ["--endpoint", ",".join(limits)] if limits else []
+    parts += ["--prefer", request.prefer] if request.prefer != Request.prefer else []
     return shlex.join(parts)
 
 

@@ -135,6 +135,9 @@ def _scores(best: Facts, board: Facts, details: Facts) -> Iterator[str]:
             f"- Forgetting: the loss on a page of general text rose by {units.signed(best['forgetting'])} nats a token "
             "(0 is no harm done)."
         )
+    for said in (sentences.winner(board), sentences.lopsided(board)):
+        if said:
+            yield f"- {text(said)}"
     for verdict in sentences.about(board, units.name(best)):
         yield f"- {text(verdict)}"
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from luthier.compare.cells import cells, name_of
 from luthier.compare.plan import Request
+from luthier.compare.resampled import bootstrap as bootstrap_of
 from luthier.compare.results import read_outcome, read_runs
 from luthier.compare.stats import Bootstrap, Interval
 
@@ -55,8 +56,9 @@ def table(found: Sequence[Line], best: str | None) -> dict[str, Any]:
 
     main: the method that answers: the best, or where that has no curve (a wording has none), the best that has one.
     """
-    per_row = {f"{line.name}@{n}": [r["per_row"] for r in runs] for line in found for n, runs in line.runs.items()}
-    bootstrap = Bootstrap(per_row)
+    by_size = {f"{line.name}@{n}": runs for line in found for n, runs in line.runs.items()}
+    metric = next((str(r.get("metric", "")) for runs in by_size.values() for r in runs), "")
+    bootstrap = bootstrap_of(by_size, metric)
     entries = [_entry(line, bootstrap) for line in found]
     several_sizes = [e for e in entries if len(e["points"]) > 1]
     main = max(several_sizes, key=lambda e: (e["name"] == best, e["points"][-1]["score"]), default=None)

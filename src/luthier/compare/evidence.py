@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from luthier.compare.rows import TestRow
+from luthier.evals.metric import weighted
 
 Array = np.ndarray[Any, Any]
 Runs = Mapping[str, Sequence[Mapping[str, Any]]]
@@ -36,10 +37,10 @@ def evidence(rows: Sequence[TestRow], runs: Runs, best: str | None) -> dict[str,
     ]
     if not rows or not fit:
         return None
-    scores = {m: np.asarray([run["per_row"] for run in runs[m]], dtype=float).mean(axis=0) for m in fit}
-    first = {m: np.asarray(runs[m][0]["per_row"], dtype=float) for m in fit}
+    each = {m: np.asarray([_told(run) for run in runs[m]], dtype=float) for m in fit}
+    scores, first = {m: found.mean(axis=0) for m, found in each.items()}, {m: found[0] for m, found in each.items()}
     answers = {m: [str(a) for a in runs[m][0]["answers"]] for m in fit}
-    binary = all(set(np.unique(run["per_row"])) <= {0.0, 1.0} for m in fit for run in runs[m])
+    binary = all(set(np.unique(found)) <= {0.0, 1.0} for found in each.values())
     labels = [name for name, _ in Counter(name for row in rows for name in row.labels).most_common()]
     codes = np.asarray([_codes(answers[m]) for m in fit])
     found = {
@@ -60,6 +61,12 @@ def evidence(rows: Sequence[TestRow], runs: Runs, best: str | None) -> dict[str,
     found |= _disagreement(codes, first, fit, best, binary)
     samples = _samples(rows, answers, first, _flags(codes, first, fit, best, binary))
     return found | {"samples": samples, "sample_labels": sorted({n for s in samples for n in s["labels"]})}
+
+
+def _told(run: Mapping[str, Any]) -> list[float]:
+    """A row's score; of metrics that weigh rows by their labels, whether it is right."""
+    weighed = weighted(str(run.get("metric", "")))
+    return [float(score > 0) for score in run["per_row"]] if weighed else list(run["per_row"])
 
 
 def _mean(runs: Sequence[Mapping[str, Any]]) -> float:

@@ -1,7 +1,8 @@
 """What a comparison found, as data: rows, verdicts and a recommendation, in one schema, `leaderboard.json`.
 
     {"schema": 2, "task", "metric", "model", "models", "budget", "rows": [Row], "best": NAME, "constant",
-     "verdicts": [Verdict], "recommendation": Recommendation, "answer", "spent", "curve"}
+     "verdicts": [Verdict], "recommendation": Recommendation, "winner": Winner, "lopsided": Lopsided or null,
+     "answer", "spent", "curve"}
 
 Rows are known by their `name`, which is unique; `method` is what was asked for. No sentence stands here: those are
 made where it is shown (`compare.sentences`), in the reader's language. Files of schema 1 are still read.
@@ -29,8 +30,10 @@ Kind = Literal["better", "worse", "tied", "unsure"]
 class Verdict:
     """Row `a` against `b`, by their names: the difference of their scores on the same test rows, with its interval.
 
-    kind: what is sure at 95 %. against: what b is to the comparison; the constant answer ("constant") needs no row of
-    its own and is called `majority` all the same. steps: of a's own training, where it went through the loop.
+    interval: wide enough that those of all pairs of rows hold at once at 95 %. kind: "better" and "worse" are sure by
+    it; "unsure" would be if this were the only pair, "tied" not even then. against: what b is to the comparison; the
+    constant answer ("constant") needs no row of its own and is called `majority` all the same. steps: of a's own
+    training, where it went through the loop.
     """
 
     kind: Kind
@@ -42,9 +45,13 @@ class Verdict:
     steps: int | None = None
 
     @classmethod
-    def of(cls, a: str, against: Against, b: str, found: Interval, steps: int | None = None) -> Verdict:
-        """From the interval of the paired difference."""
-        kind: Kind = "better" if found.low > 0 else "worse" if found.high < 0 else "tied"
+    def of(
+        cls, a: str, against: Against, b: str, alone: Interval, found: Interval, steps: int | None = None
+    ) -> Verdict:
+        """From the intervals of the paired difference: as if it were the only one, and among all."""
+        kind: Kind = "unsure" if alone.excludes_zero else "tied"
+        if found.excludes_zero:
+            kind = "better" if found.low > 0 else "worse"
         return cls(kind, a, b, (found.low, found.high), found.value, against, steps)
 
     @property
@@ -59,16 +66,42 @@ class Recommendation:
 
     kind: "use"; "untuned" (the untuned model, `other`, cannot be told from it), "cheaper" (neither can `other`, which
     took less to make); against the constant answer: "constant" (it is the best itself), "level", "below"; "none"
-    finished. interval: of the score. seconds: to make `other` and `name`.
+    finished. "cost", "size", "latency": asked for by `--prefer`; `name` cannot be told from the best, `other`, and
+    takes less of it. interval: of the score. seconds: to make `other` and `name`. amounts: what `name` and `other`
+    take, in seconds, bytes or milliseconds. unsure: of "untuned" and "level", if it were the only pair it would be
+    better.
     """
 
-    kind: Literal["use", "untuned", "cheaper", "constant", "level", "below", "none"]
+    kind: Literal["use", "untuned", "cheaper", "constant", "level", "below", "none", "cost", "size", "latency"]
     name: str = ""
     other: str = ""
     score: float | None = None
     interval: tuple[float, float] | None = None
     seconds: tuple[float, float] | None = None
     command: str = ""
+    amounts: tuple[float, float] | None = None
+    unsure: bool = False
+
+
+@dataclass(frozen=True)
+class Winner:
+    """The row with the best score of `of`. corrected: its score without what it gained by being chosen on these rows;
+    ci95: of what it is truly worth."""
+
+    name: str
+    score: float
+    corrected: float
+    ci95: tuple[float, float]
+    of: int
+
+
+@dataclass(frozen=True)
+class Lopsided:
+    """That one label has most of the test rows. share: of them. command: compares by what weighs labels alike."""
+
+    label: str
+    share: float
+    command: str
 
 
 @dataclass(frozen=True)
@@ -132,7 +165,7 @@ def recommendation_of(board: Mapping[str, Any]) -> Recommendation | None:
     found = board.get("recommendation")
     if not isinstance(found, Mapping):
         return None
-    pairs = {key: tuple(found[key]) if found.get(key) else None for key in ("interval", "seconds")}
+    pairs = {key: tuple(found[key]) if found.get(key) else None for key in ("interval", "seconds", "amounts")}
     return Recommendation(**{**found, **pairs})
 
 

@@ -18,7 +18,8 @@ BELOW = {"constant": "below_constant", "untuned": "below_untuned", "collapsed": 
 
 # How the metrics beside the main one are named and scaled; others are shown as they come.
 _SECONDARY: dict[str, tuple[object, float, int]] = {
-    "macro_f1": (say("column_macro_f1"), 100, 1), "exact_match": (say("column_exact_match"), 100, 1),
+    "macro_f1": (say("column_macro_f1"), 100, 1), "balanced_accuracy": (say("column_balanced_accuracy"), 100, 1),
+    "exact_match": (say("column_exact_match"), 100, 1),
     "accuracy": (say("column_accuracy"), 100, 1), "bleu": ("BLEU", 1, 1), "chrf": ("chrF", 1, 1),
     "loss": (say("column_loss"), 1, 2), "held_out_loss": (say("column_loss"), 1, 2),
     "micro_f1": (say("column_micro_f1"), 100, 1), "all_labels_right": (say("column_all_right"), 100, 1),
@@ -78,6 +79,8 @@ def _method(row: Row, board: Mapping[str, Any], details: Mapping[str, Any], tied
         mark = say("best").html(more=' class="mark best"')
     elif name in tied:
         mark = say("tied").html(more=' class="mark tied"')
+    elif name in (details.get("unsure") or ()):
+        mark = say("seems").html(more=' class="mark tied"')
     worse = (details.get("below") or {}).get(name) or []
     mark += "".join(say(BELOW[what]).html(more=' class="mark below"') for what in worse)
     return f"<code>{escape(name)}</code>{mark}" + about((details.get("summaries") or {}).get(name))

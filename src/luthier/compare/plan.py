@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, get_args
 
 from annotated_types import Ge
 
@@ -28,6 +28,7 @@ STOPPED = ".stopped"  # the worker's last words, for its parent
 SHORT_RUNS = 4  # of most searches: three rates, and one that may be looked at beyond them
 # of a request: without them a folder of before keeps its name
 LATER = ("others", "curve", "endpoint", "usual", "total", "max_length", "held", "grid")
+Prefer = Literal["quality", "cost", "size", "latency"]
 TOTAL = "10m"  # of a comparison that names neither a budget nor a total
 SEARCH_SHARE = 1.0  # of one final run's budget, over all learning rates together
 
@@ -42,7 +43,8 @@ class Request:
     usual: methods that nobody named: those that are for other data are left out. max_length: tokens of a prompt with
     its answer, in training, scoring and generation; None: as objectives and models have it. held: the batch is the
     user's own, which a small budget makes no smaller. grid: entries of a file of methods (`compare.specs`) by their
-    names, which stand among the methods; methods_file: where they came from.
+    names, which stand among the methods; methods_file: where they came from. prefer: what decides among rows that
+    cannot be told apart; like `track` it changes no result, so that a finished comparison is asked again with another.
     """
 
     data: DataConfig = field(default_factory=DataConfig)
@@ -62,6 +64,7 @@ class Request:
     held: bool = False
     grid: dict[str, dict[str, Any]] = field(default_factory=dict)
     methods_file: str = field(default="", compare=False)
+    prefer: Prefer = field(default="quality", compare=False)
 
     def spec(self, name: str) -> MethodSpec:
         """What a method's name stands for here."""
@@ -94,7 +97,7 @@ class Request:
         """A short hash: the same request gives the same folder."""
         values = dataclasses.asdict(self)
         values["data"] = lean(values["data"])
-        del values["track"], values["methods_file"], values["data"]["train_rows"]
+        del values["track"], values["methods_file"], values["prefer"], values["data"]["train_rows"]
         if not self.data.encoding:
             del values["data"]["encoding"]
         for name in LATER:
@@ -200,11 +203,12 @@ def make_request(
     data: Mapping[str, Any], *, models: Sequence[str] = (), methods: Sequence[str] = (), budget: str = "",
     seeds: int = 1, threads: int | None = None, curve: Sequence[int] = (), endpoint: Mapping[str, Any] | None = None,
     track: Sequence[str] = (), total: str = "", max_length: int | None = None, batch: int | None = None,
-    grid: Mapping[str, Any] | None = None, methods_file: str = "",
+    prefer: str = "quality", grid: Mapping[str, Any] | None = None, methods_file: str = "",
 ) -> Request:  # fmt: skip
     """A checked request from what a command or a call gives. grid: entries of a file of methods, tried besides those
     that are named. Raises LuthierError."""
     from luthier import trackers
+    from luthier.catalog import suggest
 
     if budget and total:
         raise LuthierError(
@@ -216,6 +220,10 @@ def make_request(
         parse_total(total)
     else:
         parse_budget(budget)
+    if prefer not in get_args(Prefer):
+        raise LuthierError(
+            f"--prefer {prefer}: one of {', '.join(get_args(Prefer))}{suggest(prefer, get_args(Prefer))}"
+        )
     first, *others = check_models(models)
     entries = {} if grid is None else check_grid(grid, methods_file or "methods")
     section, limits = build(DataConfig, data, "data"), build(EndpointConfig, endpoint or {}, "endpoint")
@@ -232,7 +240,7 @@ def make_request(
     }
     asked |= {"threads": threads, "others": tuple(others), "curve": check_curve(curve), "endpoint": limits}
     asked |= {"max_length": max_length} | ({} if batch is None else {"batch": batch, "held": True})
-    return build(Request, {**asked, "track": trackers.check(track)}, "")
+    return build(Request, {**asked, "track": trackers.check(track), "prefer": prefer}, "")
 
 
 def read_request(folder: Path) -> Request:

@@ -78,13 +78,14 @@ def settled(tried: Sequence[Tried], more: Sequence[Tried]) -> float:
 def doubts(tried: Sequence[Tried], nothing: Mapping[str, Sequence[float]]) -> list[str]:
     """What makes a choice of little worth, in sentences: few steps, and rows right that cost no training.
 
-    nothing: scores of the same rows by what has learned nothing, by the text that says so of it.
+    nothing: scores of the same rows by what has learned nothing, by the text that says so of it; told where rows are
+    right or wrong.
     """
     found: list[str] = []
     if (steps := max((t.steps for t in tried), default=0)) and steps < FEW:
         found.append(say("said_rate_step") if steps == 1 else say("said_rate_steps", steps=steps))
     rows = [t.per_row for t in tried if t.per_row]
-    if rows and nothing:
+    if rows and nothing and all(score in (0, 1) for each in (*rows, *nothing.values()) for score in each):
         key = max(nothing, key=lambda n: statistics.fmean(nothing[n]))
         share = statistics.fmean(nothing[key])
         if max(map(statistics.fmean, rows)) <= share:

@@ -112,7 +112,8 @@ def recommendation(board: Facts, details: Facts) -> str:
         parts.append(f'<ul class="more-told">{"".join(phrase.html("li") for phrase in said[1:])}</ul>')
     best = units.best(board)
     if best:
-        parts.append(_tiles(best, str(board["metric"])))
+        parts.append(_tiles(sentences.recommended(board) or best, str(board["metric"])))
+    parts += [text.html("p", INTRO) for text in (sentences.winner(board), sentences.lopsided(board)) if text]
     if go_on:
         parts += [say("go_on").html("p", ' class="label"'), copyable("go-on", go_on, "go_on_command")]
     if details.get("command"):
@@ -145,7 +146,9 @@ def _tiles(best: Facts, metric: str) -> str:
 def verdicts(board: Facts) -> str:
     """What the paired tests say, a sentence each."""
     items = "".join(spoken(text, tag="li") for text in sentences.verdicts(board))
-    return f'<ul class="verdicts">{items}</ul>' if items else say("no_verdict").html("p")
+    together = sentences.at_once(board)
+    told = together.html("p", INTRO) if together else ""
+    return f'{told}<ul class="verdicts">{items}</ul>' if items else say("no_verdict").html("p")
 
 
 def figure(index: int, chart: Facts) -> str:

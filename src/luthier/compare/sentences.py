@@ -5,7 +5,7 @@ The one place where they are made; the terminal, the page, the card and the Pyth
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from luthier.compare import units
@@ -17,6 +17,9 @@ FEW_STEPS = 50  # below, a run that collapsed had no time to recover
 CALLED = {
     "label": "said_commonest_label", "labels": "said_commonest_labels", "median": "said_median",
     "answer": "said_commonest_answer",
+}  # fmt: skip
+AMOUNTS: Mapping[str, Callable[[float], str]] = {
+    "cost": units.duration, "size": units.size, "latency": units.latency,
 }  # fmt: skip
 
 
@@ -58,20 +61,48 @@ def constant(board: Board) -> Phrase:
 
 
 def _verdict(v: Verdict, metric: str, board: Board) -> Phrase:
+    down = v.difference < 0 or (v.kind == "worse")
+    apart = _apart(v, metric, -1 if v.kind == "worse" or (v.kind == "unsure" and down) else 1)
     if v.against == "best":
         if v.kind == "tied":
             return say("said_tied", method=v.a, other=v.b)
-        return say("said_behind", method=v.a, other=v.b, **_apart(v, metric, -1))
+        key = "said_seems_behind" if v.kind == "unsure" else "said_behind"
+        return say(key, method=v.a, other=v.b, **apart)
     if v.against == "constant":
-        key, sign = ("said_below", -1) if v.kind == "worse" else ("said_level", 1)
-        return say(key, method=v.a, constant=constant(board), **_apart(v, metric, sign))
+        key = {"worse": "said_below", "tied": "said_level"}.get(v.kind, f"said_seems_{'below' if down else 'above'}")
+        return say(key, method=v.a, constant=constant(board), **apart)
     named = {"method": v.a, "other": v.b}
     if v.collapsed:
         key = "said_collapsed" if (v.steps or 0) < FEW_STEPS else "said_collapsed_rate"
-        return say(key, **named, steps=v.steps, **_apart(v, metric, -1))
-    if v.kind == "worse":
-        return say("said_worse", **named, **_apart(v, metric, -1))
-    return say("said_beats" if v.kind == "better" else "said_same", **named, **_apart(v, metric))
+        return say(key, **named, steps=v.steps, **apart)
+    if v.kind == "unsure":
+        return say("said_seems_worse" if down else "said_seems_better", **named, **apart)
+    return say({"better": "said_beats", "worse": "said_worse"}.get(v.kind, "said_same"), **named, **apart)
+
+
+def at_once(board: Board) -> Phrase | None:
+    """That the intervals of all differences hold together; None where there are no several."""
+    rows = len(units.finished(board))
+    return say("said_at_once", rows=rows) if rows > 2 and verdicts_of(board) else None
+
+
+def winner(board: Board) -> Phrase | None:
+    """The best score, corrected for having been chosen; None where nothing was chosen, or by an earlier version."""
+    found = board.get("winner")
+    if not found or found["of"] < 2:
+        return None
+    metric = str(board["metric"])
+    low, high = (points(end, metric) for end in found["ci95"])
+    corrected = points(found["corrected"], metric)
+    return say("said_winner", method=found["name"], of=found["of"], score=corrected, low=low, high=high)
+
+
+def lopsided(board: Board) -> Phrase | None:
+    """That one label has most of the test rows, and what to compare by instead; None where that is not so."""
+    if not (found := board.get("lopsided")):
+        return None
+    share = f"{100 * found['share']:.0f}"
+    return say("said_lopsided", share=share, label=found["label"], command=found["command"])
 
 
 def points(value: float, metric: str) -> str:
@@ -102,13 +133,23 @@ def _recommended(found: Recommendation, board: Board) -> Phrase:
     }  # fmt: skip
     if found.kind in ("constant", "level", "below"):
         key = "said_use_none" if found.kind == "constant" else f"said_use_none_{found.kind}"
-        return say(key, **values, constant=constant(board))
+        return say(f"{key}_unsure" if found.unsure else key, **values, constant=constant(board))
     if found.kind == "untuned":
-        return say("said_use_untuned", **values, base=found.other)
+        key = "said_use_untuned_unsure" if found.unsure else "said_use_untuned"
+        return say(key, **values, base=found.other)
+    if found.kind in AMOUNTS and found.amounts:
+        little, much = map(AMOUNTS[found.kind], found.amounts)
+        return say(f"said_use_{found.kind}", **values, other=found.other, little=little, much=much)
     if found.kind == "cheaper" and found.seconds:
         cheap, dear = (f"{s:.0f}" for s in found.seconds)
         return say("said_use_cheaper", **values, other=found.other, cheap=cheap, dear=dear)
     return say("said_use", **values)
+
+
+def recommended(board: Board) -> units.Row | None:
+    """The row of the recommendation."""
+    found = recommendation_of(board)
+    return next((row for row in board["rows"] if found and units.name(row) == found.name), None)
 
 
 def go_on(board: Board) -> str:

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from luthier.compare import sentences, units
 from luthier.compare.answer import told
+from luthier.compare.leaderboard import verdicts_of
 from luthier.compare.units import Row
 from luthier.data.used import said as said_of
 from luthier.evals.metric import title
@@ -51,10 +52,14 @@ WORSE = {"constant": "commonest answer", "untuned": "untuned model", "collapsed"
 def _columns(board: Mapping[str, Any], rows: Sequence[Row], tied: frozenset[str], below: Below) -> list[_Column]:
     metric = str(board["metric"])
     heading = title(metric)
-    standing = [
-        "best" if units.name(row) == board.get("best") else "not distinguishable" if units.name(row) in tied else ""
-        for row in rows
-    ]
+    seems = {v.a for v in verdicts_of(board) if v.against == "best" and v.kind == "unsure"}
+
+    def stands(name: str) -> str:
+        if name == board.get("best"):
+            return "best"
+        return "not distinguishable" if name in tied else "not surely behind" if name in seems else ""
+
+    standing = [stands(units.name(row)) for row in rows]
     worse = [", ".join(WORSE[what] for what in below.get(units.name(row), ())) for row in rows]
     columns = [
         _Column("Method", 0, [units.plain(units.name(row)) for row in rows], "left"),
@@ -152,9 +157,12 @@ def print_leaderboard(board: Mapping[str, Any], console: Console, details: Mappi
     if left_out := units.unfinished(board):
         console.print(_left_out(left_out))
         console.print()
-    for sentence in verdicts:
+    if uneven := sentences.lopsided(board):
+        console.print(Text(units.plain(uneven), style="yellow"))
+        console.print()
+    for sentence in filter(None, (*verdicts, sentences.at_once(board), sentences.winner(board))):
         console.print(Padding(Text(units.plain(sentence)), (0, 0, 0, 2)))
-    if verdicts:
+    if verdicts or sentences.winner(board):
         console.print()
     if board.get("curve"):
         console.print(Text(units.plain(sentences.curve_of(board))))

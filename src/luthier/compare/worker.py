@@ -121,7 +121,7 @@ def _keep(folder: Path, split: Split, notes: list[str]) -> None:
         write_json(folder / "split.json", _counts(split))
     if not (folder / FLOOR).exists() and (nothing := constant(split)):
         scores = evaluate(nothing, split, split.test)
-        write_json(folder / FLOOR, {"answer": nothing.answer, "per_row": scores.per_row})
+        write_json(folder / FLOOR, {"answer": nothing.answer, "per_row": scores.per_row, "codes": scores.codes})
     record_rows(folder, split)
 
 

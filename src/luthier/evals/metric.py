@@ -1,16 +1,18 @@
 """What a score is: a name, a unit, the tasks it is for, and one number a row, so that methods can be compared in pairs.
 
 A metric is a file in `evals/metrics/` that sets `METRIC`, or another package's (`core.plugins`). For every metric
-higher is better, and the score is the mean over the rows.
+higher is better, and the score is the mean over the rows. Where the score of other rows is not the mean of the same
+numbers (macro-F1), the metric is a `CountedMetric` and computes it from what each row contributes, so that the bootstrap
+draws rows and not numbers that were made from all of them.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from luthier.core import plugins
 from luthier.errors import LuthierError
@@ -33,7 +35,7 @@ DEFAULTS: dict[Task, str] = {
 class Scores:
     """per_row: the metric of each row, in its unit. answers: what the model said.
 
-    label_logprobs: (N, K), where labels were compared.
+    label_logprobs: (N, K), where labels were compared. codes: what each row contributes, of a `CountedMetric`.
     """
 
     metric: str
@@ -41,6 +43,13 @@ class Scores:
     answers: list[str]
     secondary: dict[str, float] = field(default_factory=dict)
     label_logprobs: Tensor | None = field(default=None, repr=False, compare=False)
+    codes: list[list[int]] | None = None
+
+    @property
+    def kept(self) -> dict[str, Any]:
+        """What a file keeps of the single rows."""
+        codes = {} if self.codes is None else {"codes": self.codes}
+        return {"per_row": self.per_row, "answers": self.answers, **codes}
 
     @property
     def score(self) -> float:
@@ -52,18 +61,31 @@ class Metric(ABC):
     """One way to score an adapted model on rows of a task; a subclass is a frozen dataclass without fields.
 
     unit: "share" is stored from 0 to 1 and shown times 100, "points" is stored as shown (0 to 100).
-    meaning: a sentence for the report that says what the number is.
+    meaning: a sentence for the report that says what the number is. weighted: a right row counts by its label, a wrong
+    one nothing: a row's number says no more than whether it is right.
     """
 
     name: ClassVar[str]
     title: ClassVar[str]
     unit: ClassVar[Literal["share", "points"]] = "share"
+    weighted: ClassVar[bool] = False
     tasks: ClassVar[tuple[Task, ...]]
     meaning: ClassVar[str]
 
     @abstractmethod
     def scores(self, lm: LM, data: Split, rows: Sequence[Record]) -> Scores:
         """Score the rows, which must not be empty."""
+
+
+class CountedMetric(Metric):
+    """A metric whose score of other rows must be computed anew from what each of them contributes."""
+
+    @abstractmethod
+    def resampled(self, codes: Any, shares: Any) -> Any:
+        """The scores (R,) of R samples of rows: `Scores.codes` (N, ...), and the share of each row, (R, N), as arrays.
+
+        With equal shares it is the mean of `Scores.per_row`.
+        """
 
 
 class TextMetric(Metric):
@@ -142,6 +164,17 @@ def for_task(task: Task, name: str = "") -> Metric:
             f"for it there is {', '.join(fitting)}"
         )
     return metric
+
+
+def statistic(name: str) -> Callable[[Any, Any], Any] | None:
+    """What computes the score of resampled rows, where that is no mean."""
+    found = find(name) if name in names() else None
+    return found.resampled if isinstance(found, CountedMetric) else None
+
+
+def weighted(name: str) -> bool:
+    """Whether a row's number is the weight of its label or nothing."""
+    return name in names() and find(name).weighted
 
 
 def scale(name: str) -> float:

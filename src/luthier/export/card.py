@@ -176,10 +176,10 @@ PARTS = {"train": "training", "validation": "validation", "test": "the test"}
 
 def _score(result: Mapping[str, Any]) -> str:
     from luthier.compare import units
-    from luthier.compare.stats import Bootstrap
+    from luthier.compare.resampled import score
     from luthier.evals.metric import title
 
-    found, metric = Bootstrap({"run": [result["per_row"]]}).score("run"), str(result["metric"])
+    found, metric = score(result), str(result["metric"])
     low, high = (units.score(value, metric) for value in (found.low, found.high))
     count = len(result["per_row"])
     return (

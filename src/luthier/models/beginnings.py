@@ -1,6 +1,6 @@
 """Beginnings that several prompts share: which ones are worth computing once, and their keys and values.
 
-A *beginning* is such a beginning. Rows behind a beginning see its keys and values where they are; nobody has a copy.
+Rows behind one see its keys and values where they are; nobody has a copy.
 """
 
 from __future__ import annotations

@@ -79,7 +79,7 @@ class Request:
 
 @dataclass
 class Read:
-    """Prompts that were read behind one beginning, not yet among the rows. record: keys and values of what is their own."""
+    """Prompts that were read behind one beginning, not yet among the rows. record: keys and values of their own part."""
 
     requests: list[Request]
     beginning: Beginning
@@ -97,7 +97,7 @@ class Rows:
         self.beginnings: list[Beginning] = []
 
     def read(self, new: Sequence[Request], waiting: Sequence[Request]) -> list[Read]:
-        """Prompts made ready to take slots, those behind one beginning end to end; a failure leaves the rows as they were.
+        """Prompts made ready to take slots, those behind one beginning end to end; a failure leaves the rows alone.
 
         waiting: those that will come later, and may share a beginning.
         """
@@ -163,7 +163,7 @@ class Rows:
 
 
 def prefilled(lm: CausalLM, own: Sequence[Sequence[int]], beginning: Beginning) -> tuple[KeysValues, Tensor]:
-    """Keys and values (1, kv_heads, T, head_dim) a layer of tokens end to end, each row behind the beginning; last states
+    """Keys and values (1, kv_heads, T, head_dim) a layer of tokens end to end, each row behind it; last states
 
     (B, d).
     """

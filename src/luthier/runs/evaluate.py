@@ -77,8 +77,7 @@ def evaluate_run(
         "date": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "left_out": len(table.bad),
         "notes": list(table.notes),
-        "per_row": scores.per_row,
-        "answers": scores.answers,
+        **scores.kept,
     }
     write_json(target, remember(result, "notes"))
     return result | {"path": str(target)}
@@ -129,9 +128,10 @@ def _training_rows(config: DataConfig) -> tuple[Record, ...]:
 
 def _result(scores: Scores, rows: Sequence[Record], labels: Sequence[str]) -> dict[str, Any]:
     """Every metric with its 95 % interval over rows, where it is a mean over rows or a count of labels."""
+    from luthier.compare.resampled import score
     from luthier.compare.stats import Bootstrap
 
-    interval = Bootstrap({"run": [scores.per_row]}).score("run")
+    interval = score({"metric": scores.metric, **scores.kept})
     secondary: dict[str, Any] = {k: {"value": v, "ci95": None} for k, v in scores.secondary.items()}
     wanted = [r.wanted for r in rows]
     if "macro_f1" in secondary:

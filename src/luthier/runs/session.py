@@ -108,8 +108,7 @@ class Session:
             # a method that leaves the weights and the input alone has nothing to forget
             "forgetting": 0.0 if same_weights or not isinstance(lm, BaseLM) else self._forgetting(lm),
             "rows": {part: len(getattr(self.data, part)) for part in ("train", "validation", "test")},
-            "per_row": scores.per_row,
-            "answers": scores.answers,
+            **scores.kept,
         }
 
     def _forgetting(self, lm: BaseLM) -> float | None:
