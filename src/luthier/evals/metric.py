@@ -2,8 +2,8 @@
 
 A metric is a file in `evals/metrics/` that sets `METRIC`, or another package's (`core.plugins`). For every metric
 higher is better, and the score is the mean over the rows. Where the score of other rows is not the mean of the same
-numbers (macro-F1), the metric is a `CountedMetric` and computes it from what each row contributes, so that the bootstrap
-draws rows and not numbers that were made from all of them.
+numbers (macro-F1), the metric is a `CountedMetric` and computes it from what each row contributes, so that the
+bootstrap draws rows and not numbers that were made from all of them.
 """
 
 from __future__ import annotations

@@ -79,7 +79,7 @@ class Request:
 
 @dataclass
 class Read:
-    """Prompts that were read behind one beginning, not yet among the rows. record: keys and values of their own part."""
+    """Prompts read behind one beginning, not yet among the rows. record: keys and values of their own part."""
 
     requests: list[Request]
     beginning: Beginning
