@@ -137,13 +137,13 @@ def _mean(runs: list[dict[str, Any]], key: str) -> float | None:
 def _row(name: str, cell: Cell, runs: list[dict[str, Any]], bootstrap: Bootstrap, batch: int) -> Row:
     interval, first = bootstrap.score(name), runs[0]
     same = ("trainable", "trainable_share", "artifact_bytes", "mergeable", "learning_rate")
-    means = ("train_seconds", *TIMES, "latency_ms", "forgetting")
+    means: dict[str, Any] = {k: _mean(runs, k) for k in ("train_seconds", *TIMES, "latency_ms", "forgetting")}
     return Row(
         name, cell.method, cell.model, "ok",
         score=interval.value, ci95=(interval.low, interval.high), seeds=len(runs),
         tuned=bool(first.get("tuned", first["trainable"])), steps=first.get("steps"), batch=batch,
         peak_memory_bytes=max(r["peak_memory_bytes"] for r in runs), base_bytes=first.get("base_bytes"),
-        **{key: first[key] for key in same}, **{key: _mean(runs, key) for key in means},
+        **{key: first[key] for key in same}, **means,
     )  # fmt: skip
 
 
