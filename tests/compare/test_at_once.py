@@ -42,9 +42,9 @@ def simulation() -> Iterator[ModuleType]:
 
 @pytest.mark.parametrize("kind", ["0/1", "continuous"])
 def test_claims_of_a_board_of_equals(simulation: ModuleType, kind: str) -> None:
-    """Ten equal methods, 100 rows, 200 boards: a false claim on 5 % of them (11 boards of 200 in 20 such tests, 17 once
-    in a hundred). With the single intervals of before it was on more than half, with a family of the others against the
-    chosen best on one in seven.
+    """Ten equal methods, 100 rows, 200 boards: a false claim on 5 % of them (10 are expected, more than 17 would be one
+    chance in a hundred). With the single intervals of before it was on more than half, with a family of the others
+    against the chosen best on one in seven.
     """
     found = simulation.simulate(simulation.Setting(10, 100, kind, "equal"), 200)
     assert found.false["together"] <= 17 and found.whole >= 183

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,13 @@ from typing import Any
 import pytest
 from finished import comparison, evaluation
 
+import luthier
 from luthier.compare import sentences
 from luthier.compare.board import command_of, publish
 from luthier.compare.plan import Request, begin, make_request, read_request
 from luthier.config import DataConfig
 from luthier.errors import LuthierError
+from luthier.files import read_json
 
 GOOD, TIED = [1.0] * 38 + [0.0] * 2, [0.0] + [1.0] * 37 + [0.0] * 2
 POOR = [1.0] * 10 + [0.0] * 30
@@ -88,3 +91,22 @@ def test_it_makes_no_other_comparison() -> None:
     assert make_request({"path": "mine.jsonl"}, methods=["lora"], prefer="size").prefer == "size"
     with pytest.raises(LuthierError, match="--prefer sise: one of quality, cost, size, latency, did you mean size"):
         make_request({"path": "mine.jsonl"}, methods=["lora"], prefer="sise")
+
+
+def test_a_score_by_label_decides_and_another_preference_runs_nothing(
+    data: Path, tmp_path: Path, tiny_folder: Callable[[str], Path]
+) -> None:
+    """Macro-F1 from the call to the board: what rows contribute is kept with the runs and the constant answer."""
+    out = tmp_path / "out"
+    asked: dict[str, Any] = {"methods": "zero_shot,features,majority", "budget": "3000-tokens", "threads": 1}
+    asked |= {"model": str(tiny_folder("llama_tied")), "metric": "macro_f1"}
+    board = luthier.compare(data, out=out, **asked)
+    run = read_json(out / "trials/features/seed-0/eval.json")
+    assert board["metric"] == run["metric"] == "macro_f1" and board["lopsided"] is None
+    assert len(run["codes"]) == len(run["per_row"]) and "accuracy" in run["secondary"]
+    assert len(read_json(out / "floor.json")["codes"]) == len(run["codes"])
+    assert "--metric macro_f1" in (out / "report.html").read_text(encoding="utf-8")
+    before = {path: path.stat().st_mtime_ns for path in out.glob("trials/*/seed-0/eval.json")}
+    again = luthier.compare(data, out=out, **asked, prefer="latency")
+    assert before == {path: path.stat().st_mtime_ns for path in out.glob("trials/*/seed-0/eval.json")}
+    assert read_request(out).prefer == "latency" and again["rows"] == board["rows"]

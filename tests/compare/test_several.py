@@ -176,7 +176,8 @@ def test_differences_across_models_are_paired(data: Path, tmp_path: Path, tiny_f
     assert {row["name"] for row in board["rows"]} == set(scores)
     assert len({len(s) for s in scores.values()}) == 1, "the same test rows"
     low, best = sorted(scores, key=lambda n: sum(scores[n]))
-    lead = Bootstrap({n: [s] for n, s in scores.items()}).difference(best, low)
+    nothing = read_json(out / "floor.json")["per_row"]
+    lead = Bootstrap({n: [s] for n, s in {**scores, "": nothing}.items()}).together(best, low)
     (said_,) = [v for v in sentences.verdicts(board) if v.startswith(f"{low} is behind")]
     value, *ends = (f"{100 * x:.1f}" for x in (lead.value, lead.low, lead.high))
     assert said_ == f"{low} is behind {best} by {value} points (95 % interval {ends[0]} to {ends[1]})."
