@@ -21,6 +21,7 @@ from luthier.compare.trial import Bench
 from luthier.config import Recipe
 from luthier.data.task import load_split
 from luthier.errors import LuthierError
+from luthier.evals import latency
 from luthier.run import load_base
 
 import tiny  # isort: skip
@@ -93,7 +94,7 @@ def test_a_latency_that_cannot_be_had_costs_nothing_else(
 
     for file in finished_folder.glob("trials/*/seed-0/latency.json"):
         file.unlink()
-    monkeypatch.setattr(quiet, "answer_one", broken)
+    monkeypatch.setattr(latency, "answer_one", broken)
     run(read_request(finished_folder), finished_folder)
     found = json.loads((finished_folder / "trials/head/seed-0/latency.json").read_text(encoding="utf-8"))
     assert found["latency_ms"] is None and found["reason"].startswith("RuntimeError: planted (details in ")

@@ -21,7 +21,8 @@ from luthier.core.phrases import Phrase
 from luthier.files import write_json
 
 EN, ZH = phrases.table()["en"], phrases.table()["zh"]
-COMPOSED = ("task_", "metric_", "name_", "words_", "cost_", "axis_", "answer_")  # keys that code puts together
+# keys that code puts together
+COMPOSED = ("task_", "metric_", "name_", "words_", "cost_", "axis_", "answer_", "said_seems_", "said_use_")
 
 
 def places(text: str) -> list[str]:

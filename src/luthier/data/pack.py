@@ -110,7 +110,7 @@ def pack(examples: Sequence[Example], weights: Mapping[str, float], device: str 
         decoder_segments=tuple(len(e.decoder) for e in examples) if decoder else (),
         columns={
             name: torch.tensor([x for e in examples for x in e.columns[name]], dtype=torch.float32, device=device)
-            for name in examples[0].columns
+            for name in (examples[0].columns if examples else ())
         },
         groups=tuple(e.group for e in examples),
     )

@@ -159,15 +159,15 @@ def _behind_prefix(lm: CausalLM, plain: Plain) -> bool:
 
 def _decoded(lm: CausalLM, plain: Plain) -> bool:
     """Tokens decoded one by one, behind a beginning that is computed first for all and without one."""
+    from luthier.models.beginnings import grow
     from luthier.models.rows import prefilled
     from luthier.models.slots import Slots
-    from luthier.models.trunks import grow
 
     slots, hidden = Slots(), []
     for ids, shared in zip(plain.ids, (SHARED, 0), strict=True):
-        trunk = grow(lm, ids[:shared].tolist())
-        record, last = prefilled(lm, [ids[shared:-WRITTEN].tolist()], trunk)
-        slots.add(record, [len(ids) - shared - WRITTEN], trunk)
+        beginning = grow(lm, ids[:shared].tolist())
+        record, last = prefilled(lm, [ids[shared:-WRITTEN].tolist()], beginning)
+        slots.add(record, [len(ids) - shared - WRITTEN], beginning)
         hidden.append(last)
     states = torch.cat(hidden)
     for step in range(-WRITTEN - 1, 0):
