@@ -119,8 +119,9 @@ def test_upper_blocks_alone_where_texts_are_packed(base: Base, kind: str) -> Non
     trunk = make_trunk(lm, 2, examples)
     assert (trunk is not None) == (kind in PACKED)
     if trunk is not None:
-        batch = pack([examples[3], examples[0]], {})
-        torch.testing.assert_close(trunk.hidden(batch), lm.read(batch), rtol=1e-4, atol=1e-4)
+        chosen = [examples[3], examples[0]]
+        batch = pack(chosen, {})
+        torch.testing.assert_close(trunk.hidden(batch, chosen), lm.read(batch), rtol=1e-4, atol=1e-4)
     assert make_trunk(lm, 3, examples) is not None
 
 
