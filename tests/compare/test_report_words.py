@@ -22,7 +22,18 @@ from luthier.files import write_json
 
 EN, ZH = phrases.table()["en"], phrases.table()["zh"]
 # keys that code puts together
-COMPOSED = ("task_", "metric_", "name_", "words_", "cost_", "axis_", "answer_", "said_seems_", "said_use_")
+COMPOSED = (
+    "task_",
+    "metric_",
+    "name_",
+    "words_",
+    "cost_",
+    "axis_",
+    "answer_",
+    "said_seems_",
+    "said_use_",
+    "said_rows_",
+)
 
 
 def places(text: str) -> list[str]:
