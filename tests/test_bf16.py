@@ -65,4 +65,4 @@ def test_16_bits_resume_exactly(tiny_folder: Callable[[str], Path], tmp_path: Pa
             loop._step(next(steps))
         loop.save()
     _, resumed = losses(half(), "full", tmp_path)
-    assert tiny.same(unbroken.masters, resumed.masters)
+    assert tiny.same(unbroken.executor.masters, resumed.executor.masters)

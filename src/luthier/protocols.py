@@ -103,6 +103,10 @@ class Patch(Method):
     def detach(self, lm: BaseLM) -> None:
         """Undo `attach`: the base is bit-equal to what it was."""
 
+    def is_on(self, lm: BaseLM) -> bool:
+        """Whether it is attached to this model: what it keeps says so, unless it keeps nothing."""
+        return bool(getattr(self, "_kept", None))
+
     def off(self, lm: BaseLM) -> AbstractContextManager[None]:
         """The model as it behaved at attach, for the length of a `with` block."""
         return contextlib.nullcontext()

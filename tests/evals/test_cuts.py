@@ -20,7 +20,8 @@ from luthier.data.shorten import Counted
 from luthier.direct import few_shot
 from luthier.evals import cuts
 from luthier.files import read_json
-from luthier.protocols import Chat, Labelled, Message, Run
+from luthier.protocols import Chat, Labelled, Message
+from luthier.training.context import Context
 
 LONG = "word " * 200
 GAVE_WAY = "(--max-length sets it): the middle of the longest text gave way"
@@ -59,7 +60,7 @@ def test_fewer_examples_are_said_in_both_languages() -> None:
     (note,) = cuts.of_test(lm, [])
     assert isinstance(note, Phrase) and note == "context of 512 tokens: 1 of 3 questions were asked with fewer examples"
     assert note.text("zh") == "上下文为 512 个词元：3 个问题中有 1 个提问时少用了示例"
-    tried: Any = SimpleNamespace(lm=lm, data=tiny.LABELLED, run=Run(0, Path()))
+    tried: Any = SimpleNamespace(lm=lm, data=tiny.LABELLED, ctx=Context(lm, cache=Path()))
     (note,) = few_shot._Tried.cuts(tried, few_shot._Choice(CLASSIFY[0], "random", 3, 0), SimpleNamespace(shots=[1, 2]))
     assert isinstance(note, Phrase) and note == "context of 512 tokens: 1 of 3 examples were cut off"
     assert note.text("zh") == "上下文为 512 个词元：3 个示例中有 1 个被舍去"

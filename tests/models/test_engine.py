@@ -66,8 +66,8 @@ def same(got: Sequence[Token], want: Sequence[Token]) -> None:
 def test_every_request_is_answered_as_if_it_were_alone(lm: CausalLM, slots: int) -> None:
     """Each ends at its own length, and its slot goes to the next. Seen failing with the last row's slot not moved to
 
-    the one that is free, its trunk left behind, a mask that hides the newest key, the two parts' weights exchanged,
-    and (sliding windows) a trunk that is seen whole.
+    the one that is free, its beginning left behind, a mask that hides the newest key, the two parts' weights exchanged,
+    and (sliding windows) a beginning that is seen whole.
     """
     asked, engine = prompts(), Engine(lm, rows=slots)
     rooms = [3, 12, 1, 7, 70, 5, 2, 9, 4]
@@ -103,7 +103,7 @@ def test_what_is_shared_is_read_once_and_kept_once(lm: CausalLM) -> None:
     assert sum(read) == 17 + 9 + sum(own)
     batch = engine._batches[None]
     assert isinstance(batch, rows.Rows) and sorted(batch.slots.lengths) == sorted(own)
-    assert {(len(t.ids), t.places) for t in batch.slots.trunks} == {(0, 0), (9, 9), (17, 17)}
+    assert {(len(t.ids), t.places) for t in batch.slots.beginnings} == {(0, 0), (9, 9), (17, 17)}
 
 
 @contextmanager

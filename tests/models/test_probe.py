@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from dataclasses import replace
 from functools import cache
@@ -280,3 +281,10 @@ def test_layers_whose_weights_are_read_directly_are_left_alone(family: Any) -> N
     """Kernels of state-space mixers pass by what stands in such a layer's place."""
     with attached(family("Mamba").lm, patch := _lora(), _sft(), (), 0) as _:
         assert {path.rsplit(".", 1)[-1] for path in patch._kept} == {"in_proj"}
+
+
+def test_a_part_of_ours_that_is_missing_is_no_fact_about_the_model() -> None:
+    """Seen failing: a module that had been renamed made every model padded, without a word."""
+    with pytest.raises(ModuleNotFoundError, match="luthier"):
+        probe._tried(lambda: bool(importlib.import_module("luthier.models.not_there")))
+    assert probe._tried(lambda: bool(importlib.import_module("of_somebody_else"))) is False

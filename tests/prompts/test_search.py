@@ -215,7 +215,7 @@ def test_the_method_reports_what_it_left_out(lm: Any, tmp_path: Path) -> None:
     assert left.values["reason"] in kept and all(isinstance(reason, Phrase) for reason in kept)
     log = (tmp_path / "run" / "search.jsonl").read_text()
     assert "the parcel is late" not in log and json.loads(log.splitlines()[-1])["event"] == "best"
-    assert method.adapt(lm, replace(tiny.LABELLED, test=()), run).template == found.template
+    assert method.adapt(run).template == found.template
     assert (tmp_path / "run" / "search.jsonl").read_text() == log
 
 

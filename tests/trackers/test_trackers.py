@@ -38,8 +38,10 @@ class Recorder:
 
 @pytest.fixture
 def recorder(monkeypatch: pytest.MonkeyPatch) -> type[Recorder]:
-    module = types.SimpleNamespace(extras=(), TRACKER=Recorder)
-    monkeypatch.setattr(trackers, "_module", lambda name: module)
+    found = types.SimpleNamespace(constants={"extras": ()}, load=lambda _: Recorder)
+    real, names = trackers.plugins.members, [*trackers.names(), "recorder"]
+    ours = lambda room: dict.fromkeys(names, found) if room == "trackers" else real(room)  # noqa: E731
+    monkeypatch.setattr(trackers.plugins, "members", ours)
     monkeypatch.setattr(Recorder, "made", [])
     return Recorder
 

@@ -224,6 +224,10 @@ def _tried(check: Callable[[], bool]) -> bool:
     """The check's answer; False where the model cannot do it at all: it is a program of somebody else's."""
     try:
         return check()
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("luthier"):  # a fault of ours, and no fact about the model
+            raise
+        return False
     except Exception:
         return False
 

@@ -81,6 +81,9 @@ class Prefix(Patch):
         if lm.learned_prefix is not None:
             del lm.model.learned_prefix
 
+    def is_on(self, lm: BaseLM) -> bool:
+        return lm.learned_prefix is not None
+
     @contextmanager
     def off(self, lm: BaseLM) -> Iterator[None]:
         held = _made(lm)

@@ -39,7 +39,7 @@ def refusal(ctx: Context, patch: Patch, objective: Objective) -> str | None:
 def carried(lm: BaseLM) -> Patch | None:
     """The patch that is on the model."""
     patch = getattr(lm.model, ON, None)
-    return patch if patch is not None and patch._kept else None  # a patch that was taken off keeps nothing
+    return patch if patch is not None and patch.is_on(lm) else None
 
 
 def put_on(lm: BaseLM, patch: Patch) -> list[ParamGroup]:
@@ -106,20 +106,16 @@ def prepared(
 ) -> Iterator[Ready]:  # fmt: skip
     """Patch, heads, dataset and loop on `ctx.policy` for the length of a `with` block.
 
-    A learning rate of None is the middle of the patch's own range. some: of the training rows, in place of all.
+    some: of the training rows, in place of all.
     watching: makes what looks at the loop. Raises Refused where the pair does not suit.
     """
     data: Split = ctx.data if some is None else replace(ctx.data, train=tuple(some))
-    rate = training.learning_rate
-    if rate is None:
-        rate = patch.learning_rates[len(patch.learning_rates) // 2]
     with attached(ctx.policy, patch, objective, data.labels, ctx.seed) as (work, groups, chosen):
         inner = replace(ctx, policy=work, patch=patch, objective=chosen)
         chosen.keep_limit(work, data)
         examples = chosen.dataset(inner, data)
         watch = watching(work, chosen) if watching else None
-        settings = replace(training, learning_rate=rate)
-        loop = Loop(inner, patch, chosen, groups, examples, settings, folder, say, watch)
+        loop = Loop(inner, patch, chosen, groups, examples, training, folder, say, watch)
         names = {n for group in groups for n in group.names}
         count = sum(p.numel() for n, p in work.model.named_parameters() if n in names)
         yield Ready(inner, loop, count)

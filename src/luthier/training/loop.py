@@ -15,7 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -46,7 +46,10 @@ class Trained:
 
 
 class Loop:
-    """One training run of a patch that is already attached; `run()` trains to the end, from a checkpoint if any."""
+    """One training run of a patch that is already attached; `run()` trains to the end, from a checkpoint if any.
+
+    A learning rate of None is the middle of the patch's own range.
+    """
 
     def __init__(
         self, ctx: Context, patch: Patch, objective: Objective, groups: Sequence[ParamGroup],
@@ -57,6 +60,8 @@ class Loop:
             raise LuthierError("nothing to learn from: no row has a token that carries loss within max_length")
         ctx.patch, ctx.objective = patch, objective
         self.ctx, self.lm, self.patch, self.objective, self.examples = ctx, ctx.policy, patch, objective, examples
+        if training.learning_rate is None:
+            training = replace(training, learning_rate=patch.learning_rates[len(patch.learning_rates) // 2])
         self.training, self.folder, self.say, self.watch = training, folder, say, watch or Watch()
         self.executor = ctx.executor = Single(self.lm, patch, groups, training, examples)
         self.cursor = Cursor(ctx.seed)
