@@ -238,7 +238,10 @@ def test_a_total_is_shared_out_by_what_each_method_costs(lm: CausalLM, monkeypat
     assert found.fixed == pytest.approx(0.1 * asked + losses + 1 + 2 * 2 * 3)
     tokens = found.tokens(100.0, 1)
     assert tokens == int((85 - found.fixed) / 0.06)
-    assert found.seconds(tokens, 1) == pytest.approx(100, abs=0.1) and found.seconds(tokens, 2) < 60
+    assert found.seconds(tokens, 1) == pytest.approx(100, abs=0.1)
+    # two workers share all but the end of the slowest final run, 0.02 s a token; seen failing: 15 m took 19 m
+    assert found.seconds(tokens, 2) == pytest.approx(15 + (found.fixed + 0.08 * tokens) / 2)
+    assert found.tokens(100.0, 2) == int((170 - found.fixed) / 0.08)
     monkeypatch.setattr(estimates, "measure_speed", lambda *_: speed)
     made = make_plan(replace(request, threads=1), lm, tiny.LABELLED, "float32")
     assert made.estimate == pytest.approx(100, abs=0.5) and made.tokens > 100

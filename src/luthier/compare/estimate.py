@@ -53,20 +53,25 @@ class Speed:
 
 @dataclass(frozen=True)
 class Estimate:
-    """Seconds, by all workers together: fixed (what does not depend on the budget) and of each training token."""
+    """Seconds, by all workers together: fixed (what does not depend on the budget) and of each training token.
+
+    longest: of each token of the slowest method's final run, which one worker does alone while the others have
+    nothing left to do. Source: list scheduling, Graham 1966.
+    """
 
     fixed: float
     per_token: float
     answering: float
+    longest: float = 0.0
 
     def seconds(self, tokens: int, workers: int) -> float:
         """From the command to its end."""
-        return BEGIN + (self.fixed + self.per_token * tokens) / workers
+        return BEGIN + (self.fixed + (self.per_token + (workers - 1) * self.longest) * tokens) / workers
 
     def tokens(self, seconds: float, workers: int) -> int:
         """What each final run may spend so that the whole takes so long; below 1 where nothing is left to train."""
         left = (seconds - BEGIN) * workers - self.fixed
-        return int(left / self.per_token) if self.per_token else 0
+        return int(left / (self.per_token + (workers - 1) * self.longest)) if self.per_token else 0
 
 
 def measure_speed(plan: Plan, lm: BaseLM, data: Split, mark: Path | None = None) -> Speed:
@@ -136,7 +141,8 @@ def estimate(plan: Plan, data: Split, test: int, speed: Speed) -> Estimate:
         else:
             continue
         answering += asked * speed.row
-    return Estimate(fixed + answering, per_token, answering)
+    rates = [rate for name in plan.request.methods if (rate := speed.rate(name)) and plan.request.spec(name).trains]
+    return Estimate(fixed + answering, per_token, answering, 1 / min(rates) if rates else 0.0)
 
 
 def _share(rows: int | None, data: Split) -> float:
