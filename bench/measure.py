@@ -12,7 +12,9 @@ import time
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
 def product_rate(seconds: float = 1.0, size: int = 1024, multiply: Callable[[Any, Any], object] | None = None) -> float:
@@ -74,6 +76,20 @@ class Watch:
         self.seconds, self.own = time.perf_counter() - wall, time.process_time() - own
         foreign = (_busy() - busy) - self.own
         self.others = max(0.0, foreign / (self.seconds * len(cores())))
+
+
+def measured(work: Callable[[], T]) -> tuple[T, Watch, dict[str, Any]]:
+    """What the work gave, its watch, and the figures that every side tells: how long, beside whom, memory and rates.
+
+    The rate of matrix products is taken before and after, so that what else ran on the cores can be seen.
+    """
+    before, watch = product_rate(), Watch()
+    watch.start()
+    found = work()
+    watch.stop()
+    peak = peak_bytes()
+    rates = [before, product_rate()]
+    return found, watch, {"seconds": watch.seconds, "others": watch.others, "peak_bytes": peak, "product_rate": rates}
 
 
 def versions(*names: str) -> dict[str, str]:

@@ -76,20 +76,12 @@ def run(job: dict[str, Any]) -> None:
         return [[token.id for token in answers[i]] for i in range(len(asked))]
 
     write(2 if job["busy"] else ROWS)
-    before = measure.product_rate()
-    watch = measure.Watch()
-    watch.start()
-    answers = write()
-    watch.stop()
-    peak = measure.peak_bytes()
+    answers, watch, figures = measure.measured(write)
     measure.give(
         tokens_per_second=sum(map(len, answers)) / (watch.own if job["busy"] else watch.seconds),
-        seconds=watch.seconds,
-        others=watch.others,
-        peak_bytes=peak,
         answers=answers,
         margins=[margins(lm, p, a) for p, a in zip(job["prompts"], answers, strict=True)],
-        product_rate=[before, measure.product_rate()],
+        **figures,
         versions=measure.versions("luthier", "torch", "transformers"),
     )
 

@@ -40,21 +40,13 @@ def predict(work: Path, job: dict[str, Any], name: str) -> None:
     base = load_base(Recipe(dtype="float32", threads=job["threads"]))
     lm = base.worded(CLASSIFY[0], task["labels"], shots(task))
     lm.predict(task["texts"][:WARM], task["labels"])
-    before = measure.product_rate()
-    watch = measure.Watch()
-    watch.start()
-    found = lm.predict(task["texts"], task["labels"])
-    watch.stop()
-    peak = measure.peak_bytes()
+    found, watch, figures = measure.measured(lambda: lm.predict(task["texts"], task["labels"]))
     measure.give(
         rows=len(task["texts"]),
-        seconds=watch.seconds,
         rows_per_second=len(task["texts"]) / watch.seconds,
-        others=watch.others,
-        peak_bytes=peak,
         chosen=found.argmax(-1).tolist(),
         margins=[float(a - b) for a, b in found.topk(2).values],
-        product_rate=[before, measure.product_rate()],
+        **figures,
         versions=measure.versions("luthier", "torch", "transformers"),
     )
 

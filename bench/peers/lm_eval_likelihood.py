@@ -40,23 +40,19 @@ def main(name: str, work: Path, batch: str, count: int | None) -> None:
         pretrained=job["model"], device="cpu", dtype="float32", batch_size=batch if batch == "auto" else int(batch),
     )  # fmt: skip
     lm.loglikelihood(requests(prompts[:WARM], labels), disable_tqdm=True)
-    before = measure.product_rate()
-    watch = measure.Watch()
-    watch.start()
-    found = lm.loglikelihood(requests(prompts, labels), disable_tqdm=True)
-    sizes = torch.tensor([float(len(label.encode())) for label in labels])
-    scores = torch.tensor([value for value, _ in found]).view(len(prompts), len(labels)) / sizes
-    chosen = scores.argmax(-1).tolist()
-    watch.stop()
-    peak = measure.peak_bytes()
+
+    def choose() -> list[int]:
+        found = lm.loglikelihood(requests(prompts, labels), disable_tqdm=True)
+        sizes = torch.tensor([float(len(label.encode())) for label in labels])
+        scores = torch.tensor([value for value, _ in found]).view(len(prompts), len(labels)) / sizes
+        return scores.argmax(-1).tolist()
+
+    chosen, watch, figures = measure.measured(choose)
     measure.give(
         rows=len(prompts),
-        seconds=watch.seconds,
         rows_per_second=len(prompts) / watch.seconds,
-        others=watch.others,
-        peak_bytes=peak,
         chosen=chosen,
-        product_rate=[before, measure.product_rate()],
+        **figures,
         versions=measure.versions("lm_eval", "torch", "transformers"),
     )
 

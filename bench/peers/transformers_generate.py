@@ -76,19 +76,11 @@ def main(work: Path, settings: dict[str, Any]) -> None:
         model.forward = torch.compile(model.forward)
     few = {"prompts": job["prompts"][:2], "rooms": job["rooms"][:2]} if job["busy"] else {}
     write(model, job | few, settings)
-    before = measure.product_rate()
-    watch = measure.Watch()
-    watch.start()
-    answers = write(model, job, settings)
-    watch.stop()
-    peak = measure.peak_bytes()
+    answers, watch, figures = measure.measured(lambda: write(model, job, settings))
     measure.give(
         tokens_per_second=sum(map(len, answers)) / (watch.own if job["busy"] else watch.seconds),
-        seconds=watch.seconds,
-        others=watch.others,
-        peak_bytes=peak,
         answers=answers,
-        product_rate=[before, measure.product_rate()],
+        **figures,
         versions=measure.versions("torch", "transformers"),
     )
 
