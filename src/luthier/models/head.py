@@ -6,6 +6,7 @@ logits are at hand, so that nothing but (N, d) is kept for the backward pass.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -43,6 +44,33 @@ class VocabHead:
         return self.scale if self.softcap is None else (1 - (logits / self.softcap).square()).mul_(self.scale)
 
 
+class Gradients:
+    """Gradients of hidden states (N, d), a head's weight (V, d) and bias (V,), gathered chunk by chunk.
+
+    needs: which of the three are wanted; the others stay None.
+    """
+
+    def __init__(self, hidden: Tensor, weight: Tensor, bias: Tensor | None, needs: Sequence[bool]) -> None:
+        self.of, self.given = weight, hidden
+        self.hidden = torch.empty_like(hidden) if needs[0] else None
+        self.weight = torch.zeros_like(weight) if needs[1] else None
+        self.bias = torch.zeros_like(bias) if bias is not None and needs[2] else None
+
+    def add(self, at: int, d: Tensor) -> None:
+        """What a chunk's states from `at` on give: d (n, V) is the gradient of h Wᵀ + bias, in the weight's format."""
+        chunk = slice(at, at + len(d))
+        if self.hidden is not None:
+            self.hidden[chunk] = product(d, self.of.T)
+        if self.weight is not None:
+            self.weight = product(d.T, self.given[chunk].to(self.of.dtype).T, self.weight)
+        if self.bias is not None:
+            self.bias += d.sum(0)
+
+    def all(self) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        """Of hidden, weight and bias."""
+        return self.hidden, self.weight, self.bias
+
+
 class _HeadLoss(torch.autograd.Function):
     @staticmethod
     def forward(
@@ -50,12 +78,10 @@ class _HeadLoss(torch.autograd.Function):
         weights: Tensor | None,
     ) -> Any:  # fmt: skip
         total = torch.zeros((), dtype=torch.float32, device=hidden.device)
-        d_hidden = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
-        d_weight = torch.zeros_like(weight) if ctx.needs_input_grad[1] else None
-        d_bias = torch.zeros_like(bias) if bias is not None and ctx.needs_input_grad[2] else None
+        found = Gradients(hidden, weight, bias, ctx.needs_input_grad)
         for at in range(0, len(hidden), CHUNK):
-            h, t = hidden[at : at + CHUNK], targets[at : at + CHUNK]
-            logits = head.logits(h).float()
+            t = targets[at : at + CHUNK]
+            logits = head.logits(hidden[at : at + CHUNK]).float()
             slope = head.slope(logits)
             said = logits.gather(1, t[:, None])
             top = logits.amax(-1, keepdim=True)
@@ -66,14 +92,9 @@ class _HeadLoss(torch.autograd.Function):
                 losses = losses * weights[at : at + CHUNK, None]
                 logits.mul_(weights[at : at + CHUNK, None])
             total += losses.sum()
-            p = (logits if isinstance(slope, float) and slope == 1.0 else logits.mul_(slope)).to(weight.dtype)
-            if d_hidden is not None:
-                d_hidden[at : at + CHUNK] = product(p, weight.T)
-            if d_weight is not None:
-                d_weight = product(p.T, h.to(weight.dtype).T, d_weight)
-            if d_bias is not None:
-                d_bias += p.sum(0)
-        ctx.grads = (d_hidden, d_weight, d_bias)
+            d = logits if isinstance(slope, float) and slope == 1.0 else logits.mul_(slope)
+            found.add(at, d.to(weight.dtype))
+        ctx.grads = found.all()
         return total
 
     @staticmethod

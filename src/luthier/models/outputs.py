@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from torch import Tensor
 
-from luthier.models.head import CHUNK, VocabHead
-from luthier.models.product import product
+from luthier.models.head import CHUNK, Gradients, VocabHead
 
 if TYPE_CHECKING:
     from luthier.models.base import BaseLM
@@ -115,18 +114,9 @@ class _Rowwise(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         hidden, weight, *more = ctx.saved_tensors
-        d_hidden = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
-        d_weight = torch.zeros_like(weight) if ctx.needs_input_grad[1] else None
-        d_bias = torch.zeros_like(more[0]) if more and ctx.needs_input_grad[2] else None
+        found = Gradients(hidden, weight, more[0] if more else None, ctx.needs_input_grad)
         for at in range(0, len(hidden), CHUNK):
-            h = hidden[at : at + CHUNK]
-            logits = ctx.head.logits(h).float()
+            logits = ctx.head.logits(hidden[at : at + CHUNK]).float()
             back = ctx.rowwise(logits, at)[1]
-            d = back(grads[0][at : at + CHUNK].float()).mul_(ctx.head.slope(logits)).to(weight.dtype)
-            if d_hidden is not None:
-                d_hidden[at : at + CHUNK] = product(d, weight.T)
-            if d_weight is not None:
-                d_weight = product(d.T, h.to(weight.dtype).T, d_weight)
-            if d_bias is not None:
-                d_bias += d.sum(0)
-        return d_hidden, d_weight, d_bias, None, None
+            found.add(at, back(grads[0][at : at + CHUNK].float()).mul_(ctx.head.slope(logits)).to(weight.dtype))
+        return *found.all(), None, None
