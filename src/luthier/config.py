@@ -82,7 +82,7 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """See `luthier.loop.Training`; learning_rate None means the middle of the method's own range.
+    """How long and how a run learns.
 
     early_stop: end after that many looks at the validation rows without a better loss, and keep the best weights.
     evaluate_every: between two looks, a share of the budget (below 1) or steps; a tenth when only early_stop is given.
@@ -210,19 +210,18 @@ def objective(recipe: Recipe, default: str) -> Any:
 
 def read_recipe(path: Path | None, assignments: Sequence[str] = ()) -> Recipe:
     """A recipe file with `a.b=c` on top."""
-    values: dict[str, Any] = {}
+    values: Any = {}
     if path is not None:
         try:
-            loaded = _yaml(path.read_text(encoding="utf-8-sig"))
+            values = _yaml(path.read_text(encoding="utf-8-sig"))
         except FileNotFoundError:
             raise LuthierError(f"{path}: no such recipe") from None
         except OSError as error:
             raise LuthierError(f"{path}: the recipe cannot be read: {error.strerror}") from None
         except ValueError as error:
             raise LuthierError(f"{path}: not a YAML file: {' '.join(str(error).split())}") from None
-        if not isinstance(loaded, dict):
+        if not isinstance(values, dict):
             raise LuthierError(f"{path}: a recipe is a table of keys, such as `method: lora`")
-        values = loaded
     for assignment in assignments:
         _assign(values, assignment)
     return recipe_from(values)
@@ -292,8 +291,7 @@ def _differences(values: Mapping[str, Any], base: Mapping[str, Any]) -> dict[str
     out: dict[str, Any] = {}
     for key, value in values.items():
         if isinstance(value, dict) and isinstance(base.get(key), dict) and base[key]:
-            inner = _differences(value, base[key])
-            if inner:
+            if inner := _differences(value, base[key]):
                 out[key] = inner
         elif value != base.get(key):
             out[key] = value

@@ -20,7 +20,7 @@ from finished import comparison, evaluation
 
 import tiny
 from luthier import catalog
-from luthier.compare import results, team, worker
+from luthier.compare import faults, results, team, worker
 from luthier.compare.board import publish
 from luthier.compare.cells import Cell, cells
 from luthier.compare.plan import LOCK, STOPPED, Plan, Request, begin
@@ -195,7 +195,7 @@ def test_a_full_disk_costs_one_trial_while_its_outcome_can_be_written(
     monkeypatch.setattr(results, "write_json", nothing)
     with pytest.raises(OSError, match="No space left"):
         worker._attempt(failing(error, tmp_path), LORA, ASKED)
-    assert "the disk is full or read-only; make room and give the same command" in worker._last_words(tmp_path, FULL)
+    assert "the disk is full or read-only; make room and give the same command" in faults.last_words(tmp_path, FULL)
 
 
 IN_LOG = " (details in trials/lora/error.log)"

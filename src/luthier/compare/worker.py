@@ -8,10 +8,8 @@ comparison leaves nothing running.
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import shlex
-import shutil
 import signal
 import sys
 import threading
@@ -26,6 +24,7 @@ from luthier import catalog, command
 from luthier.compare import results
 from luthier.compare.cells import Cell, cells, plan_folder
 from luthier.compare.claims import claimed
+from luthier.compare.faults import caught, failure, last_words, of_the_disk
 from luthier.compare.plan import STOPPED, Plan, read_plan, read_request, save_plan
 from luthier.compare.planning import make_plan, spoken_total
 from luthier.compare.results import ERRORS, MEASURING, finished, log_error, of_model, read_outcome, write_left_out
@@ -79,7 +78,7 @@ def work(folder: Path, number: int, place: int, send: Send) -> None:
     try:
         plan, lm = _plan(request.on(model), split, kept, 1 / request.here)
     except Exception as error:
-        if not first or len(request.models) == 1 or _of_the_disk(error):
+        if not first or len(request.models) == 1 or of_the_disk(error):
             raise
         _keep(folder, split, notes)
         send({"say": f"left out: {of_model(model, _lost(folder, cells(request, model), error, kept / ERRORS))}"})
@@ -148,7 +147,7 @@ def _trials(bench: Bench, request: Request, current: Path, send: Send) -> None:
             except LuthierError:  # the worker whose trial it is meets and tells it
                 hopeless.add(cell)
             except BaseException as error:
-                log_error(bench.folder / "worker.log", bench.folder, _caught(error))
+                log_error(bench.folder / "worker.log", bench.folder, caught(error))
                 return
         time.sleep(LOOK)
 
@@ -209,7 +208,7 @@ def _attempt(bench: Bench, cell: Cell, request: Request) -> bool:
     except Refused as reason:
         write_left_out(place, "skipped", reason)
     except BaseException as error:  # a method must not take the others with it: libraries even exit or panic
-        write_left_out(place, "failed", _failure(bench.folder, place, _caught(error)))
+        write_left_out(place, "failed", failure(bench.folder, place, caught(error)))
         return isinstance(error, LuthierError)
     return True
 
@@ -222,40 +221,6 @@ def _elsewhere(folder: Path, cell: Cell, request: Request) -> str | None:
     same = [c for c in cells(request) if (c.method, c.rows) == (cell.method, cell.rows) and c.model != cell.model]
     done = [c.place for c in same if finished(folder, c.place) and read_outcome(folder, c.place)["status"] == "ok"]
     return done[0] if done else None
-
-
-def _caught(error: BaseException) -> BaseException:
-    """The error, unless it is the user's wish to end: that is raised."""
-    if isinstance(error, KeyboardInterrupt | GeneratorExit):
-        raise error
-    return error
-
-
-def _failure(folder: Path, place: Path, error: BaseException) -> str:
-    """Why a trial failed, in a line; where the disk is full, what it left half done makes room."""
-    if not _of_the_disk(error):
-        return log_error(place / ERRORS, folder, error)
-    for piece in (*place.glob("seed-*"), *place.glob("search/*")):
-        if not any((piece / name).exists() for name in ("eval.json", "result.json")):
-            shutil.rmtree(piece, ignore_errors=True)
-    return say("said_refused_disk", reason=str(error))
-
-
-def _of_the_disk(error: BaseException) -> bool:
-    """Whether the results could not be written: no fault of the method's. safetensors says it in words only."""
-    numbers = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
-    return getattr(error, "errno", None) in numbers or any(f"(os error {n})" in str(error) for n in numbers)
-
-
-def _last_words(folder: Path, error: Exception) -> str:
-    if isinstance(error, LuthierError):
-        return str(error)
-    if _of_the_disk(error):
-        return f"{folder}: the disk is full or read-only; make room and give the same command again"
-    if isinstance(error, OSError):
-        return f"{error.filename or folder}: {error.strerror or error}"
-    log = log_error(folder / "worker.log", folder, error)
-    return f"{folder}: the comparison stopped by an error in Luthier: {log}"
 
 
 def _sender() -> Send:
@@ -285,7 +250,7 @@ def main() -> int:
             with contextlib.suppress(OSError):
                 log_error(folder / "worker.log", folder, error)
             return 1
-        words = _last_words(folder, error)
+        words = last_words(folder, error)
         try:
             write_text(folder / STOPPED, words)
         except OSError:
