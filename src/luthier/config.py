@@ -18,6 +18,7 @@ from annotated_types import Ge, Gt, Le, Lt
 
 from luthier import catalog
 from luthier.errors import LuthierError
+from luthier.files import from_yaml
 from luthier.kept import files_of
 
 T = TypeVar("T")
@@ -213,13 +214,13 @@ def read_recipe(path: Path | None, assignments: Sequence[str] = ()) -> Recipe:
     values: Any = {}
     if path is not None:
         try:
-            values = _yaml(path.read_text(encoding="utf-8-sig"))
+            values = from_yaml(path.read_text(encoding="utf-8-sig"))
         except FileNotFoundError:
             raise LuthierError(f"{path}: no such recipe") from None
         except OSError as error:
             raise LuthierError(f"{path}: the recipe cannot be read: {error.strerror}") from None
         except ValueError as error:
-            raise LuthierError(f"{path}: not a YAML file: {' '.join(str(error).split())}") from None
+            raise LuthierError(f"{path}: not a YAML file: {error}") from None
         if not isinstance(values, dict):
             raise LuthierError(f"{path}: a recipe is a table of keys, such as `method: lora`")
     for assignment in assignments:
@@ -255,17 +256,9 @@ def _assign(values: dict[str, Any], assignment: str) -> None:
         if not isinstance(at, dict):
             raise LuthierError(f"{key}: {parent} is a single value, it has no {last}")
     try:
-        at[last] = _yaml(raw)
+        at[last] = from_yaml(raw)
     except ValueError:
         at[last] = raw
-
-
-def _yaml(text: str) -> Any:
-    """The value of a YAML text. Raises ValueError for whatever its parser may raise (2024-13-45, !!bool x, [[[[…)."""
-    try:
-        return yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
-        raise ValueError(str(error) or type(error).__name__) from None
 
 
 def plain(recipe: Recipe) -> dict[str, Any]:

@@ -74,6 +74,26 @@ def read_record(path: Path, *keys: str) -> dict[str, Any]:
     return value
 
 
+def from_yaml(text: str) -> Any:
+    """The value of a YAML text. Raises ValueError for whatever its parser may raise (2024-13-45, !!bool x, [[[[…)."""
+    import yaml
+
+    try:
+        return yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
+        raise ValueError(" ".join(str(error).split()) or type(error).__name__) from None
+
+
+def front_matter(path: Path) -> dict[str, Any]:
+    """The YAML table between `---` lines at the head of a card (README.md); empty where there is none that reads."""
+    try:
+        head = re.match(r"\ufeff?---[ \t]*\r?\n(.*?)\n---", path.read_text("utf-8", errors="replace"), re.DOTALL)
+        found = from_yaml(head[1]) if head else None
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def damaged(path: Path, why: object) -> LuthierError:
     """What to say about a file of ours that something else has changed."""
     return LuthierError(f"{path}: damaged ({why}): remove it and give the same command again")

@@ -66,7 +66,7 @@ def test_a_recipe_of_a_spec(tmp_path: Path) -> None:
     sections = request.spec("lora-r64").sections
     assert sections == {"method": "lora", "patch": {"rank": 64}, "objective": {"name": "classify"}}
     assert Request().key == replace(Request(), methods_file="y").key != replace(Request(), grid=grid).key
-    for wrong in ("- a", "a: [", "\x00"):
+    for wrong in ("- a", "a: [", "\x00", "!!bool x", "a: 2024-13-45", "[" * 500):
         (tmp_path / "grid.yaml").write_text(wrong)
         with pytest.raises(LuthierError, match=r"grid\.yaml"):
             read_grid(tmp_path / "grid.yaml")

@@ -135,6 +135,6 @@ def test_the_licence_of_a_folder_is_what_its_card_says(tmp_path: Path, tiny_fold
     assert bases.licence(str(base)) == ""
     (base / "README.md").write_text("---\nlicense: mit\ntags: [a]\n---\n# A model\n")
     assert bases.licence(str(base)) == "mit"
-    for broken in ("---\n- [\n---\n", "---\nlicense: [a]\n---\n", "no head"):
+    for broken in ("---\n- [\n---\n", "---\nlicense: [a]\n---\n", "---\nlicense: !!bool x\n---\n", "no head"):
         (base / "README.md").write_text(broken)
         assert bases.licence(str(base)) == ""

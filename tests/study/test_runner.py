@@ -126,7 +126,12 @@ def test_an_arm_that_fails_is_said_and_left_out(studied: Any, tmp_path: Path) ->
 
 @pytest.mark.parametrize(
     ("setting", "message"),
-    [("ranks", "write name=value"), ("rnks=1", "unknown key, did you mean ranks"), ("ranks=1,x", "ranks.1")],
+    [
+        ("ranks", "write name=value"),
+        ("rnks=1", "unknown key, did you mean ranks"),
+        ("ranks=1,x", "ranks.1"),
+        ("grid=!!bool x", "not a value"),
+    ],
 )
 def test_wrong_settings_are_said(setting: str, message: str) -> None:
     with pytest.raises(LuthierError, match=message):

@@ -18,6 +18,7 @@ from typing import Any
 
 from luthier import catalog
 from luthier.errors import LuthierError
+from luthier.files import from_yaml
 
 NAME = re.compile(r"[^\W_][\w.-]{0,59}")
 KEYS = ("patch", "direct", "objective", "options")
@@ -111,14 +112,12 @@ def check_grid(grid: Mapping[Any, Any], where: str) -> dict[str, dict[str, Any]]
 
 def read_grid(path: Path) -> dict[str, dict[str, Any]]:
     """A file of methods. Raises LuthierError naming file, entry and key."""
-    import yaml
-
     try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
+        found = from_yaml(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise LuthierError(f"{path}: cannot be read: {error.strerror}") from None
-    except (yaml.YAMLError, ValueError) as error:
-        raise LuthierError(f"{path}: not a YAML file: {' '.join(str(error).split())}") from None
+    except ValueError as error:
+        raise LuthierError(f"{path}: not a YAML file: {error}") from None
     return check_grid(found, str(path))
 
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from luthier.data.source import Row, Source, objects, quoted
 from luthier.errors import LuthierError
+from luthier.files import front_matter
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -70,16 +71,12 @@ def _holds_rows(folder: Path) -> bool:
 
 def _configurations(folder: Path) -> tuple[str, ...]:
     """The configurations that the card of a data set names, the head of its README.md; none where it names no files."""
-    import yaml
-
+    configs = front_matter(folder / "README.md").get("configs") or ()
     try:
-        text = (folder / "README.md").read_text(encoding="utf-8", errors="replace")
-        head = re.match(r"\ufeff?---[ \t]*\r?\n(.*?)\n---", text, re.DOTALL)
-        configs = yaml.safe_load(head[1])["configs"] if head else []
         return tuple(
             str(each.get("config_name", "default")) for each in configs if {"data_files", "data_dir"} & each.keys()
         )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError):
+    except (TypeError, AttributeError):
         return ()
 
 

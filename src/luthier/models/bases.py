@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from luthier.errors import LuthierError
-from luthier.files import read_json, read_record, write_json
+from luthier.files import front_matter, read_json, read_record, write_json
 from luthier.models import embedded, load
 
 if TYPE_CHECKING:
@@ -49,17 +49,12 @@ def licence(model: str) -> str:
     """The licence of a base where it is known: of the embedded ones, or as the card in its folder says; else ""."""
     if known := LICENCES.get(public_name(model)):
         return known
-    import yaml
-
     try:
         place = load.resolve(model)
         folder = place if isinstance(place, Path) else load.snapshot(place)
-        text = (folder / "README.md").read_text("utf-8") if folder else ""
-        head = re.match(r"\ufeff?---[ \t]*\r?\n(.*?)\n---", text, re.DOTALL)
-        found = yaml.safe_load(head[1]) if head else None
-    except (OSError, ValueError, LuthierError, yaml.YAMLError):
+    except (OSError, ValueError, LuthierError):
         return ""
-    said = found.get("license") if isinstance(found, dict) else None
+    said = front_matter(folder / "README.md").get("license") if folder else None
     return said if isinstance(said, str) else ""
 
 

@@ -15,7 +15,7 @@ from luthier.compare import units
 from luthier.compare.leaderboard import read_board
 from luthier.core.phrases import SAID
 from luthier.errors import LuthierError
-from luthier.files import LOCK, held, read_json
+from luthier.files import LOCK, from_yaml, held, read_json
 
 Kind = Literal["run", "comparison"]
 STAMPS = ("eval.json", "leaderboard.json", "plan.json", "recipe.yaml", "request.json")  # what dates a folder
@@ -128,11 +128,9 @@ def _state(folder: Path, board: Mapping[str, Any], done: str) -> str:
 
 def recipe_values(folder: Path) -> dict[str, Any]:
     """The recipe of a run as plain values, unchecked: one of an older version is shown, too."""
-    import yaml
-
     try:
-        values = yaml.safe_load((folder / "recipe.yaml").read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        values = from_yaml((folder / "recipe.yaml").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
         return {}
     return values if isinstance(values, dict) else {}
 
