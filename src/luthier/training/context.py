@@ -7,17 +7,18 @@ teacher another model, asked for likelihoods    sample()     answers drawn from 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from luthier.records import Record, Sampling, Split
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from luthier.batch import Batch
     from luthier.data.pack import Example
     from luthier.models.base import BaseLM
     from luthier.models.causal import CausalLM
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from luthier.protocols import Objective, Patch
     from luthier.training.executor import Executor
 
+T = TypeVar("T")
 PASS = 2048  # tokens of one forward pass without gradients
 
 
@@ -77,43 +79,41 @@ class Reader:
 
     def logprobs(self, examples: Sequence[Example], temperature: float = 1.0) -> list[Tensor]:
         """log p(target) at each place of each example, (places,) float32 in nats."""
-        import torch
-
-        from luthier.data.pack import micro_batches, pack
-        from luthier.models.fast import fast
         from luthier.models.outputs import Outputs
 
-        found: list[Tensor] = []
-        with torch.no_grad(), fast(self.lm.model):
-            for part in micro_batches(examples, PASS):
-                batch = pack(part, {}, self.lm.device)
-                out = Outputs(self.lm.read(batch), self.lm, batch.targets)
-                found += out.logprobs(temperature).split(list(batch.spans))
-                self.meter.count(self.purpose, batch.tokens)
-        return found
+        def chosen(batch: Batch, hidden: Tensor) -> Iterable[Tensor]:
+            yield from Outputs(hidden, self.lm, batch.targets).logprobs(temperature).split(list(batch.spans))
+
+        return self._read(examples, chosen)
 
     def best(self, examples: Sequence[Example], k: int) -> list[tuple[Tensor, Tensor]]:
         """The k likeliest tokens at each place of each example, (places, k) ids and log-probabilities in nats."""
         import torch
 
-        from luthier.data.pack import micro_batches, pack
-        from luthier.models.fast import fast
         from luthier.models.head import CHUNK
 
-        found: list[tuple[Tensor, Tensor]] = []
+        def likeliest(batch: Batch, hidden: Tensor) -> Iterable[tuple[Tensor, Tensor]]:
+            chunks = (hidden[at : at + CHUNK] for at in range(0, len(hidden), CHUNK))
+            best = [self.lm.head.logits(chunk).float().log_softmax(-1).topk(k) for chunk in chunks]
+            logprobs, ids = (torch.cat(x).split(list(batch.spans)) for x in zip(*best, strict=True))
+            return zip(ids, logprobs, strict=True)
+
+        return self._read(examples, likeliest)
+
+    def _read(self, examples: Sequence[Example], found: Callable[[Batch, Tensor], Iterable[T]]) -> list[T]:
+        """What is found in the states (N, d) at the places of a batch, for each of its examples, counted."""
+        import torch
+
+        from luthier.data.pack import micro_batches, pack
+        from luthier.models.fast import fast
+
+        out: list[T] = []
         with torch.no_grad(), fast(self.lm.model):
             for part in micro_batches(examples, PASS):
                 batch = pack(part, {}, self.lm.device)
-                hidden, head = self.lm.read(batch), self.lm.head
-                best = [
-                    head.logits(hidden[at : at + CHUNK]).float().log_softmax(-1).topk(k)
-                    for at in range(0, len(hidden), CHUNK)
-                ]
-                ids, logprobs = (torch.cat(x) for x in zip(*((b.indices, b.values) for b in best), strict=True))
-                spans = list(batch.spans)
-                found += zip(ids.split(spans), logprobs.split(spans), strict=True)
+                out += found(batch, self.lm.read(batch))
                 self.meter.count(self.purpose, batch.tokens)
-        return found
+        return out
 
 
 def _cache() -> Path:
