@@ -23,13 +23,13 @@ LIMIT = 1e-4
 
 def methods(names: str) -> list[str]:
     """Patches with a layout in PEFT that learn from rows, or those that are named."""
-    from luthier import catalog
-    from luthier.errors import LuthierError
+    from luthier.core import catalog
+    from luthier.core.errors import LuthierError
 
     found = []
     for entry in catalog.entries("patches").values():
         try:
-            if catalog.load(entry).peft_type and not entry.data:
+            if catalog.load(entry).peft_type:
                 found.append(entry.name)
         except LuthierError as error:
             print(f"{entry.name:16} left out: {error}")
@@ -46,16 +46,18 @@ def main() -> None:
 
     import peft
 
-    from luthier import run
-    from luthier.config import DataConfig, Recipe, TrainingConfig
-    from luthier.data.task import load_split
-    from luthier.export.parity import plain_logits, what_it_says
+    from luthier.core.errors import Refused
+    from luthier.data.load import load_split
+    from luthier.export.asking import plain_logits, what_it_says
+    from luthier.io.config import DataConfig, Recipe, TrainingConfig
     from luthier.models.causal import CausalLM
-    from luthier.models.load import resolve
+    from luthier.models.loading.load import resolve
+    from luthier.models.loading.of_recipe import load_base
+    from luthier.runs import run
 
     warnings.simplefilter("ignore")
     recipe = Recipe(model=args.model, dtype="float32")
-    lm, (split, _) = run.load_base(recipe), load_split(DataConfig(limit=160))
+    lm, (split, _) = load_base(recipe), load_split(DataConfig(limit=160))
     if not isinstance(lm, CausalLM):
         sys.exit(f"{args.model} is no causal language model")
     worst = 0.0
@@ -69,7 +71,7 @@ def main() -> None:
                     want = what_it_says(outcome.lm)
                     with outcome.loop.patch.off(outcome.lm):
                         base = what_it_says(outcome.lm)
-            except run.Refused as reason:
+            except Refused as reason:
                 print(f"{name:16} refused: {reason}", flush=True)
                 continue
             held, in_bf16 = outcome.base_bytes or (1, 0)

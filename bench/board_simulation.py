@@ -18,13 +18,13 @@ from typing import Any
 
 import numpy as np
 
-from luthier.compare import stats
-from luthier.compare.stats import Bootstrap
+from luthier.evals import bootstrap
+from luthier.evals.bootstrap import Bootstrap
 
 Array = np.ndarray[Any, Any]
 SHARED = 0.6  # of the variance of a latent score, from the row itself
 EASY = 0.84  # latent level of the best method: 0.8 of the rows right
-DRAWN = stats.draws
+DRAWN = bootstrap.draws
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ def others(boot: Bootstrap, pairs: Sequence[tuple[int, int]], best: int) -> list
     return [(value - wide * spread * few, value + wide * spread * few) for (value, _, spread), few in apart]
 
 
-def _within(found: stats.Interval, truth: float) -> bool:
+def _within(found: bootstrap.Interval, truth: float) -> bool:
     return bool(found.low <= truth <= found.high)
 
 
@@ -172,8 +172,8 @@ def settings(sizes: Sequence[int]) -> Iterator[Setting]:
 
 def quick(resamples: int = 2000) -> None:
     """Fewer resamples than the product takes, the same for every board."""
-    stats.RESAMPLES = resamples
-    stats.draws = lambda rows, seed: iter(_kept(rows, seed))
+    bootstrap.RESAMPLES = resamples
+    bootstrap.draws = lambda rows, seed: iter(_kept(rows, seed))
 
 
 def main(boards: int = 2000, *sizes: int) -> None:

@@ -94,7 +94,7 @@ def one_round(given: argparse.Namespace, work: Path) -> tuple[peer.Figures, peer
 
 def _imported_model(cache: Path) -> None:
     """The imported base without what runs have kept: its import is no part of either side."""
-    from luthier.models.embedded import cache_dir
+    from luthier.models.loading.bundled import cache_dir
 
     cache.mkdir(parents=True)
     for name in ("models", "gguf"):

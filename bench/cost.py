@@ -49,9 +49,9 @@ class Steps:
     """A patch's training steps on rows of random words, one at a time."""
 
     def __init__(self, lm: Any, method: str, options: dict[str, Any], rows: int, length: int) -> None:
-        from luthier import catalog
-        from luthier.config import TrainingConfig
-        from luthier.data.pack import Example
+        from luthier.core import catalog
+        from luthier.core.example import Example
+        from luthier.io.config import TrainingConfig
         from luthier.objectives.classify import Classify
         from luthier.objectives.sft import Sft
         from luthier.training.attach import attached
@@ -71,7 +71,7 @@ class Steps:
 
     def seconds(self) -> float:
         """One step, as `Loop.run` takes it."""
-        from luthier.models.fast import fast
+        from luthier.models.kernels.fast import fast
 
         with fast(self.lm.model):
             start = time.perf_counter()
@@ -121,11 +121,11 @@ def table(title: str, seconds: dict[int, float], tokens: Sequence[int]) -> None:
 
 def main() -> None:
     """Measure, print the tables, write the result and its picture."""
-    from luthier import run
-    from luthier.config import Recipe
+    from luthier.io.config import Recipe
+    from luthier.models.loading.of_recipe import load_base
 
     given, threads = arguments(), min(2, len(os.sched_getaffinity(0)))
-    lm: Any = run.load_base(Recipe(model=given.model, dtype="float32", threads=threads))
+    lm: Any = load_base(Recipe(model=given.model, dtype="float32", threads=threads))
     blocks = [n for n in given.blocks if n <= len(lm.blocks)]
     by_length = measured(lm, {n: ("lora", {}, 1, n) for n in given.lengths}, given.rounds)
     table("tokens", by_length, given.lengths)

@@ -35,9 +35,9 @@ class Family:
     """One family: a folder with its model, and what is checked on it."""
 
     def __init__(self, name: str, folder: Path) -> None:
-        from luthier import run
-        from luthier.config import Recipe, TrainingConfig
-        from luthier.protocols import Chat, Message, Split
+        from luthier.core.records import Chat, Message, Split
+        from luthier.io.config import Recipe, TrainingConfig
+        from luthier.models.loading.of_recipe import load_base
 
         self.name, self.work = name, folder
         self.folder = build(name, folder / "model")
@@ -45,7 +45,7 @@ class Family:
         self.recipe = Recipe(model=str(self.folder), dtype="float32", training=training, threads=1)
         rows = tuple(Chat((Message("user", q), Message("assistant", a))) for q, a in QUESTIONS)
         self.split = Split("generation", rows, rows)
-        self.lm: Any = run.load_base(self.recipe)  # raises what it is refused with
+        self.lm: Any = load_base(self.recipe)  # raises what it is refused with
         drawn = torch.randint(3, 300, (sum(LENGTHS),), generator=torch.Generator().manual_seed(1))
         self.texts = [part.tolist() for part in drawn.split(LENGTHS)]
 
@@ -93,8 +93,8 @@ class Family:
         return True
 
     def _decoding(self, plain: Callable[[Sequence[int]], Tensor]) -> bool:
+        from luthier.core.records import Sampling
         from luthier.models.ends import Ends
-        from luthier.protocols import Sampling
 
         written = self.lm.runner.generate(self.lm, self.texts, Sampling(max_new_tokens=10), Ends(()))
         for ids, tokens in zip(self.texts, written, strict=True):
@@ -105,9 +105,10 @@ class Family:
         return all(len(tokens) == 10 for tokens in written)
 
     def _trained(self) -> dict[str, bool | str]:
-        from luthier import config, run
         from luthier.export.write import export_run
-        from luthier.files import write_json, write_text
+        from luthier.io import config
+        from luthier.io.files import write_json, write_text
+        from luthier.runs import run
 
         folder, found = self.work / "run", dict[str, bool | str]()
         with run.adapted(self.lm, self.recipe, self.split, cache=self.work / "cache") as outcome:
@@ -153,7 +154,7 @@ def _said(error: Exception) -> str:
 
 def examine(name: str) -> tuple[str, dict[str, bool | str]]:
     """How a family is run and what every check came to; the reason and nothing where it is refused."""
-    from luthier.errors import LuthierError
+    from luthier.core.errors import LuthierError
 
     with tempfile.TemporaryDirectory() as folder:
         try:

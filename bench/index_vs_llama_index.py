@@ -66,7 +66,7 @@ def recall(ranks: list[int], k: int) -> float:
 
 def compared_recall(own: list[int], other: list[int]) -> peer.Figures:
     """recall@1 and @10 of both, and the paired difference with its 95 % interval over questions."""
-    from luthier.compare.stats import Bootstrap
+    from luthier.evals.bootstrap import Bootstrap
 
     found: peer.Figures = {"questions": len(own)}
     for k in (1, 10):

@@ -32,9 +32,9 @@ TIE = 1e-4  # nats a byte: labels that are closer may change places with the ord
 
 def job_of(sst2: Path, rows: int | None, labelled: bool = False) -> dict[str, Any]:
     """The model's folder, and texts and label names of both tasks. labelled: SST-2's rows with their labels, too."""
+    from luthier.core.records import Labelled
     from luthier.data.embedded import tickets
-    from luthier.models.embedded import embedded_model
-    from luthier.protocols import Labelled
+    from luthier.models.loading.bundled import embedded_model
 
     records = [r for r in tickets().records if isinstance(r, Labelled)]
     with sst2.open(encoding="utf-8", newline="") as file:

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from luthier.data.pack import Example
+    from luthier.core.example import Example
     from luthier.models.base import BaseLM
 
 
@@ -21,8 +21,8 @@ def lora_step(lm: BaseLM, rank: int, examples: Iterable[Example]) -> float:
     gradient); its update x Aᵀ, g B and the gradients of A and B, 4·r·(out + in) together; attention 2 products forward
     and 4 back over the half of the scores that is not hidden; the vocabulary head 2 at every place where it is read.
     """
-    from luthier.models.sites import sites
-    from luthier.models.surgery import linear_paths, matrix_of
+    from luthier.models.layers.sites import sites
+    from luthier.models.layers.surgery import linear_paths, matrix_of
 
     config, blocks = lm.model.config, len(lm.blocks)
     wide = config.num_attention_heads * getattr(config, "head_dim", config.hidden_size // config.num_attention_heads)

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 import measure
-from luthier.config import Recipe
-from luthier.files import read_json, write_json
+from luthier.core.records import Message, Sampling
+from luthier.io.config import Recipe
+from luthier.io.files import read_json, write_json
 from luthier.models.ends import Ends
-from luthier.models.engine import Engine
-from luthier.protocols import Message, Sampling
-from luthier.run import load_base
+from luthier.models.inference.engine import Engine
+from luthier.models.loading.of_recipe import load_base
 from peer import THREADS
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ SYSTEM = (
 
 def prepare(work: Path, busy: bool) -> None:
     """Prompts of evenly spread lengths, cut from the embedded handbook, and lengths of answers in no order."""
-    from luthier.models.embedded import embedded_model
+    from luthier.models.loading.bundled import embedded_model
 
     threads = 1 if busy else THREADS
     lm = load_base(Recipe(dtype="float32", threads=threads))

@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 
 import measure
-from luthier.files import read_json
 from luthier.index.build import build, opened
 from luthier.index.chunks import Chunking
 from luthier.index.records import Chunk
 from luthier.index.search import Searcher, fused
 from luthier.index.store import Settings, Store
+from luthier.io.files import read_json
 
 WARM, TIMED, PART = 5, 100, 5_000
 

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import measure
-from luthier.config import Recipe
+from luthier.core.records import Labelled
 from luthier.data.prompts import CLASSIFY, compose
-from luthier.files import read_json, write_json
-from luthier.protocols import Labelled
-from luthier.run import load_base
+from luthier.io.config import Recipe
+from luthier.io.files import read_json, write_json
+from luthier.models.loading.of_recipe import load_base
 
 WARM = 4  # rows answered before the clock starts
 

@@ -14,14 +14,16 @@ from typing import Any
 
 import measure
 import operations
-from luthier import run
-from luthier.config import Recipe, options, recipe_from
-from luthier.data.pack import Example, renumbered
-from luthier.files import read_json, write_json, write_tensors
+from luthier.core.cursor import Cursor
+from luthier.core.example import Example, renumbered
+from luthier.core.progress import Report
+from luthier.core.records import Chat, Message, Split
+from luthier.io.config import Recipe, options, recipe_from
+from luthier.io.files import read_json, write_json, write_tensors
 from luthier.models.base import BaseLM
-from luthier.models.product import product
-from luthier.progress import Report
-from luthier.protocols import Chat, Cursor, Message, Split
+from luthier.models.kernels.product import product
+from luthier.models.loading.of_recipe import load_base
+from luthier.runs import run
 from luthier.training.attach import attached
 
 
@@ -60,7 +62,7 @@ def encoded(lm: BaseLM, recipe: Recipe, data: Split) -> list[Example]:
 def prepare(work: Path, job: dict[str, Any]) -> None:
     """Token ids and labels in training order, and the LoRA matrices as they are before the first step."""
     recipe, data = recipe_of(job), chats(job["rows"])
-    lm = run.load_base(recipe)
+    lm = load_base(recipe)
     rows = []
     for e in encoded(lm, recipe, data):
         labels = [-100] * len(e.ids)
@@ -85,7 +87,7 @@ def rates() -> dict[str, float]:
 def train(job: dict[str, Any]) -> None:
     """One epoch; time and tokens count from the end of the first step to the end of the last."""
     recipe, data = recipe_of(job), chats(job["rows"])
-    lm = run.load_base(recipe)
+    lm = load_base(recipe)
     counted = operations.lora_step(lm, job["rank"], encoded(lm, recipe, data)[job["batch"] :])
     before = rates()
     reports: list[Report] = []

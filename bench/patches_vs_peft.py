@@ -53,12 +53,12 @@ class Job:
 
 def jobs(names: str) -> list[Job]:
     """The patches of the catalog that learn from rows; LoRA with magnitudes apart, too, where it can."""
-    from luthier import catalog
-    from luthier.errors import LuthierError
+    from luthier.core import catalog
+    from luthier.core.errors import LuthierError
 
     found = []
     for entry in catalog.entries("patches").values():
-        if entry.data or (names and entry.name not in names.split(",")):
+        if names and entry.name not in names.split(","):
             continue
         try:
             cls = catalog.load(entry)
@@ -84,8 +84,8 @@ class Ours:
     """Our loop with the patch attached, one step at a time."""
 
     def __init__(self, lm: Any, job: Job, data: Any, batch: int) -> None:
-        from luthier.config import TrainingConfig
-        from luthier.data.pack import renumbered
+        from luthier.core.example import renumbered
+        from luthier.io.config import TrainingConfig
         from luthier.objectives.sft import Sft
         from luthier.training.attach import attached
         from luthier.training.context import Context
@@ -105,7 +105,7 @@ class Ours:
 
     def step(self, rows: Sequence[int]) -> float:
         """As `Loop.run` takes it."""
-        from luthier.models.fast import fast
+        from luthier.models.kernels.fast import fast
 
         with fast(self.lm.model):
             return self.loop._step([self.loop.examples[i] for i in rows]).loss
@@ -229,15 +229,15 @@ def main() -> None:
         sys.exit(f"{given.data}: not here; give a file of rows with instruction, input and output with --data")
     warnings.simplefilter("ignore")
 
-    from luthier import run
-    from luthier.config import Recipe
-    from luthier.errors import LuthierError
-    from luthier.models.embedded import embedded_model
+    from luthier.core.errors import LuthierError
+    from luthier.io.config import Recipe
+    from luthier.models.loading.bundled import embedded_model
+    from luthier.models.loading.of_recipe import load_base
     from ours_sft import chats
 
     threads = min(2, len(os.sched_getaffinity(0)))
     given.folder = str(embedded_model())
-    lm = run.load_base(Recipe(dtype="float32", threads=threads))
+    lm = load_base(Recipe(dtype="float32", threads=threads))
     data = chats(json.loads(given.data.read_text(encoding="utf-8"))[: given.rows])
     found: dict[str, Any] = {}
     for job in jobs(given.methods):

@@ -32,7 +32,7 @@ TRIED: dict[str, dict[str, Any]] = {
 
 def job_of(data: Path) -> dict[str, Any]:
     """The settings with the model's folder and the rows as they stand in the file."""
-    from luthier.models.embedded import embedded_model
+    from luthier.models.loading.bundled import embedded_model
 
     rows = json.loads(data.read_text(encoding="utf-8"))[:ROWS]
     return SETTINGS | {"model": str(embedded_model()), "rows": rows}

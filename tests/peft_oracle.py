@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 import tiny
-from luthier.data.pack import Example, pack
+from luthier.core.example import Example
+from luthier.data.pack import pack
 from luthier.models.base import BaseLM
 
 IDS = tuple(torch.randint(3, 300, (23,), generator=torch.Generator().manual_seed(1)).tolist())

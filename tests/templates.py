@@ -8,7 +8,7 @@ from functools import cache
 from transformers import PreTrainedTokenizerFast
 
 import tiny
-from luthier.protocols import Message
+from luthier.core.records import Message
 
 TOOLS = json.dumps([{"type": "function", "function": {"name": "weather", "parameters": {"city": "string"}}}])
 ID = "abcdefghi"  # nine letters and digits, as Mistral's templates want

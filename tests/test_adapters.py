@@ -13,11 +13,11 @@ from transformers import BertForSequenceClassification
 
 import peft_oracle as oracle
 import tiny
-from luthier import adapters, run
-from luthier.errors import LuthierError
+from luthier.core.errors import LuthierError
 from luthier.models.base import BaseLM
 from luthier.patches.adalora import AdaLora
 from luthier.patches.lora import Lora
+from luthier.runs import adapters, run
 
 FEW = ("llama_tied", "gpt2", "bert", "t5")  # of causal models with one kind of linear layer one is enough
 every_kind = pytest.mark.parametrize("lm", FEW, indirect=True)

@@ -14,10 +14,10 @@ import luthier
 import tiny
 from luthier.api import texts
 from luthier.api.model import Model
-from luthier.config import to_yaml
-from luthier.errors import LuthierError
-from luthier.files import write_text
-from luthier.protocols import Message, Sampling
+from luthier.core.errors import LuthierError
+from luthier.core.records import Message, Sampling
+from luthier.io.config import to_yaml
+from luthier.io.files import write_text
 
 
 class Fake:

@@ -9,10 +9,12 @@ import pytest
 import torch
 
 import tiny
-from luthier import catalog, config, run
-from luthier.config import TrainingConfig
-from luthier.data.pack import renumbered
+from luthier.core import catalog
+from luthier.core.example import renumbered
+from luthier.io import config
+from luthier.io.config import TrainingConfig
 from luthier.objectives.sft import Sft
+from luthier.runs import run
 from luthier.training.attach import attached
 from luthier.training.context import Context
 from luthier.training.loop import Loop

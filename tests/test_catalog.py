@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from luthier import catalog
-from luthier.core import plugins
-from luthier.errors import LuthierError
+from luthier.core import catalog, plugins
+from luthier.core.errors import LuthierError
 
 METHOD = '''"""Summary of it.
 

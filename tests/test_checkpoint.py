@@ -13,8 +13,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import tiny
-from luthier.errors import LuthierError
-from luthier.metrics import read_metrics
+from luthier.core.errors import LuthierError
+from luthier.io.metrics_file import read_metrics
 from luthier.models.causal import CausalLM
 from luthier.patches.lora import Lora
 from luthier.training.loop import Loop

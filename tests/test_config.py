@@ -10,9 +10,9 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from luthier import config
-from luthier.config import Recipe, read_recipe, recipe_from, to_yaml
-from luthier.errors import LuthierError
+from luthier.core.errors import LuthierError
+from luthier.io import config
+from luthier.io.config import Recipe, read_recipe, recipe_from, to_yaml
 
 KEYS = ["method", "model", "data", "patch", "direct", "objective", "training", "seed", "dtype", "threads", "path",
         "map", "name", "limit", "tokens", "epochs", "batch", "learning_rate", "rank", "k", "n", "nonsense"]  # fmt: skip

@@ -19,18 +19,24 @@ import torch
 from torch import Tensor
 
 import tiny
-from luthier import catalog, config, run
-from luthier.config import TrainingConfig
-from luthier.data.pack import Example, pack, renumbered
+from luthier.core import catalog
+from luthier.core.errors import LuthierError, Refused
+from luthier.core.example import Example, renumbered
+from luthier.core.lm import LM
+from luthier.core.methods import Direct, Objective, Patch
+from luthier.core.records import Chat, Labelled, Rated, Sampling, Split, Tagged, Text
+from luthier.data.pack import pack
 from luthier.data.prompts import answer_of, prompt_of, templates
-from luthier.errors import LuthierError
 from luthier.evals.task import PREDICTED
-from luthier.files import write_text
-from luthier.index.embed import Embedder
-from luthier.models import score
+from luthier.io import config
+from luthier.io.config import TrainingConfig
+from luthier.io.files import write_text
+from luthier.io.kept import run_labels
 from luthier.models.base import BaseLM
 from luthier.models.causal import CausalLM
-from luthier.protocols import LM, Chat, Direct, Labelled, Objective, Patch, Rated, Sampling, Split, Tagged, Text
+from luthier.models.embedding import Embedder
+from luthier.models.inference import scoring
+from luthier.runs import run
 from luthier.training.attach import attached as attached_to
 from luthier.training.attach import refusal
 from luthier.training.context import Context
@@ -180,7 +186,7 @@ def raw(lm: BaseLM, split: Split) -> list[Tensor]:
     if not isinstance(lm, CausalLM):
         batch = pack([Example(i, tuple(row), (0,), (0,)) for i, row in enumerate(ids)], {})
         with torch.no_grad():
-            out = [worded.read(batch), *score.last_hidden(worded, ids)]
+            out = [worded.read(batch), *scoring.last_hidden(worded, ids)]
         return out if worded.lacks("logprobs") else out + _likelihoods(worded, split)
     packed = torch.tensor([i for row in ids for i in row])
     positions = torch.tensor([p for row in ids for p in range(len(row))])
@@ -192,7 +198,7 @@ def raw(lm: BaseLM, split: Split) -> list[Tensor]:
 
 def _likelihoods(lm: BaseLM, split: Split) -> list[Tensor]:
     prompts = [prompt_of(r) for r in split.validation]
-    words = [score.by_words(lm, [str(p) for p in prompts], split.labels)] if split.labels else []
+    words = [scoring.by_words(lm, [str(p) for p in prompts], split.labels)] if split.labels else []
     return words + lm.logprobs([(prompt_of(r), answer_of(r)) for r in split.validation])
 
 
@@ -289,7 +295,7 @@ def test_saved_and_loaded(lm: BaseLM, pair: Pair, tmp_path: Path) -> None:
         assert size > 0 and outcome.trainable > 0 and outcome.trained and outcome.trained.steps in (3, 6)
     first = run.load_run(tmp_path / "one")
     assert equal(want, answers(first, pair.split))
-    assert run.run_labels(tmp_path / "one") == pair.split.labels
+    assert run_labels(tmp_path / "one") == pair.split.labels
     again = tmp_path / "two" / outcome.save_as
     again.mkdir(parents=True)
     first.save(again)
@@ -418,7 +424,7 @@ def test_killed_and_resumed(lm: BaseLM, pair: Pair, tmp_path: Path) -> None:
 
 def test_lora_trains_r_times_in_plus_out(lm: BaseLM) -> None:
     """A 25×50 matrix at r = 5 trains 375 numbers, not 1,250."""
-    from luthier.models.lowrank import LoraLinear
+    from luthier.models.layers.lowrank import LoraLinear
 
     by_hand = LoraLinear(torch.nn.Linear(50, 25), 5, 1.0)
     assert by_hand.a.numel() + by_hand.b.numel() == 375
@@ -485,7 +491,7 @@ def test_direct_saved_and_loaded(lm: BaseLM, name: str, rows: str, tmp_path: Pat
     refused = catalog.load(ENTRIES[name])().refuses(Context(lm, split))
     if refused:
         assert refused.startswith("the model"), refused
-        with pytest.raises(run.Refused, match=refused), run.adapted(lm, tiny.recipe(Path(lm.name), name), split):
+        with pytest.raises(Refused, match=refused), run.adapted(lm, tiny.recipe(Path(lm.name), name), split):
             pass
         return
     weights, tree = tiny.bits(lm.model), tiny.tree(lm.model)
@@ -494,7 +500,7 @@ def test_direct_saved_and_loaded(lm: BaseLM, name: str, rows: str, tmp_path: Pat
         run.save_adapted(outcome, tmp_path)
         write_text(tmp_path / "recipe.yaml", config.to_yaml(recipe))
         want = answers(outcome.lm, split)
-    assert equal(want, answers(run.load_run(tmp_path), split)) and run.run_labels(tmp_path) == split.labels
+    assert equal(want, answers(run.load_run(tmp_path), split)) and run_labels(tmp_path) == split.labels
     assert tiny.same(weights, tiny.bits(lm.model)) and tree == tiny.tree(lm.model)
     assert not any(p.requires_grad for p in lm.model.parameters())
 
@@ -584,5 +590,5 @@ def test_what_a_method_cannot_do_is_refused_in_a_sentence(lm: BaseLM) -> None:
         (tiny.recipe(folder, "layers", patch={"n": 0}), tiny.CHATS, "at least 1"),
     ]
     for recipe, split, why in cases:
-        with pytest.raises(run.Refused, match=why), run.adapted(lm, recipe, split):
+        with pytest.raises(Refused, match=why), run.adapted(lm, recipe, split):
             pass

@@ -11,17 +11,17 @@ import pytest
 import torch
 
 import tiny
-from luthier import run
-from luthier.config import TrainingConfig
-from luthier.data.pack import renumbered
-from luthier.early import EarlyStop
-from luthier.errors import LuthierError
-from luthier.metrics import read_metrics
+from luthier.core.errors import LuthierError
+from luthier.core.example import renumbered
+from luthier.io.config import TrainingConfig
+from luthier.io.metrics_file import read_metrics
 from luthier.models.causal import CausalLM
 from luthier.objectives.classify import Classify
 from luthier.patches.lora import Lora
+from luthier.runs import run
 from luthier.training.attach import attached
 from luthier.training.context import Context
+from luthier.training.early_stopping import EarlyStop
 from luthier.training.loop import Loop
 
 LABELS = tiny.LABELLED.labels

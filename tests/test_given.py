@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 
 import tiny
 from luthier.api import training as api
-from luthier.compare import supervise
-from luthier.compare.plan import Request
-from luthier.config import DataConfig, Recipe
-from luthier.errors import LuthierError
-from luthier.given import NAME, changed, keep_or_check, of_recipe, set_aside
-from luthier.models import hashes
-from luthier.models.fingerprint import fingerprint, parts
-from luthier.protocols import Split, Text
+from luthier.comparison.execution import supervisor
+from luthier.comparison.plan import Request
+from luthier.core.errors import LuthierError
+from luthier.core.records import Split, Text
+from luthier.io.config import DataConfig, Recipe
+from luthier.models.loading import hashes
+from luthier.models.loading.fingerprint import fingerprint, parts
+from luthier.runs.inputs import NAME, changed, keep_or_check, of_recipe, set_aside
 
 LINES = [{"text": f"row {i} {word}", "label": word} for i in range(10) for word in ("refund", "delivery")]
 
@@ -146,23 +146,23 @@ def test_a_comparison_notices(base: Path, rows: Path, tmp_path: Path, capsys: py
     """Seen failing with the finished board shown as it was."""
     request = Request(DataConfig(str(rows)), str(base), ("zero_shot",), "300-tokens", threads=1)
     out = tmp_path / "out"
-    supervise.run(request, out)
-    supervise.run(request, out)
+    supervisor.run(request, out)
+    supervisor.run(request, out)
     edit(base / "chat_template.jinja", "assistant\n", "assistant:")
     edit(rows, '"label": "refund"', '"label": "delivery"')
     for _ in range(2):
         with pytest.raises(
             LuthierError, match=rf"the data and the chat template of {base} changed after .* or give --again"
         ):
-            supervise.run(request, out)
+            supervisor.run(request, out)
         (out / "trials" / "zero_shot" / "outcome.json").unlink(missing_ok=True)
-    supervise.run(request, out, again=True)
-    supervise.run(request, out)
+    supervisor.run(request, out, again=True)
+    supervisor.run(request, out)
     assert (tmp_path / "out.before-1" / "plan.json").is_file()
     plan = json.loads((out / "plan.json").read_text())
     del plan["parts"]
     (out / "plan.json").write_text(json.dumps(plan))
-    supervise.run(request, out)
+    supervisor.run(request, out)
     assert "cannot be checked: it was begun by an earlier version" in capsys.readouterr().err
 
 

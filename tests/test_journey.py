@@ -13,7 +13,7 @@ import pytest
 
 import luthier
 import tiny
-from luthier.files import read_json
+from luthier.io.files import read_json
 
 BROKEN = ['{"text": "no label here"}', "not json at all", '{"text": "   ", "label": "joy"}', '["a", "list"]',
           '{"text": 12.5, "label": "joy"}']  # fmt: skip

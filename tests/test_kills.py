@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from luthier.files import read_json
+from luthier.io.files import read_json
 
 METHODS = "zero_shot,few_shot,head,lora,soft_prompt"
 

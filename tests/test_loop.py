@@ -15,16 +15,19 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import tiny
-from luthier.config import TrainingConfig
+from luthier.core.batch import Batch
+from luthier.core.cursor import Cursor
+from luthier.core.errors import LuthierError
+from luthier.core.example import Example, renumbered
+from luthier.core.methods import Objective, ParamGroup, Patch
 from luthier.core.phrases import Phrase, of_error
-from luthier.data.pack import Example, next_token, renumbered
-from luthier.errors import LuthierError
+from luthier.data.pack import next_token
+from luthier.io.config import TrainingConfig
 from luthier.models.causal import CausalLM
 from luthier.models.outputs import Outputs
 from luthier.objectives.sft import Sft
 from luthier.patches.full import Full
 from luthier.patches.lora import Lora
-from luthier.protocols import Batch, Cursor, Objective, ParamGroup, Patch
 from luthier.training.attach import attached
 from luthier.training.context import Context
 from luthier.training.loop import Loop

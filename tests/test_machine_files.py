@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 import torch
 
-from luthier import machine
-from luthier.errors import LuthierError
-from luthier.files import LOCK, alone, read_json, replacing, write_json, write_tensors, write_text
-from luthier.metrics import MetricsFile, read_metrics
-from luthier.progress import Report
+from luthier.core.errors import LuthierError
+from luthier.core.progress import Report
+from luthier.io.files import LOCK, alone, read_json, replacing, write_json, write_tensors, write_text
+from luthier.io.metrics_file import MetricsFile, read_metrics
+from luthier.models import machine
 
 
 def names(folder: Path) -> list[str]:
@@ -116,7 +116,7 @@ def test_two_runs_do_not_write_into_one_folder(tmp_path: Path, tiny_folder: Any)
     """The second is told, and what it was told leaves nothing behind. Seen failing without the lock: both went on."""
     import luthier
     import tiny
-    from luthier.config import DataConfig
+    from luthier.io.config import DataConfig
 
     recipe = tiny.recipe(tiny_folder("llama_tied"), "zero_shot", data=DataConfig("mood", limit=40))
     with alone(tmp_path / "run" / LOCK, ""), pytest.raises(LuthierError, match=r"run: another command is training"):

@@ -14,15 +14,16 @@ from typer.testing import CliRunner
 
 import peft_oracle as oracle
 import tiny
-from luthier import config, run
+from luthier.api.predicting import answer_file
 from luthier.cli import app
-from luthier.data.answers import answer_file
-from luthier.errors import LuthierError
+from luthier.core.errors import LuthierError
+from luthier.core.records import Sampling
 from luthier.export.write import export_run
-from luthier.files import read_json
-from luthier.mix import Adapters, mix_folders
+from luthier.io import config
+from luthier.io.files import read_json
 from luthier.models.base import BaseLM
-from luthier.protocols import Sampling
+from luthier.runs import adapters, run
+from luthier.runs.mixing import Adapters, mix_folders
 
 Folder = Callable[[str], Path]
 NARROW = {"llama_tied": "q_proj|down_proj", "gpt2": "c_attn", "t5": "q|wo", "bert": "query"}
@@ -39,7 +40,7 @@ def made(lm: BaseLM, folder: Path, method: str, seed: int, **patch: Any) -> Path
     chosen.attach(work)
     tensors = {n: t + 0.1 * torch.randn(t.shape) for n, t in chosen.export(work)[0].items()}
     chosen.load(work, tensors)
-    work.save_extra = lambda target: run._save_patch(work, chosen, target)
+    work.save_extra = lambda target: adapters.save_patch(work, chosen, target)
     run.save_adapted(run.Outcome(work), folder)
     (folder / "recipe.yaml").write_text(config.to_yaml(recipe))
     return folder
@@ -166,6 +167,6 @@ def test_switching_loads_no_base_again(lm: BaseLM, tmp_path: Path, monkeypatch: 
     adapters = Adapters(lm)
     for seed, name in enumerate(("one", "two")):
         adapters.add(name, made(lm, tmp_path / name, "lora", seed, rank=2))
-    monkeypatch.setattr(run, "load_base", pytest.fail)
+    monkeypatch.setattr("luthier.models.loading.load.load_base", pytest.fail)
     texts = [adapters.use(name).generate(["hello"], SHORT) for name in ("one", "two", "one", None)]
     assert texts[0] == texts[2] != texts[1]

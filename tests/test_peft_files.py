@@ -12,10 +12,11 @@ from torch import Tensor
 
 import peft_oracle as oracle
 import tiny
-from luthier import adapters, config, run
-from luthier.errors import LuthierError
+from luthier.core.errors import LuthierError
+from luthier.core.records import Split
+from luthier.io import config
 from luthier.models.causal import CausalLM
-from luthier.protocols import Split
+from luthier.runs import adapters, run
 from luthier.training.context import Context
 
 every_model = pytest.mark.parametrize("lm", tiny.MODELS, indirect=True)

@@ -12,18 +12,19 @@ import torch
 
 import luthier
 import tiny
-from luthier import config, run
-from luthier.compare import quiet
-from luthier.compare.cells import Cell
-from luthier.compare.plan import Plan, Request
-from luthier.compare.trial import Bench
+from luthier.api.predicting import answer_file
+from luthier.comparison.execution import quiet_latency
+from luthier.comparison.plan import Plan, Request
+from luthier.comparison.trial import Bench
+from luthier.comparison.trial_list import Cell
+from luthier.core.errors import LuthierError, Refused
 from luthier.core.phrases import Phrase, of_error
-from luthier.data.answers import answer_file
-from luthier.errors import LuthierError
+from luthier.core.records import Rated, Split, Tagged
 from luthier.evals.task import evaluate
-from luthier.files import read_json, write_text
+from luthier.io import config
+from luthier.io.files import read_json, write_text
 from luthier.models.causal import CausalLM
-from luthier.protocols import Rated, Split, Tagged
+from luthier.runs import run
 
 WORDS = {"angry": "furious", "money": "refund", "parcel": "courier"}
 
@@ -85,7 +86,7 @@ def test_a_trial_of_a_comparison(lm: CausalLM, method: str, task: str, tmp_path:
     result = read_json(tmp_path / "trials" / method / "seed-0" / "eval.json")
     assert result["metric"] == {"multilabel": "label_f1", "regression": "mae_skill"}[task]
     assert len(result["per_row"]) == 8 and result["latency_ms"] is None
-    quiet.measure(bench, [cell], 1)
+    quiet_latency.measure(bench, [cell], 1)
     assert read_json(tmp_path / "trials" / method / "seed-0" / "latency.json")["latency_ms"] > 0
 
 
@@ -94,7 +95,7 @@ def test_methods_that_only_word_the_question_say_that_they_cannot(lm: CausalLM, 
     recipe = tiny.recipe(Path(lm.name), method)
     for task, wants in (("multilabel", "several labels a text"), ("regression", "numbers")):
         with (
-            pytest.raises(run.Refused, match=f"{method} gives labels or text, and this task wants {wants}") as error,
+            pytest.raises(Refused, match=f"{method} gives labels or text, and this task wants {wants}") as error,
             run.adapted(lm, recipe, many(task)),
         ):
             pass

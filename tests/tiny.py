@@ -25,11 +25,11 @@ from transformers import (
     T5Config,
 )
 
-from luthier import run
-from luthier.config import Recipe, TrainingConfig
+from luthier.core.records import Chat, Labelled, Message, Rated, Split, Tagged, Text
 from luthier.data.prompts import Template
+from luthier.io.config import Recipe, TrainingConfig
 from luthier.models.base import BaseLM
-from luthier.protocols import Chat, Labelled, Message, Rated, Split, Tagged, Text
+from luthier.models.loading.of_recipe import load_base
 
 CHATML = (
     "{% for m in messages %}{{ '<|im_start|>' + m.role + '\n' + m.content + '<|im_end|>' + '\n' }}{% endfor %}"
@@ -131,11 +131,11 @@ def save_model(kind: str, folder: Path) -> Path:
 
 @cache
 def _loaded(folder: Path) -> BaseLM:
-    return run.load_base(recipe(folder))
+    return load_base(recipe(folder))
 
 
 def fresh(folder: Path) -> Any:
-    """A base model of its own, as `run.load_base` gives it; nothing is shared with the one before."""
+    """A base model of its own, as `load_base` gives it; nothing is shared with the one before."""
     return replace(copy.deepcopy(_loaded(folder)), trunks={})
 
 

@@ -5,10 +5,9 @@ luthier.load("RUN").predict("a text")
 luthier.open("runs/demo").to_frame()
 """
 
-import luthier.compare  # noqa: F401  first: imported later it would take the place of the function of that name
 from luthier.api import Board, Model, compare, load, train
 from luthier.api import open as open  # not in __all__: `import *` must not hide Python's own
-from luthier.errors import LuthierError
+from luthier.core.errors import LuthierError
 
 __all__ = ["Board", "LuthierError", "Model", "compare", "load", "train"]
 __version__ = "0.1.0"

@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 
-from luthier import api, config
+from luthier import api
+from luthier.api.predicting import answer_file
 from luthier.cli.after import chat
-from luthier.data.answers import answer_file
-from luthier.errors import LuthierError
-from luthier.files import write_json
-from luthier.progress import Report
+from luthier.core.errors import LuthierError
+from luthier.core.progress import Report
+from luthier.io import config
+from luthier.io.files import write_json
 
 
 @pytest.fixture
@@ -120,7 +121,7 @@ def test_a_stopped_run_goes_on_in_its_number_format(
     values = [f"model={tiny_folder('llama_tied')}", "method=lora", "data.limit=40", "training.tokens=6000",
               "training.checkpoint_seconds=0"]  # fmt: skip
     recipe, bf16 = config.read_recipe(None, values), 1.0
-    monkeypatch.setattr("luthier.machine.product_rates", lambda: {"float32": 1.0, "bfloat16": bf16})
+    monkeypatch.setattr("luthier.models.machine.product_rates", lambda: {"float32": 1.0, "bfloat16": bf16})
     monkeypatch.chdir(tmp_path)
 
     def stop(report: Report) -> None:

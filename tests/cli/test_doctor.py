@@ -10,8 +10,8 @@ import pytest
 import runs
 from test_runs import said
 
-from luthier import doctor
-from luthier.files import read_json
+from luthier.cli import diagnosis
+from luthier.io.files import read_json
 
 
 def test_doctor_says_all_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -25,9 +25,11 @@ def test_doctor_says_all_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_doctor_names_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Packages of an extra, packages of Luthier itself, and the model."""
     monkeypatch.setenv("LUTHIER_CACHE", str(tmp_path))
-    monkeypatch.setattr(doctor.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(diagnosis.importlib.util, "find_spec", lambda name: None)
     monkeypatch.setattr(
-        doctor, "requires", lambda _: ["torch>=2", "nothere>1", 'gone; extra == "trees"', 'old; python_version < "3"']
+        diagnosis,
+        "requires",
+        lambda _: ["torch>=2", "nothere>1", 'gone; extra == "trees"', 'old; python_version < "3"'],
     )
 
     def found(name: str) -> str:
@@ -35,12 +37,12 @@ def test_doctor_names_what_is_missing(tmp_path: Path, monkeypatch: pytest.Monkey
             raise PackageNotFoundError(name)
         return "9.9"
 
-    monkeypatch.setattr(doctor, "version", found)
-    assert doctor.packages() == [
+    monkeypatch.setattr(diagnosis, "version", found)
+    assert diagnosis.packages() == [
         ("needed", "torch 9.9"), ("MISSING", "pip install nothere"),
         ("extra trees", "nothing of it"), ("missing for trees", "pip install gone"),
     ]  # fmt: skip
-    assert ("SmolLM2-135M-Instruct", "not here: luthier fetch") in doctor.embedded()
+    assert ("SmolLM2-135M-Instruct", "not here: luthier fetch") in diagnosis.embedded()
 
 
 def test_export_prints_the_parity(tiny_folder: Callable[[str], Path], tmp_path: Path) -> None:

@@ -14,8 +14,8 @@ from test_runs import said
 
 import tiny
 from luthier.api import load
-from luthier.errors import LuthierError
-from luthier.files import read_json
+from luthier.core.errors import LuthierError
+from luthier.io.files import read_json
 from luthier.runs.evaluate import macro_f1_interval
 
 ROWS = [("where is the box", "delivery"), ("退款在哪里", "refund"), ("lost password", "account access"),

@@ -13,7 +13,7 @@ from hashed import hashed  # type: ignore[import-not-found]
 from typer.testing import CliRunner, Result
 
 from luthier.cli import app
-from luthier.errors import LuthierError
+from luthier.core.errors import LuthierError
 
 
 def run(*arguments: str) -> Result:

@@ -15,15 +15,15 @@ from typer.testing import CliRunner
 
 import tiny
 from luthier import api
+from luthier.api import predicting
+from luthier.api.predicting import answer_file
 from luthier.cli import app
-from luthier.compare.go_on import predict_command
-from luthier.config import DataConfig
-from luthier.data import answers
-from luthier.data.answers import answer_file
+from luthier.comparison.recommended_command import predict_command
+from luthier.core.errors import LuthierError
+from luthier.core.records import Chat, Judged, Preference
 from luthier.data.layouts import LAYOUTS
 from luthier.data.read import read
-from luthier.errors import LuthierError
-from luthier.protocols import Chat, Judged, Preference
+from luthier.io.config import DataConfig
 
 ROWS = 12
 ANSWERS = {
@@ -82,7 +82,7 @@ def answered(run: Path, data: Path, **options: Any) -> list[dict[str, Any]]:
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Answers of a few tokens: a random model does not end by itself."""
     monkeypatch.setitem(
-        answers.ADDED, "text", lambda model, asked: [{"prediction": t} for t in model.generate(asked, 4)]
+        predicting.ADDED, "text", lambda model, asked: [{"prediction": t} for t in model.generate(asked, 4)]
     )  # type: ignore[arg-type]
 
 
@@ -148,9 +148,9 @@ def test_the_runs_mapping_instruction_and_encoding(tiny_folder: Callable[[str], 
 
 
 def asked_of(run: Path, path: Path, columns: Mapping[str, str] | None = None, instruction: str | None = None) -> Any:
-    from luthier.config import run_recipe
     from luthier.data.asked_file import read_for
-    from luthier.kept import run_writes
+    from luthier.io.config import run_recipe
+    from luthier.io.kept import run_writes
 
     return read_for(run_recipe(run).data, path, columns or {}, instruction, "", run_writes(run)).prompts
 
@@ -189,7 +189,7 @@ def test_the_command_to_go_on_with(tiny_folder: Callable[[str], Path], tmp_path:
         (DataConfig("mood"), ["new.csv", "--out", "labelled.csv"]),
     ):  # fmt: skip
         run.mkdir(exist_ok=True)
-        from luthier.config import Recipe, to_yaml
+        from luthier.io.config import Recipe, to_yaml
 
         (run / "recipe.yaml").write_text(to_yaml(replace(Recipe(), data=data)))
         assert shlex.split(predict_command(run)) == ["luthier", "predict", str(run), *words]

@@ -15,9 +15,9 @@ from test_runs import said
 
 import tiny
 from luthier.api import load
-from luthier.errors import LuthierError
-from luthier.files import read_json
-from luthier.prompts.log import read_log
+from luthier.core.errors import LuthierError
+from luthier.direct.wording_search.log import read_log
+from luthier.io.files import read_json
 
 ROWS = [("where is the box", "delivery"), ("no courier came", "delivery"), ("pay me back", "refund"),
         ("退款在哪里", "refund"), ("lost my password", "access"), ("cannot log in", "access")] * 4  # fmt: skip
@@ -92,7 +92,7 @@ def test_the_template_is_used_elsewhere(found: tuple[Path, str], data: Path, tmp
 
 
 def read_recipe_model(run: Path) -> str:
-    from luthier.config import run_recipe
+    from luthier.io.config import run_recipe
 
     return run_recipe(run).model
 
@@ -151,7 +151,9 @@ def test_a_base_behind_an_address_that_dies_can_be_taken_up_again(
     """
     monkeypatch.setenv("LUTHIER_CACHE", str(tmp_path / "cache"))
     dead = [True]
-    monkeypatch.setattr("luthier.machine.product_rates", lambda: {"float32": 1.0, "bfloat16": 1.0 if dead[0] else 9.0})
+    monkeypatch.setattr(
+        "luthier.models.machine.product_rates", lambda: {"float32": 1.0, "bfloat16": 1.0 if dead[0] else 9.0}
+    )
 
     def decide(path: str, body: dict[str, Any], before: int) -> Reply:
         return Reply(b"<html>busy</html>", 200) if dead[0] and before > 5 else answer("refund")

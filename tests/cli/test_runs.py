@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from luthier import config
 from luthier.cli import app
+from luthier.core.errors import LuthierError
 from luthier.core.phrases import remember, say
-from luthier.errors import LuthierError
-from luthier.files import write_json, write_text
-from luthier.runs import folders
+from luthier.io import config
+from luthier.io.files import write_json, write_text
+from luthier.reports import run_list
 
 
 def said(*arguments: str | Path, answer: str = "", code: int = 0) -> str:
@@ -38,7 +38,7 @@ def a_run(folder: Path, score: float | None = 0.5, **changes: object) -> Path:
 
 def a_comparison(folder: Path, done: bool = True) -> Path:
     """The files of a comparison of two methods."""
-    from luthier.compare.plan import Request, begin
+    from luthier.comparison.plan import Request, begin
 
     begin(Request(methods=("zero_shot", "lora"), budget="2m"), folder)
     write_json(folder / "trials" / "zero_shot" / "outcome.json", {"status": "ok", "seeds": 1})
@@ -68,14 +68,14 @@ def home(tmp_path: Path) -> Path:
 
 
 def test_list(home: Path) -> None:
-    found = {e.path.relative_to(home).as_posix(): e for e in folders.find(home)}
+    found = {e.path.relative_to(home).as_posix(): e for e in run_list.find(home)}
     assert {name: e.state for name, e in found.items()} == {
         "one": "complete", "nested/stopped": "resumable", "bad": "damaged: eval.json", "compare": "complete",
         "half": "resumable (1 of 2 methods)",
     }  # fmt: skip
     assert found["compare"].score == 0.75 and found["compare"].method == "2 methods, best lora"
     assert found["nested/stopped"].size > 5000
-    inside = {e.path.relative_to(home).as_posix() for e in folders.find(home, inside=True)}
+    inside = {e.path.relative_to(home).as_posix() for e in run_list.find(home, inside=True)}
     assert inside - found.keys() == {"compare/trials/lora/seed-0", "half/trials/lora/seed-0"}
     text = said("runs", "list", home)
     assert "accuracy 0.750" in text and "mine.jsonl" in text and "5." in text and "kB" in text
@@ -150,18 +150,18 @@ def test_remove_refuses_what_is_no_run_of_the_folder(home: Path, monkeypatch: py
 
 def test_what_runs_is_called_running_and_what_gave_nothing_failed(tmp_path: Path) -> None:
     """Seen failing: a comparison without any finished method was `complete`, a running one `resumable`."""
-    from luthier.files import LOCK, alone
+    from luthier.io.files import LOCK, alone
 
     home = tmp_path / "runs"
     run, comparison, nothing = a_run(home / "one", None), a_comparison(home / "half", done=False), home / "nothing"
     a_comparison(nothing)
     write_json(nothing / "leaderboard.json", {"metric": "accuracy", "rows": [], "best": None})
     with alone(run / LOCK, ""), alone(comparison / LOCK, ""):
-        found = {str(e.path.relative_to(home)): e.state for e in folders.find(home)}
+        found = {str(e.path.relative_to(home)): e.state for e in run_list.find(home)}
         assert found == {"one": "running", "half": "running (1 of 2 methods)", "nothing": "failed (no method finished)"}
         with pytest.raises(LuthierError, match="a command is at work there: end it first"):
-            folders.removable(run, home)
-    assert {e.state for e in folders.find(home)} == {
+            run_list.removable(run, home)
+    assert {e.state for e in run_list.find(home)} == {
         "begun", "resumable (1 of 2 methods)", "failed (no method finished)",
     }  # fmt: skip
     assert "failed (no method finished)" in said("runs", "list", home)

@@ -23,11 +23,11 @@ finally:
 """
 INTERRUPTED = """
 import sys
-from luthier.compare import supervise
+from luthier.comparison.execution import supervisor
 from luthier.cli import main
 def run(*_):
     raise KeyboardInterrupt
-supervise.run = run
+supervisor.run = run
 sys.argv = ["luthier", "compare", "--methods", "lora"]
 main()
 """

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from luthier.core.errors import LuthierError, Refused
 from luthier.core.phrases import SAID, Phrase, of_error, recall, remember, say
-from luthier.errors import LuthierError, Refused
 
 INSIDE = say("said_file_guessed", encoding="GB18030")
 NOTE = say("said_in_file", file="a.csv", note=INSIDE)

@@ -11,11 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from luthier import catalog
-from luthier.core import plugins
-from luthier.errors import LuthierError
-from luthier.evals import metric
-from luthier.files import read_json
+from luthier.core import catalog, metric, plugins
+from luthier.core.errors import LuthierError
+from luthier.io.files import read_json
 
 PATCH = '''"""The norms of the blocks, scaled: a patch of another package."""
 
@@ -32,7 +30,7 @@ METHOD = Elsewhere
 '''
 METRIC = '''"""Whether the answer begins as wanted."""
 
-from luthier.evals.metric import Metric, Scores
+from luthier.core.metric import Metric, Scores
 from luthier.evals.metrics.accuracy import METRIC as ACCURACY
 
 

@@ -23,4 +23,4 @@ def write(tmp_path: Path) -> Callable[[str, str | bytes], Path]:
 @pytest.fixture(autouse=True)
 def no_command(monkeypatch: pytest.MonkeyPatch) -> None:
     """No command was given, whatever a test before gave: advice repeats it."""
-    monkeypatch.setattr("luthier.command._given", [])
+    monkeypatch.setattr("luthier.core.command._given", [])

@@ -10,17 +10,18 @@ from typing import Any
 
 import pytest
 
+from luthier.api.predicting import answer_file
 from luthier.cli import main
 from luthier.cli.common import fills
-from luthier.compare.board import command_of
-from luthier.compare.plan import Request
-from luthier.config import AlsoConfig, DataConfig, Recipe, to_yaml
+from luthier.comparison.board import command_of
+from luthier.comparison.plan import Request
+from luthier.core.errors import LuthierError
 from luthier.core.phrases import Phrase
-from luthier.data.answers import answer_file
-from luthier.data.task import load_split, read_table
-from luthier.errors import LuthierError
-from luthier.files import write_json, write_text
-from luthier.protocols import Chat
+from luthier.core.records import Chat
+from luthier.data.load import load_split
+from luthier.data.task import read_table
+from luthier.io.config import AlsoConfig, DataConfig, Recipe, to_yaml
+from luthier.io.files import write_json, write_text
 
 
 def _file(tmp_path: Path, rows: list[dict[str, Any]], name: str = "rows.jsonl") -> str:

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
+from luthier.core.errors import LuthierError
+from luthier.core.records import Message
 from luthier.data.chat import encode_chat, encode_prompt, prompt_text
-from luthier.errors import LuthierError
-from luthier.protocols import Message
 
 CHATML = (
     "{% for m in messages %}{{ '<|im_start|>' + m.role + '\n' + m.content + '<|im_end|>' + '\n' }}{% endfor %}"

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 import sample_files
+from luthier.core.errors import LuthierError
+from luthier.core.records import Labelled
 from luthier.data import columnar
 from luthier.data.read import Table, read
-from luthier.errors import LuthierError
-from luthier.protocols import Labelled
 
 
 def reasons(table: Table) -> list[tuple[int, str]]:

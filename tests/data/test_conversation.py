@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from luthier.core.records import Chat, Judged, Message, Preference
 from luthier.data.read import Table, read, read_inputs
 from luthier.data.task import supervised
-from luthier.protocols import Chat, Judged, Message, Preference
 
 TURNS = [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]
 LAYOUTS: dict[str, dict[str, Any]] = {

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from luthier.config import DataConfig
+from luthier.core.errors import LuthierError
 from luthier.core.phrases import Phrase
+from luthier.core.records import Text
 from luthier.data.documents import read_documents
-from luthier.data.task import load_split
-from luthier.errors import LuthierError
-from luthier.protocols import Text
+from luthier.data.load import load_split
+from luthier.io.config import DataConfig
 
 
 def test_text_and_markdown_in_the_order_of_their_names(tmp_path: Path) -> None:
@@ -60,7 +60,7 @@ def test_answers_do_not_come_in_by_the_side_door(tmp_path: Path) -> None:
     (folder / "rows.jsonl").write_text('{"question": "q", "answer": "secret"}')
     (folder / "runs" / "cmp" / "request.json").write_text("{}")
     (folder / "runs" / "cmp" / "method" / "report.html").write_text("<p>secret</p>")
-    from luthier import plain_page
+    from luthier.reports import plain_page
 
     plain_page.write(folder / "inspected.html", "rows", "rows", "<p>secret</p>")
     (tmp_path / "asked.csv").write_text("question,answer\nq,secret\n")
@@ -91,7 +91,7 @@ def test_what_was_left_out_stands_in_the_run(tmp_path: Path, tiny_folder: Any) -
     """Seen failing: a training on fewer documents said nothing."""
     import luthier
     import tiny
-    from luthier.files import read_json
+    from luthier.io.files import read_json
 
     (tmp_path / "docs").mkdir()
     (tmp_path / "docs" / "page.md").write_text("We open at nine. " * 20)

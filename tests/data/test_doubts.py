@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from luthier.config import DataConfig
+from luthier.core.errors import LuthierError
 from luthier.core.phrases import Phrase
-from luthier.data.task import load_split, read_table
-from luthier.errors import LuthierError
+from luthier.data.load import load_split
+from luthier.data.task import read_table
+from luthier.io.config import DataConfig
 
 Write = Callable[[str, str | bytes], Path]
 REVIEWS = [f"review number {i} says that it was as good as number {i * 7 % 41}" for i in range(60)]

@@ -9,9 +9,9 @@ from itertools import combinations
 
 import pytest
 
+from luthier.core.records import Labelled
 from luthier.data.embedded import EmbeddedSet, find, general_text, tickets
 from luthier.data.split import make_split, same
-from luthier.protocols import Labelled
 
 
 def _tickets() -> EmbeddedSet:

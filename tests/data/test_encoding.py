@@ -10,11 +10,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from luthier.core.errors import LuthierError
+from luthier.core.records import Labelled
 from luthier.data.encoding import Decoded, UnclearError, decode, document, lookup
 from luthier.data.letters import ENCODINGS
 from luthier.data.read import Table, read, read_inputs
-from luthier.errors import LuthierError
-from luthier.protocols import Labelled
 
 SIMPLIFIED = ["快递三天了还没有到，什么时候能送？", "退款已经收到，谢谢。", "这件衣服的质量比照片差很多"]
 TRADITIONAL = ["這件商品收到時已經壞了", "請問什麼時候可以退款？", "客服的態度很好，謝謝"]

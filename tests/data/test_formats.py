@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 import sample_files
+from luthier.core.errors import LuthierError
+from luthier.core.records import Chat, Judged, Labelled, Message, Preference, Rated, Record, Tagged, Text
 from luthier.data.read import Table, read, read_inputs
-from luthier.errors import LuthierError
-from luthier.protocols import Chat, Judged, Labelled, Message, Preference, Rated, Record, Tagged, Text
 
 Row = dict[str, Any]
 USER, ASSISTANT, SYSTEM = Message("user", "问?"), Message("assistant", "答 a"), Message("system", "s")

@@ -14,16 +14,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import sample_files
-from luthier.config import DataConfig
-from luthier.data.findings import bars, findings, histogram
-from luthier.data.inspect import Inspection, Reader, inspect
-from luthier.data.inspect_page import write_page
-from luthier.data.inspect_terminal import print_inspection
+from luthier.core.records import Labelled
 from luthier.data.overlap import Index, N, twins
 from luthier.data.source import visible
 from luthier.data.split import same
-from luthier.models.tokenizer import tokenizer_only
-from luthier.protocols import Labelled
+from luthier.io.config import DataConfig
+from luthier.models.loading.tokenizer import tokenizer_only
+from luthier.reports.inspection.findings import bars, findings, histogram
+from luthier.reports.inspection.inspection import Inspection, Reader, inspect
+from luthier.reports.inspection.page import write_page
+from luthier.reports.inspection.terminal import print_inspection
 
 WORDS = [
     "parcel",
@@ -313,8 +313,8 @@ def test_keys_refused_rows_and_special_tokens_are_told_in_both_languages(tmp_pat
 
 def test_the_learned_answer_of_a_long_row_is_shown() -> None:
     """Seen failing with a row cut from its beginning on: an instruction of 1,200 characters left `…` of the answer."""
-    from luthier.data.inspect import Shown
-    from luthier.data.inspect_terminal import _coloured
+    from luthier.reports.inspection.inspection import Shown
+    from luthier.reports.inspection.terminal import _coloured
 
     text = str(_coloured(Shown(1, (("问" * 3000, False), ("答案是四十二。", True), ("\n", False)), 2000, 0)))
     assert "答案是四十二。" in text and len(text) < 1300 and "问 … 问" in text

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from luthier.core.records import Labelled
 from luthier.data.formats import load
 from luthier.data.read import Table, read
-from luthier.protocols import Labelled
 
 STREAM = "objects over several lines, or several on one, are read one after another"
 ROWS = [{"text": f"行 {i}\u2028{{,}}", "label": "xy"[i % 2]} for i in range(4)]

@@ -11,13 +11,13 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from luthier.config import DataConfig
+from luthier.core.errors import LuthierError
 from luthier.core.phrases import Phrase, table
 from luthier.data.keys import Key
+from luthier.data.load import load_split
 from luthier.data.notes import notes, place
 from luthier.data.read import Table, read
-from luthier.data.task import load_split
-from luthier.errors import LuthierError
+from luthier.io.config import DataConfig
 
 Row = dict[str, Any]
 ROWS, EACH = 2000, 10
@@ -94,7 +94,7 @@ def test_notes_come_for_both_files_and_in_chinese(tmp_path: Path) -> None:
 
 
 def _also(path: str) -> Any:
-    from luthier.config import AlsoConfig
+    from luthier.io.config import AlsoConfig
 
     return AlsoConfig(path)
 

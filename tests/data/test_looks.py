@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from luthier import command
-from luthier.config import DataConfig
+from luthier.core import command
+from luthier.core.errors import LuthierError
 from luthier.data.read import read
 from luthier.data.task import read_table
-from luthier.errors import LuthierError
+from luthier.io.config import DataConfig
 
 Write = Callable[[str, str | bytes], Path]
 WORDS = ("food", "was", "good", "bad", "slow", "nice", "place", "again", "never", "friendly", "staff", "cold", "room")

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from luthier.config import DataConfig
+from luthier.core.records import Chat, Judged, Labelled, Preference
 from luthier.data.marks import Disguise, Mark, disguised
 from luthier.data.notes import columns, notes
 from luthier.data.read import Table, read
 from luthier.data.task import read_table
-from luthier.protocols import Chat, Judged, Labelled, Preference
+from luthier.io.config import DataConfig
 
 MOODS = ["good", "bad"]
 

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from luthier.cli import main
-from luthier.config import DataConfig, read_recipe
 from luthier.core.phrases import Phrase
-from luthier.data.findings import findings
-from luthier.data.inspect import Reader, inspect
-from luthier.data.inspect_page import write_page
+from luthier.data.load import load_split
 from luthier.data.read import read
-from luthier.data.task import load_split
+from luthier.io.config import DataConfig, read_recipe
+from luthier.reports.inspection.findings import findings
+from luthier.reports.inspection.inspection import Reader, inspect
+from luthier.reports.inspection.page import write_page
 
 TEXT = "快递三天了还没有到，什么时候能送？"
 GBK = "text,label\n" + "".join(f"{TEXT} {i},{'好坏'[i % 2]}\n" for i in range(12))

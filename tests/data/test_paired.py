@@ -8,14 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from luthier.compare.board import command_of
-from luthier.compare.plan import make_request
-from luthier.config import DataConfig, plain, recipe_from
+from luthier.comparison.board import command_of
+from luthier.comparison.plan import make_request
+from luthier.core.errors import LuthierError
 from luthier.core.phrases import Phrase
+from luthier.core.records import Chat, Message
+from luthier.data.load import load_split
 from luthier.data.paired import instruction_of
-from luthier.data.task import load_split, read_table
-from luthier.errors import LuthierError
-from luthier.protocols import Chat, Message
+from luthier.data.task import read_table
+from luthier.io.config import DataConfig, plain, recipe_from
 
 Write = Callable[[str, str | bytes], Path]
 

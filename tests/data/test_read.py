@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from luthier.core.errors import LuthierError
+from luthier.core.records import Chat, Labelled, Message
 from luthier.data.read import Table, read, read_inputs, report_bad
-from luthier.errors import LuthierError
-from luthier.protocols import Chat, Labelled, Message
 
 Write = Callable[[str, str | bytes], Path]
 DE_EN = {"columns": {"de": "input", "en": "output"}, "instruction": "Translate."}

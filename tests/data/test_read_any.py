@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from luthier.core.errors import LuthierError
+from luthier.core.records import Labelled
 from luthier.data.formats import load
 from luthier.data.read import read
-from luthier.errors import LuthierError
-from luthier.protocols import Labelled
 
 NUMBERS = {"columns": {"0": "text", "1": "label"}}
 GOOD = '{"text": "t", "label": "x"}'

@@ -14,11 +14,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import sample_files
+from luthier.core.errors import LuthierError
 from luthier.data.formats import load
 from luthier.data.read import read, read_inputs
 from luthier.data.source import decode
 from luthier.data.task import supervised
-from luthier.errors import LuthierError
 
 ROWS: list[list[dict[str, Any]]] = [
     [{"text": f"好 text {i}", "label": "xy"[i % 2]} for i in range(4)],

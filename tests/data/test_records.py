@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from luthier.given import data_key
+from luthier.core.records import Chat, Message, Split, record_values
 from luthier.models.base import _unshot
-from luthier.protocols import Chat, Message, Split
-from luthier.records import record_values
+from luthier.runs.inputs import data_key
 
 PLAIN = Chat((Message("user", "2+2?"), Message("assistant", "4")))
 FULL = Chat(

@@ -12,15 +12,16 @@ import pytest
 
 from luthier.cli import main
 from luthier.cli.common import pairs
-from luthier.compare.plan import Request
-from luthier.config import DataConfig, Recipe, read_recipe, to_yaml
+from luthier.comparison.plan import Request
+from luthier.core.errors import LuthierError
 from luthier.core.phrases import Phrase
-from luthier.data.findings import findings
-from luthier.data.inspect import Reader, inspect
+from luthier.core.records import Labelled
+from luthier.data.load import load_split
 from luthier.data.read import read
-from luthier.data.task import load_split, read_table
-from luthier.errors import LuthierError
-from luthier.protocols import Labelled
+from luthier.data.task import read_table
+from luthier.io.config import DataConfig, Recipe, read_recipe, to_yaml
+from luthier.reports.inspection.findings import findings
+from luthier.reports.inspection.inspection import Reader, inspect
 
 HOPELESS: dict[str, tuple[list[dict[str, Any]], str]] = {
     "same": ([{"question": f"q{i}", "answer": "I do not know."} for i in range(12)],

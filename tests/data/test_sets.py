@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from luthier.config import DataConfig
+from luthier.core.errors import LuthierError
+from luthier.core.records import Chat, Preference
 from luthier.data import embedded
+from luthier.data.load import load_split
 from luthier.data.overlap import twins
 from luthier.data.split import same
-from luthier.data.task import load_split
-from luthier.errors import LuthierError
-from luthier.protocols import Chat, Preference
+from luthier.io.config import DataConfig
 
 CHINESE = re.compile("[\u4e00-\u9fff]")
 ROWS = {"mood": 300, "de-en": 200, "replies": 120, "handbook": 120, "notes": 60, "notes-fields": 60, "debug": 14}

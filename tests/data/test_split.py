@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from luthier.core.errors import LuthierError
 from luthier.core.phrases import Phrase
+from luthier.core.records import Chat, Labelled, Message, Record, Split
 from luthier.data.read import Table
 from luthier.data.split import make_split, same
-from luthier.errors import LuthierError
-from luthier.protocols import Chat, Labelled, Message, Record, Split
 
 
 def table(records: Sequence[Record]) -> Table:
@@ -167,7 +167,7 @@ PROGRAM = """
 from pathlib import Path
 from luthier.data.read import Table
 from luthier.data.split import make_split
-from luthier.protocols import Labelled
+from luthier.core.records import Labelled
 rows = tuple(Labelled(f"{label} {i}", label) for label in ("a", "b", "语") for i in range(20))
 print(make_split(Table("classification", rows, tuple(range(60)), (), Path("x")), limit=40, seed=7))
 """

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from luthier.config import DataConfig
+from luthier.core.errors import LuthierError
+from luthier.core.records import Chat, Judged, Message, Preference, Rated, Record, Tagged, Task, Text
+from luthier.data.load import load_split
 from luthier.data.read import Table
 from luthier.data.split import make_split
-from luthier.data.task import load_split, supervised
-from luthier.errors import LuthierError
-from luthier.protocols import Chat, Judged, Message, Preference, Rated, Record, Tagged, Task, Text
+from luthier.data.task import supervised
+from luthier.io.config import DataConfig
 
 ASK = (Message("user", "u"),)
 

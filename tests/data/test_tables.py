@@ -11,12 +11,12 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from luthier.core.errors import LuthierError
+from luthier.core.records import Chat, Labelled, Message, Rated, Text
 from luthier.data.formats import load
 from luthier.data.names import ALIASES, aliases, meaning
 from luthier.data.read import Table, read, read_inputs
 from luthier.data.source import FIELDS
-from luthier.errors import LuthierError
-from luthier.protocols import Chat, Labelled, Message, Rated, Text
 
 Write = Callable[[str, str | bytes], Path]
 ROWS = [("退款，还没到", "钱"), ("where is it?", "way"), ("他说“很好”", "钱")]

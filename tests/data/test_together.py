@@ -9,15 +9,16 @@ from typing import Any
 import pytest
 
 import tiny
-from luthier import config, run
 from luthier.api import train
+from luthier.core.errors import LuthierError
 from luthier.core.phrases import Phrase
-from luthier.data.task import load_split
-from luthier.errors import LuthierError
+from luthier.core.records import Chat, Split
+from luthier.data.load import load_split
 from luthier.evals.task import evaluate
-from luthier.files import read_json
+from luthier.io import config
+from luthier.io.files import read_json
 from luthier.models.base import BaseLM
-from luthier.protocols import Chat, Split
+from luthier.runs import run
 from luthier.runs.evaluate import evaluate_run
 
 GREETINGS = (("Guten Tag", "good day"), ("Gute Nacht", "good night"), ("Danke", "thanks"), ("再见", "bye"))

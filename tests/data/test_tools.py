@@ -9,8 +9,8 @@ from dataclasses import replace
 import pytest
 
 import tiny
+from luthier.core.records import Message
 from luthier.data.chat import Unrendered, Verdict, encode_chat, encode_prompt, prompt_text, verdict
-from luthier.protocols import Message
 from templates import (
     ASK,
     CALL,

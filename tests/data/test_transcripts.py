@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from luthier.config import DataConfig
 from luthier.core.phrases import Phrase
-from luthier.data.findings import findings
-from luthier.data.inspect import Reader, inspect
+from luthier.core.records import Message, Preference
+from luthier.data.load import load_split
 from luthier.data.read import Table, read
-from luthier.data.task import load_split
-from luthier.protocols import Message, Preference
+from luthier.io.config import DataConfig
+from luthier.reports.inspection.findings import findings
+from luthier.reports.inspection.inspection import Reader, inspect
 
 BEFORE = "\n\nHuman: How do I boil an egg?\n\nAssistant: In water.\n\nHuman: How long?\n\nAssistant:"
 ASKED = (Message("user", "How do I boil an egg?"), Message("assistant", "In water."), Message("user", "How long?"))

@@ -12,13 +12,13 @@ import pytest
 
 import templates as tools
 import tiny
-from luthier import run
+from luthier.api.predicting import answer_file
+from luthier.core.errors import LuthierError, Refused
 from luthier.core.phrases import Phrase, of_error
-from luthier.data.answers import answer_file
+from luthier.core.records import Chat, Message, Split
 from luthier.data.prompts import Template
 from luthier.data.unwritten import chat_only, check_written
-from luthier.errors import LuthierError, Refused
-from luthier.protocols import Chat, Message, Split
+from luthier.runs import run
 
 CALLED = Chat((replace(tools.ASK, tools=""), tools.CALL, tools.TOLD, tools.SAY))
 THOUGHT = Chat((Message("user", "a"), Message("assistant", "b", reasoning="c")))
@@ -83,7 +83,7 @@ def test_predict_names_the_row_that_cannot_be_asked(
     recipe = tiny.recipe(folder, "zero_shot")
     with run.adapted(lm, recipe, tiny.CHATS) as outcome:
         run.save_adapted(outcome, tmp_path / "run")
-    from luthier import config
+    from luthier.io import config
 
     (tmp_path / "run" / "recipe.yaml").write_text(config.to_yaml(recipe))
     (tmp_path / "run" / "eval.json").write_text("{}")

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from luthier.config import AlsoConfig, DataConfig
+from luthier.core.errors import LuthierError
 from luthier.core.phrases import Phrase
-from luthier.data.task import load_split
+from luthier.core.records import Used
+from luthier.data.load import load_split
 from luthier.data.used import said
-from luthier.errors import LuthierError
-from luthier.records import Used
+from luthier.io.config import AlsoConfig, DataConfig
 
 
 def write(path: Path, rows: int, word: str = "text", bad: int = 0) -> str:

@@ -8,15 +8,16 @@ from typing import Any
 
 import pytest
 
-from luthier.config import DataConfig
+from luthier.core.errors import LuthierError
 from luthier.core.phrases import Phrase
-from luthier.data.findings import findings
-from luthier.data.inspect import Reader, inspect
+from luthier.core.records import Chat, Judged, Message
+from luthier.data.load import load_split
 from luthier.data.notes import place
 from luthier.data.read import Table, read
-from luthier.data.task import load_split, supervised
-from luthier.errors import LuthierError
-from luthier.protocols import Chat, Judged, Message
+from luthier.data.task import supervised
+from luthier.io.config import DataConfig
+from luthier.reports.inspection.findings import findings
+from luthier.reports.inspection.inspection import Reader, inspect
 from luthier.runs.evaluate import _table
 
 U = {"role": "user", "content": "Wie spät ist es?"}

@@ -12,14 +12,14 @@ import pytest
 import torch
 
 import tiny
-from luthier import run
+from luthier.core.errors import LuthierError
+from luthier.core.records import Split
 from luthier.data.prompts import prompt_of
 from luthier.direct import classifiers
+from luthier.direct.classical.fitted import NEVER, Target
 from luthier.direct.features import Features
-from luthier.errors import LuthierError
 from luthier.models.causal import CausalLM
-from luthier.models.classical import NEVER, Target
-from luthier.protocols import Split
+from luthier.runs import run
 from luthier.training.context import Context
 
 TASKS = ("classification", "multilabel", "regression")
@@ -122,8 +122,8 @@ def test_forest_is_scikit_learns(task: str) -> None:
     """Seen failing with < for <= at a threshold that a feature meets (whole numbers as features)."""
     from sklearn.ensemble import RandomForestRegressor
 
+    from luthier.direct.classical.fitted import columns
     from luthier.direct.classifiers.forest import TREES
-    from luthier.models.classical import columns
 
     x, y, target = problem(task)
     x = np.round(x * 2).astype(np.float32)

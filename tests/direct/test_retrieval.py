@@ -12,13 +12,14 @@ import pytest
 from hashed import Hashed, hashed
 
 import tiny
-from luthier import config, run
+from luthier.core.errors import LuthierError
+from luthier.core.records import Chat, Message, Rated, Sampling, Split, Tagged, Text
 from luthier.direct.retrieval import Retrieval
-from luthier.errors import LuthierError
-from luthier.files import write_text
-from luthier.index.embed import Embedder
 from luthier.index.rows import fit, voted
-from luthier.protocols import Chat, Message, Rated, Sampling, Split, Tagged, Text
+from luthier.io import config
+from luthier.io.files import write_text
+from luthier.models.embedding import Embedder
+from luthier.runs import run
 from luthier.training.context import Context
 
 

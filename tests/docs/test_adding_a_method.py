@@ -14,10 +14,11 @@ import torch
 
 import luthier
 import tiny
-from luthier import catalog, config, run
-from luthier.core import plugins
-from luthier.files import write_text
+from luthier.core import catalog, plugins
+from luthier.io import config
+from luthier.io.files import write_text
 from luthier.models.causal import CausalLM
+from luthier.runs import run
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "adding-a-method.md"

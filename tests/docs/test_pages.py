@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import typer
 
-from luthier import catalog
 from luthier.cli import app
-from luthier.config import read_recipe
+from luthier.core import catalog
+from luthier.io.config import read_recipe
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])

@@ -14,8 +14,8 @@ import tiny
 from luthier.core.phrases import Phrase
 from luthier.direct.few_shot import FewShot
 from luthier.evals.calibration import CONTENT_FREE, calibrated, content_free
-from luthier.evals.shots_lm import ShotsLM, load_shots
 from luthier.evals.task import evaluate
+from luthier.evals.with_examples import ShotsLM, load_shots
 from luthier.training.context import Context
 
 

@@ -13,12 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tiny
+from luthier.core.errors import LuthierError
+from luthier.core.records import Chat, Labelled, Message, Rated, Sampling, Split, Tagged
 from luthier.direct.majority import Majority
-from luthier.errors import LuthierError
 from luthier.evals.constant import constant, load_constant
 from luthier.evals.metrics.label_f1 import set_f1
 from luthier.evals.task import evaluate
-from luthier.protocols import Chat, Labelled, Message, Rated, Sampling, Split, Tagged
 
 
 def labelled(*labels: str) -> tuple[Labelled, ...]:

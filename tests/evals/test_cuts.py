@@ -11,16 +11,18 @@ from typing import Any
 import pytest
 
 import tiny
-from luthier import api, config, run
-from luthier.compare import board
+from luthier import api
+from luthier.comparison import board
+from luthier.core.example import Example
 from luthier.core.phrases import Phrase, say
-from luthier.data.pack import Example
+from luthier.core.records import Chat, Labelled, Message
 from luthier.data.prompts import CLASSIFY
 from luthier.data.shorten import Counted
 from luthier.direct import few_shot
 from luthier.evals import cuts
-from luthier.files import read_json
-from luthier.protocols import Chat, Labelled, Message
+from luthier.io import config
+from luthier.io.files import read_json
+from luthier.runs import run
 from luthier.training.context import Context
 
 LONG = "word " * 200

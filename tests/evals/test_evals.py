@@ -15,15 +15,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import tiny
-from luthier import run
-from luthier.config import options
+from luthier.core.records import Prompt, Sampling, Split
 from luthier.data.embedded import general_text
 from luthier.evals.forgetting import WINDOW, general_loss
 from luthier.evals.task import answer_room, evaluate
 from luthier.evals.wording import best_wording
+from luthier.io.config import options
 from luthier.models.causal import CausalLM
 from luthier.objectives.sft import Sft
-from luthier.protocols import Prompt, Sampling, Split
+from luthier.runs import run
 from luthier.training.attach import attached
 
 

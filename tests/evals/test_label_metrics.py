@@ -11,14 +11,14 @@ import torch
 from sklearn.metrics import balanced_accuracy_score, f1_score
 
 import tiny
-from luthier.compare.resampled import bootstrap
-from luthier.compare.stats import Bootstrap
-from luthier.evals import metric
+from luthier.core import metric
+from luthier.core.records import Split
+from luthier.evals.bootstrap import Bootstrap
 from luthier.evals.constant import constant
 from luthier.evals.metrics import macro_f1
 from luthier.evals.metrics.accuracy import balanced
+from luthier.evals.resampled import bootstrap
 from luthier.evals.task import evaluate
-from luthier.protocols import Split
 
 LABELS = ("common", "rare", "third", "never")
 

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from luthier.errors import LuthierError
-from luthier.evals import metric
+from luthier.core import metric
+from luthier.core.errors import LuthierError
+from luthier.data.answer_words import answer_words
 from luthier.evals.metrics import exact_match, field_f1, rougel, token_f1
 from luthier.evals.metrics.label_f1 import set_f1
 from luthier.evals.metrics.mae_skill import correlations, deviation
-from luthier.evals.words import answer_words
 
 
 @pytest.mark.parametrize("name", metric.names())

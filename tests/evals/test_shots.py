@@ -12,13 +12,13 @@ import pytest
 import torch
 
 import tiny
+from luthier.core.errors import LuthierError
 from luthier.core.phrases import Phrase
+from luthier.core.records import Sampling
 from luthier.data.prompts import answer_of
 from luthier.direct.few_shot import FewShot
-from luthier.errors import LuthierError
-from luthier.evals import cuts, shots
-from luthier.evals.shots_lm import ShotsLM, load_shots
-from luthier.protocols import Sampling
+from luthier.evals import cuts, examples
+from luthier.evals.with_examples import ShotsLM, load_shots
 from luthier.training.context import Context
 
 DATA = replace(tiny.LABELLED, test=())
@@ -47,20 +47,20 @@ class Letters:
 @pytest.fixture
 def letters(monkeypatch: pytest.MonkeyPatch) -> Letters:
     made = Letters()
-    monkeypatch.setattr("luthier.index.embed.load_embedder", lambda name, cache: made)
+    monkeypatch.setattr("luthier.models.embedding.load_embedder", lambda name, cache: made)
     return made
 
 
 def test_nearest_against_brute_force(lm: Any, letters: Letters) -> None:
     """Seen failing with the k farthest, and with the nearest put first."""
     worded = lm.worded(lm.wordings(DATA.labels)[0], DATA.labels)
-    near = shots.Nearest(worded, DATA.train, 3, letters)  # type: ignore[arg-type]
+    near = examples.Nearest(worded, DATA.train, 3, letters)  # type: ignore[arg-type]
     for row in DATA.validation:
         q, pool = letters._vectors([row.text])[0], letters._vectors([r.text for r in DATA.train])
         distance = [float(((p - q) ** 2).sum()) for p in pool]
         brute = sorted(range(len(pool)), key=lambda i: (round(distance[i], 6), i))[:3]
         assert near(row.text) == tuple(DATA.train[i] for i in reversed(brute))
-        first = shots.Nearest(worded, DATA.train, 3, letters, first=True)  # type: ignore[arg-type]
+        first = examples.Nearest(worded, DATA.train, 3, letters, first=True)  # type: ignore[arg-type]
         assert first(row.text) == tuple(DATA.train[i] for i in brute)
 
 
@@ -96,10 +96,10 @@ def test_what_does_not_fit_is_what_stands_in_front(lm: Any, tmp_path: Path) -> N
     """Seen failing with the last example, which is the nearest, left out."""
     worded = lm.worded(lm.wordings(DATA.labels)[0], DATA.labels)
     rows = [replace(DATA.train[0], text=f"{i} " + "word " * 60) for i in range(40)]
-    left = shots.fitting(worded, rows, "what is it")
+    left = examples.fitting(worded, rows, "what is it")
     length = lambda some: worded.worded(worded.template, DATA.labels, some).length("what is it", DATA.labels)  # noqa: E731
     assert 0 < len(left) < 40 and left == tuple(rows[-len(left) :])
-    assert length(left) <= worded.context - shots.ROOM < length(rows[-len(left) - 1 :])
+    assert length(left) <= worded.context - examples.ROOM < length(rows[-len(left) - 1 :])
     run = Context(lm, replace(DATA, train=tuple(rows)), 0, cache=tmp_path)
     FewShot(k=40, orders=1, calibrate=False, choose="random").adapt(run)
     assert any(f"{40 - len(left)} of 40 examples were cut off" in n for n in run.notes)
@@ -111,9 +111,9 @@ def test_a_long_question_gets_fewer_examples_and_that_is_said(lm: Any, tmp_path:
     found: Any = FewShot(k=3, calibrate=False, choose="random").adapt(run)
     some = [lm.worded(found.template, DATA.labels, found.shots[n:]) for n in range(len(found.shots) + 1)]
     long = "word "
-    while some[0].length(long, DATA.labels) <= lm.context - shots.ROOM:
+    while some[0].length(long, DATA.labels) <= lm.context - examples.ROOM:
         long += "word "
-    fits = next(w for w in some if w.length(long, DATA.labels) <= lm.context - shots.ROOM)
+    fits = next(w for w in some if w.length(long, DATA.labels) <= lm.context - examples.ROOM)
     assert found.shots_for("a") == found.shots and len(fits.shots) < len(found.shots)
     asked = ["where is it", long]
     got = found.predict(asked, DATA.labels)
@@ -122,7 +122,7 @@ def test_a_long_question_gets_fewer_examples_and_that_is_said(lm: Any, tmp_path:
     found.save(tmp_path)
     again: Any = load_shots(tmp_path, lm, tmp_path)
     assert again.shots == found.shots and again.shots_for(long) == fits.shots
-    other = shots.again(found, found.template, DATA.labels)  # seen failing: another wording had all of them again
+    other = examples.again(found, found.template, DATA.labels)  # seen failing: another wording had all of them again
     assert other.shots == found.shots and other.shots_for(long) == fits.shots
     cuts.begin(found)
     assert cuts.of_test(found, DATA.test) == []
@@ -135,12 +135,12 @@ SAME = ("WHERE is  my parcel ", "ｗhere is my parcel", "where is my parcel")
 def test_a_question_is_never_among_its_own_examples(lm: Any, letters: Letters, asked: str) -> None:
     """In another case, width or spacing. Seen failing with the row asked as its own nearest example."""
     worded = lm.worded(lm.wordings(DATA.labels)[0], DATA.labels, DATA.train[:3])
-    always = shots.fixed(worded)
+    always = examples.fixed(worded)
     assert always.shots_for(asked) == DATA.train[1:3] and always.shots_for("no courier") == DATA.train[:3]
-    near = shots.Nearest(worded, DATA.train, 3, letters)  # type: ignore[arg-type]
+    near = examples.Nearest(worded, DATA.train, 3, letters)  # type: ignore[arg-type]
     assert DATA.train[0] not in near(asked) and len(near(asked)) == 3
     assert DATA.train[0] in near("where is my parcels")
-    chats = shots.fixed(lm.worded(lm.wordings(())[0], (), CHATS.train[:2]))
+    chats = examples.fixed(lm.worded(lm.wordings(())[0], (), CHATS.train[:2]))
     prompt = (tiny.Message("system", "be brief"), tiny.Message("user", "ICH mag Tee "))
     assert chats.shots_for(prompt) == CHATS.train[1:2]
 
@@ -159,17 +159,17 @@ def test_texts_embedded_together_do_not_decide_the_nearest(lm: Any) -> None:
 
     worded = lm.worded(lm.wordings(DATA.labels)[0], DATA.labels)
     pool = tuple(replace(DATA.train[0], text=text) for text in ("abc x", "cba x", "bca x", "xyz"))
-    near = shots.Nearest(worded, pool, 2, Noisy())  # type: ignore[arg-type]
+    near = examples.Nearest(worded, pool, 2, Noisy())  # type: ignore[arg-type]
     assert near.neighbours("abc") == [0, 1]
 
 
 def test_balanced_and_random() -> None:
-    drawn = shots.drawn(DATA, 3, 0, balanced=True)
+    drawn = examples.drawn(DATA, 3, 0, balanced=True)
     assert {answer_of(r) for r in drawn} == set(DATA.labels) and len(drawn) == 3
-    assert len(shots.drawn(DATA, 2, 0, balanced=True)) == 3 and len(shots.drawn(DATA, 2, 0, balanced=False)) == 2
-    assert shots.drawn(DATA, 8, 0, False) != shots.drawn(DATA, 8, 1, False)
-    assert sorted(map(repr, shots.reordered(drawn, 1, 0))) == sorted(map(repr, drawn))
-    assert shots.reordered(drawn, 0, 0) == drawn
+    assert len(examples.drawn(DATA, 2, 0, balanced=True)) == 3 and len(examples.drawn(DATA, 2, 0, balanced=False)) == 2
+    assert examples.drawn(DATA, 8, 0, False) != examples.drawn(DATA, 8, 1, False)
+    assert sorted(map(repr, examples.reordered(drawn, 1, 0))) == sorted(map(repr, drawn))
+    assert examples.reordered(drawn, 0, 0) == drawn
 
 
 def test_what_validation_decides(lm: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 import tiny
+from luthier.core.records import Chat, Message, Rated, Split, Tagged
 from luthier.evals.task import answer_room, evaluate
 from luthier.models.causal import CausalLM
-from luthier.protocols import Chat, Message, Rated, Split, Tagged
 
 
 class Known:

@@ -14,14 +14,14 @@ import torch
 
 import luthier
 from luthier import api
-from luthier.config import read_recipe
+from luthier.api.predicting import answer_file
+from luthier.core.metric import Scores
 from luthier.core.phrases import Phrase
-from luthier.data.answers import answer_file
+from luthier.core.records import Labelled, Split
 from luthier.evals import temperature
-from luthier.evals.metric import Scores
 from luthier.evals.temperature import FEW, FILE, calibration_error, fit, kept, settle, tempered
-from luthier.files import read_json
-from luthier.protocols import Labelled, Split
+from luthier.io.config import read_recipe
+from luthier.io.files import read_json
 
 
 def simulated(rows: int, times: float, seed: int = 0) -> tuple[torch.Tensor, list[int]]:
@@ -152,7 +152,7 @@ def test_a_loaded_run_applies_it(trained: Path) -> None:
     rows = predicted(trained)
     assert [row["probability"] for row in rows] == pytest.approx(want.max(-1).values.tolist(), abs=1e-4)
     assert [row["prediction"] for row in rows] == model.predict(texts) and "score" not in rows[0]
-    from luthier.config import DataConfig
+    from luthier.io.config import DataConfig
     from luthier.runs.evaluate import evaluate_run
 
     again = evaluate_run(trained, DataConfig(path="data.csv"), None)["secondary"]

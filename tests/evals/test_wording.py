@@ -10,13 +10,13 @@ import pytest
 
 import tiny
 from luthier.core.phrases import Phrase
+from luthier.core.records import Split
 from luthier.data.prompts import CLASSIFY, GENERATE, compose, mostly_chinese
 from luthier.direct.few_shot import FewShot
 from luthier.direct.zero_shot import ZeroShot
 from luthier.evals.wording import wordings
-from luthier.files import read_json
-from luthier.models.endpoint import EndpointLM
-from luthier.protocols import Split
+from luthier.io.files import read_json
+from luthier.models.endpoint.remote import EndpointLM
 from luthier.training.context import Context
 
 CHINESE = Split(

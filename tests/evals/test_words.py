@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from luthier.data.answer_words import answer_words, normal, words
 from luthier.evals.metrics import chrf, exact_match, rougel, token_f1
-from luthier.evals.words import answer_words, normal, words
 
 
 @pytest.mark.parametrize(

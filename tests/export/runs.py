@@ -10,10 +10,11 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM, LlamaConfig, Qwen2Config, Qwen3Config
 
 import tiny
-from luthier import config, run
-from luthier.files import write_json, write_text
+from luthier.core.records import Split
+from luthier.io import config
+from luthier.io.files import write_json, write_text
 from luthier.models.causal import CausalLM
-from luthier.protocols import Split
+from luthier.runs import run
 
 TEXTS = ("where is my parcel, please?", "退款还没有到")
 

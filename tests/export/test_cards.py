@@ -15,9 +15,9 @@ import luthier
 import tiny
 from luthier.export.card import render
 from luthier.export.write import export_run
-from luthier.files import read_json, write_json
-from luthier.mix import mix_folders
-from luthier.models import bases
+from luthier.io.files import read_json, write_json
+from luthier.models.loading import bases
+from luthier.runs.mixing import mix_folders
 
 Folder = Callable[[str], Path]
 FORMS = ("adapter", "merged", "head", "gguf", "classifier")

@@ -16,13 +16,13 @@ from typer.testing import CliRunner
 import luthier
 import tiny
 from luthier.cli import app
-from luthier.errors import LuthierError
+from luthier.core.errors import LuthierError
+from luthier.core.records import Split
 from luthier.export import classifier, snippets
 from luthier.export.parity import Check
 from luthier.export.write import export_run, form_of
-from luthier.files import read_json, write_json
-from luthier.models import bases
-from luthier.protocols import Split
+from luthier.io.files import read_json, write_json
+from luthier.models.loading import bases
 
 Folder = Callable[[str], Path]
 DATA: dict[str, Split] = {"classification": tiny.LABELLED, "multilabel": tiny.TAGGED, "regression": tiny.RATED}
@@ -46,7 +46,7 @@ def made(base: Path, folder: Path, name: str, data: Split) -> Path:
 
 
 def features_of(model: Any) -> Any:
-    from luthier.models.features import features
+    from luthier.models.inference.features import features
 
     return features(model.lm.lm, TEXTS, model.lm.cache)[model.lm.features].numpy()
 

@@ -12,12 +12,12 @@ from test_folders import export
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, PreTrainedTokenizerFast
 
 import tiny
-from luthier import run
+from luthier.core.records import Message, Sampling, Split
 from luthier.data.chat import answer_end, encode_chat
 from luthier.evals.task import evaluate
 from luthier.export.gguf_tokenizer import stored_ends
 from luthier.models.ends import Ends
-from luthier.protocols import Message, Sampling, Split
+from luthier.runs import run
 
 WORDS = "{% for m in messages %}{{ m.role + ': ' + m.content + '\n###\n' }}{% endfor %}" + (
     "{% if add_generation_prompt %}{{ 'assistant: ' }}{% endif %}"

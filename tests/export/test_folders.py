@@ -13,11 +13,11 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import tiny
-from luthier.errors import LuthierError
+from luthier.core.errors import LuthierError
 from luthier.export import adapter, merged
 from luthier.export.parity import Check
 from luthier.export.write import export_run
-from luthier.files import read_json
+from luthier.io.files import read_json
 
 Folder = Callable[[str], Path]
 every_model = pytest.mark.parametrize("kind", tiny.MODELS)

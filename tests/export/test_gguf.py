@@ -14,10 +14,10 @@ import torch
 from test_folders import export, left_behind
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from luthier.errors import LuthierError
+from luthier.core.errors import LuthierError
 from luthier.export import gguf_file, gguf_tokenizer
 from luthier.export.gguf_file import rotary_order, write_gguf
-from luthier.models.gguf import import_gguf
+from luthier.models.loading.gguf import import_gguf
 
 Folder = Callable[[str], Path]
 KINDS = ("llama_tied", "llama_untied", "llama-16", "qwen2", "qwen3", "qwen3-8", "qwen3-16")
@@ -169,7 +169,7 @@ def test_architectures_and_tokenizers_that_are_not_known(made: Folder, tmp_path:
 def test_the_embedded_model(to: str, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     """LoRA on SmolLM2, a few steps: all three forms say what the run says, llama.cpp among them."""
     from luthier import api
-    from luthier.config import recipe_from
+    from luthier.io.config import recipe_from
 
     values = {"data": {"path": "tickets", "limit": 40}, "training": {"tokens": 600, "batch": 4}, "dtype": "float32"}
     run = api.train(recipe_from({**values, "threads": 1}), tmp_path_factory.getbasetemp() / "embedded-lora")

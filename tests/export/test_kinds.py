@@ -15,11 +15,11 @@ from test_folders import export, left_behind
 from transformers import AutoModel, AutoModelForSeq2SeqLM, AutoTokenizer, BartConfig, FalconConfig
 
 import tiny
-from luthier import run as runner
-from luthier.errors import LuthierError
+from luthier.core.errors import LuthierError
+from luthier.core.records import Sampling, Split
 from luthier.export import merged
-from luthier.files import read_json
-from luthier.protocols import Sampling, Split
+from luthier.io.files import read_json
+from luthier.runs import run as runner
 
 Folder = Callable[[str], Path]
 BART: dict[str, Any] = {
@@ -148,7 +148,7 @@ def test_gguf_is_refused_before_the_weights_are_loaded(
 ) -> None:
     """Seen failing with a model that was loaded and asked first."""
     cases = [(runs.finished(made(kind), tmp_path / kind), kind) for kind in ("gpt2", "t5", "falcon")]
-    monkeypatch.setattr(runner, "load_base", lambda _: pytest.fail("the weights were loaded"))
+    monkeypatch.setattr("luthier.models.loading.load.load_base", lambda _: pytest.fail("the weights were loaded"))
     for run, kind in cases:
         with pytest.raises(LuthierError, match=f"a {kind} model cannot be written as GGUF yet"):
             export(run, "gguf", tmp_path / "x.gguf")

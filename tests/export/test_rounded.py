@@ -13,12 +13,15 @@ import torch
 from transformers import AutoModelForCausalLM
 
 import tiny
-from luthier import catalog, config, run
-from luthier.errors import LuthierError
+from luthier.core import catalog
+from luthier.core.errors import LuthierError
+from luthier.core.methods import Patch
+from luthier.core.records import Text
 from luthier.export.parity import Check
 from luthier.export.write import export_run
+from luthier.io import config
+from luthier.io.files import read_tensors
 from luthier.objectives.sft import Sft
-from luthier.protocols import Patch, Text
 from luthier.training.attach import attached
 
 Folder = Callable[[str], Path]
@@ -60,7 +63,7 @@ def test_merged_says_what_the_run_says_and_original_something_else(
     assert apart > 0.01 and told[0].where == "the run on its rounded base" and "differ by" in told[0].found
     lora = config.options(tiny.recipe(base, "lora", patch={"rank": 4}))
     with attached(tiny.fresh(base), lora, Sft(), (), 0) as (work, _, _):
-        lora.load(work, run.read_tensors(made / "adapter" / "adapter_model.safetensors"))
+        lora.load(work, read_tensors(made / "adapter" / "adapter_model.safetensors"))
         with torch.no_grad():
             hidden = [work.hidden(torch.tensor(row), torch.arange(len(row)), [len(row)]) for row in runs.ids(work)]
         assert far([work.head.logits(h) for h in hidden], read(tmp_path / "original", base)) < 1e-4

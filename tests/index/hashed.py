@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from luthier.index.embed import Embedder, Side, Vectors
 from luthier.index.terms import terms
+from luthier.models.embedding import Embedder, Side, Vectors
 
 WIDTH = 256
 

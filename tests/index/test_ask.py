@@ -11,18 +11,18 @@ from typing import Any
 import pytest
 from hashed import Hashed, hashed
 
+from luthier.core.records import Sampling
 from luthier.data import embedded
 from luthier.data.prompts import Template
 from luthier.index import reading
 from luthier.index.ask import answering, ask, cited, prompt
 from luthier.index.build import build, opened
 from luthier.index.chunks import Chunking
-from luthier.index.embed import load_embedder
 from luthier.index.records import Chunk, Hit
 from luthier.index.search import Searcher
 from luthier.index.sentences import sentences
 from luthier.index.threshold import KEPT, MEASURED, absent, answerable, measure, similarities
-from luthier.protocols import Sampling
+from luthier.models.embedding import load_embedder
 
 
 class Scripted:
@@ -67,7 +67,7 @@ def searcher(model: Hashed, monkeypatch: pytest.MonkeyPatch) -> Searcher:
     Path("docs/b.md").write_text("# Cat\nThe cat is called Gusset. She sleeps.", encoding="utf-8")
     build([Path("docs")], "at", Chunking(60, 10))
     monkeypatch.setitem(MEASURED, "hashed", {"han": 0.3, "": 0.3, "han, crossed": 0.9, ", crossed": 0.2})
-    monkeypatch.setattr("luthier.models.embedded.cache_dir", lambda: Path("cache"))
+    monkeypatch.setattr("luthier.models.loading.bundled.cache_dir", lambda: Path("cache"))
     return Searcher(*opened("at"))
 
 

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from hashed import Hashed
 
-from luthier.errors import LuthierError
+from luthier.core.errors import LuthierError
 from luthier.index.build import add, build, opened, remove
 from luthier.index.chunks import Chunking
-from luthier.index.embed import Embedder
 from luthier.index.search import Searcher
 from luthier.index.store import Store
+from luthier.models.embedding import Embedder
 
 SMALL = Chunking(20, 5)
 

@@ -10,9 +10,9 @@ import regex
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from luthier.errors import LuthierError
+from luthier.core.document import Document, Section
+from luthier.core.errors import LuthierError
 from luthier.index.chunks import Chunking, chunked, pieces, spans, weight
-from luthier.index.records import Document, Section
 
 PARTS = st.sampled_from(
     ["One sentence here. ", "年假十五天。", "“好！”他说。", "\n\n", "# Heading\n", "```\ncode = 1\n```\n", "word ",

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from luthier.errors import LuthierError
-from luthier.index.embed import Embedder, Side, Vectors, load_embedder
+from luthier.core.errors import LuthierError
+from luthier.models.embedding import Embedder, Side, Vectors, load_embedder
 
 
 class Counting:

@@ -6,9 +6,9 @@ import unicodedata
 
 import pytest
 
+from luthier.data.radicals import written
 from luthier.index.glossary import FAMILIES, things
 from luthier.index.grounds import grounded, stance
-from luthier.index.radicals import written
 
 ANNUAL = "Annual leave\nEveryone has 25 days of annual leave a year."
 NIANJIA = "年假制度\n入职满一年的员工每年有十天年假。"

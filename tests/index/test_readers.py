@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from luthier.errors import LuthierError
-from luthier.index.readers import endings, read_document
-from luthier.index.records import Document
+from luthier.core.document import Document
+from luthier.core.errors import LuthierError
+from luthier.data.document_readers import endings, read_document
 
 
 def read(path: Path, raw: bytes | str) -> Document:

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from hashed import Hashed
 
-from luthier.errors import LuthierError
+from luthier.core.errors import LuthierError
 from luthier.index.build import build, opened
 from luthier.index.chunks import Chunking
-from luthier.index.evaluate import Question, evaluate, intervals, read_questions, resolved
+from luthier.index.evaluate import evaluate, intervals, resolved
+from luthier.index.questions import Question, read_questions
 from luthier.index.records import Chunk
 from luthier.index.search import Searcher, fused
 from luthier.index.threshold import MEASURED, lift

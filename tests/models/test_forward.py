@@ -12,10 +12,10 @@ from torch import Tensor
 
 import tiny
 from luthier.data.pack import micro_batches, next_token, pack
-from luthier.models.attention import Packed
+from luthier.models.attention.packed import Packed
 from luthier.models.causal import CausalLM
-from luthier.models.head import head_loss
-from luthier.models.score import _tree, run_prefix
+from luthier.models.inference.scoring import _tree, run_prefix
+from luthier.models.kernels.vocabulary_head import head_loss
 
 SIZES = (1, 9, 30, 2, 17)  # most are longer than the sliding window of the Qwen2 model
 every_model = pytest.mark.parametrize("lm", tiny.MODELS, indirect=True)

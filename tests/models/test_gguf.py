@@ -20,12 +20,12 @@ from tiny_gguf import (
 )
 from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
-import luthier.models.gguf
-from luthier.errors import LuthierError
-from luthier.models.embedded import _model_file, embedded_model, sha256_of
-from luthier.models.gguf import SUPPORTED, import_gguf
-from luthier.models.gguf_header import read_header
-from luthier.models.load import load_base, resolve
+import luthier.models.loading.gguf
+from luthier.core.errors import LuthierError
+from luthier.models.loading.bundled import _model_file, embedded_model, sha256_of
+from luthier.models.loading.gguf import SUPPORTED, import_gguf
+from luthier.models.loading.gguf_header import read_header
+from luthier.models.loading.load import load_base, resolve
 
 TEXTS = (
     "Hello, world! 12345",
@@ -147,7 +147,7 @@ def test_folder_is_whole_or_absent(source: Path, tmp_path: Path, monkeypatch: py
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(luthier.models.gguf, "_write_tokenizer", full)
+    monkeypatch.setattr(luthier.models.loading.gguf, "_write_tokenizer", full)
     with pytest.raises(LuthierError, match="No space left"):
         import_gguf(source, tmp_path / "folder")
     assert list(tmp_path.iterdir()) == []
@@ -175,7 +175,7 @@ def test_resolve_imports_a_file_once(source: Path, tmp_path: Path, monkeypatch: 
     folder = resolve(str(source))
     assert isinstance(folder, Path) and folder.is_relative_to(tmp_path / "cache")
     assert sha256_of(source)[:12] in folder.name
-    monkeypatch.setattr(luthier.models.gguf, "import_gguf", lambda *_: pytest.fail("imported twice"))
+    monkeypatch.setattr(luthier.models.loading.gguf, "import_gguf", lambda *_: pytest.fail("imported twice"))
     assert resolve(source) == folder
     model, tokenizer = load_base(str(source))
     assert not model.training and len(tokenizer) == model.config.vocab_size

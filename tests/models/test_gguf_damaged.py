@@ -8,9 +8,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tiny_gguf import tiny
 
-from luthier.errors import LuthierError
-from luthier.models.gguf import import_gguf
-from luthier.models.gguf_header import read_header
+from luthier.core.errors import LuthierError
+from luthier.models.loading.gguf import import_gguf
+from luthier.models.loading.gguf_header import read_header
 
 
 @pytest.fixture(scope="module")

@@ -10,14 +10,15 @@ import torch
 from transformers.pytorch_utils import Conv1D
 
 import tiny
-from luthier import config, run
-from luthier.config import TrainingConfig
-from luthier.data.pack import renumbered
-from luthier.files import read_json
+from luthier.core.example import renumbered
+from luthier.core.records import Sampling
+from luthier.io import config
+from luthier.io.config import TrainingConfig
+from luthier.io.files import read_json
 from luthier.models.causal import CausalLM
-from luthier.models.lowrank import LoraLinear
+from luthier.models.layers.lowrank import LoraLinear
 from luthier.objectives.sft import Sft
-from luthier.protocols import Sampling
+from luthier.runs import run
 from luthier.training.attach import attached
 from luthier.training.context import Context
 from luthier.training.loop import Loop

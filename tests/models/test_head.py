@@ -7,9 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from luthier.models import head
-from luthier.models.head import VocabHead, head_loss, token_logprobs
-from luthier.models.lowrank import LoraLinear
+from luthier.models.kernels import vocabulary_head
+from luthier.models.kernels.vocabulary_head import VocabHead, head_loss, token_logprobs
+from luthier.models.layers.lowrank import LoraLinear
 
 WIDTH, WORDS = 24, 57
 
@@ -26,7 +26,7 @@ def targets(count: int) -> Tensor:
 @pytest.mark.parametrize("count", [0, 1, 10, 23])
 def test_head_loss(chunk: int, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Value and both gradients, with a factor behind. Seen failing with a head gradient of the last chunk only."""
-    monkeypatch.setattr(head, "CHUNK", chunk)
+    monkeypatch.setattr(vocabulary_head, "CHUNK", chunk)
     hidden, weight = drawn(count, WIDTH).requires_grad_(), drawn(WORDS, WIDTH, seed=1).requires_grad_()
     loss = head_loss(hidden, VocabHead(weight), targets(count))
     (0.25 * loss).backward()
@@ -69,7 +69,7 @@ def test_head_loss_survives_logits_that_overflow() -> None:
 @pytest.mark.parametrize("chunk", [1, 4, 7, 256])
 def test_token_logprobs(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Several tokens at one place, places without any. Seen failing with the border between chunks one place late."""
-    monkeypatch.setattr(head, "CHUNK", chunk)
+    monkeypatch.setattr(vocabulary_head, "CHUNK", chunk)
     hidden, weight = drawn(11, WIDTH), drawn(WORDS, WIDTH, seed=1)
     index = torch.tensor([0, 0, 0, 3, 4, 4, 6, 7, 7, 8, 10, 10])
     wanted = targets(len(index))

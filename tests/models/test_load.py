@@ -13,12 +13,12 @@ from safetensors.torch import load_file, save_file
 from tiny_gguf import tiny
 from transformers import BartConfig, BertConfig, GPT2Config, LlamaConfig, ModernBertConfig, PreTrainedConfig, T5Config
 
-from luthier.errors import LuthierError
-from luthier.models import load
-from luthier.models.fingerprint import fingerprint
-from luthier.models.gguf import import_gguf
-from luthier.models.kinds import kind_of
-from luthier.models.load import load_base, resolve
+from luthier.core.errors import LuthierError
+from luthier.models.loading import load
+from luthier.models.loading.fingerprint import fingerprint
+from luthier.models.loading.gguf import import_gguf
+from luthier.models.loading.kinds import kind_of
+from luthier.models.loading.load import load_base, resolve
 
 
 @pytest.fixture(scope="module")

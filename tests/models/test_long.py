@@ -7,7 +7,7 @@ import torch
 import tiny
 from luthier.data.pack import KEPT_TAIL, shortened
 from luthier.models.causal import CausalLM
-from luthier.models.score import continuations
+from luthier.models.inference.scoring import continuations
 
 
 def test_the_middle_goes() -> None:

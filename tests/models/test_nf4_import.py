@@ -12,7 +12,7 @@ kernels = sys.modules["kernels"] = types.ModuleType("kernels")
 def get_kernel(*a, **k):
     raise SystemExit("code was fetched")
 kernels.get_kernel = get_kernel
-from luthier.models.nf4 import _bitsandbytes
+from luthier.models.layers.nf4 import _bitsandbytes
 _bitsandbytes()
 assert sys.modules["kernels"] is kernels
 """

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from luthier.models.head import CHUNK, VocabHead
+from luthier.models.kernels.vocabulary_head import CHUNK, VocabHead
 from luthier.models.labelling import LabelHead, ValueHead
 from luthier.models.outputs import Outputs
 

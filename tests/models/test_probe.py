@@ -17,20 +17,20 @@ from transformers import AutoTokenizer
 import tiny
 from families import CHECKS, Family, examine
 from family_models import FAMILIES, build, tokenizer
-from luthier import run
-from luthier.config import Recipe
+from luthier.core.errors import LuthierError, Refused
 from luthier.core.phrases import Phrase, of_error
+from luthier.core.records import Sampling
 from luthier.data.pack import pack
-from luthier.errors import LuthierError, Refused
-from luthier.models import probe
+from luthier.io.config import Recipe
+from luthier.models.attention.positions import stretched_from
 from luthier.models.ends import Ends
-from luthier.models.head import VocabHead, head_loss, token_logprobs
+from luthier.models.kernels.vocabulary_head import VocabHead, head_loss, token_logprobs
+from luthier.models.loading import probe
+from luthier.models.loading.of_recipe import load_base
+from luthier.models.loading.plain import plain_pass
+from luthier.models.loading.vocabulary import first_free
 from luthier.models.outputs import Outputs
-from luthier.models.plain import plain_pass
-from luthier.models.positions import stretched_from
 from luthier.models.runner import PackedRunner, PaddedRunner
-from luthier.models.vocabulary import first_free
-from luthier.protocols import Sampling
 from luthier.training.attach import attached
 
 PACKED = ("Gemma 2", "Phi", "Granite", "StableLM", "DeepSeek V3", "OPT 350m")
@@ -88,7 +88,7 @@ def test_a_family_that_is_padded_would_be_wrong_packed(name: str, family: Any) -
 def test_weights_of_16_bits_are_probed_for_what_they_can_tell(name: str, family: Any) -> None:
     """A bias rounds once more, some states stay in 32 bits, experts' choice flips. Some were refused."""
     own = family(name)
-    half: Any = run.load_base(replace(own.recipe, dtype="bfloat16"))
+    half: Any = load_base(replace(own.recipe, dtype="bfloat16"))
     assert (half.softcap, half.head_scale) == (own.lm.softcap, own.lm.head_scale)
     got, want = own.ours(half), own.ours(own.lm)
     if name != "Phi MoE":
@@ -99,7 +99,7 @@ def test_weights_of_16_bits_are_probed_for_what_they_can_tell(name: str, family:
 def test_what_is_not_causal_is_refused(tmp_path: Path) -> None:
     folder = build("XLNet", tmp_path / "model")
     with pytest.raises(LuthierError, match="in a XLNetLMHeadModel a token sees what follows it"):
-        run.load_base(Recipe(model=str(folder), dtype="float32"))
+        load_base(Recipe(model=str(folder), dtype="float32"))
 
 
 def test_a_window_that_attention_is_not_told_of_is_not_packed(family: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,7 +116,7 @@ def test_a_window_that_attention_is_not_told_of_is_not_packed(family: Any, monke
 def test_what_was_found_is_remembered_by_content(family: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Another key is tried anew, and so is a record that is damaged."""
     own = family("Gemma 2")
-    again = lambda: run.load_base(own.recipe)  # noqa: E731
+    again = lambda: load_base(own.recipe)  # noqa: E731
     first: Any = again()
     [record] = (tmp_path / "cache" / "probes").glob("*.json")
     assert json.loads(record.read_text())["softcap"] == 30.0
@@ -209,7 +209,7 @@ def beyond(tmp_path: Path) -> Any:
     own.add_tokens(["<tool>"] + [f"<unused{i}>" for i in range(399 - len(own))])
     own.add_tokens(["<call>"])
     own.save_pretrained(folder)
-    return run.load_base(Recipe(model=str(folder), dtype="float32"))
+    return load_base(Recipe(model=str(folder), dtype="float32"))
 
 
 def test_a_token_without_a_vector_is_refused_by_its_name(beyond: Any) -> None:
@@ -229,7 +229,7 @@ def test_encoders_refuse_it_too(kind: str, tmp_path: Path) -> None:
     own = AutoTokenizer.from_pretrained(folder)
     own.add_tokens(["<tool>"])
     own.save_pretrained(folder)
-    lm = run.load_base(tiny.recipe(folder))
+    lm = load_base(tiny.recipe(folder))
     ids = torch.tensor(lm.encode_prompt("use <tool> now"))
     with pytest.raises(Refused, match="<tool>"):
         lm.hidden(ids, torch.arange(len(ids)), [len(ids)])

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 import tiny
+from luthier.core.records import Message
 from luthier.data.prompts import CLASSIFY
-from luthier.models import score
 from luthier.models.causal import CausalLM
-from luthier.protocols import Message
+from luthier.models.inference import scoring
 
 LABELS = ("delivery", "退款", "账号登录", "re")
 BYTES = (8, 6, 12, 2)  # of these labels in UTF-8
@@ -31,7 +31,7 @@ def alone(oracle: Any, prompt: list[int], answer: list[int]) -> Tensor:
     return torch.stack(picked).float() if picked else torch.empty(0)
 
 
-def rows(lm: CausalLM, shared: int) -> list[score.Row]:
+def rows(lm: CausalLM, shared: int) -> list[scoring.Row]:
     """Prompts of several lengths behind `shared` common tokens, with one to four answers each."""
     random = torch.Generator().manual_seed(shared)
 
@@ -47,10 +47,10 @@ def rows(lm: CausalLM, shared: int) -> list[score.Row]:
 @pytest.mark.parametrize(("shared", "limit"), [(0, 2048), (7, 30), (8, 30), (25, 2048)])
 def test_continuations(lm: CausalLM, shared: int, limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Seen failing with answers in the order of their groups, and with positions that start anew behind a prefix."""
-    monkeypatch.setattr(score, "TOKENS", limit)  # 30: several forward passes, some of a single row
+    monkeypatch.setattr(scoring, "TOKENS", limit)  # 30: several forward passes, some of a single row
     asked = rows(lm, shared)
-    assert score.common_prefix([prompt for prompt, _ in asked]) == (shared if shared >= score.WORTH_SHARING else 0)
-    oracle, found = tiny.reference(Path(lm.name)), score.continuations(lm, asked)
+    assert scoring.common_prefix([prompt for prompt, _ in asked]) == (shared if shared >= scoring.WORTH_SHARING else 0)
+    oracle, found = tiny.reference(Path(lm.name)), scoring.continuations(lm, asked)
     for (prompt, answers), values in zip(asked, found, strict=True):
         for answer, got in zip(answers, values, strict=True):
             torch.testing.assert_close(got, alone(oracle, prompt, answer), rtol=1e-4, atol=1e-4)
@@ -60,7 +60,7 @@ def test_an_empty_answer_has_no_tokens(lm: CausalLM) -> None:
     """Alone and among others. Seen failing when each answer was read at one place at least."""
     prompt, answer = [5, 6, 7, 8], [9, 10]
     oracle = tiny.reference(Path(lm.name))
-    found = score.continuations(lm, [(prompt, [[], answer]), (prompt[:2], [[]])])
+    found = scoring.continuations(lm, [(prompt, [[], answer]), (prompt[:2], [[]])])
     assert [len(v) for v in found[0]] == [0, 2] and [len(v) for v in found[1]] == [0]
     torch.testing.assert_close(found[0][1], alone(oracle, prompt, answer), rtol=1e-4, atol=1e-4)
     assert [len(v) for v in lm.logprobs([("hello", "")])] == [0]
@@ -71,7 +71,7 @@ def test_an_empty_answer_has_no_tokens(lm: CausalLM) -> None:
 def test_by_words(lm: CausalLM, template: Any) -> None:
     """Each label's sum per byte of its own. Seen failing with characters for bytes, and with tokens for bytes."""
     worded, oracle = replace(lm, template=template), tiny.reference(Path(lm.name))
-    found = score.by_words(worded, TEXTS, LABELS)
+    found = scoring.by_words(worded, TEXTS, LABELS)
     assert found.shape == (len(TEXTS), len(LABELS)) and [len(label.encode()) for label in LABELS] == list(BYTES)
     for text, got in zip(TEXTS, found, strict=True):
         prompt = worded.encode_prompt(text, LABELS)
@@ -103,12 +103,12 @@ def test_logprobs_of_a_conversation(lm: CausalLM) -> None:
 def test_a_prompt_that_all_others_begin_with(lm: CausalLM) -> None:
     """Each row alone scores the same. Seen failing with a prefix that leaves such a prompt no token of its own."""
     whole = rows(lm, 12)[0][0]
-    asked: list[score.Row] = [(whole[:12], [[3]]), (whole, [[4, 5], [6]]), (whole[:12], [[7, 8]])]
-    assert score.common_prefix([prompt for prompt, _ in asked]) == 11
-    for row, values in zip(asked, score.continuations(lm, asked), strict=True):
-        for got, want in zip(values, score.continuations(lm, [row])[0], strict=True):
+    asked: list[scoring.Row] = [(whole[:12], [[3]]), (whole, [[4, 5], [6]]), (whole[:12], [[7, 8]])]
+    assert scoring.common_prefix([prompt for prompt, _ in asked]) == 11
+    for row, values in zip(asked, scoring.continuations(lm, asked), strict=True):
+        for got, want in zip(values, scoring.continuations(lm, [row])[0], strict=True):
             torch.testing.assert_close(got, want, rtol=1e-4, atol=1e-4)
-    assert score.continuations(lm, []) == []
+    assert scoring.continuations(lm, []) == []
 
 
 def test_one_overlong_prompt_does_not_take_the_prefix_from_the_others(
@@ -116,14 +116,14 @@ def test_one_overlong_prompt_does_not_take_the_prefix_from_the_others(
 ) -> None:
     """Seen failing with one common prefix for all: the examples ran again for each row."""
     head = list(range(5, 45))
-    asked: list[score.Row] = [([*head, 50 + i, 60], [[3], [4, 5]]) for i in range(5)]
+    asked: list[scoring.Row] = [([*head, 50 + i, 60], [[3], [4, 5]]) for i in range(5)]
     asked.insert(2, ([*range(90, 70, -1), 61], [[3], [4, 5]]))
-    assert score.sharing([p for p, _ in asked]) == [[0, 1, 3, 4, 5], [2]] and score.sharing([]) == []
+    assert scoring.sharing([p for p, _ in asked]) == [[0, 1, 3, 4, 5], [2]] and scoring.sharing([]) == []
     once: list[int] = []
-    real = score.run_prefix
-    monkeypatch.setattr(score, "run_prefix", lambda lm, ids: (once.append(len(ids)), real(lm, ids))[1])
-    found = score.continuations(lm, asked)
+    real = scoring.run_prefix
+    monkeypatch.setattr(scoring, "run_prefix", lambda lm, ids: (once.append(len(ids)), real(lm, ids))[1])
+    found = scoring.continuations(lm, asked)
     assert once == [40, 0]
     for row, values in zip(asked, found, strict=True):
-        for got, want in zip(values, score.continuations(lm, [row])[0], strict=True):
+        for got, want in zip(values, scoring.continuations(lm, [row])[0], strict=True):
             torch.testing.assert_close(got, want, rtol=1e-4, atol=1e-4)

@@ -18,17 +18,21 @@ from transformers import (
 )
 
 import tiny
-from luthier import config, run
-from luthier.config import TrainingConfig
-from luthier.data.pack import pack, renumbered
-from luthier.errors import LuthierError
+from luthier.core.errors import LuthierError, Refused
+from luthier.core.example import renumbered
+from luthier.core.records import Chat, Message, Sampling
+from luthier.data.pack import pack
 from luthier.evals.forgetting import general_loss
-from luthier.models import load, seq2seq_answers
-from luthier.models.features import features
-from luthier.models.seq2seq import Seq2SeqLM
+from luthier.io import config
+from luthier.io.config import TrainingConfig
+from luthier.models import encoder_decoder_answers
+from luthier.models.encoder_decoder import Seq2SeqLM
+from luthier.models.inference.features import features
+from luthier.models.loading import load
+from luthier.models.loading.of_recipe import load_base
 from luthier.objectives.classify import Classify
 from luthier.objectives.sft import Sft
-from luthier.protocols import Chat, Message, Sampling
+from luthier.runs import run
 from luthier.training.attach import attached
 from luthier.training.context import Context
 from luthier.training.loop import Loop
@@ -135,7 +139,7 @@ def test_logprobs_in_several_passes(base: Base, monkeypatch: pytest.MonkeyPatch)
     lm = base("t5")
     pairs = [(r.asked, r.wanted) for r in tiny.LABELLED.train]
     whole = lm.logprobs(pairs)
-    monkeypatch.setattr(seq2seq_answers, "TOKENS", 1)
+    monkeypatch.setattr(encoder_decoder_answers, "TOKENS", 1)
     for one, other, (_, answer) in zip(whole, lm.logprobs(pairs), pairs, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
         assert len(one) == len(lm.tokenizer(answer)["input_ids"]) + 1
@@ -218,7 +222,7 @@ def test_layers_of_the_decoder_with_the_encoder_cached(base: Base) -> None:
     assert groups <= 6  # the check of the cache (two), then rows by length
     assert any("decoder.block.1" in n for n in names) and not any("encoder.block" in n for n in names)
     with (
-        pytest.raises(run.Refused, match="the model has 3 blocks"),
+        pytest.raises(Refused, match="the model has 3 blocks"),
         run.adapted(lm, tiny.recipe(Path(lm.name), "layers", patch={"n": 4}), tiny.LABELLED),
     ):
         pass
@@ -252,13 +256,13 @@ def test_a_bias_on_logits_counts(tmp_path: Path) -> None:
     model = AutoModelForSeq2SeqLM.from_pretrained(folder)
     model.final_logits_bias += torch.randn(1, 320)
     model.save_pretrained(folder)
-    torch.testing.assert_close(*_own_logits(run.load_base(tiny.recipe(folder)), IDS, IDS[:4]), rtol=1e-4, atol=1e-4)  # type: ignore[arg-type]
+    torch.testing.assert_close(*_own_logits(load_base(tiny.recipe(folder)), IDS, IDS[:4]), rtol=1e-4, atol=1e-4)  # type: ignore[arg-type]
 
 
 def test_a_scale_that_the_configuration_does_not_name_is_found(tmp_path: Path) -> None:
     """UMT5's with a tied head. Was refused."""
     folder = tiny.save(UMT5Config(**T5), tmp_path, AutoModelForSeq2SeqLM)
-    lm = run.load_base(tiny.recipe(folder))
+    lm = load_base(tiny.recipe(folder))
     assert isinstance(lm, Seq2SeqLM) and lm.scale == 32**-0.5
     torch.testing.assert_close(*_own_logits(lm, IDS, IDS[:4]), rtol=1e-4, atol=1e-4)
 

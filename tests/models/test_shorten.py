@@ -13,15 +13,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import tiny
-from luthier import run
-from luthier.config import objective, options
+from luthier.core.errors import Refused
+from luthier.core.records import Chat, Labelled, Message, Rated, Sampling, Split, Tagged
 from luthier.data.pack import KEPT_TAIL
 from luthier.data.shorten import LEAST, ends, fitted, spans_of
-from luthier.errors import Refused
-from luthier.models import features, score
+from luthier.io.config import objective, options
 from luthier.models.base import BaseLM
+from luthier.models.inference import features, scoring
 from luthier.objectives.sft import Sft
-from luthier.protocols import Chat, Labelled, Message, Rated, Sampling, Split, Tagged
+from luthier.runs import run
 from luthier.training.attach import attached
 
 every_kind = pytest.mark.parametrize("lm", tiny.KINDS, indirect=True)
@@ -105,8 +105,8 @@ def test_heads_read_the_prompts_that_were_trained(lm: Any, name: str, monkeypatc
     data = Split(task, rows, rows, labels=labels)  # type: ignore[arg-type]
     made = tiny.recipe(Path(lm.name), "lora", objective={"name": name, "max_length": LIMIT})
     seen: list[list[int]] = []
-    last = score.last_hidden
-    monkeypatch.setattr(score, "last_hidden", lambda lm, prompts: (seen.extend(prompts), last(lm, prompts))[1])
+    last = scoring.last_hidden
+    monkeypatch.setattr(scoring, "last_hidden", lambda lm, prompts: (seen.extend(prompts), last(lm, prompts))[1])
     with attached(lm, options(made), objective(made, name), labels, 0) as (work, _, chosen):
         chosen.keep_limit(work, data)
         examples = chosen.encode(work, data, rows)
@@ -164,8 +164,8 @@ def test_what_a_model_was_trained_with_is_kept(lm: Any, tmp_path: Path) -> None:
     with run.adapted(lm, made, tiny.LABELLED) as outcome:
         run.save_adapted(outcome, tmp_path)
         want = outcome.lm.encode_prompt(long_text(1), tiny.LABELLED.labels)  # type: ignore[attr-defined]
-    from luthier import config
-    from luthier.files import write_text
+    from luthier.io import config
+    from luthier.io.files import write_text
 
     write_text(tmp_path / "recipe.yaml", config.to_yaml(made))
     loaded: Any = run.load_run(tmp_path, lm)

@@ -12,16 +12,17 @@ import torch
 import torch.nn.functional as F
 
 import tiny
-from luthier import config, run
-from luthier.config import TrainingConfig
+from luthier.core.records import Labelled, Split
+from luthier.data.load import load_split
 from luthier.data.pack import WEIGHT
-from luthier.data.task import load_split
+from luthier.direct.classical.fitted import Target
 from luthier.direct.classifiers import find
+from luthier.io import config
+from luthier.io.config import TrainingConfig
 from luthier.models.causal import CausalLM
-from luthier.models.classical import Target
-from luthier.models.head import VocabHead, head_loss
+from luthier.models.kernels.vocabulary_head import VocabHead, head_loss
 from luthier.patches.head import Head
-from luthier.protocols import Labelled, Split
+from luthier.runs import run
 from luthier.training.attach import prepared
 from luthier.training.context import Context
 

@@ -9,12 +9,12 @@ import pytest
 import torch
 
 import tiny
-from luthier import run
+from luthier.core.records import Text
 from luthier.data.pack import pack
 from luthier.models.causal import CausalLM
 from luthier.models.outputs import Outputs
 from luthier.objectives.lm import Lm
-from luthier.protocols import Text
+from luthier.runs import run
 
 LONG = "where is my parcel, the box never came and no courier today. 退款还没有到。" * 3
 

@@ -10,10 +10,11 @@ import torch
 from torch import nn
 
 import tiny
-from luthier import run
-from luthier.models.adaptive import SvdLinear, keep_best
+from luthier.core.errors import Refused
 from luthier.models.base import BaseLM
+from luthier.models.layers.adaptive import SvdLinear, keep_best
 from luthier.patches.adalora import AdaLora
+from luthier.runs import run
 
 
 def test_schedule_by_hand() -> None:
@@ -128,5 +129,5 @@ def test_who_has_the_rank_in_the_cool_down_keeps_it(lm: BaseLM) -> None:
 )
 def test_values_that_make_no_sense_are_refused(lm: BaseLM, options: dict[str, Any], why: str) -> None:
     recipe = tiny.recipe(Path(lm.name), "adalora", patch=options)
-    with pytest.raises(run.Refused, match=why), run.adapted(lm, recipe, tiny.CHATS):
+    with pytest.raises(Refused, match=why), run.adapted(lm, recipe, tiny.CHATS):
         pass

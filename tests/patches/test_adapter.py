@@ -11,13 +11,13 @@ from torch import nn
 
 import peft_oracle as oracle
 import tiny
-from luthier import adapters, run
-from luthier.errors import LuthierError
-from luthier.files import read_json, write_json
+from luthier.core.errors import LuthierError
+from luthier.io.files import read_json, write_json
 from luthier.models.base import BaseLM
-from luthier.models.bottleneck import Behind, Bottleneck
+from luthier.models.layers.bottleneck import Behind, Bottleneck
 from luthier.objectives.classify import Classify
 from luthier.patches.adapter import Adapter, Form
+from luthier.runs import adapters, run
 from luthier.training.attach import attached
 
 every_kind = pytest.mark.parametrize("lm", tiny.KINDS, indirect=True)

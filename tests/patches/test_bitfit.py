@@ -10,10 +10,10 @@ import torch
 from transformers import AutoModelForCausalLM, LlamaConfig
 
 import tiny
-from luthier import run
 from luthier.models.causal import CausalLM
 from luthier.objectives.sft import Sft
 from luthier.patches.bitfit import Bitfit
+from luthier.runs import run
 from luthier.training.attach import attached
 
 IDS = torch.arange(40).remainder(300)

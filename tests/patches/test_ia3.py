@@ -16,12 +16,12 @@ from torch import nn
 
 import peft_oracle as oracle
 import tiny
-from luthier import adapters, run
-from luthier.errors import LuthierError
-from luthier.files import read_json
+from luthier.core.errors import LuthierError
+from luthier.io.files import read_json
 from luthier.models.base import BaseLM
 from luthier.objectives.classify import Classify
 from luthier.patches.ia3 import Ia3
+from luthier.runs import adapters, run
 from luthier.training.attach import attached
 from luthier.training.context import Context
 
@@ -57,7 +57,7 @@ def test_peft_loads_what_we_saved(lm: BaseLM, patch: Ia3, tmp_path: Path) -> Non
     with disturbed(lm, patch) as work:
         want = oracle.ours(work)
         del work.model.label_head
-        run._save_patch(work, patch, tmp_path)
+        adapters.save_patch(work, patch, tmp_path)
         work.model.label_head = nn.Linear(1, 1)
     assert (want - base).abs().max() > 1e-2
     torch.testing.assert_close(oracle.theirs(oracle.with_peft(Path(lm.name), tmp_path)), want, rtol=0, atol=1e-4)

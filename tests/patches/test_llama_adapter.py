@@ -17,13 +17,13 @@ from transformers import Qwen3Config
 
 import peft_oracle as oracle
 import tiny
-from luthier import adapters, run
 from luthier.core.phrases import Phrase
-from luthier.models import score
+from luthier.core.records import Sampling
 from luthier.models.base import BaseLM
+from luthier.models.inference import scoring
 from luthier.objectives.classify import Classify
 from luthier.patches.llama_adapter import LlamaAdapter
-from luthier.protocols import Sampling
+from luthier.runs import adapters, run
 from luthier.training.attach import attached
 from luthier.training.context import Context
 
@@ -114,13 +114,13 @@ def test_scored_behind_a_shared_prefix_and_decoded_as_in_one_pass(lm: Any) -> No
     with learned(lm, tokens=4) as (work, _, _):
         model: Any = work
         ids = [model.encode_prompt(p) for p in prompts]
-        assert score.common_prefix(ids) >= score.WORTH_SHARING
+        assert scoring.common_prefix(ids) >= scoring.WORTH_SHARING
         answers = [list(map(int, torch.randint(3, 300, (5,)))) for _ in range(3)]
         found = model.continuations([(p, answers) for p in ids])
         for p, each in zip(ids, found, strict=True):
             for answer, got in zip(answers, each, strict=True):
                 torch.testing.assert_close(got, straight(model, p, answer), rtol=0, atol=1e-4)
-        from luthier.models.decode import generate
+        from luthier.models.inference.decode import generate
 
         for p, tokens in zip(ids, generate(model, ids, Sampling(max_new_tokens=6)), strict=True):
             for i, token in enumerate(tokens):

@@ -14,12 +14,12 @@ from transformers.pytorch_utils import Conv1D
 
 import peft_oracle as oracle
 import tiny
-from luthier import run
-from luthier.errors import LuthierError
+from luthier.core.errors import LuthierError, Refused
 from luthier.models.base import BaseLM
-from luthier.models.surgery import linear_paths
+from luthier.models.layers.surgery import linear_paths
 from luthier.patches.lora import Lora, Start
 from luthier.patches.lora_plus import LoraPlus
+from luthier.runs import run
 
 FORMS: dict[str, dict[str, Any]] = {
     "plain": {},
@@ -183,5 +183,5 @@ def test_targets_are_names_or_paths(lm: BaseLM) -> None:
 )
 def test_values_that_make_no_sense_are_refused(lm: BaseLM, options: dict[str, Any], why: str) -> None:
     recipe = tiny.recipe(Path(lm.name), "lora_plus", patch=options)
-    with pytest.raises(run.Refused, match=why), run.adapted(lm, recipe, tiny.CHATS):
+    with pytest.raises(Refused, match=why), run.adapted(lm, recipe, tiny.CHATS):
         pass

@@ -12,17 +12,17 @@ from torch import Tensor, nn
 
 import peft_oracle as oracle
 import tiny
-from luthier import run
 from luthier.api import train
-from luthier.config import TrainingConfig
-from luthier.data.pack import renumbered
-from luthier.files import read_json
+from luthier.core.example import renumbered
+from luthier.core.methods import ParamGroup
+from luthier.io.config import TrainingConfig
+from luthier.io.files import read_json
 from luthier.models.base import BaseLM
-from luthier.models.lowrank import LoraLinear
-from luthier.models.surgery import linear_paths, matrix_of, replace_module
+from luthier.models.layers.lowrank import LoraLinear
+from luthier.models.layers.surgery import linear_paths, matrix_of, replace_module
 from luthier.objectives.sft import Sft
 from luthier.patches.lora import Lora
-from luthier.protocols import ParamGroup
+from luthier.runs import adapters, run
 from luthier.training.attach import attached
 from luthier.training.context import Context
 from luthier.training.loop import Loop
@@ -31,7 +31,7 @@ pytest.importorskip("bitsandbytes")
 
 from bitsandbytes.nn import Linear4bit
 
-from luthier.models.nf4 import Nf4Linear, linear_bytes
+from luthier.models.layers.nf4 import Nf4Linear, linear_bytes
 from luthier.patches.qlora import Qlora
 
 every_kind = pytest.mark.parametrize("lm", tiny.KINDS, indirect=True)
@@ -105,7 +105,8 @@ def test_it_is_lora_over_the_rounded_weights(lm: BaseLM, form: str) -> None:
 
 
 def _states(lm: BaseLM) -> Tensor:
-    from luthier.data.pack import Example, pack
+    from luthier.core.example import Example
+    from luthier.data.pack import pack
 
     where = tuple(range(5))
     extra: Any = {"decoder": (0, *oracle.IDS[:6])} if lm.model.config.is_encoder_decoder else {}
@@ -146,7 +147,7 @@ def test_peft_over_a_4_bit_model_says_the_same(lm: BaseLM, tmp_path: Path) -> No
     patch = Qlora(rank=4)
     nudged(lm, patch)
     work = lm
-    work.save_extra = lambda folder: run._save_patch(work, patch, folder)
+    work.save_extra = lambda folder: adapters.save_patch(work, patch, folder)
     work.save(tmp_path)
     plain: Any = oracle.reference(Path(lm.name))
     for path in linear_paths(plain, (plain.model.layers,), "all"):

@@ -14,16 +14,18 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import tiny
-from luthier import config, run
-from luthier.config import TrainingConfig
-from luthier.data.pack import next_token, pack, renumbered
-from luthier.models import decode, score, slots
+from luthier.core.example import renumbered
+from luthier.core.records import Sampling
+from luthier.data.pack import next_token, pack
+from luthier.io import config
+from luthier.io.config import TrainingConfig
 from luthier.models.causal import CausalLM
-from luthier.models.prefix import PrefixMlp
-from luthier.models.virtual import Encoder, Table
+from luthier.models.inference import decode, scoring, slots
+from luthier.models.layers.prefix import PrefixMlp
+from luthier.models.layers.virtual import Encoder, Table
 from luthier.patches.prefix import Prefix
 from luthier.patches.soft_prompt import start_ids
-from luthier.protocols import Sampling
+from luthier.runs import run
 from luthier.training.attach import attached
 from luthier.training.context import Context
 from luthier.training.loop import Loop
@@ -75,7 +77,7 @@ def test_a_new_prefix_is_a_text_that_was_read(lm: CausalLM, shared: int) -> None
     with behind(lm) as start, torch.no_grad():
         n, greedy = len(start), Sampling(max_new_tokens=8)
         found = states(lm, asked)
-        scored = [v for row in score.continuations(lm, [(p, answers) for p in asked]) for v in row]
+        scored = [v for row in scoring.continuations(lm, [(p, answers) for p in asked]) for v in row]
         stretch = lm.stretch_logprobs(asked[2])
         written = decode.generate(lm, asked, greedy)
         ids, positions = torch.tensor(asked[3]), torch.arange(len(asked[3]))
@@ -83,7 +85,7 @@ def test_a_new_prefix_is_a_text_that_was_read(lm: CausalLM, shared: int) -> None
     with torch.no_grad():
         longer = [start + p for p in asked]
         close(found, states(lm, longer, n))
-        rows = score.continuations(lm, [(p, answers) for p in longer])
+        rows = scoring.continuations(lm, [(p, answers) for p in longer])
         close(scored, [v for row in rows for v in row])
         close([stretch], [lm.stretch_logprobs(start + asked[2])[n:]])
         assert written == decode.generate(lm, longer, greedy)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from luthier.config import DataConfig
+from luthier.io.config import DataConfig
 from luthier.study.finding import Finding
 from luthier.study.runner import Request, Result, run
 

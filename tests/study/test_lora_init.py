@@ -41,8 +41,8 @@ def test_in_the_usual_start_a_waits_for_b(runs: dict[str, Any]) -> None:
 
 def test_gradient_norms_are_those_before_clipping(lm: Any, rows: Any) -> None:
     """Against autograd on the first step, with a clip that bites. Seen failing without undoing the clip."""
-    from luthier.config import DataConfig
-    from luthier.data.task import load_split
+    from luthier.data.load import load_split
+    from luthier.io.config import DataConfig
     from luthier.study.bench import Bench
     from luthier.study.studies.lora_init import Watched, gradients
     from luthier.study.study import Arm

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from luthier.compare.stats import Interval
+from luthier.evals.bootstrap import Interval
 from luthier.study.studies.lora_rank import LoraRank, _enough
 
 

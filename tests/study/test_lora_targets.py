@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import tiny
-from luthier.errors import LuthierError
+from luthier.core.errors import LuthierError
 from luthier.study.studies.lora_targets import LoraTargets, equal_ranks, places, shapes_of, trained
 
 # SmolLM2's block: 576 wide, keys and values 192, feed-forward 1,536

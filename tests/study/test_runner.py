@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from luthier.core import plugins
-from luthier.errors import LuthierError
+from luthier.core.errors import LuthierError
+from luthier.reports.study.page import command
 from luthier.study import catalog, runner
 from luthier.study.options import read_options
-from luthier.study.page import command
 from luthier.study.runner import Request, run
 
 

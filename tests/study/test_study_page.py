@@ -11,10 +11,10 @@ import pytest
 from rich.console import Console
 
 from luthier.core.phrases import both
+from luthier.reports.study.page import _table, render, write_page
+from luthier.reports.study.terminal import print_finding
 from luthier.study import catalog
 from luthier.study.finding import Table
-from luthier.study.page import _table, render, write_page
-from luthier.study.terminal import print_finding
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "lora-targets": {"placements": ("wq", "wv", "wq+wk", "wq+wv", "attention", "ffn", "all")},

@@ -11,10 +11,11 @@ from typing import Any, ClassVar
 import pytest
 
 import tiny
-from luthier import run, trackers
-from luthier.errors import LuthierError
-from luthier.metrics import read_metrics
-from luthier.progress import Report
+from luthier.core.errors import LuthierError
+from luthier.core.progress import Report
+from luthier.io.metrics_file import read_metrics
+from luthier.runs import run
+from luthier.training import trackers
 
 REPORTS = [Report(step, 100 * step, 2.0 / step, 1e-3, float("nan"), 50.0, step / 4) for step in range(1, 4)]
 RESULT = {"score": 0.75, "secondary": {"macro_f1": 0.7}, "train_seconds": 3.0, "answers": ["a"], "forgetting": None}

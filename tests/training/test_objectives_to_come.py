@@ -18,15 +18,19 @@ import torch
 from torch import Tensor
 
 import tiny
-from luthier.config import TrainingConfig
-from luthier.data.pack import Example, micro_batches
+from luthier.core.batch import Batch
+from luthier.core.cursor import Cursor
+from luthier.core.example import Example
+from luthier.core.methods import Patch
+from luthier.core.records import Sampling, Split
+from luthier.data.pack import micro_batches
+from luthier.io.config import TrainingConfig
 from luthier.models.causal import CausalLM
 from luthier.models.outputs import Outputs
 from luthier.objectives.sft import Sft
 from luthier.patches.full import Full
 from luthier.patches.lora import Lora
 from luthier.patches.prefix import Prefix
-from luthier.protocols import Batch, Cursor, Patch, Sampling, Split
 from luthier.training.attach import Ready, prepared
 from luthier.training.context import Context, Reader
 
@@ -224,7 +228,7 @@ def test_members_of_a_group_share_a_micro_batch() -> None:
 
 def test_a_second_patch_is_refused(lm: CausalLM) -> None:
     """Seen failing: full tuning under LoRA trained the wrapped modules' own names, and one was lost at the end."""
-    from luthier.errors import Refused
+    from luthier.core.errors import Refused
 
     with ready(lm, "leashed", "lora") as found:
         for other in PATCHES:

@@ -23,8 +23,8 @@ from luthier.api.spelling import spoken
 from luthier.api.texts import place_of
 
 if TYPE_CHECKING:
-    from luthier.config import Recipe
-    from luthier.progress import Report
+    from luthier.core.progress import Report
+    from luthier.io.config import Recipe
 
 __all__ = ["Board", "Model", "Row", "compare", "load", "open", "train"]
 
@@ -39,7 +39,7 @@ def train(
     >>> luthier.train("recipe.yaml")                                                           # doctest: +SKIP
     >>> luthier.train({"method": "lora", "training": {"tokens": 50_000}}, data=frame)          # doctest: +SKIP
 
-    recipe: a `luthier.config.Recipe`, nested settings, or the path of a YAML file. data, test: rows in place of the
+    recipe: a `luthier.io.config.Recipe`, nested settings, or the path of a YAML file. data, test: rows in place of the
     recipe's own; like `data.path` and `data.test` of nested settings a path, a pandas DataFrame, a list of dicts or a
     `datasets.Dataset`. say: told how far it is. tell: told at its start what is to be known about the data. again:
     begin anew, what stands there is set aside.

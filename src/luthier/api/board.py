@@ -8,7 +8,7 @@ from typing import Any
 
 from luthier.api.spelling import from_python
 from luthier.api.texts import place_of
-from luthier.errors import LuthierError
+from luthier.core.errors import LuthierError
 
 NAME = "leaderboard.json"
 
@@ -79,7 +79,7 @@ class Row(Values):
 
 class Board(Values):
     """The result of a comparison. What stands in leaderboard.json is there by its keys, too: `board["verdicts"]`
-    are the verdicts as data (`luthier.compare.leaderboard`).
+    are the verdicts as data (`luthier.comparison.leaderboard`).
 
     >>> board = luthier.compare("mine.jsonl", budget="3m")          # doctest: +SKIP
     >>> board.best.method                                           # doctest: +SKIP
@@ -101,9 +101,9 @@ class Board(Values):
     @property
     def best(self) -> Row | None:
         """The row of the best method; None where no method finished."""
-        from luthier.compare import units
+        from luthier.evals import formatting
 
-        found = units.best(self)
+        found = formatting.best(self)
         return next((row for row in self.rows if found is not None and dict(row) == dict(found)), None)
 
     def row(self, name: str) -> Row:
@@ -112,7 +112,7 @@ class Board(Values):
         >>> board.row("zero_shot").score                            # doctest: +SKIP
         0.255
         """
-        from luthier.catalog import suggest
+        from luthier.core.catalog import suggest
 
         if found := next((row for row in self.rows if row.name == name), None):
             return found
@@ -121,14 +121,14 @@ class Board(Values):
     @property
     def recommendation(self) -> str:
         """What to use, in a sentence."""
-        from luthier.compare.sentences import last_line
+        from luthier.reports.comparison.sentences import last_line
 
         return last_line(self)
 
     @property
     def verdicts(self) -> list[str]:
         """What was found between methods, a sentence each."""
-        from luthier.compare.sentences import verdicts
+        from luthier.reports.comparison.sentences import verdicts
 
         return verdicts(self)
 
@@ -187,7 +187,7 @@ def open(folder: str | Path) -> Board:
     >>> luthier.open("runs/demo").best                              # doctest: +SKIP
     <luthier.Row: full, 0.642 (0.557 to 0.720)>
     """
-    from luthier.compare.leaderboard import read_board
+    from luthier.comparison.leaderboard import read_board
 
     place = place_of(folder, "folder")
     if not (place / NAME).is_file():
@@ -205,8 +205,8 @@ def _absent(folder: Path) -> str:
 
 def _places(folder: Path) -> dict[tuple[Any, str], Path]:
     """The folder of each row's first run, by model and method."""
-    from luthier.compare.cells import cells
-    from luthier.compare.plan import read_request
+    from luthier.comparison.plan import read_request
+    from luthier.comparison.trial_list import cells
 
     try:
         found = cells(read_request(folder))
@@ -223,13 +223,17 @@ def _title(board: Board) -> str:
 
 def _shown(board: Board) -> Sequence[tuple[str, str, str]]:
     """Each row in words: its name, score and interval, and whether it is the best or why it has none."""
-    from luthier.compare import units
+    from luthier.evals import formatting
 
     best, metric = board.best, str(board["metric"])
     out = []
     for row in board.rows:
         last = (
-            "best" if row is best else "" if row.status == "ok" else f"{row.status}: {units.first_line(row.reason, 80)}"
+            "best"
+            if row is best
+            else ""
+            if row.status == "ok"
+            else f"{row.status}: {formatting.first_line(row.reason, 80)}"
         )
-        out.append((units.plain(row.name), units.score_pm(row, metric) if row.status == "ok" else "", last))
+        out.append((formatting.plain(row.name), formatting.score_pm(row, metric) if row.status == "ok" else "", last))
     return out

@@ -12,7 +12,7 @@ from luthier.api.board import open as open_board
 from luthier.api.spelling import spoken
 from luthier.api.tables import as_path, is_kept
 from luthier.api.texts import kind, place_of
-from luthier.errors import LuthierError
+from luthier.core.errors import LuthierError
 
 EXTRA = ("also", "split_seed", "train_rows")  # of the data's settings, besides those that are arguments
 
@@ -41,10 +41,10 @@ def compare(
     {"r64": {"patch": "lora", "options": {"rank": 64}}}. total: how long the whole may take, ten minutes unless a budget
     is given: training per method and seed ("90s", "3m", "20k-tokens"). seeds: final runs of each method. curve:
     numbers of training rows to try besides all. endpoint: limits for a model behind a URL (see
-    `luthier.config.EndpointConfig`). track: names of trackers. again: begin anew, what stands there is set aside. map:
-    column to field. labels: raw value to name. pair: two files of lines in place of data. max_length: tokens of a
+    `luthier.io.config.EndpointConfig`). track: names of trackers. again: begin anew, what stands there is set aside.
+    map: column to field. labels: raw value to name. pair: two files of lines in place of data. max_length: tokens of a
     prompt with its answer. batch: rows of a training step. prefer: "quality", "cost", "size" or "latency": which of the
-    rows that cannot be told from the best is recommended. The others are as in `luthier.config.DataConfig`.
+    rows that cannot be told from the best is recommended. The others are as in `luthier.io.config.DataConfig`.
 
     Raises LuthierError, which names the argument or the row.
     """
@@ -70,10 +70,10 @@ def compare(
 
 
 def _compared(section: Mapping[str, Any], asked: Mapping[str, Any], out: Path | None, again: bool) -> Board:
-    from luthier.compare.board import publish
-    from luthier.compare.plan import make_request
-    from luthier.compare.supervise import run
-    from luthier.evals.metric import find
+    from luthier.comparison.execution.supervisor import run
+    from luthier.comparison.plan import make_request
+    from luthier.core.metric import find
+    from luthier.reports.comparison.publish import publish
 
     for name, wanted in (("budget", 'a time ("90s", "3m") or tokens ("20k-tokens")'), ("total", 'a time ("15m")')):
         if not isinstance(asked[name], str):
@@ -93,7 +93,7 @@ def check_known(given: Mapping[str, Any]) -> None:
     """Raise LuthierError for an argument that there is not, suggesting the right one."""
     import inspect
 
-    from luthier.catalog import suggest
+    from luthier.core.catalog import suggest
 
     known = [*(name for name in inspect.signature(compare).parameters if name != "more"), *EXTRA]
     for name in given:

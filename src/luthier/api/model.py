@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 from luthier.api.texts import prompts_of, texts_of
-from luthier.errors import LuthierError
+from luthier.core.errors import LuthierError
 
 if TYPE_CHECKING:
-    from luthier.protocols import LM, Prompt
+    from luthier.core.lm import LM
+    from luthier.core.records import Prompt
 
 USE = {"labels": "predict()", "tags": "tags()", "scalar": "values()", "text": "generate()"}
 GIVES = {"labels": "labels", "tags": "several labels", "scalar": "numbers", "text": "text"}
@@ -140,7 +141,7 @@ class Model:
         >>> model.generate(["Say hello.", "Say goodbye."])          # doctest: +SKIP
         ['Hello!', 'Goodbye!']
         """
-        from luthier.protocols import Sampling
+        from luthier.core.records import Sampling
 
         if not isinstance(max_new_tokens, int) or max_new_tokens < 1:
             raise LuthierError(f"max_new_tokens={max_new_tokens!r}: must be a whole number of at least 1")
@@ -162,9 +163,10 @@ def load(
     >>> luthier.load("runs/demo/trials/lora/seed-0").predict("where is my parcel?")      # doctest: +SKIP
     'delivery'
     """
-    from luthier import config
     from luthier.evals.temperature import kept
-    from luthier.run import load_run, run_labels
+    from luthier.evals.wording import reworded
+    from luthier.io import config
+    from luthier.runs.run import load_run, run_labels
 
     folder = Path(run_folder)
     lm = load_run(folder, progress=progress)
@@ -172,13 +174,3 @@ def load(
     lm = reworded(lm, Path(template)) if template else lm
     temperature = None if template else kept(folder)  # it is that of the run's own wording
     return Model(lm, run_labels(folder), recipe.method, recipe.model, folder, temperature)
-
-
-def reworded(lm: Any, path: Path) -> LM:
-    """The adapted model behind the wording of a file. Raises LuthierError where its answers come from no wording."""
-    from luthier.evals.shots import again
-    from luthier.prompts.wording import read_template
-
-    if not hasattr(lm, "worded") or getattr(lm, "label_head", None) is not None or lm.mute(lm.labels):
-        raise LuthierError(f"{path}: this run's answers come from no wording that could be changed")
-    return again(lm, read_template(path, lm.labels), lm.labels)  # type: ignore[no-any-return]

@@ -10,8 +10,8 @@ from typing import Any
 from luthier.api.spelling import spoken
 from luthier.api.tables import as_path, is_kept
 from luthier.api.texts import kind
-from luthier.config import Recipe, read_recipe, recipe_from
-from luthier.errors import LuthierError
+from luthier.core.errors import LuthierError
+from luthier.io.config import Recipe, read_recipe, recipe_from
 
 
 def prepared(recipe: Any, data: Any, test: Any) -> tuple[Recipe, dict[str, str]]:

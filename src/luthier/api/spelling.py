@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import pairwise
 
-from luthier.errors import LuthierError
+from luthier.core.errors import LuthierError
 
 FLAGS = ("skip-bad", "again", "anyway")
 TABLES = ("map", "labels", "endpoint", "fill")

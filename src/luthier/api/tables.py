@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from luthier.api.texts import kind
-from luthier.errors import LuthierError
-from luthier.files import write_text
+from luthier.core.errors import LuthierError
+from luthier.io.files import write_text
 
 WANTED = "a path, a pandas DataFrame, a list of dicts or a datasets.Dataset"
 FOLDER = "tables"
@@ -48,7 +48,7 @@ def is_kept(path: str) -> bool:
 
 
 def _folder() -> Path:
-    from luthier.models.embedded import cache_dir
+    from luthier.models.loading.bundled import cache_dir
 
     return cache_dir() / FOLDER
 

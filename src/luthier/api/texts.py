@@ -13,8 +13,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from luthier.errors import LuthierError
-from luthier.records import Message, Prompt
+from luthier.core.errors import LuthierError
+from luthier.core.records import Message, Prompt
 
 
 def texts_of(given: Any, name: str = "texts") -> tuple[list[str], bool]:
@@ -35,7 +35,7 @@ def texts_of(given: Any, name: str = "texts") -> tuple[list[str], bool]:
 def prompts_of(given: Any, name: str = "prompts") -> tuple[list[Prompt], bool]:
     """The prompts, each a text or a conversation, and whether it was a single one. Raises LuthierError.
 
-    A list of messages is one prompt: {"role": "user", "content": "…"}, or `luthier.protocols.Message`.
+    A list of messages is one prompt: {"role": "user", "content": "…"}, or `luthier.core.records.Message`.
     """
     if isinstance(given, str):
         return [_text(given, name)], True

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from luthier.config import Recipe
-    from luthier.progress import Report
+    from luthier.core.progress import Report
+    from luthier.io.config import Recipe
 
 
 def train(
@@ -23,24 +23,25 @@ def train(
     """
     import hashlib
 
-    from luthier import config, given, run
-    from luthier.files import LOCK, alone
-    from luthier.machine import pick_dtype
-    from luthier.trackers import check
+    from luthier.io import config
+    from luthier.io.files import LOCK, alone
+    from luthier.models.machine import pick_dtype
+    from luthier.runs import inputs, run
+    from luthier.training.trackers import check
 
     config.options(recipe)  # a wrong option is said before anything is loaded or written
     check(recipe.track)
     key = hashlib.sha256(config.to_yaml(recipe).encode()).hexdigest()[:8]
     folder = out or Path("runs") / f"{recipe.method}-{Path(recipe.data.path).stem}-{key}"
     if again and run.begun(folder):
-        given.set_aside(folder, "recipe.yaml")
+        inputs.set_aside(folder, "recipe.yaml")
     # what was measured when a run began holds for it: on a busier machine another format may come out
     begun = recipe.dtype == "auto" and run.begun(folder) and (folder / "recipe.yaml").exists()
     dtype = config.read_recipe(folder / "recipe.yaml").dtype if begun else pick_dtype(recipe.dtype)
     recipe = replace(recipe, dtype=dtype)
     run.check_folder(folder, config.to_yaml(recipe))
     if (folder / "eval.json").exists():
-        given.check_finished(folder, recipe)
+        inputs.check_finished(folder, recipe)
         return folder
     with alone(folder / LOCK, f"{folder}: another command is training there"):
         run.check_folder(folder, config.to_yaml(recipe))  # another may have begun there meanwhile, and ended
@@ -52,16 +53,18 @@ def train(
 def _trained(
     recipe: Recipe, folder: Path, say: Callable[[Report], None] | None, tell: Callable[[str], None] | None
 ) -> None:
-    from luthier import config, given, run
-    from luthier.data.task import load_split
+    from luthier.core.errors import LuthierError
+    from luthier.core.methods import Patch
+    from luthier.data.load import load_split
     from luthier.data.used import said
-    from luthier.errors import LuthierError
     from luthier.evals.forgetting import general_loss
     from luthier.evals.latency import latency
-    from luthier.files import LOCK, forget, write_text
-    from luthier.models.embedded import cache_dir
-    from luthier.models.endpoint import is_remote
-    from luthier.protocols import Patch
+    from luthier.io import config
+    from luthier.io.files import LOCK, forget, write_text
+    from luthier.models.endpoint.remote import is_remote
+    from luthier.models.loading.bundled import cache_dir
+    from luthier.models.loading.of_recipe import load_base
+    from luthier.runs import inputs, run
     from luthier.runs.session import Session
 
     try:
@@ -69,8 +72,8 @@ def _trained(
         if tell:
             for note in [*([said(split.used)[0]] if split.used else []), *found]:
                 tell(note)
-        lm = run.load_base(recipe)
-        given.keep_or_check(folder, given.of_recipe(recipe, split), run.begun(folder))
+        lm = load_base(recipe)
+        inputs.keep_or_check(folder, inputs.of_recipe(recipe, split), run.begun(folder))
         write_text(folder / "recipe.yaml", config.to_yaml(recipe))
         trains = isinstance(config.options(recipe), Patch)
         loss = general_loss(lm) if trains and not is_remote(lm) else None
@@ -79,5 +82,5 @@ def _trained(
     except LuthierError:
         if not run.begun(folder):
             rejected = "rejected.jsonl", "rejected-test.jsonl"
-            forget(folder, LOCK, given.NAME, "recipe.yaml", "environment.json", "metrics.jsonl", *rejected)
+            forget(folder, LOCK, inputs.NAME, "recipe.yaml", "environment.json", "metrics.jsonl", *rejected)
         raise

@@ -8,7 +8,6 @@ import sys
 
 import typer
 
-from luthier import command
 from luthier.cli import (
     adapters,
     after,
@@ -24,7 +23,8 @@ from luthier.cli import (
     study,
     training,
 )
-from luthier.errors import LuthierError
+from luthier.core import command
+from luthier.core.errors import LuthierError
 
 app = typer.Typer(
     help="Adapt a pretrained language model in every way, on your data, under an equal budget; see which is worth it.",

@@ -33,7 +33,7 @@ def mix(
     out: Annotated[Path, typer.Option(help="the new run folder")],
 ) -> None:
     """Read, add up, write."""
-    from luthier.errors import LuthierError
+    from luthier.core.errors import LuthierError
 
     weights: dict[Path, float] = {}
     for part in parts:
@@ -47,7 +47,7 @@ def mix(
         if Path(folder) in weights:
             raise LuthierError(f"{folder} is given twice: add its weights up")
         weights[Path(folder)] = value
-    from luthier.mix import mix_folders
+    from luthier.runs.mixing import mix_folders
 
     mix_folders(weights, out)
     print(f"Run folder: {out}")

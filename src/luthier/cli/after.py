@@ -40,7 +40,7 @@ def predict(
     template: Annotated[Path | None, typer.Option(help="file with another wording (luthier prompt search)")] = None,
 ) -> None:
     """Read, answer, write."""
-    from luthier.data.answers import answer_file
+    from luthier.api.predicting import answer_file
 
     with rows_bar("answering") as say:
         count = answer_file(run, data, out, pairs(map, "--map"), instruction, skip_bad, say, template, encoding, print)
@@ -55,8 +55,8 @@ def chat(
 ) -> None:
     """A conversation until an empty line or the end of input."""
     from luthier.api.model import load
-    from luthier.config import run_recipe
-    from luthier.protocols import Message
+    from luthier.core.records import Message
+    from luthier.io.config import run_recipe
 
     run_recipe(run)  # says at once what is wrong with the folder
     model = load(run, template=template)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from luthier.errors import LuthierError
+from luthier.core.errors import LuthierError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
 
-    from luthier.progress import Report
+    from luthier.core.progress import Report
 
 
 ANYWAY = "go on with answers that teach nothing: all the same, empty or marks, or a hopeless mapping"

@@ -80,10 +80,10 @@ def compare(
     again: Annotated[bool, typer.Option("--again", help="begin anew; what stands there is set aside")] = False,
 ) -> None:
     """Parse the options and run."""
-    from luthier.compare.plan import make_request
-    from luthier.compare.specs import read_grid
-    from luthier.compare.supervise import run
-    from luthier.evals.metric import find
+    from luthier.comparison.execution.supervisor import run
+    from luthier.comparison.plan import make_request
+    from luthier.comparison.specs import read_grid
+    from luthier.core.metric import find
 
     if metric:
         find(metric)
@@ -110,8 +110,8 @@ def _show(folder: Path) -> None:
     """The finished comparison; exit status 1 where no method finished."""
     from rich.console import Console
 
-    from luthier.compare.board import publish
-    from luthier.compare.terminal import print_leaderboard
+    from luthier.reports.comparison.publish import publish
+    from luthier.reports.comparison.terminal import print_leaderboard
 
     board, details = publish(folder)
     console = Console()
@@ -133,6 +133,6 @@ def _attended() -> bool:
 
 
 def _ask(seconds: float) -> bool:
-    from luthier.compare.units import duration
+    from luthier.evals.formatting import duration
 
     return typer.confirm(f"This takes about {duration(seconds)}. Go on?", default=True)

@@ -53,11 +53,11 @@ def inspect(
     from rich.console import Console
 
     from luthier.cli.common import rows_bar
-    from luthier.config import DataConfig
-    from luthier.data.inspect import Reader
-    from luthier.data.inspect import inspect as look
-    from luthier.data.inspect_page import write_page
-    from luthier.data.inspect_terminal import print_inspection
+    from luthier.io.config import DataConfig
+    from luthier.reports.inspection.inspection import Reader
+    from luthier.reports.inspection.inspection import inspect as look
+    from luthier.reports.inspection.page import write_page
+    from luthier.reports.inspection.terminal import print_inspection
 
     lines = tuple(parts(pair))
     config = DataConfig(

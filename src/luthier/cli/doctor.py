@@ -21,7 +21,7 @@ def add_to(app: typer.Typer) -> None:
 def doctor() -> None:
     """Examine and print."""
     from luthier.cli.common import steps_bar
-    from luthier.doctor import STEPS, examine
+    from luthier.cli.diagnosis import STEPS, examine
 
     with steps_bar("doctor", STEPS) as step:
         found = examine(step)

@@ -39,9 +39,9 @@ def evaluate(
 ) -> None:
     """Read, score, write."""
     from luthier.cli.common import pairs, parts, rows_bar
-    from luthier.config import DataConfig, read_recipe
     from luthier.data.asked_file import inherited_by
     from luthier.data.paired import instruction_of
+    from luthier.io.config import DataConfig, read_recipe
     from luthier.runs.evaluate import evaluate_run, spoken
 
     known = read_recipe(run / "recipe.yaml").data if (run / "recipe.yaml").is_file() else DataConfig()

@@ -77,7 +77,7 @@ def _verdict(check: Check) -> str:
 
 def _wording(run: Path) -> str:
     """The text around an input, for a wording that is not just the chat template."""
-    from luthier.files import read_json
+    from luthier.io.files import read_json
 
     found = next((run / n / "luthier.json" for n in ("adapter", "model") if (run / n / "luthier.json").is_file()), None)
     template = (read_json(found).get("template") if found else None) or {}

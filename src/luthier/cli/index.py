@@ -11,10 +11,10 @@ import typer
 from luthier.cli.common import add_group
 
 if TYPE_CHECKING:
-    from luthier.config import Recipe
     from luthier.index.ask import Answer
     from luthier.index.build import Report
     from luthier.index.records import Hit
+    from luthier.io.config import Recipe
     from luthier.models.base import BaseLM
 
 HELP = """Search documents by meaning and by words, and ask questions about them.
@@ -163,12 +163,12 @@ def ask(
     passages: Annotated[bool, typer.Option("--passages", help="quote whole passages, not the sentences")] = False,
 ) -> None:
     """Search, write, cite."""
-    from luthier.config import Recipe
+    from luthier.data.templates.files import read_template
     from luthier.index.ask import ask as answer_of
     from luthier.index.build import opened
     from luthier.index.search import Searcher
     from luthier.index.terms import script
-    from luthier.prompts.wording import read_template
+    from luthier.io.config import Recipe
 
     wording = read_template(template, ()) if template else None
     searcher = Searcher(*opened(at))
@@ -211,7 +211,7 @@ def _print_answer(answer: Answer, han: bool) -> None:
 
 
 def _model(recipe: Recipe) -> BaseLM:
-    from luthier.run import load_base
+    from luthier.models.loading.of_recipe import load_base
 
     return load_base(recipe)
 
@@ -226,11 +226,12 @@ def evaluate(
 
     from luthier.cli.common import rows_bar
     from luthier.index import evaluate as room
+    from luthier.index import questions as asked
     from luthier.index.build import opened
     from luthier.index.search import Searcher
 
     searcher = Searcher(*opened(at))
-    questions = room.resolved(room.read_questions(file) if file else room.handbook(), list(searcher.store.files()))
+    questions = room.resolved(asked.read_questions(file) if file else asked.handbook(), list(searcher.store.files()))
     with rows_bar("searching", "questions") as say:
         found = room.intervals(room.evaluate(searcher, questions, say))
     table = Table("search", *room.MEASURES.values(), title=f"{len(questions)} questions, 95 % intervals")
@@ -242,7 +243,7 @@ def evaluate(
 def handbook(folder: Annotated[Path, typer.Argument(help="where to write them")]) -> None:
     """Copy."""
     from luthier.data import embedded
-    from luthier.files import write_text
+    from luthier.io.files import write_text
 
     found = embedded.find("handbook")
     assert found is not None

@@ -22,7 +22,7 @@ def add_to(app: typer.Typer) -> None:
 
 def methods() -> None:
     """Names, kinds and summaries; nothing heavy is imported."""
-    from luthier import catalog
+    from luthier.core import catalog
 
     titles = {"direct": "No training loop:", "patches": "Trained:", "objectives": "Objectives (for luthier train):"}
     last = ""
@@ -35,6 +35,6 @@ def methods() -> None:
 
 def fetch() -> None:
     """Fetch and import."""
-    from luthier.models.embedded import embedded_model
+    from luthier.models.loading.bundled import embedded_model
 
     print(f"The embedded model is ready: {embedded_model().name}")

@@ -77,8 +77,8 @@ def search(
     """Make the recipe, run it, write the pages."""
     from luthier.api.training import train
     from luthier.cli.common import pairs, resumable, training_bar
-    from luthier.config import recipe_from
-    from luthier.files import read_json
+    from luthier.io.config import recipe_from
+    from luthier.io.files import read_json
 
     limits = pairs(endpoint, "--endpoint")
     direct: dict[str, Any] = {
@@ -94,7 +94,7 @@ def search(
     with resumable():
         with training_bar("hard_prompt") as say:
             folder = train(recipe, out, say, again)
-        from luthier.prompts.results import publish
+        from luthier.reports.prompts.results import publish
 
         best = publish(folder, beside)
     result = read_json(folder / "eval.json")
@@ -107,8 +107,8 @@ def search(
 
 def measured_on(result: Mapping[str, Any]) -> str:
     """The score on rows that the search never saw, with its interval. result: of `eval.json`."""
-    from luthier.compare.resampled import score
-    from luthier.evals.metric import scale, title
+    from luthier.core.metric import scale, title
+    from luthier.evals.resampled import score
 
     metric, per_row = str(result["metric"]), result["per_row"]
     found, by = score(result), scale(metric)
@@ -129,18 +129,18 @@ def robust(
     seed: Annotated[int, typer.Option(min=0, help="of what is drawn")] = 0,
 ) -> None:
     """Load the run, measure, write."""
+    from luthier.api.prompts import measured
     from luthier.cli.common import pairs, rows_bar
-    from luthier.config import EndpointConfig, build
-    from luthier.files import write_json
-    from luthier.prompts import robust_page
-    from luthier.prompts.runs import measured
+    from luthier.io.config import EndpointConfig, build
+    from luthier.io.files import write_json
+    from luthier.reports.prompts import robustness
 
     limits = build(EndpointConfig, pairs(endpoint, "--endpoint"), "--endpoint")
     with rows_bar("variants") as say:
         worded, result = measured(run, template, rows, draws, proposer, limits, seed, say)
     write_json(run / "robust.json", result)
-    robust_page.write_page(run / "robust.html", run.name, worded, result)
-    print("\n".join([*robust_page.spoken(result), *result["failed"], f"Page: {run / 'robust.html'}"]))
+    robustness.write_page(run / "robust.html", run.name, worded, result)
+    print("\n".join([*robustness.spoken(result), *result["failed"], f"Page: {run / 'robust.html'}"]))
 
 
 def compress(
@@ -155,10 +155,10 @@ def compress(
     out: Annotated[Path | None, typer.Option(help="file to write; with --curve a page (.html)")] = None,
 ) -> None:
     """Shorten a text, or measure what that costs on data."""
+    from luthier.api import prompts
     from luthier.cli.common import rows_bar
-    from luthier.errors import LuthierError
-    from luthier.files import write_text
-    from luthier.prompts import runs
+    from luthier.core.errors import LuthierError
+    from luthier.io.files import write_text
 
     if out and out.is_dir():
         raise LuthierError(f"--out {out}: it is a folder: name a file")
@@ -167,12 +167,12 @@ def compress(
     if curve is None:
         keep = 0.5 if keep is None else keep
         with rows_bar("reading", "tokens") as say:
-            short, before, after = runs.shortened(Path(input), keep, tokens, model, say)
+            short, before, after = prompts.shortened(Path(input), keep, tokens, model, say)
         if out:
             write_text(out, short)
         print(short if out is None else f"{after} of {before} tokens kept: {out}")
         return
     page = out or Path(f"{Path(input).stem}-compress.html")
     with rows_bar("lengths") as say:
-        lines = runs.plotted(input, runs.shares(curve), rows, score, model, seed, page, say)
+        lines = prompts.plotted(input, prompts.shares(curve), rows, score, model, seed, page, say)
     print("\n".join([*lines, f"Page: {page}"]))

@@ -47,7 +47,7 @@ def list_runs(
     from rich.console import Console
     from rich.table import Table
 
-    from luthier.runs.folders import find
+    from luthier.reports.run_list import find
 
     table = Table("run", "method", "data", "model", "score", "date", "size", "state", box=None, pad_edge=False)
     for e in find(folder, inside=all):
@@ -59,7 +59,7 @@ def list_runs(
 
 def show(run: Annotated[Path, typer.Argument(help="run or comparison folder")]) -> None:
     """By part."""
-    from luthier.runs.folders import entry, facts
+    from luthier.reports.run_list import entry, facts
 
     e = entry(run)
     print(f"{run}: {e.method} on {e.data} with {e.model}, {e.state}, {e.date}, {spoken_size(e.size)}")
@@ -76,8 +76,8 @@ def diff(
     two: Annotated[Path, typer.Argument(help="another of the same kind")],
 ) -> None:
     """Lines of key, one, two."""
-    from luthier.errors import LuthierError
-    from luthier.runs.folders import entry, facts
+    from luthier.core.errors import LuthierError
+    from luthier.reports.run_list import entry, facts
 
     if entry(one).kind != entry(two).kind:
         raise LuthierError(f"{one} is a {entry(one).kind} and {two} a {entry(two).kind}: name two of one kind")
@@ -101,9 +101,9 @@ def remove(
     yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
 ) -> None:
     """Check all, say, ask, delete."""
-    from luthier.runs import folders
+    from luthier.reports import run_list
 
-    found = {e.path.resolve(): e for e in (folders.removable(path, folder) for path in runs)}
+    found = {e.path.resolve(): e for e in (run_list.removable(path, folder) for path in runs)}
     inner = [place for place in found if any(parent in found for parent in place.parents)]
     entries = [e for place, e in found.items() if place not in inner]
     for e in entries:
@@ -112,7 +112,7 @@ def remove(
     if not yes:
         typer.confirm(f"Remove {'it' if len(entries) == 1 else 'them'} and free {total}?", abort=True)
     for e in entries:
-        folders.remove(e)
+        run_list.remove(e)
     print(f"{total} freed")
 
 
@@ -147,9 +147,9 @@ def _defaults(kind: str) -> dict[str, Any]:
     """Every setting that a run or comparison has unless told otherwise."""
     import dataclasses
 
-    from luthier.compare.plan import Request
-    from luthier.config import Recipe, plain
-    from luthier.runs.folders import flat
+    from luthier.comparison.plan import Request
+    from luthier.io.config import Recipe, plain
+    from luthier.reports.run_list import flat
 
     values: dict[str, Any] = flat(plain(Recipe())) if kind == "run" else flat(dataclasses.asdict(Request()))
     return values

@@ -73,8 +73,8 @@ def _run(
     out: Path | None,
     again: bool,
 ) -> None:
-    from luthier.compare.budget import parse_budget
-    from luthier.config import DataConfig, build
+    from luthier.comparison.budget import parse_budget
+    from luthier.io.config import DataConfig, build
     from luthier.study.options import read_options
     from luthier.study.runner import Request, run
 
@@ -87,8 +87,8 @@ def _run(
         result = run(request, folder, say, again)
     from rich.console import Console
 
-    from luthier.study.page import write_page
-    from luthier.study.terminal import print_finding
+    from luthier.reports.study.page import write_page
+    from luthier.reports.study.terminal import print_finding
 
     found = study.finding(result.models)
     write_page(result, found, folder / "report.html")

@@ -31,9 +31,9 @@ def train(
     """Parse the recipe and run."""
     from luthier.api.training import train as run
     from luthier.cli.common import resumable, training_bar
-    from luthier.config import read_recipe
-    from luthier.errors import LuthierError
-    from luthier.files import read_json
+    from luthier.core.errors import LuthierError
+    from luthier.io.config import read_recipe
+    from luthier.io.files import read_json
 
     given = settings or []
     files = [s for s in given if "=" not in s]

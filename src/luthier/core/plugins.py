@@ -22,12 +22,12 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
-from luthier.errors import LuthierError
+from luthier.core.errors import LuthierError
 
 ROOMS: Mapping[str, str] = {
     "patches": "luthier.patches", "direct": "luthier.direct", "objectives": "luthier.objectives",
-    "metrics": "luthier.evals.metrics", "studies": "luthier.study.studies", "trackers": "luthier.trackers",
-    "classifiers": "luthier.direct.classifiers", "documents": "luthier.index.readers",
+    "metrics": "luthier.evals.metrics", "studies": "luthier.study.studies", "trackers": "luthier.training.trackers",
+    "classifiers": "luthier.direct.classifiers", "documents": "luthier.data.document_readers",
 }  # fmt: skip
 HERE = Path(__file__).parents[1]  # of our own rooms
 

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Sequence
 from pathlib import Path
 
-from luthier.command import with_map
+from luthier.core.command import with_map
 from luthier.data.layouts import Layout
 from luthier.data.looks import Fit, fit, instruction_for
 from luthier.data.rows import HEADERS, Wanted

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from luthier.config import DataConfig
+from luthier.core.errors import LuthierError
 from luthier.data import embedded, paired
 from luthier.data.blanks import fill_in
 from luthier.data.encoding import inherited
@@ -14,7 +14,7 @@ from luthier.data.formats import EXTENSIONS, load
 from luthier.data.names import meaning
 from luthier.data.read import ASKING, Inputs, asking, inputs_of
 from luthier.data.source import Source, contents
-from luthier.errors import LuthierError
+from luthier.io.config import DataConfig
 
 
 def read_for(

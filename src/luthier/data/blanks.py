@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from luthier.core.errors import LuthierError
+from luthier.core.records import Chat, Judged, Preference, Record
 from luthier.data.names import words
 from luthier.data.source import Source
-from luthier.errors import LuthierError
-from luthier.protocols import Chat, Judged, Preference, Record
 
 FEWEST, SHARE = 3, 0.1  # rows with the same name in one brace, or in brackets, that make it a blank
 _ANY = re.compile(r"\{\{\s*([^{}\n|]{1,60}?)\s*\}\}")

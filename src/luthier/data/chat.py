@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from luthier.core.errors import LuthierError, Unrendered
 from luthier.core.phrases import of_error, say
-from luthier.data.rendering import MARK, Unrendered, Writer, accepted, missing
-from luthier.errors import LuthierError
-from luthier.protocols import Message
+from luthier.core.records import Message
+from luthier.data.rendering import MARK, Writer, accepted, missing
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from luthier.core.errors import LuthierError
 from luthier.data.source import Row, Source, objects, quoted
-from luthier.errors import LuthierError
-from luthier.files import front_matter
+from luthier.io.files import front_matter
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from luthier.core.records import Message, Prompt
 from luthier.data.rows import Fields, RejectError, Wanted, check, present
 from luthier.data.source import kind
 from luthier.data.turns import asked_chat, messages_of, tools_of, until_learned
-from luthier.protocols import Message, Prompt
 
 FRAME = frozenset({"system", "history", "context", "tools"})
 

@@ -11,9 +11,9 @@ from collections.abc import Collection
 from functools import reduce
 from pathlib import Path
 
+from luthier.core.errors import LuthierError
 from luthier.core.phrases import of_error, say
-from luthier.errors import LuthierError
-from luthier.protocols import Text
+from luthier.core.records import Text
 
 LIMIT_MB = 20  # of one file, as for an index
 GENERATOR = b'<meta name="generator" content="Luthier">'  # near the top of every page of ours
@@ -26,13 +26,13 @@ def read_documents(folder: Path, rows: Collection[Path] = ()) -> tuple[tuple[Tex
     `source` is the path inside the folder. rows: files and folders of the questions. Raises LuthierError for a folder
     that is not there, and for one that holds nothing to read.
     """
-    from luthier.index.build import Report, find
-    from luthier.index.readers import read_document
+    from luthier.data.document_files import Found, find
+    from luthier.data.document_readers import read_document
 
     if not folder.is_dir():
         what = "is a file, not a folder" if folder.exists() else "is not there"
         raise LuthierError(f"--docs {folder}: it {what}; name a folder with documents")
-    report, texts = Report(), []
+    report, texts = Found(), []
     inside = {path.relative_to(folder).as_posix(): path for path in find([folder], report).values()}
     for name, path in sorted(inside.items()):
         if why := _no_document(path, folder, rows):

@@ -11,14 +11,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from luthier.command import option, with_map
+from luthier.core.command import option, with_map
 from luthier.core.phrases import say
+from luthier.core.records import Labelled, Rated, Tagged
 from luthier.data.formats import load
 from luthier.data.looks import Fit, fit
 from luthier.data.notes import columns
 from luthier.data.source import printable, quoted
 from luthier.data.split import conflicting
-from luthier.protocols import Labelled, Rated, Tagged
 
 if TYPE_CHECKING:
     from luthier.data.read import Table

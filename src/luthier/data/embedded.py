@@ -12,8 +12,8 @@ from itertools import chain, zip_longest
 from pathlib import Path
 from types import MappingProxyType
 
+from luthier.core.records import Text
 from luthier.data.read import Table, read, report_bad
-from luthier.protocols import Text
 
 _FOLDER = Path(__file__).parent / "embedded"
 _NOTHING: Mapping[str, str] = MappingProxyType({})

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
 
+from luthier.core.errors import LuthierError
 from luthier.core.phrases import say
 from luthier.data.letters import ENCODINGS, Encoding
-from luthier.errors import LuthierError
 
 UTF8 = "UTF-8"
 _MARKS = {

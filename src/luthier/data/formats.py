@@ -12,12 +12,12 @@ from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
+from luthier.core.errors import LuthierError
 from luthier.data import columnar, jsonfiles, tables
 from luthier.data.encoding import lookup
 from luthier.data.filekinds import not_rows
 from luthier.data.paragraphs import read_txt
 from luthier.data.source import Source, contents, inside, root_of
-from luthier.errors import LuthierError
 
 READERS: Mapping[str, Callable[[Path, tuple[str, ...], str], Source]] = MappingProxyType(
     {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from luthier.protocols import Message
+from luthier.core.records import Message
 
 SYSTEM = ("system", "developer")
 

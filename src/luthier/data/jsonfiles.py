@@ -14,10 +14,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from luthier.core.errors import LuthierError
 from luthier.core.phrases import say
 from luthier.data.jsonvalues import end_of, value_of
 from luthier.data.source import FIELDS, Row, Source, Text, decode, kind, lines, objects, quoted
-from luthier.errors import LuthierError
 
 COMMENTS, ARRAY, STREAM = "said_file_comments", "said_file_array", "said_file_stream"  # the notes of these
 _SPACE = re.compile(r"(?:[ \t\r\n]+|//[^\n]*|#[^\n]*|/\*.*?\*/)*", re.DOTALL)  # and comments

@@ -7,8 +7,8 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 from luthier.core.phrases import say
+from luthier.core.records import Labelled, Record, Tagged
 from luthier.data.source import quoted
-from luthier.protocols import Labelled, Record, Tagged
 
 _FEW = 12  # so many labels are written out as an option
 _SHOWN = 5

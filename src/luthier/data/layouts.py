@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from luthier.core.records import Chat, Labelled, Message, Preference, Prompt, Rated, Record, Tagged, Task, Text
 from luthier.data.conversation import FRAME, asked, asked_messages, bare, framed
 from luthier.data.keys import Trace, nothing
 from luthier.data.rows import (
@@ -25,7 +26,6 @@ from luthier.data.source import Row
 from luthier.data.transcripts import is_transcript, turns_of
 from luthier.data.turns import asked_chat, messages_of, until_learned, whole_chat
 from luthier.data.verdicts import judged
-from luthier.protocols import Chat, Labelled, Message, Preference, Prompt, Rated, Record, Tagged, Task, Text
 
 
 @dataclass(frozen=True)

@@ -6,14 +6,14 @@ import json
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from luthier.core.errors import LuthierError
+from luthier.core.records import Record
 from luthier.data.keys import Tally
 from luthier.data.layouts import Layout
 from luthier.data.marks import Mark, cut_off, find_mark
 from luthier.data.rows import EmptyError, RejectError, Wanted
 from luthier.data.source import Row, Source, printable
 from luthier.data.verdicts import Judging
-from luthier.errors import LuthierError
-from luthier.protocols import Record
 
 ANYWAY = "go on all the same with --anyway (data.anyway: true in a recipe)"
 

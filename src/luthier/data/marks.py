@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from luthier.protocols import Chat, Judged, Labelled, Message, Preference, Record
+from luthier.core.records import Chat, Judged, Labelled, Message, Preference, Record
 
 TOKEN = re.compile(  # of any model, at the end of a text
     r"(<\|[^|<>\s]{1,40}\|>|<｜[^｜<>\s]{1,60}｜>|</s>|(?i:<(?:eos|eot|eod|end|pad|sep|end_of_turn|end_of_text)>"

@@ -3,52 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from luthier.protocols import Batch
+from luthier.core.batch import Batch
+from luthier.core.example import Example
 
 if TYPE_CHECKING:
     import torch
 
-    from luthier.records import Record, Split
+    from luthier.core.records import Record, Split
 
-Column = Sequence[float] | Sequence[Sequence[float]]
 WEIGHT = "weight"  # the column of what a place counts
 KEPT_TAIL = 64  # tokens at the end of a prompt that is too long: the question after a text
-
-
-@dataclass(frozen=True)
-class Example:
-    """One sequence: its token ids, and at `where` (places in it) what a head should say there (`targets`).
-
-    row: its id. record: the training row it was made from, where that is not `row`.
-    decoder: what an encoder-decoder's decoder is given; `where` then counts in it.
-    cut: tokens of its prompt that gave way, since it was too long; lost: tokens of its answer that are not learned.
-    group: examples of one group (the pair of a preference, the answers to one prompt) share a micro-batch.
-    columns: numbers that a loss needs besides, by name: one, or k, for each place in `where`.
-    """
-
-    row: int
-    ids: tuple[int, ...]
-    where: tuple[int, ...]
-    targets: tuple[int, ...]
-    decoder: tuple[int, ...] = ()
-    record: int | None = None
-    cut: int = 0
-    lost: int = 0
-    group: int | None = None
-    columns: Mapping[str, Column] = field(default_factory=dict, hash=False)
-
-    @property
-    def tokens(self) -> int:
-        """How many tokens go through the model."""
-        return len(self.ids) + len(self.decoder)
-
-    @property
-    def source(self) -> int:
-        """The training row it was made from, counted from 0."""
-        return self.row if self.record is None else self.record
 
 
 def shortened(ids: Sequence[int], limit: int, virtual: int = 0) -> list[int]:
@@ -76,11 +43,6 @@ def weighed(example: Example, data: Split, record: Record) -> Example:
     if not data.balanced:
         return example
     return replace(example, columns={**example.columns, WEIGHT: [data.weight(record)] * len(example.where)})
-
-
-def renumbered(examples: Sequence[Example]) -> list[Example]:
-    """Examples with ids of their own: a conversation may have given several, or none."""
-    return [replace(e, row=i, record=e.source) for i, e in enumerate(examples)]
 
 
 def pack(examples: Sequence[Example], weights: Mapping[str, float], device: str | torch.device = "cpu") -> Batch:

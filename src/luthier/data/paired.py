@@ -6,24 +6,14 @@ The instruction is the user's, or follows from the languages that the files are 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
+from luthier.core.errors import LuthierError
 from luthier.core.phrases import say
 from luthier.data.languages import language_name
 from luthier.data.source import Row, Source, Text, decode
-from luthier.errors import LuthierError
-
-
-def check_pair(pair: Sequence[str], path: str, others: Mapping[str, object]) -> None:
-    """Raise LuthierError for a `data.pair` that is none, or that stands beside what does not go with it."""
-    if len(pair) != 2 or not all(pair):
-        raise LuthierError(f"data.pair: two files of lines, not {len(pair)}: such as a.fr,b.en")
-    if path not in ("tickets", pair[0]):
-        raise LuthierError(f"data.pair and data.path {path}: give one of them")
-    if wrong := next((name for name, value in others.items() if value), ""):
-        raise LuthierError(f"data.pair and data.{wrong}: lines have no columns and no labels, and stand alone")
 
 
 def read_pair(pair: Sequence[str], encoding: str = "") -> Source:

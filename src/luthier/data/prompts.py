@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from luthier.core.errors import Unrendered
+from luthier.core.records import Chat, Message, Prompt, Record
 from luthier.data.forms import SYSTEM
 from luthier.data.letters import is_chinese
-from luthier.data.rendering import Unrendered, carries_more
-from luthier.protocols import Chat, Message, Prompt, Record
+from luthier.data.rendering import carries_more
 
 
 @dataclass(frozen=True)

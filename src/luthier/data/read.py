@@ -13,7 +13,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
+from luthier.core.errors import LuthierError
 from luthier.core.phrases import say
+from luthier.core.records import Prompt, Record, Task
 from luthier.data import advice, verdicts
 from luthier.data.blanks import fill_in
 from luthier.data.conversation import FRAME
@@ -28,9 +30,7 @@ from luthier.data.names import aliases
 from luthier.data.notes import notes as of_keys
 from luthier.data.rows import RejectError, Wanted
 from luthier.data.source import FIELDS, Source, quoted
-from luthier.errors import LuthierError
-from luthier.files import write_text
-from luthier.protocols import Prompt, Record, Task
+from luthier.io.files import write_text
 
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 ASKING = frozenset(  # fields of rows to predict on

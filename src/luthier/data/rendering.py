@@ -13,19 +13,15 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from luthier.core.errors import LuthierError, Unrendered
 from luthier.core.phrases import of_error, say
+from luthier.core.records import Message
 from luthier.data.forms import SYSTEM, forms_of
-from luthier.errors import LuthierError
-from luthier.protocols import Message
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 MARK = "\ue000answer\ue001"  # private-use characters: no template has them, no trim removes them
-
-
-class Unrendered(LuthierError):  # noqa: N818
-    """The tokenizer's chat template cannot write this conversation as the row says it; the message is the reason."""
 
 
 @dataclass(frozen=True)

@@ -10,18 +10,18 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from luthier.command import maps, with_map
+from luthier.core.command import maps, with_map
+from luthier.core.errors import LuthierError
 from luthier.core.phrases import say
+from luthier.core.records import Chat, Judged, Preference, Record
 from luthier.data import blanks
 from luthier.data.making import instead
 from luthier.data.marks import disguised
 from luthier.data.notes import columns
-from luthier.errors import LuthierError
-from luthier.protocols import Chat, Judged, Preference, Record
 
 if TYPE_CHECKING:
-    from luthier.config import DataConfig
     from luthier.data.read import Table
+    from luthier.io.config import DataConfig
 
 COMMON, FEWEST = 0.2, 10  # the share of the commonest answer that is worth a word, and of how many rows
 SHOWN = 60  # characters of an answer

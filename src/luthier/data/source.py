@@ -16,9 +16,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from luthier.core.errors import LuthierError
 from luthier.data import encoding as encodings
 from luthier.data.filekinds import not_rows
-from luthier.errors import LuthierError
 
 FIELDS = (
     *("text", "label", "labels", "value", "instruction", "input", "output", "messages", "conversations"),

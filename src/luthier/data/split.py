@@ -12,11 +12,11 @@ from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+from luthier.core.errors import LuthierError
 from luthier.core.phrases import say
+from luthier.core.records import Labelled, Rated, Record, Split, Tagged, Used
 from luthier.data.read import Table
 from luthier.data.used import limit_notes
-from luthier.errors import LuthierError
-from luthier.protocols import Labelled, Rated, Record, Split, Tagged, Used
 
 MIN_ROWS = 10
 WITH_TEST: Mapping[str, float] = {"train": 0.8, "validation": 0.2}

@@ -13,11 +13,11 @@ from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
+from luthier.core.errors import LuthierError
 from luthier.core.phrases import say
 from luthier.data.names import meaning
 from luthier.data.separated import quotes_end, records
 from luthier.data.source import FIELDS, Row, Source, Text, check_mapped, decode, lines, quoted
-from luthier.errors import LuthierError
 
 SEPARATORS = "\t,;|"  # the first of those that fit alike
 WIDE = "，；"  # only where they part known names: they stand in many a text

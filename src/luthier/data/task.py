@@ -6,8 +6,10 @@ import difflib
 from dataclasses import replace
 from pathlib import Path
 
-from luthier.config import DataConfig
+from luthier.core.errors import LuthierError
+from luthier.core.metric import for_task
 from luthier.core.phrases import say
+from luthier.core.records import Chat, Judged, Message, Preference, Record, Split
 from luthier.data import embedded, paired, seeming
 from luthier.data.blanks import check_filled
 from luthier.data.documents import read_documents
@@ -16,17 +18,11 @@ from luthier.data.read import Bad, Table, read, read_source, report_bad
 from luthier.data.rows import Wanted
 from luthier.data.split import make_split
 from luthier.data.used import with_left, with_train
-from luthier.errors import LuthierError
-from luthier.evals.metric import for_task
-from luthier.protocols import Chat, Judged, Message, Preference, Record, Split
+from luthier.io.config import DataConfig
 
 
-def load_split(config: DataConfig, rejected: Path | None = None) -> tuple[Split, list[str]]:
-    """The split and notes for the user; broken rows stop here unless `skip_bad`, which lists them in `rejected`."""
-    if config.also:
-        from luthier.data.together import load_together
-
-        return load_together(config, rejected)
+def load_alone(config: DataConfig, rejected: Path | None = None) -> tuple[Split, list[str]]:
+    """The split of one task's rows, and notes; see `luthier.data.load`."""
     notes: list[str] = []
     left: tuple[dict[str, int], dict[str, int]] = ({}, {})
     table = _table(config, config.path, rejected, notes, left[0])

@@ -11,22 +11,21 @@ from collections.abc import Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 
-from luthier.config import DataConfig
+from luthier.core.errors import LuthierError
+from luthier.core.metric import for_task
 from luthier.core.phrases import say
+from luthier.core.records import Chat, Labelled, Message, Record, Split, Task
 from luthier.data.read import Table
 from luthier.data.split import same
+from luthier.data.task import first_rows, load_alone
 from luthier.data.used import together, with_train
-from luthier.errors import LuthierError
-from luthier.evals.metric import for_task
-from luthier.protocols import Chat, Labelled, Message, Record, Split, Task
+from luthier.io.config import DataConfig
 
 TASKS: tuple[Task, ...] = ("classification", "generation")
 
 
 def load_together(config: DataConfig, rejected: Path | None = None) -> tuple[Split, list[str]]:
     """One split of all files, and notes. Raises LuthierError for a task that is not answered in words."""
-    from luthier.data.task import first_rows, load_split
-
     if config.docs:
         raise LuthierError("data.docs: documents and data.also are not learned together")
     for_task("generation", config.metric)
@@ -34,7 +33,7 @@ def load_together(config: DataConfig, rejected: Path | None = None) -> tuple[Spl
     notes: list[str] = []
     for number, part in enumerate(_parts(config)):
         own = rejected.with_name(f"{rejected.stem}-{number}.jsonl") if rejected else None
-        split, more = load_split(part, own)
+        split, more = load_alone(part, own)
         if split.task not in TASKS:
             raise LuthierError(f"{part.path}: is for {split.task}; only {' and '.join(TASKS)} are learned together")
         splits.append(split)
@@ -57,13 +56,12 @@ def load_together(config: DataConfig, rejected: Path | None = None) -> tuple[Spl
 
 def spoken_table(table: Table, config: DataConfig) -> Table:
     """A labelled file as conversations, worded as in training where its labels are those of a file trained on."""
-    from luthier.data.task import load_split
 
     own = {r.label for r in table.records if isinstance(r, Labelled)}
     labels = tuple(sorted(own))
     for part in _parts(config):
         try:
-            known = load_split(replace(part, skip_bad=True))[0].labels
+            known = load_alone(replace(part, skip_bad=True))[0].labels
         except (LuthierError, OSError):  # that file is gone
             continue
         if own <= set(known):

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import re
 
+from luthier.core.records import Message
 from luthier.data.rows import RejectError, check
-from luthier.protocols import Message
 
 _SPEAKERS = {
     **dict.fromkeys(("Human", "User", "人类", "用户"), "user"),

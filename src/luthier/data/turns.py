@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from luthier.core.records import Message
 from luthier.data.keys import Effect, Trace, call_keys, nothing
 from luthier.data.rows import RejectError, answer_text, check, verdict
 from luthier.data.source import kind, quoted
-from luthier.protocols import Message
 
 ROLES = ("system", "developer", "user", "assistant", "tool")
 OTHER_ROLES: Mapping[str, str] = {"function": "tool", "ipython": "tool"}

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from luthier.core.errors import Refused
 from luthier.core.phrases import say
+from luthier.core.records import Chat, Record, Split
 from luthier.data.chat import Verdict, verdict
 from luthier.data.prompts import GENERATE
 from luthier.data.rendering import carries_more
-from luthier.errors import Refused
-from luthier.protocols import Chat, Record, Split
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from luthier.command import option
+from luthier.core.command import option
 from luthier.core.phrases import say
-from luthier.records import Used
+from luthier.core.records import Used
 
 LEFT: Mapping[str, tuple[str, str]] = {  # why rows are left out, in the order of the sentence
     "limit": ("{n} by {limit}", "{limit} 之外 {n} 行"),

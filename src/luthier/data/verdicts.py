@@ -12,11 +12,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from luthier.core.records import Chat, Judged, Message, Record
 from luthier.data.keys import NESTED, Effect, Trace, nothing
 from luthier.data.names import words
 from luthier.data.rows import Fields, RejectError, Wanted
 from luthier.data.source import Row, Source, kind, quoted
-from luthier.protocols import Chat, Judged, Message, Record
 
 if TYPE_CHECKING:
     from luthier.data.layouts import Layout

@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from luthier.core.errors import LuthierError
+from luthier.core.methods import Direct
+from luthier.core.records import Labelled, Prompt, Rated, Record, Sampling, Split, Tagged, Task
+from luthier.direct.classical.fitted import Array, Fitted, Target
 from luthier.direct.classifiers import Classifier, chosen, find
-from luthier.errors import LuthierError
 from luthier.evals import cuts
 from luthier.evals.wording import unworded
-from luthier.files import read_record, write_json
-from luthier.models.classical import Array, Fitted, Target
-from luthier.protocols import Direct, Labelled, Prompt, Rated, Record, Sampling, Split, Tagged, Task
+from luthier.io.files import read_record, write_json
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -58,7 +59,7 @@ class Features(Direct):
 
     def adapt(self, ctx: Context) -> FeatureLM:
         lm, data = ctx.policy, ctx.data
-        from luthier.models.features import features
+        from luthier.models.inference.features import features
 
         wanted = chosen(self.classifier)
         texts, y, target = targets(data)
@@ -98,7 +99,7 @@ class Features(Direct):
         yield from KFold(min(self.folds, len(y)), shuffle=True, random_state=0).split(y)
 
     def load(self, folder: Path, lm: BaseLM) -> FeatureLM:
-        from luthier.models.embedded import cache_dir
+        from luthier.models.loading.bundled import cache_dir
 
         meta = read_record(folder / "luthier.json", "features", "labels")
         target = Target(meta.get("task", "classification"), meta.get("count", len(meta["labels"])))
@@ -148,7 +149,7 @@ class FeatureLM:
         """(N, K) log-probabilities in the order of `labels`, or (N, 1) numbers."""
         import torch
 
-        from luthier.models.features import features
+        from luthier.models.inference.features import features
         from luthier.models.labelling import HEADS
 
         x = features(self.lm, texts, self.cache)[self.features].numpy()

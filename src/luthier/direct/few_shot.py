@@ -14,13 +14,15 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from annotated_types import Ge
 
+from luthier.core.errors import LuthierError
+from luthier.core.lm import LM
+from luthier.core.methods import Direct
 from luthier.core.phrases import say
-from luthier.errors import LuthierError
-from luthier.evals import calibration, shots
+from luthier.core.records import Split
+from luthier.evals import calibration, examples
 from luthier.evals.task import evaluate
 from luthier.evals.wording import chosen, wordings
-from luthier.models.endpoint import is_remote
-from luthier.protocols import LM, Direct, Split
+from luthier.models.endpoint.remote import is_remote
 
 if TYPE_CHECKING:
     from luthier.data.prompts import Template
@@ -91,7 +93,7 @@ class FewShot(Direct):
 
     def _calibrated(self, found: LM, best: _Choice, tried: _Tried, ctx: Context) -> LM:
         """The model with its labels calibrated, where the validation rows say that it helps."""
-        from luthier.evals.shots_lm import ShotsLM
+        from luthier.evals.with_examples import ShotsLM
 
         if best.way == "nearest":
             ctx.notes.append(say("said_tried_calibration_nearest"))
@@ -110,8 +112,8 @@ class FewShot(Direct):
         return changed if kept else found
 
     def load(self, folder: Path, lm: BaseLM) -> LM:
-        from luthier.evals.shots_lm import load_shots
-        from luthier.models.embedded import cache_dir
+        from luthier.evals.with_examples import load_shots
+        from luthier.models.loading.bundled import cache_dir
 
         return load_shots(folder, lm, cache_dir())
 
@@ -152,16 +154,16 @@ class _Tried:
         if choice.way == "nearest":
             return self._nearest(lm, choice)
         seed = self.ctx.seed
-        drawn = shots.drawn(self.data, choice.k, seed, balanced=choice.way == "balanced")
-        fit = shots.fitting(lm, shots.reordered(drawn, choice.order, seed), shots.longest(self.data))
-        return shots.fixed(lm.worded(choice.template, self.data.labels, fit))
+        drawn = examples.drawn(self.data, choice.k, seed, balanced=choice.way == "balanced")
+        fit = examples.fitting(lm, examples.reordered(drawn, choice.order, seed), examples.longest(self.data))
+        return examples.fixed(lm.worded(choice.template, self.data.labels, fit))
 
     def _nearest(self, lm: BaseLM, choice: _Choice) -> Any:
-        from luthier.evals.shots_lm import ShotsLM, choosing
-        from luthier.index.embed import load_embedder
+        from luthier.evals.with_examples import ShotsLM, choosing
+        from luthier.models.embedding import load_embedder
 
         self._embedder = self._embedder or load_embedder(self.method.embedder, self.ctx.cache)
-        near = shots.Nearest(lm, self.data.train, choice.k, self._embedder, first=bool(choice.order))
+        near = examples.Nearest(lm, self.data.train, choice.k, self._embedder, first=bool(choice.order))
         return ShotsLM(choosing(lm, near))
 
     def said(self, best: _Choice) -> str:
@@ -181,9 +183,9 @@ class _Tried:
         """What the context window left out for all questions, in words; see `shots.cuts` for single ones."""
         if best.way == "nearest":
             return []
-        wanted = len(shots.drawn(self.data, best.k, self.ctx.seed, balanced=best.way == "balanced"))
+        wanted = len(examples.drawn(self.data, best.k, self.ctx.seed, balanced=best.way == "balanced"))
         left = wanted - len(found.shots)
-        return [say("said_cut_drawn", limit=shots.within(self.lm), rows=left, all=wanted)] if left else []
+        return [say("said_cut_drawn", limit=examples.within(self.lm), rows=left, all=wanted)] if left else []
 
 
 METHOD = FewShot

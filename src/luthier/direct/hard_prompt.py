@@ -13,16 +13,17 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from annotated_types import Ge, Le
 
-from luthier.config import EndpointConfig
+from luthier.core.errors import LuthierError
+from luthier.core.methods import Direct
 from luthier.core.phrases import say
-from luthier.errors import LuthierError
+from luthier.core.records import Split
+from luthier.direct.wording_search.scorer import How
 from luthier.evals.wording import load_wording
-from luthier.prompts.scorer import How
-from luthier.protocols import Direct, Split
+from luthier.io.config import EndpointConfig
 
 if TYPE_CHECKING:
+    from luthier.direct.wording_search.search import Found, Search, Settings
     from luthier.models.base import BaseLM
-    from luthier.prompts.search import Found, Search, Settings
     from luthier.training.context import Context
 
 extras = ()
@@ -58,8 +59,8 @@ class HardPrompt(Direct):
 
     def adapt(self, ctx: Context) -> BaseLM:
         lm, data = ctx.policy, ctx.data
-        from luthier.prompts.scorer import judged_by
-        from luthier.prompts.search import Settings
+        from luthier.direct.wording_search.scorer import judged_by
+        from luthier.direct.wording_search.search import Settings
 
         how = judged_by(lm, data, self.score)
         settings = Settings(self.calls, self.rounds, self.write, how, ctx.seed)
@@ -70,12 +71,11 @@ class HardPrompt(Direct):
 
     def _search(self, lm: BaseLM, data: Split, ctx: Context, settings: Settings) -> Search:
         """The search with the wordings that are there before it begins."""
-        from luthier.prompts import bundled, log, proposer, search, wording
+        from luthier.data.templates import bundled, files
+        from luthier.direct.wording_search import log, proposer, search
 
-        instruction = wording.shared_instruction(data)
-        own, bad = (
-            wording.read_templates(Path(self.templates), data.labels, instruction) if self.templates else ([], [])
-        )
+        instruction = files.shared_instruction(data)
+        own, bad = files.read_templates(Path(self.templates), data.labels, instruction) if self.templates else ([], [])
         names = [name.strip() for name in self.bundle.split(",") if name.strip()]
         ready = [] if names == ["none"] else bundled.bundled(data, instruction, names)
         if not (own or ready or self.write):
@@ -100,14 +100,14 @@ def _told(ctx: Context) -> Any:
     """Progress in the form of a training's: the step is the round."""
     if ctx.say is None:
         return None
-    from luthier.progress import Searched
+    from luthier.core.progress import Searched
 
     return lambda round_, share, best: ctx.say(Searched(round_, 0, -best, 0.0, 0.0, 0.0, share))
 
 
 def _notes(search: Search, found: Found) -> list[str]:
-    from luthier.prompts.scorer import shown, unit
-    from luthier.prompts.search import SOURCES
+    from luthier.direct.wording_search.scorer import shown, unit
+    from luthier.direct.wording_search.search import SOURCES
 
     how = search.settings.score
     text = found.best.template.text.replace("\n", "\\n")

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from luthier.core.methods import Direct
+from luthier.core.records import Task
 from luthier.evals.constant import ConstantLM, constant, load_constant
 from luthier.evals.wording import unworded
-from luthier.protocols import Direct, Task
 
 if TYPE_CHECKING:
     from luthier.models.base import BaseLM

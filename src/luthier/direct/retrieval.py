@@ -14,13 +14,15 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from luthier.core.errors import LuthierError
+from luthier.core.lm import LM
+from luthier.core.methods import Direct
+from luthier.core.records import Labelled, Record, Split, Task
 from luthier.data.prompts import prompt_of, question_and_answer
-from luthier.errors import LuthierError
 from luthier.evals.task import evaluate
 from luthier.evals.wording import unworded
-from luthier.files import read_record, read_tensors
-from luthier.index.embed import load_embedder
-from luthier.protocols import LM, Direct, Labelled, Record, Split, Task
+from luthier.io.files import read_record, read_tensors
+from luthier.models.embedding import load_embedder
 
 if TYPE_CHECKING:
     from luthier.index.answering import DocumentsLM

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from luthier.core.methods import Direct
+from luthier.core.records import Split
 from luthier.evals.wording import best_wording, chosen, load_wording, wordings
-from luthier.protocols import Direct, Split
 
 if TYPE_CHECKING:
     from luthier.models.base import BaseLM

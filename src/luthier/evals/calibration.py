@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from luthier.protocols import LM
+from luthier.core.lm import LM
 
 if TYPE_CHECKING:
     from torch import Tensor

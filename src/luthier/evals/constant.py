@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from luthier.errors import LuthierError
+from luthier.core.errors import LuthierError
+from luthier.core.records import Prompt, Rated, Sampling, Split, Tagged
 from luthier.evals.metrics.label_f1 import set_f1
-from luthier.files import read_record, write_json
-from luthier.protocols import Prompt, Rated, Sampling, Split, Tagged
+from luthier.io.files import read_record, write_json
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from luthier.command import option
+from luthier.core.command import option
 from luthier.core.phrases import say
 from luthier.data.prompts import prompt_of
 from luthier.data.shorten import Counted, known_as
 
 if TYPE_CHECKING:
-    from luthier.data.pack import Example
-    from luthier.protocols import Record
+    from luthier.core.example import Example
+    from luthier.core.records import Record
 
 
 SHORTENED = {  # by part: of one row, of several

@@ -7,11 +7,12 @@ import time
 from secrets import token_hex
 from typing import Any
 
+from luthier.core.lm import LM
+from luthier.core.records import Prompt, Split
 from luthier.data.prompts import prompt_of
 from luthier.evals.task import answer_one
-from luthier.machine import Clock
-from luthier.models.endpoint import answering, is_remote
-from luthier.protocols import LM, Prompt, Split
+from luthier.models.endpoint.remote import answering, is_remote
+from luthier.models.machine import Clock
 
 ROWS = 5
 TOKENS = 32  # of a written answer

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from luthier.core.lm import LM
+from luthier.core.metric import DEFAULTS as METRIC
+from luthier.core.metric import Scores, for_task
+from luthier.core.records import Prompt, Record, Sampling, Split, Task
 from luthier.data.prompts import answer_of, thought_of
-from luthier.evals.metric import DEFAULTS as METRIC
-from luthier.evals.metric import Scores, for_task
-from luthier.protocols import LM, Prompt, Record, Sampling, Split, Task
 
 __all__ = ["METRIC", "Scores", "answer_one", "answer_room", "evaluate"]
 PREDICTED: frozenset[Task] = frozenset({"classification", "multilabel", "regression"})  # answered without writing text

@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from luthier.core.lm import LM
+from luthier.core.metric import Scores
 from luthier.core.phrases import say
-from luthier.evals.metric import Scores
-from luthier.files import read_record, write_json
-from luthier.models.endpoint import is_remote
-from luthier.protocols import LM, Labelled, Record, Split
+from luthier.core.records import Labelled, Record, Split
+from luthier.io.files import read_record, write_json
+from luthier.models.endpoint.remote import is_remote
 
 if TYPE_CHECKING:
     from torch import Tensor

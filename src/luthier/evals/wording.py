@@ -1,18 +1,20 @@
-"""Choosing among wordings by validation: shared by the methods that only word the question."""
+"""Choosing among wordings by validation: shared by the methods that only word the question; and another wording."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from luthier.core.errors import LuthierError
 from luthier.core.phrases import say
+from luthier.core.records import Split
 from luthier.data.prompts import mostly_chinese
 from luthier.evals.task import evaluate
-from luthier.files import read_record
-from luthier.protocols import Split
+from luthier.io.files import read_record
 
 if TYPE_CHECKING:
+    from luthier.core.lm import LM
     from luthier.data.prompts import Template
     from luthier.models.base import BaseLM
 
@@ -46,3 +48,13 @@ def load_wording(folder: Path, lm: BaseLM) -> BaseLM:
 def unworded(lm: BaseLM) -> str | None:
     """The reason against a wording that a method would not use."""
     return say("said_refused_words") if lm.only else None
+
+
+def reworded(lm: Any, path: Path) -> LM:
+    """The adapted model behind the wording of a file. Raises LuthierError where its answers come from no wording."""
+    from luthier.data.templates.files import read_template
+    from luthier.evals.examples import again
+
+    if not hasattr(lm, "worded") or getattr(lm, "label_head", None) is not None or lm.mute(lm.labels):
+        raise LuthierError(f"{path}: this run's answers come from no wording that could be changed")
+    return again(lm, read_template(path, lm.labels), lm.labels)  # type: ignore[no-any-return]

@@ -16,8 +16,8 @@ from luthier.export.parity import (
     compare_written,
 )
 from luthier.export.source import Source
-from luthier.files import write_json, write_tensors
-from luthier.models import bases
+from luthier.io.files import write_json, write_tensors
+from luthier.models.loading import bases
 
 ALLOWED = (3e-5, 6e-5)  # of the largest logit: float32, summed in another order
 
@@ -55,7 +55,7 @@ def _with_peft(source: Source, folder: Path) -> Any:
 
     import peft
 
-    from luthier.models.load import load_base
+    from luthier.models.loading.load import load_base
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)

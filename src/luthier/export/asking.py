@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from luthier.models.base import BaseLM
     from luthier.models.causal import CausalLM
-    from luthier.models.seq2seq import Seq2SeqLM
+    from luthier.models.encoder_decoder import Seq2SeqLM
 
 ANSWER = 12  # tokens that an encoder-decoder is given, and writes
 
@@ -19,7 +19,7 @@ ANSWER = 12  # tokens that an encoder-decoder is given, and writes
 def what_it_says(lm: BaseLM) -> Before:
     """Logits of the adapted model on every text as the run words it, and the conversations as its template has them."""
     from luthier.models.causal import CausalLM
-    from luthier.models.seq2seq import Seq2SeqLM
+    from luthier.models.encoder_decoder import Seq2SeqLM
 
     if isinstance(lm, Seq2SeqLM):
         return _read_and_written(lm)
@@ -44,8 +44,8 @@ def _continued(lm: CausalLM) -> Before:
 def _read_and_written(lm: Seq2SeqLM) -> Before:
     import torch
 
-    from luthier.models.seq2seq_answers import generate
-    from luthier.protocols import Sampling
+    from luthier.core.records import Sampling
+    from luthier.models.encoder_decoder_answers import generate
 
     prompts = [lm.encode_prompt(text, lm.labels) for text in TEXTS]
     answers = [[lm.start, *lm.encode_answer(text)][:ANSWER] for text in reversed(TEXTS)]

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from luthier.compare.card import OPEN, text
-from luthier.compare.card import code as fenced
-from luthier.files import read_json, write_text
-from luthier.models import bases
+from luthier.io.files import read_json, write_text
+from luthier.models.loading import bases
+from luthier.reports.comparison.card import OPEN, text
+from luthier.reports.comparison.card import code as fenced
 
 if TYPE_CHECKING:
-    from luthier.config import Recipe
     from luthier.export.source import To
+    from luthier.io.config import Recipe
 
 NAME = "README.md"
 LIBRARY = {"adapter": "peft", "merged": "transformers", "gguf": "gguf", "classifier": "luthier"}
@@ -49,8 +49,8 @@ def write_card(run: Path, to: To, written: Path) -> Path:
 
 def render(run: Path, to: To, written: Path) -> str:
     """The card as Markdown."""
-    from luthier.config import run_recipe
-    from luthier.kept import files_of
+    from luthier.io.config import run_recipe
+    from luthier.io.kept import files_of
 
     recipe = run_recipe(run)
     files = files_of(run)
@@ -83,7 +83,7 @@ def _head(run: Path, recipe: Recipe, to: To, wording: Mapping[str, Any]) -> str:
 
 
 def _what(recipe: Recipe, to: To, wording: Mapping[str, Any]) -> Iterator[str]:
-    from luthier import catalog
+    from luthier.core import catalog
 
     summary = catalog.find(recipe.method, "direct", "patches").summary
     yield f"- **Base model:** {text(bases.public_name(recipe.model))}"
@@ -175,15 +175,15 @@ PARTS = {"train": "training", "validation": "validation", "test": "the test"}
 
 
 def _score(result: Mapping[str, Any]) -> str:
-    from luthier.compare import units
-    from luthier.compare.resampled import score
-    from luthier.evals.metric import title
+    from luthier.core.metric import title
+    from luthier.evals import formatting
+    from luthier.evals.resampled import score
 
     found, metric = score(result), str(result["metric"])
-    low, high = (units.score(value, metric) for value in (found.low, found.high))
+    low, high = (formatting.score(value, metric) for value in (found.low, found.high))
     count = len(result["per_row"])
     return (
-        f"{units.score(found.value, metric)} (95 % interval {low} – {high}), {text(title(metric))}, on "
+        f"{formatting.score(found.value, metric)} (95 % interval {low} – {high}), {text(title(metric))}, on "
         f"{count} row{'' if count == 1 else 's'} that training never saw; one run"
     )
 
@@ -215,15 +215,15 @@ def _beside(run: Path, name: str) -> Mapping[str, Any]:
 
 def _on_rounded(recipe: Recipe) -> bool:
     """Whether the adapter stands on other weights than those that the base comes with."""
-    from luthier import config
-    from luthier.protocols import Patch
+    from luthier.core.methods import Patch
+    from luthier.io import config
 
     method = config.options(recipe)
     return isinstance(method, Patch) and method.unrounded() is not None
 
 
 def _kind(recipe: Recipe) -> str:
-    from luthier.models import kinds, load
+    from luthier.models.loading import kinds, load
 
     return kinds.kind_of(load.described(recipe.model)[0], recipe.model)
 

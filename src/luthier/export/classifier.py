@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any
 from luthier.export import snippets
 from luthier.export.merged import ALLOWED
 from luthier.export.parity import TEXTS, Check
-from luthier.files import read_json, write_json, write_text
+from luthier.io.files import read_json, write_json, write_text
 
 if TYPE_CHECKING:
-    from luthier.config import Recipe
     from luthier.direct.features import FeatureLM
+    from luthier.io.config import Recipe
 
 NAME = "classifier"
 EXACT = 1e-6  # of a share, or of the largest number: the same products in double precision
@@ -45,7 +45,7 @@ TREES = (
 
 def is_features(run: Path) -> bool:
     """Whether a run folder holds a classifier on frozen features."""
-    from luthier.kept import files_of
+    from luthier.io.kept import files_of
 
     files = files_of(run) if (run / "recipe.yaml").is_file() else None
     return files is not None and any((files / f"{NAME}.{kind}").is_file() for kind in ("safetensors", "ubj"))
@@ -53,11 +53,12 @@ def is_features(run: Path) -> bool:
 
 def write_classifier(run: Path, folder: Path, step: Callable[[str], None]) -> list[Check]:
     """Write into the existing folder, read it again in every way that its card shows, and compare."""
-    from luthier.config import run_recipe, to_yaml
     from luthier.evals.temperature import FILE, kept
-    from luthier.kept import files_of
-    from luthier.models import bases
-    from luthier.run import load_base, load_run
+    from luthier.io.config import run_recipe, to_yaml
+    from luthier.io.kept import files_of
+    from luthier.models.loading import bases
+    from luthier.models.loading.of_recipe import load_base
+    from luthier.runs.run import load_run
 
     recipe = run_recipe(run)
     base = load_base(recipe)
@@ -95,9 +96,9 @@ def snippet(about: dict[str, Any]) -> tuple[str, str]:
 
 def _about(lm: FeatureLM, base: str) -> dict[str, Any]:
     """classifier.json: what the classifier is and what it reads."""
-    from luthier.models.classical import Linear
-    from luthier.models.features import MAX_TOKENS
-    from luthier.models.load import auto_class
+    from luthier.direct.classical.fitted import Linear
+    from luthier.models.inference.features import MAX_TOKENS
+    from luthier.models.loading.load import auto_class
 
     depth, pooling = lm.features.split(".")
     blocks = next(name for name, module in lm.lm.model.named_modules() if module is lm.lm.feature_blocks)
@@ -118,14 +119,14 @@ def _about(lm: FeatureLM, base: str) -> dict[str, Any]:
 
 def _portable(recipe: Recipe, said: dict[str, str]) -> Recipe:
     """The recipe without a path of this machine."""
-    from luthier.config import DataConfig
+    from luthier.io.config import DataConfig
 
     data = DataConfig(Path(recipe.data.path).name, instruction=recipe.data.instruction, metric=recipe.data.metric)
     return replace(recipe, model=said.get("model", said["name"]), data=data, template="", track=())
 
 
 def _features(lm: FeatureLM) -> Any:
-    from luthier.models.features import features
+    from luthier.models.inference.features import features
 
     return features(lm.lm, TEXTS, lm.cache)[lm.features].numpy()
 
@@ -163,8 +164,8 @@ def _by_transformers(lm: FeatureLM, folder: Path, model: str, x: Any) -> list[Ch
     """Features as plain transformers reads them, and what the classifier makes of them."""
     import torch
 
-    from luthier.models import load
-    from luthier.models.quiet import quiet
+    from luthier.models.loading import load
+    from luthier.models.loading.quiet import quiet
 
     dtype = str(lm.lm.model.dtype).split(".")[-1]
     with quiet(), torch.no_grad():

@@ -1,4 +1,4 @@
-"""A model of the Llama family as a GGUF file: the reverse of `luthier.models.gguf`, tensor by tensor.
+"""A model of the Llama family as a GGUF file: the reverse of `luthier.models.loading.gguf`, tensor by tensor.
 
 Names are the ones that the gguf package maps. llama.cpp rotates neighbouring dimensions of a Llama's queries and keys,
 transformers those half a head apart: rows are reordered, and the import puts them back.
@@ -9,8 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from luthier.core.errors import LuthierError
 from luthier.data.chat import answer_end
-from luthier.errors import LuthierError
 from luthier.export.gguf_tokenizer import add_tokenizer, check_tokenizer
 from luthier.models.ends import ends, naming_the_end
 

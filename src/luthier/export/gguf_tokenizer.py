@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from luthier.errors import LuthierError
-from luthier.models.gguf_header import read_header
+from luthier.core.errors import LuthierError
+from luthier.models.loading.gguf_header import read_header
 
 if TYPE_CHECKING:
     from gguf import GGUFWriter

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from luthier.export.merged import ALLOWED, fold, number_format
 from luthier.export.parity import TEXTS, Before, Check, compare_logits, compare_tokenizer, texts_of
 from luthier.export.source import Source
-from luthier.files import write_json, write_tensors
+from luthier.io.files import write_json, write_tensors
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -39,7 +39,7 @@ def read_by_head(lm: BaseLM) -> Before:
     """What the head gives for every text as the run words it: one row of logits (1, K)."""
     import torch
 
-    from luthier.models.score import last_hidden
+    from luthier.models.inference.scoring import last_hidden
 
     assert lm.label_head is not None
     ids = [lm.encode_prompt(text, lm.labels) for text in TEXTS]
@@ -70,8 +70,8 @@ def write_headed(source: Source, before: Before, folder: Path) -> list[Check]:
     from transformers import AutoModel, AutoTokenizer
 
     from luthier.models.ends import save_model
-    from luthier.models.kinds import kind_of
-    from luthier.models.quiet import quiet
+    from luthier.models.loading.kinds import kind_of
+    from luthier.models.loading.quiet import quiet
 
     fold(source)
     lm, dtype = source.lm, number_format(source)

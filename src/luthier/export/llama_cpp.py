@@ -11,7 +11,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from luthier.errors import LuthierError
+from luthier.core.errors import LuthierError
 from luthier.export.parity import CONVERSATIONS, TEXTS, Before, Check, compare_text, same_choices
 
 WHERE = "llama.cpp"

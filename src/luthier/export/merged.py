@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from luthier.errors import LuthierError
+from luthier.core.errors import LuthierError
 from luthier.export.asking import plain_logits, plain_written
 from luthier.export.parity import Before, Check, compare_ends, compare_logits, compare_tokenizer, compare_written
 from luthier.export.source import Source
@@ -33,7 +33,7 @@ def write_merged(source: Source, before: Before, folder: Path) -> list[Check]:
     import torch
     from transformers import AutoTokenizer
 
-    from luthier.models.load import auto_class
+    from luthier.models.loading.load import auto_class
 
     fold(source)
     dtype = number_format(source)
@@ -54,7 +54,7 @@ def _read_again(auto: Any, before: Before, folder: Path, dtype: str) -> tuple[An
     plain one (so it is for the base, too: Falcon with ALiBi), the run agrees with one of them, which is said."""
     import torch
 
-    from luthier.models.quiet import quiet
+    from luthier.models.loading.quiet import quiet
 
     found: list[Check] = []
     for attention in (None, "eager"):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from luthier.errors import LuthierError
+from luthier.core.errors import LuthierError
 
 if TYPE_CHECKING:
     from torch import Tensor

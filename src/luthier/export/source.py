@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from luthier.errors import LuthierError
+from luthier.core.errors import LuthierError
 
 if TYPE_CHECKING:
-    from luthier.config import Recipe
+    from luthier.core.methods import Patch
     from luthier.export.parity import Before
+    from luthier.io.config import Recipe
     from luthier.models.base import BaseLM
-    from luthier.protocols import Patch
 
 To = Literal["adapter", "merged", "gguf", "classifier"]
 
@@ -39,8 +39,8 @@ def open_run(folder: Path, to: To, original: bool = False) -> Source:
 
     original: put an adapter that was trained on rounded weights onto the weights as they came.
     """
-    from luthier import config
-    from luthier.protocols import Direct
+    from luthier.core.methods import Direct
+    from luthier.io import config
 
     recipe, files = _finished(folder)
     if isinstance(config.options(recipe), Direct):
@@ -55,10 +55,11 @@ def open_run(folder: Path, to: To, original: bool = False) -> Source:
             f"{folder}: {recipe.method} adapts the model itself: only features has a classifier beside it"
         )
     _check_form(folder, recipe, files, to)
-    from luthier.models import load
+    from luthier.core.methods import Patch
     from luthier.models.base import BaseLM
-    from luthier.protocols import Patch
-    from luthier.run import load_base, load_method
+    from luthier.models.loading import load
+    from luthier.models.loading.of_recipe import load_base
+    from luthier.runs.run import load_method
 
     if to == "gguf":
         from luthier.export.gguf_file import check_model
@@ -86,7 +87,7 @@ def _on_original(source: Source, to: To) -> Source:
 
 
 def _finished(folder: Path) -> tuple[Recipe, Path]:
-    from luthier.config import read_recipe
+    from luthier.io.config import read_recipe
 
     path = folder / "recipe.yaml"
     if not path.is_file():

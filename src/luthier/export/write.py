@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from luthier.errors import LuthierError
+from luthier.core.errors import LuthierError
 from luthier.export.asking import plain_logits, what_it_says
 from luthier.export.card import write_card
 from luthier.export.parity import (
@@ -23,7 +23,7 @@ from luthier.export.parity import (
     refuse,
 )
 from luthier.export.source import Source, To, open_run
-from luthier.files import replacing, sync_folder
+from luthier.io.files import replacing, sync_folder
 
 Step = Callable[[str], None]
 Show = Callable[[Sequence[Check]], None]
@@ -108,8 +108,8 @@ def _write_gguf(source: Source, before: Before, target: Path, kind: Any, step: S
     from luthier.export.gguf_file import check_architecture, write_gguf
     from luthier.export.gguf_tokenizer import stored_ends
     from luthier.export.merged import fold
-    from luthier.models.gguf import import_gguf
-    from luthier.models.quiet import quiet
+    from luthier.models.loading.gguf import import_gguf
+    from luthier.models.loading.quiet import quiet
 
     name = source.folder.resolve().name
     check_architecture(source.lm.model.config, str(source.folder))

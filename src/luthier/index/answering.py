@@ -9,18 +9,18 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from luthier.errors import LuthierError
-from luthier.files import write_json, write_text
+from luthier.core.document import Document, Section
+from luthier.core.errors import LuthierError
+from luthier.core.records import Prompt, Sampling, Text
+from luthier.data.document_readers.plain import title_of
 from luthier.index.ask import MARK, nearest_sentence, prompt, support
 from luthier.index.chunks import Chunking, chunked
-from luthier.index.embed import Embedder
-from luthier.index.readers.plain import title_of
 from luthier.index.reading import language
-from luthier.index.records import Document, Section
 from luthier.index.rows import text_of
 from luthier.index.search import Searcher
 from luthier.index.store import Settings, Store
-from luthier.protocols import Prompt, Sampling, Text
+from luthier.io.files import write_json, write_text
+from luthier.models.embedding import Embedder
 
 if TYPE_CHECKING:
     from torch import Tensor

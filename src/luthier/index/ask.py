@@ -13,17 +13,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from luthier.errors import LuthierError
-from luthier.index.embed import Embedder
+from luthier.core.errors import LuthierError
+from luthier.core.records import Sampling
+from luthier.data.radicals import written
 from luthier.index.grounds import grounded, stance
-from luthier.index.radicals import written
 from luthier.index.reading import reads, worded
 from luthier.index.records import Hit
 from luthier.index.search import Searcher
 from luthier.index.sentences import SENTENCE, Sentence, ranked
 from luthier.index.terms import function_words, terms
 from luthier.index.threshold import answerable, speaking
-from luthier.protocols import Sampling
+from luthier.models.embedding import Embedder
 
 if TYPE_CHECKING:
     from luthier.data.prompts import Template

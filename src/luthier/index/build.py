@@ -7,18 +7,17 @@ rest goes on; a file that was in the index and cannot be read any more is taken 
 from __future__ import annotations
 
 import hashlib
-import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from luthier.core.phrases import say
-from luthier.errors import LuthierError
+from luthier.core.errors import LuthierError
+from luthier.data.document_files import Found, find, plain
+from luthier.data.document_readers import read_document
 from luthier.index.chunks import Chunking, chunked
-from luthier.index.embed import DEFAULT, Embedder, load_embedder
-from luthier.index.readers import endings, read_document
 from luthier.index.records import Chunk
 from luthier.index.store import Absent, Settings, Store, alone
+from luthier.models.embedding import DEFAULT, Embedder, load_embedder
 
 Say = Callable[[int, int], None]  # bytes done, of how many
 GROUP = 256  # chunks of one commit, at least
@@ -26,16 +25,13 @@ LIMIT_MB = 20.0
 
 
 @dataclass
-class Report:
-    """What a build did. Names of files; problems and notes with what is to be said about each."""
+class Report(Found):
+    """What a build did, by names of files."""
 
     added: list[str] = field(default_factory=list)
     changed: list[str] = field(default_factory=list)
     same: list[str] = field(default_factory=list)
     removed: list[str] = field(default_factory=list)
-    problems: dict[str, str] = field(default_factory=dict)
-    notes: dict[str, str] = field(default_factory=dict)
-    unread: dict[str, int] = field(default_factory=dict)  # ending -> files in the folders that no reader takes
     chunks: int = 0
 
 
@@ -84,8 +80,8 @@ def remove(names: Sequence[str], at: str) -> Report:
         store = Store.open(at)
         known = store.files()
         for name in names:
-            top = _plain(Path(name))
-            found = [file for file in known if _plain(Path(file)).is_relative_to(top)]
+            top = plain(Path(name))
+            found = [file for file in known if plain(Path(file)).is_relative_to(top)]
             if not found:
                 raise LuthierError(f"{name}: the index at {at} holds no such file or folder")
             report.removed += [file for file in found if file not in report.removed]
@@ -104,58 +100,6 @@ def opened(at: str, cache: Path | None = None) -> tuple[Store, Embedder]:
             f"the index at {at} was made by {store.settings.key}, and {model.key} is here: build it anew"
         )
     return store, model
-
-
-def label(path: Path) -> str:
-    """The name of a file in the index: relative to the current folder where it lies in it."""
-    whole = _plain(path)
-    return (whole.relative_to(Path.cwd()) if whole.is_relative_to(Path.cwd()) else whole).as_posix()
-
-
-def _plain(path: Path) -> Path:
-    return Path(os.path.normpath(path.absolute()))  # one name a file, without ".."; links stay as they are named
-
-
-def find(docs: Iterable[Path], report: Report) -> dict[str, Path]:
-    """Files by name, in order. A folder gives all in it that have a reader; what lies in hidden folders is left out.
-
-    A link to a file is read as a file; one to a folder is not followed, and what cannot be looked into is a problem.
-    """
-    out: dict[str, Path] = {}
-    for top in docs:
-        if not top.exists():
-            raise LuthierError(f"{top}: no such file or folder")
-        if top.is_file():
-            if top.suffix.lower() not in endings():
-                raise LuthierError(f"{top}: no reader for {top.suffix or 'a file without an ending'}; read are "
-                                   f"{', '.join(endings())}")  # fmt: skip
-            out[label(top)] = top
-            continue
-        for path in _below(top, report):
-            if path.suffix.lower() in endings():
-                out[label(path)] = path
-            else:
-                ending = path.suffix.lower() or "no ending"
-                report.unread[ending] = report.unread.get(ending, 0) + 1
-    if not out:
-        raise LuthierError(f"nothing to read in {', '.join(map(str, docs))}; read are {', '.join(endings())}")
-    return dict(sorted(out.items()))
-
-
-def _below(top: Path, report: Report) -> Iterator[Path]:
-    def closed(error: OSError) -> None:
-        report.problems[label(Path(error.filename))] = str(error.strerror)
-
-    for folder, folders, names in os.walk(top, onerror=closed):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        for path in (Path(folder, name) for name in (*folders, *names) if not name.startswith(".")):
-            if path.name in folders:
-                if path.is_symlink():
-                    report.notes[label(path)] = say("said_docs_link")
-            elif os.path.isfile(path):  # noqa: PTH113 - Path.is_file raises in a folder that is closed
-                yield path
-            elif path.suffix.lower() in endings():
-                report.problems[label(path)] = say("said_docs_closed")
 
 
 def _fill(

@@ -12,8 +12,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
-from luthier.errors import LuthierError
-from luthier.index.records import Chunk, Document
+from luthier.core.document import Document
+from luthier.core.errors import LuthierError
+from luthier.index.records import Chunk
 from luthier.index.terms import JOINED
 
 # A sentence's end, with the quotes and brackets that belong to it and the space behind it.

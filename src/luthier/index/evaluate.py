@@ -7,64 +7,21 @@ Kekäläinen 2002.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from luthier.errors import LuthierError
+from luthier.core.errors import LuthierError
+from luthier.index.questions import Question
 from luthier.index.search import Searcher
 
 if TYPE_CHECKING:
-    from luthier.compare.stats import Interval
+    from luthier.evals.bootstrap import Interval
 
 SEARCHES = ("vector", "text", "fused")
 MEASURES = {"recall_1": "recall@1", "recall_5": "recall@5", "recall_10": "recall@10", "recip_rank": "MRR",
             "ndcg_cut_10": "nDCG@10"}  # fmt: skip
 ASKED = {"recall.1,5,10", "recip_rank", "ndcg_cut.10"}
 PASSAGES = 50  # looked at for each question
-
-
-@dataclass(frozen=True)
-class Question:
-    """A question and the files that hold its answer."""
-
-    text: str
-    sources: tuple[str, ...]
-
-
-def read_questions(path: Path) -> list[Question]:
-    """JSON Lines of {question, source}; source is a file's name, or several. Raises LuthierError, naming the line."""
-    try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise LuthierError(f"{path}: the questions cannot be read: {error}") from None
-    out = [_question(line, f"{path}, line {number}") for number, line in enumerate(lines, 1) if line.strip()]
-    if not out:
-        raise LuthierError(f"{path}: no question is in it")
-    return out
-
-
-def _question(line: str, where: str) -> Question:
-    try:
-        row = json.loads(line)
-        text, source = row["question"], row["source"]
-    except (ValueError, KeyError, TypeError, RecursionError):
-        raise LuthierError(f'{where}: write {{"question": "…", "source": "file"}}') from None
-    sources = source if isinstance(source, list) else [source]
-    if not (isinstance(text, str) and text.strip() and sources and all(isinstance(s, str) and s for s in sources)):
-        raise LuthierError(f"{where}: question must be a text, source a file's name or a list of names")
-    return Question(text, tuple(sources))
-
-
-def handbook() -> list[Question]:
-    """The bundled questions, English and Chinese, on the documents of the embedded set `handbook`."""
-    from luthier.data import embedded
-
-    found = embedded.find("handbook")
-    assert found is not None
-    return read_questions(found.paths[0])
 
 
 def resolved(questions: Sequence[Question], files: Sequence[str]) -> list[Question]:
@@ -110,7 +67,7 @@ def evaluate(
 
 def intervals(scores: Mapping[str, Mapping[str, Sequence[float]]]) -> dict[str, dict[str, Interval]]:
     """Search -> measure -> mean with its 95 % interval."""
-    from luthier.compare.stats import Bootstrap
+    from luthier.evals.bootstrap import Bootstrap
 
     out: dict[str, dict[str, Interval]] = {by: {} for by in scores}
     for name in MEASURES.values():

@@ -12,9 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from luthier.files import read_json, write_json
+from luthier.core.records import Sampling
 from luthier.index.terms import script, terms
-from luthier.protocols import Sampling
+from luthier.io.files import read_json, write_json
 
 if TYPE_CHECKING:
     from luthier.models.base import BaseLM
@@ -53,7 +53,7 @@ def reads(
 
     tell: told where that is measured first, which takes a while.
     """
-    from luthier.models.embedded import cache_dir
+    from luthier.models.loading.bundled import cache_dir
 
     if "generate" not in lm.can:
         return False

@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from luthier.core.errors import LuthierError
+from luthier.core.records import Labelled, Prompt, Sampling
 from luthier.data.prompts import question_and_answer
 from luthier.data.split import normal
-from luthier.errors import LuthierError
-from luthier.files import write_json, write_tensors
-from luthier.index.embed import Embedder, Vectors
-from luthier.protocols import Labelled, Prompt, Sampling
+from luthier.io.files import write_json, write_tensors
+from luthier.models.embedding import Embedder, Vectors
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from luthier.protocols import Task
+    from luthier.core.records import Task
 
 NEIGHBOURS = (1, 3, 5, 10, 20)
 TEMPERATURES = (0.01, 0.03, 0.1)

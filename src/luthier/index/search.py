@@ -14,12 +14,12 @@ from functools import cached_property, partial
 
 import numpy as np
 
-from luthier.index.embed import Embedder, Vectors
-from luthier.index.radicals import written
+from luthier.data.radicals import written
 from luthier.index.records import Chunk, Hit
 from luthier.index.store import Scored, Store
 from luthier.index.terms import script
 from luthier.index.threshold import lift
+from luthier.models.embedding import Embedder, Vectors
 
 MEANING = 0.7  # of the whole score
 DEPTH = 50  # of each list, at least

@@ -13,9 +13,9 @@ from pathlib import PurePath
 
 import numpy as np
 
-from luthier.index.embed import Embedder
 from luthier.index.records import TITLE, Hit
 from luthier.index.terms import function_words, terms
+from luthier.models.embedding import Embedder
 
 # a point within a number or a name, or behind a single letter (a.m.), ends no sentence
 SENTENCE = re.compile(r"[^。！？；!?.\n]+(?:(?:[.](?=\S)|(?<=\b[A-Za-z])[.])[^。！？；!?.\n]+)*[。！？；!?.\n]*\s*")

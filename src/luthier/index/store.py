@@ -15,11 +15,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from luthier.errors import LuthierError
+from luthier.core.errors import LuthierError
 from luthier.index.chunks import Chunking
-from luthier.index.embed import DEFAULT, Vectors
 from luthier.index.records import Chunk
 from luthier.index.terms import script, sought, terms
+from luthier.models.embedding import DEFAULT, Vectors
 
 TABLE = "chunks"
 FORMAT = 2  # raised when rows mean something else; 2: texts without radicals in the place of characters

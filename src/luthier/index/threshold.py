@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 
+from luthier.core.document import Document, Section
 from luthier.index.chunks import Chunking, chunked
-from luthier.index.embed import Embedder
-from luthier.index.records import Document, Section
 from luthier.index.terms import script
+from luthier.models.embedding import Embedder
 
 KEPT = 0.9  # share of answerable questions that pass
 # what `measure` gives, so that no one waits for it
@@ -57,7 +57,7 @@ def _pair(question: str, passage: str) -> str:
 
 def measure(embedder: Embedder) -> dict[str, float]:
     """The border by script ("han", and "" for others) from the bundled handbook; crossed: of the other script."""
-    from luthier.index.evaluate import handbook
+    from luthier.index.questions import handbook
 
     questions = handbook()
     sources, passages, near = similarities(embedder, [q.text for q in questions])
@@ -75,7 +75,7 @@ def measure(embedder: Embedder) -> dict[str, float]:
 def similarities(embedder: Embedder, questions: Sequence[str]) -> tuple[list[str], list[str], Any]:
     """The document and the text of each of the bundled handbook's passages, and (N, passages) similarities."""
     from luthier.data import embedded
-    from luthier.index.readers.plain import title_of
+    from luthier.data.document_readers.plain import title_of
 
     found = embedded.find("handbook")
     assert found is not None

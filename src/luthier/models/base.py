@@ -16,21 +16,21 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from luthier.core.batch import Batch
+from luthier.core.errors import LuthierError
+from luthier.core.records import Chat, Labelled, Message, Prompt, Record, Sampling, record_values
 from luthier.data.prompts import Template, templates
 from luthier.data.shorten import Counted
-from luthier.errors import LuthierError
-from luthier.files import write_json
-from luthier.models.attention import KeysValues
+from luthier.io.files import write_json
+from luthier.models.attention.packed import KeysValues
 from luthier.models.blocks import find_blocks, input_of, outputs_of, upper_only
 from luthier.models.ends import Ends, ends
-from luthier.models.fast import fast
-from luthier.models.head import VocabHead
+from luthier.models.kernels.fast import fast
+from luthier.models.kernels.vocabulary_head import VocabHead
 from luthier.models.labelling import LabelHead
-from luthier.models.prefix import LearnedPrefix
+from luthier.models.layers.prefix import LearnedPrefix
 from luthier.models.reading import Reading
 from luthier.models.reading import Row as Row
-from luthier.protocols import Batch, Chat, Labelled, Message, Prompt, Record, Sampling
-from luthier.records import record_values
 
 Progress = Callable[[int, int], None]  # done, of how many
 
@@ -223,11 +223,11 @@ class BaseLM(Reading):
 
     def predict(self, texts: Sequence[str], labels: Sequence[str]) -> Tensor:
         """(N, K) log-probabilities: by the label head if there is one, else by the likelihood of the label's words."""
-        from luthier.models import score
+        from luthier.models.inference import scoring
 
         if self.label_head is not None:
-            return score.by_head(self, texts, labels)
-        return score.by_words(self, texts, labels)
+            return scoring.by_head(self, texts, labels)
+        return scoring.by_words(self, texts, labels)
 
     def continuations(self, rows: Sequence[Row]) -> list[list[Tensor]]:
         """Log-probabilities in nats of each answer's tokens: for each row, for each answer, (tokens,) on the CPU."""

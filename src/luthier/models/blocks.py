@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from luthier.models.surgery import path_of, replace_module
+from luthier.models.layers.surgery import path_of, replace_module
 
 NAMES = ("layers", "h", "blocks", "layer", "block")
 HOLDERS = ("encoder", "decoder", "transformer")  # of a model that does not hold its blocks itself

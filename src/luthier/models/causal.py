@@ -10,17 +10,19 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from luthier.data.pack import Example, next_token
+from luthier.core.batch import Batch
+from luthier.core.example import Example
+from luthier.core.records import Message, Prompt, Record, Sampling
+from luthier.data.pack import next_token
 from luthier.data.prompts import compose
-from luthier.models.attention import KeysValues, Layout, Packed, using
+from luthier.models.attention.packed import KeysValues, Layout, Packed, using
+from luthier.models.attention.positions import stretched_from
 from luthier.models.base import BaseLM, Row
 from luthier.models.base import Progress as Progress
 from luthier.models.ends import Ends, ends
-from luthier.models.head import VocabHead
-from luthier.models.positions import stretched_from
+from luthier.models.kernels.vocabulary_head import VocabHead
 from luthier.models.reading import ROOM
 from luthier.models.runner import PackedRunner, Runner
-from luthier.protocols import Batch, Message, Prompt, Record, Sampling
 
 
 @dataclass
@@ -40,7 +42,7 @@ class CausalLM(BaseLM):
     @classmethod
     def wrap(cls, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str, key: str = "") -> Self:
         """A loaded model made ready: frozen, in evaluation mode, with our attention; refuses what it cannot run."""
-        from luthier.models.probe import probe
+        from luthier.models.loading.probe import probe
 
         model.eval()
         model.requires_grad_(False)
@@ -104,7 +106,7 @@ class CausalLM(BaseLM):
         return self.forward(batch.ids[None], batch.positions[None], Packed(batch.segments), embeds=states[None])[0]
 
     def keys_values(self, ids: Sequence[int]) -> KeysValues:
-        from luthier.models.score import run_prefix
+        from luthier.models.inference.scoring import run_prefix
 
         return run_prefix(self, ids) or {}
 
@@ -144,7 +146,7 @@ class CausalLM(BaseLM):
 
     @torch.no_grad()
     def stretch_logprobs(self, ids: Sequence[int]) -> Tensor:
-        from luthier.models.head import token_logprobs
+        from luthier.models.kernels.vocabulary_head import token_logprobs
 
         n = len(self.virtual)
         whole = torch.tensor([*self.virtual, *ids], device=self.device)
@@ -153,7 +155,7 @@ class CausalLM(BaseLM):
 
     def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> list[str]:
         """One answer a prompt; a plain wording's answer ends with its line."""
-        from luthier.models.decode import line_tokens
+        from luthier.models.inference.decode import line_tokens
 
         template = self.wording(())
         room = max(self.room or min(sampling.max_new_tokens, ROOM, self.limit // 2), 1)

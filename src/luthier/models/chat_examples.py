@@ -12,12 +12,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
+from luthier.core.example import Example
 from luthier.data.chat import Encoded, encode_chat
-from luthier.data.pack import Example, next_token
+from luthier.data.pack import next_token
 
 if TYPE_CHECKING:
+    from luthier.core.records import Message
     from luthier.models.causal import CausalLM
-    from luthier.protocols import Message
 
 
 def chat_examples(lm: CausalLM, row: int, messages: Sequence[Message]) -> list[Example]:

@@ -15,12 +15,13 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from luthier.core.batch import Batch
+from luthier.core.errors import LuthierError
 from luthier.core.phrases import say
-from luthier.errors import LuthierError
-from luthier.models.attention import Bidirectional, KeysValues, register, using
+from luthier.core.records import Prompt, Record
+from luthier.models.attention.packed import Bidirectional, KeysValues, register, using
+from luthier.models.attention.padded import by_groups, states_after
 from luthier.models.base import BaseLM
-from luthier.models.padded import by_groups, states_after
-from luthier.protocols import Batch, Prompt, Record
 
 PROBE = (7, 4)  # tokens of the two texts that are tried when a model is loaded
 

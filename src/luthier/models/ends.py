@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from luthier.files import read_record
-from luthier.models.quiet import quiet
+from luthier.io.files import read_record
+from luthier.models.loading.quiet import quiet
 
 if TYPE_CHECKING:
     from luthier.models.base import BaseLM

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from luthier.errors import LuthierError
+from luthier.core.errors import LuthierError
 
 if TYPE_CHECKING:
     from luthier.models.base import BaseLM

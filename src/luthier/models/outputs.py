@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from torch import Tensor
 
-from luthier.models.head import CHUNK, Gradients, VocabHead
+from luthier.models.kernels.vocabulary_head import CHUNK, Gradients, VocabHead
 
 if TYPE_CHECKING:
     from luthier.models.base import BaseLM

@@ -11,11 +11,12 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from luthier.data.pack import Example, shortened
+from luthier.core.errors import LuthierError
+from luthier.core.example import Example
+from luthier.core.records import Message, Prompt, Record
+from luthier.data.pack import shortened
 from luthier.data.prompts import CLASSIFY, GENERATE, Template
 from luthier.data.shorten import Counted, Fitted, fitted, known_as
-from luthier.errors import LuthierError
-from luthier.protocols import Message, Prompt, Record
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

@@ -1,6 +1,6 @@
 """How a causal model's forward passes are made: packed where that gives what the model itself gives, else padded.
 
-A *runner* holds the way; `luthier.models.probe` tries them when a model is loaded and gives the model the first that
+A *runner* holds the way; `luthier.models.loading.probe` tries them when a model is loaded and gives it the first that
 agrees with its plain forward pass.
 """
 
@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, cast
 import torch
 from torch import Tensor
 
+from luthier.core.records import Sampling
 from luthier.data.pack import grouped
-from luthier.models.attention import Packed
+from luthier.models.attention.packed import Packed
+from luthier.models.attention.padded import by_groups, states_after
 from luthier.models.blocks import outputs_of
-from luthier.models.draw import draw, own_random
 from luthier.models.ends import Ends
-from luthier.models.fast import fast
-from luthier.models.head import token_logprobs
-from luthier.models.padded import by_groups, states_after
-from luthier.protocols import Sampling
+from luthier.models.inference.draw import draw, own_random
+from luthier.models.kernels.fast import fast
+from luthier.models.kernels.vocabulary_head import token_logprobs
 
 if TYPE_CHECKING:
     from luthier.models.base import Row
@@ -83,12 +83,12 @@ class PackedRunner:
         return {depth: states[0] for depth, states in found.items()}
 
     def continuations(self, lm: CausalLM, rows: Sequence[Row]) -> list[list[Tensor]]:
-        from luthier.models import score
+        from luthier.models.inference import scoring
 
-        return score.continuations(lm, rows)
+        return scoring.continuations(lm, rows)
 
     def generate(self, lm: CausalLM, prompts: Sequence[list[int]], sampling: Sampling, ends: Ends) -> list[list[int]]:
-        from luthier.models import decode
+        from luthier.models.inference import decode
 
         return decode.generate(lm, prompts, sampling, ends)
 
@@ -176,7 +176,7 @@ class PaddedRunner:
         self, lm: CausalLM, block: Tensor, sampling: Sampling, room: int, ends: Ends, numbers: Sequence[int]
     ) -> Tensor:
         """New tokens (B, up to `room`) behind prompts (B, n) of one length."""
-        from luthier.models.own_decoding import settings
+        from luthier.models.inference.own_decoding import settings
 
         if self.cached_from is not None and block.shape[1] >= self.cached_from:
             model: Any = lm.model

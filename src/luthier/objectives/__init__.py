@@ -1,1 +1,1 @@
-"""What is minimised: one file an objective, found by its name (`luthier.catalog`)."""
+"""What is minimised: one file an objective, found by its name (`luthier.core.catalog`)."""

@@ -11,9 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from luthier.data.pack import WEIGHT, Example, weighed
-from luthier.errors import LuthierError
-from luthier.protocols import Batch, Labelled, Objective, Record, Split, Task
+from luthier.core.batch import Batch
+from luthier.core.errors import LuthierError
+from luthier.core.example import Example
+from luthier.core.methods import Objective
+from luthier.core.records import Labelled, Record, Split, Task
+from luthier.data.pack import WEIGHT, weighed
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -59,7 +62,7 @@ class Classify(Objective):
 
 def scale_head(lm: BaseLM, examples: Sequence[Example]) -> None:
     """Standardise the head's input by the first examples: hidden dimensions differ in size by orders of magnitude."""
-    from luthier.models.trunk import Trunk
+    from luthier.models.inference.feature_cache import Trunk
 
     assert lm.label_head is not None
     some = list(examples[:SCALING_ROWS])

@@ -12,9 +12,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from luthier.core.batch import Batch
+from luthier.core.example import Example
+from luthier.core.methods import Objective
 from luthier.core.phrases import say
-from luthier.data.pack import Example, next_token
-from luthier.protocols import Batch, Chat, Objective, Record, Split, Text
+from luthier.core.records import Chat, Record, Split, Text
+from luthier.data.pack import next_token
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -64,7 +67,7 @@ class Lm(Objective):
         return {"nll": float(max(sum(len(e.where) for e in examples), 1))}
 
     def loss(self, out: Outputs, batch: Batch) -> dict[str, Tensor]:
-        from luthier.models.head import head_loss
+        from luthier.models.kernels.vocabulary_head import head_loss
 
         return {"nll": head_loss(out.hidden, out.lm.head, batch.targets)}
 

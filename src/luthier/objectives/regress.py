@@ -10,10 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from luthier.data.pack import Example
-from luthier.errors import LuthierError
+from luthier.core.batch import Batch
+from luthier.core.errors import LuthierError
+from luthier.core.example import Example
+from luthier.core.methods import Objective
+from luthier.core.records import Rated, Record, Split, Task
 from luthier.objectives.classify import scale_head
-from luthier.protocols import Batch, Objective, Rated, Record, Split, Task
 
 if TYPE_CHECKING:
     from torch import Tensor

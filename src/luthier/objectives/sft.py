@@ -12,8 +12,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from luthier.data.pack import WEIGHT, Example, weighed
-from luthier.protocols import Batch, Chat, Objective, Record, Split
+from luthier.core.batch import Batch
+from luthier.core.example import Example
+from luthier.core.methods import Objective
+from luthier.core.records import Chat, Record, Split
+from luthier.data.pack import WEIGHT, weighed
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -49,7 +52,7 @@ class Sft(Objective):
         return {"nll": max(sum(sum(e.columns.get(WEIGHT, [1.0] * len(e.where))) for e in examples), 1e-9)}
 
     def loss(self, out: Outputs, batch: Batch) -> dict[str, Tensor]:
-        from luthier.models.head import head_loss
+        from luthier.models.kernels.vocabulary_head import head_loss
 
         return {"nll": head_loss(out.hidden, out.lm.head, batch.targets, batch.columns.get(WEIGHT))}
 

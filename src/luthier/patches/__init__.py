@@ -1,1 +1,1 @@
-"""Where the change lives: one file a patch, found by its name (`luthier.catalog`)."""
+"""Where the change lives: one file a patch, found by its name (`luthier.core.catalog`)."""

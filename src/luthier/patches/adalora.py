@@ -11,17 +11,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
+from luthier.core.methods import ParamGroup
 from luthier.core.phrases import say
-from luthier.models.peft_files import PREFIX, as_targets, module_paths, only, take, target_modules
-from luthier.models.replaced import ReplacingPatch
-from luthier.models.surgery import linear_paths, transposed
-from luthier.protocols import ParamGroup
+from luthier.models.layers.peft_files import PREFIX, as_targets, module_paths, only, take, target_modules
+from luthier.models.layers.replaced import ReplacingPatch
+from luthier.models.layers.surgery import linear_paths, transposed
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from luthier.models.adaptive import SvdLinear
     from luthier.models.base import BaseLM
+    from luthier.models.layers.adaptive import SvdLinear
     from luthier.training.context import Context
 
 extras = ()
@@ -84,7 +84,7 @@ class AdaLora(ReplacingPatch):
         return None
 
     def attach(self, lm: BaseLM) -> list[ParamGroup]:
-        from luthier.models.adaptive import SvdLinear
+        from luthier.models.layers.adaptive import SvdLinear
 
         names = []
         for path in linear_paths(lm.model, lm.stacks, self.targets):
@@ -110,7 +110,7 @@ class AdaLora(ReplacingPatch):
         return self.orthogonal / len(layers) * sum(layer.orthogonality() for layer in layers)  # type: ignore[return-value]
 
     def before_step(self, lm: BaseLM, progress: float) -> None:
-        from luthier.models.adaptive import keep_best
+        from luthier.models.layers.adaptive import keep_best
 
         layers = self._layers(lm)
         for layer in layers:

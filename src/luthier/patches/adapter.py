@@ -13,16 +13,16 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from luthier.core.methods import ParamGroup
 from luthier.core.phrases import say
-from luthier.models.replaced import ReplacingPatch
-from luthier.models.sites import Role
-from luthier.protocols import ParamGroup
+from luthier.models.layers.replaced import ReplacingPatch
+from luthier.models.layers.sites import Role
 
 if TYPE_CHECKING:
     from torch import nn
 
     from luthier.models.base import BaseLM
-    from luthier.models.bottleneck import Bottleneck
+    from luthier.models.layers.bottleneck import Bottleneck
     from luthier.training.context import Context
 
 extras = ()
@@ -45,7 +45,7 @@ class Adapter(ReplacingPatch):
     learning_rates: ClassVar[tuple[float, ...]] = (3e-4, 1e-3, 3e-3)
 
     def refuses(self, ctx: Context) -> str | None:
-        from luthier.models.sites import lacking
+        from luthier.models.layers.sites import lacking
 
         if self.width < 1:
             return say("said_refused_least", name="width", least=1, value=self.width)
@@ -56,15 +56,15 @@ class Adapter(ReplacingPatch):
 
     def bottleneck(self, lm: BaseLM, base: nn.Module) -> Bottleneck:
         """One for what this layer gives."""
-        from luthier.models.bottleneck import Bottleneck
-        from luthier.models.surgery import matrix_shape
+        from luthier.models.layers.bottleneck import Bottleneck
+        from luthier.models.layers.surgery import matrix_shape
 
         return Bottleneck(matrix_shape(base)[0], self.width, lm.device)
 
 
 def _behind(patch: Adapter, lm: BaseLM) -> list[str]:
-    from luthier.models.bottleneck import Behind
-    from luthier.models.sites import sites
+    from luthier.models.layers.bottleneck import Behind
+    from luthier.models.layers.sites import sites
 
     names = []
     for path in sites(lm, *SITES[patch.form]):
@@ -74,8 +74,8 @@ def _behind(patch: Adapter, lm: BaseLM) -> list[str]:
 
 
 def _beside(patch: Adapter, lm: BaseLM) -> list[str]:
-    from luthier.models.bottleneck import Beside, Tap
-    from luthier.models.sites import sites
+    from luthier.models.layers.bottleneck import Beside, Tap
+    from luthier.models.layers.sites import sites
 
     names = []
     for (first, role), (last, _) in pairwise(sites(lm, *SITES[patch.form]).items()):

@@ -13,10 +13,10 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
+from luthier.core.methods import ParamGroup
 from luthier.models.labelling import HEADS_AT
-from luthier.models.surgery import linear_paths
-from luthier.models.weights import WeightPatch
-from luthier.protocols import ParamGroup
+from luthier.models.layers.surgery import linear_paths
+from luthier.models.layers.weights import WeightPatch
 
 if TYPE_CHECKING:
     from torch import nn

@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from luthier.core.methods import ParamGroup
 from luthier.models.labelling import HEADS_AT
-from luthier.models.weights import WeightPatch
-from luthier.protocols import ParamGroup
+from luthier.models.layers.weights import WeightPatch
 
 if TYPE_CHECKING:
     from luthier.models.base import BaseLM

@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from luthier.models.surgery import untie_head
-from luthier.models.weights import WeightPatch
-from luthier.protocols import ParamGroup, Patch
+from luthier.core.methods import ParamGroup, Patch
+from luthier.models.layers.surgery import untie_head
+from luthier.models.layers.weights import WeightPatch
 
 if TYPE_CHECKING:
     from luthier.models.base import BaseLM

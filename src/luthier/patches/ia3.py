@@ -11,11 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from luthier.core.errors import LuthierError
+from luthier.core.methods import ParamGroup
 from luthier.core.phrases import say
-from luthier.errors import LuthierError
-from luthier.models.peft_files import PREFIX, module_paths, take, target_modules
-from luthier.models.replaced import ReplacingPatch
-from luthier.protocols import ParamGroup
+from luthier.models.layers.peft_files import PREFIX, module_paths, take, target_modules
+from luthier.models.layers.replaced import ReplacingPatch
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -50,7 +50,7 @@ class Ia3(ReplacingPatch):
         return cls(outputs="|".join(named[False]) or "none", inputs="|".join(named[True]) or "none")
 
     def refuses(self, ctx: Context) -> str | None:
-        from luthier.models.sites import lacking
+        from luthier.models.layers.sites import lacking
 
         if self.outputs == self.inputs == "none":
             return say("said_refused_nothing")
@@ -63,8 +63,8 @@ class Ia3(ReplacingPatch):
         return lacking(ctx.policy.model, "ffn_out") if self.inputs == "ffn" else None
 
     def attach(self, lm: BaseLM) -> list[ParamGroup]:
-        from luthier.models.bottleneck import ScaledInput, ScaledOutput
-        from luthier.models.surgery import matrix_shape
+        from luthier.models.layers.bottleneck import ScaledInput, ScaledOutput
+        from luthier.models.layers.surgery import matrix_shape
 
         names = []
         outputs, inputs = self._outputs(lm), self._inputs(lm)
@@ -79,8 +79,8 @@ class Ia3(ReplacingPatch):
 
     def _outputs(self, lm: BaseLM) -> dict[str, int]:
         """Paths of the layers whose last outputs are scaled, and how many these are."""
-        from luthier.models.sites import sites
-        from luthier.models.surgery import linear_paths, matrix_shape
+        from luthier.models.layers.sites import sites
+        from luthier.models.layers.surgery import linear_paths, matrix_shape
 
         if self.outputs == "key_value":
             found = sites(lm, "key", "value", "fused")
@@ -95,16 +95,16 @@ class Ia3(ReplacingPatch):
         return sizes
 
     def _inputs(self, lm: BaseLM) -> list[str]:
-        from luthier.models.sites import sites
-        from luthier.models.surgery import linear_paths
+        from luthier.models.layers.sites import sites
+        from luthier.models.layers.surgery import linear_paths
 
         if self.inputs == "ffn":
             return list(sites(lm, "ffn_out"))
         return [] if self.inputs == "none" else linear_paths(lm.model, lm.stacks, self.inputs)
 
     def merge(self, lm: BaseLM) -> bool:
-        from luthier.models.bottleneck import ScaledOutput
-        from luthier.models.surgery import matrix_of, replace_module
+        from luthier.models.layers.bottleneck import ScaledOutput
+        from luthier.models.layers.surgery import matrix_of, replace_module
 
         for path, base in self._kept.items():
             wrapped: Any = lm.model.get_submodule(path)
@@ -122,7 +122,7 @@ class Ia3(ReplacingPatch):
 
     def _parts(self, lm: BaseLM) -> dict[str, Tensor]:
         """The vectors by PEFT's names and in its shapes: (out, 1) of an output, (1, in) of an input."""
-        from luthier.models.bottleneck import ScaledOutput
+        from luthier.models.layers.bottleneck import ScaledOutput
 
         found = {}
         for path in self._kept:
@@ -132,7 +132,7 @@ class Ia3(ReplacingPatch):
         return found
 
     def export(self, lm: BaseLM) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        from luthier.models.surgery import transposed
+        from luthier.models.layers.surgery import transposed
 
         tensors = self._parts(lm)
         inputs = [path for path in self._kept if len(tensors[f"{PREFIX}{path}.ia3_l"]) == 1]

@@ -10,10 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from luthier.core.methods import ParamGroup
 from luthier.core.phrases import say
-from luthier.models.surgery import untie_head
-from luthier.models.weights import WeightPatch
-from luthier.protocols import ParamGroup
+from luthier.models.layers.surgery import untie_head
+from luthier.models.layers.weights import WeightPatch
 
 if TYPE_CHECKING:
     from luthier.models.base import BaseLM

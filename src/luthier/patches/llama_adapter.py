@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from luthier.core.methods import ParamGroup, Patch
 from luthier.core.phrases import say
-from luthier.protocols import ParamGroup, Patch
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -36,7 +36,7 @@ class LlamaAdapter(Patch):
     learning_rates: ClassVar[tuple[float, ...]] = (1e-2, 3e-2, 1e-1)
 
     def refuses(self, ctx: Context) -> str | None:
-        from luthier.models.prompted import unsuited
+        from luthier.models.layers.prompted import unsuited
 
         if self.tokens < 1:
             return say("said_refused_least", name="tokens", least=1, value=self.tokens)
@@ -49,7 +49,7 @@ class LlamaAdapter(Patch):
         return min(blocks, self.layers or max(1, blocks * 30 // 32))
 
     def attach(self, lm: BaseLM) -> list[ParamGroup]:
-        from luthier.models.prompted import NAME, LearnedPrompt, attentions, wrap_attention
+        from luthier.models.layers.prompted import NAME, LearnedPrompt, attentions, wrap_attention
 
         wrap_attention(lm.model)
         size: int = lm.model.config.hidden_size  # what a block's states have
@@ -63,7 +63,7 @@ class LlamaAdapter(Patch):
         return {name: p.detach() for name, p in lm.model.named_parameters() if id(p) in own}
 
     def detach(self, lm: BaseLM) -> None:
-        from luthier.models.prompted import NAME, unwrap_attention
+        from luthier.models.layers.prompted import NAME, unwrap_attention
 
         for module, _ in self._kept.get("places", []):
             delattr(module, NAME)
@@ -72,7 +72,7 @@ class LlamaAdapter(Patch):
 
     @contextmanager
     def off(self, lm: BaseLM) -> Iterator[None]:
-        from luthier.models.prompted import NAME
+        from luthier.models.layers.prompted import NAME
 
         for module, _ in self._kept["places"]:
             delattr(module, NAME)
@@ -89,7 +89,7 @@ class LlamaAdapter(Patch):
         return self._own(lm), {}
 
     def load(self, lm: BaseLM, tensors: Mapping[str, Tensor]) -> None:
-        from luthier.models.peft_files import take
+        from luthier.models.layers.peft_files import take
 
         take(self._own(lm), tensors)
 

@@ -12,17 +12,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from luthier.core.methods import ParamGroup
 from luthier.core.phrases import say
-from luthier.models.peft_files import as_targets, module_paths, only, take, target_modules
-from luthier.models.replaced import ReplacingPatch
-from luthier.models.surgery import linear_paths, transposed, untouched
-from luthier.protocols import ParamGroup
+from luthier.models.layers.peft_files import as_targets, module_paths, only, take, target_modules
+from luthier.models.layers.replaced import ReplacingPatch
+from luthier.models.layers.surgery import linear_paths, transposed, untouched
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from luthier.models.base import BaseLM
-    from luthier.models.lowrank import LoraLinear
+    from luthier.models.layers.lowrank import LoraLinear
     from luthier.training.context import Context
 
 extras = ()
@@ -88,7 +88,7 @@ class Lora(ReplacingPatch):
 
     def layer(self, base: nn.Module) -> LoraLinear:
         """The layer that takes this one's place."""
-        from luthier.models.lowrank import DoraLinear, DroppedDora, DroppedLora, LoraLinear
+        from luthier.models.layers.lowrank import DoraLinear, DroppedDora, DroppedLora, LoraLinear
 
         if not self.dropout:
             return (DoraLinear if self.dora else LoraLinear)(base, self.rank, self.scale, self.start)

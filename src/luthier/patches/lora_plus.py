@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from luthier.core.methods import ParamGroup
 from luthier.core.phrases import say
 from luthier.patches.lora import Lora
-from luthier.protocols import ParamGroup
 
 if TYPE_CHECKING:
     from luthier.models.base import BaseLM

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from luthier.models.virtual import Kind
+from luthier.models.layers.virtual import Kind
 from luthier.patches.soft_prompt import SoftPrompt
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class PTuning(SoftPrompt):
         return cls(n=config["num_virtual_tokens"], encoder=kind, width=width)
 
     def _maker(self, start: Tensor) -> tuple[nn.Module, dict[str, float]]:
-        from luthier.models.virtual import ENCODERS, Encoder
+        from luthier.models.layers.virtual import ENCODERS, Encoder
 
         return Encoder(start, ENCODERS[self.encoder](start.shape[1], self.width)), {"table": 10.0, "layers": 0.1}
 

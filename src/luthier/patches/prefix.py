@@ -13,16 +13,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from luthier.core.errors import Refused
+from luthier.core.methods import ParamGroup, Patch
 from luthier.core.phrases import say
-from luthier.errors import Refused
 from luthier.patches.soft_prompt import start_ids
-from luthier.protocols import ParamGroup, Patch
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from luthier.models.base import BaseLM
-    from luthier.models.prefix import LearnedPrefix
+    from luthier.models.layers.prefix import LearnedPrefix
     from luthier.training.context import Context
 
 extras = ()
@@ -48,7 +48,7 @@ class Prefix(Patch):
         return cls(n=config["num_virtual_tokens"], width=config.get("encoder_hidden_size") or cls.width)
 
     def refuses(self, ctx: Context) -> str | None:
-        from luthier.models.attention import NAME
+        from luthier.models.attention.packed import NAME
 
         if self.width < 1 or (self.n is not None and self.n < 1):
             known = {"name": "n", "other": "width", "least": 1, "value": self.n, "second": self.width}
@@ -60,7 +60,7 @@ class Prefix(Patch):
         return None
 
     def attach(self, lm: BaseLM) -> list[ParamGroup]:
-        from luthier.models import prefix
+        from luthier.models.layers import prefix
 
         ids = start_ids(lm, self.start, self.n)
         record = lm.keys_values(ids)
@@ -97,7 +97,7 @@ class Prefix(Patch):
         self.load(lm, self.export(lm)[0])
 
     def export(self, lm: BaseLM) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        from luthier.models.prefix import to_peft
+        from luthier.models.layers.prefix import to_peft
 
         made, decoder = _made(lm), lm.peft_task == "SEQ_2_SEQ_LM"
         layers, heads, size = made.shape
@@ -115,8 +115,8 @@ class Prefix(Patch):
         return {"prompt_embeddings": to_peft(made.numbers(), layers, decoder)}, config
 
     def load(self, lm: BaseLM, tensors: Mapping[str, Tensor]) -> None:
-        from luthier.models.prefix import from_peft
-        from luthier.models.virtual import table_from
+        from luthier.models.layers.prefix import from_peft
+        from luthier.models.layers.virtual import table_from
 
         made = _made(lm)
         numbers = from_peft(tensors["prompt_embeddings"], made.shape, lm.peft_task == "SEQ_2_SEQ_LM")

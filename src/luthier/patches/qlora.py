@@ -15,10 +15,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from luthier.models.peft_files import module_paths, target_modules
-from luthier.models.surgery import linear_paths, matrix_of
+from luthier.core.methods import ParamGroup, Patch
+from luthier.models.layers.peft_files import module_paths, target_modules
+from luthier.models.layers.surgery import linear_paths, matrix_of
 from luthier.patches.lora import Lora
-from luthier.protocols import ParamGroup, Patch
 
 if TYPE_CHECKING:
     import torch
@@ -39,7 +39,7 @@ class Qlora(Lora):
     learning_rates: ClassVar[tuple[float, ...]] = (1e-4, 2e-4, 5e-4)
 
     def attach(self, lm: BaseLM) -> list[ParamGroup]:
-        from luthier.models.nf4 import Nf4Linear
+        from luthier.models.layers.nf4 import Nf4Linear
 
         chosen = set(linear_paths(lm.model, lm.stacks, self.targets))
         names = []
@@ -76,12 +76,12 @@ class Qlora(Lora):
         return tensors, config | {"target_modules": target_modules(lm.model, module_paths(tensors, "lora_A.weight"))}
 
     def base_bytes(self, lm: BaseLM) -> tuple[int, int]:
-        from luthier.models.nf4 import linear_bytes
+        from luthier.models.layers.nf4 import linear_bytes
 
         return linear_bytes(lm.stacks)
 
     def prepare(self, model: nn.Module) -> None:
-        from luthier.models.nf4 import Nf4Linear
+        from luthier.models.layers.nf4 import Nf4Linear
 
         for path in self._kept:
             layer = model.get_submodule(path)

@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
+from luthier.core.methods import ParamGroup, Patch
 from luthier.core.phrases import say
-from luthier.protocols import ParamGroup, Patch
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -54,8 +54,8 @@ class SoftPrompt(Patch):
     def attach(self, lm: BaseLM) -> list[ParamGroup]:
         import torch
 
-        from luthier.models.virtual import VirtualEmbedding
-        from luthier.models.vocabulary import first_free
+        from luthier.models.layers.virtual import VirtualEmbedding
+        from luthier.models.loading.vocabulary import first_free
 
         base = cast("nn.Embedding", lm.reader.get_input_embeddings())
         ids = start_ids(lm, self.start, self.n)
@@ -72,7 +72,7 @@ class SoftPrompt(Patch):
 
     def _maker(self, start: Tensor) -> tuple[nn.Module, dict[str, float]]:
         """What gives the prompt (n, d), beginning with these embeddings, and how its parts' learning rates scale."""
-        from luthier.models.virtual import Table, rms
+        from luthier.models.layers.virtual import Table, rms
 
         return Table(start), {"prompt": 10 * float(rms(start))}
 
@@ -115,7 +115,7 @@ class SoftPrompt(Patch):
         return {"prompt_embeddings": prompt}, config
 
     def load(self, lm: BaseLM, tensors: Mapping[str, Tensor]) -> None:
-        from luthier.models.virtual import table_from
+        from luthier.models.layers.virtual import table_from
 
         lm.reader.get_input_embeddings().maker = table_from(tensors, self._prompt(lm))
 

@@ -11,17 +11,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from luthier.core.errors import LuthierError
 from luthier.core.phrases import remember
-from luthier.errors import LuthierError
-from luthier.files import read_json, write_json
-from luthier.protocols import Labelled, Record, Split, Task
+from luthier.core.records import Labelled, Record, Split, Task
+from luthier.io.files import read_json, write_json
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from luthier.config import DataConfig
     from luthier.data.read import Table
     from luthier.evals.task import Scores
+    from luthier.io.config import DataConfig
     from luthier.models.causal import Progress
 
 RESAMPLES = 2000
@@ -43,12 +43,12 @@ def evaluate_run(
 
     Raises LuthierError when the run is not finished, the file is for another task, or the name is taken by other data.
     """
-    from luthier.api.model import reworded
-    from luthier.config import read_recipe
     from luthier.data.together import spoken_table
     from luthier.evals.task import evaluate
     from luthier.evals.temperature import errors, kept, targets
-    from luthier.run import load_run, run_labels
+    from luthier.evals.wording import reworded
+    from luthier.io.config import read_recipe
+    from luthier.runs.run import load_run, run_labels
 
     stem = Path(config.path).stem + (f"-{template.stem}" if template else "")
     target = run / "evaluations" / f"{_checked(name or stem)}.json"
@@ -118,7 +118,7 @@ def _key(table: Table) -> str:
 
 def _training_rows(config: DataConfig) -> tuple[Record, ...]:
     """The rows the run learned from, which bound how long an answer may be; none where they are gone."""
-    from luthier.data.task import load_split
+    from luthier.data.load import load_split
 
     try:
         return load_split(replace(config, skip_bad=True))[0].train
@@ -128,8 +128,8 @@ def _training_rows(config: DataConfig) -> tuple[Record, ...]:
 
 def _result(scores: Scores, rows: Sequence[Record], labels: Sequence[str]) -> dict[str, Any]:
     """Every metric with its 95 % interval over rows, where it is a mean over rows or a count of labels."""
-    from luthier.compare.resampled import score
-    from luthier.compare.stats import Bootstrap
+    from luthier.evals.bootstrap import Bootstrap
+    from luthier.evals.resampled import score
 
     interval = score({"metric": scores.metric, **scores.kept})
     secondary: dict[str, Any] = {k: {"value": v, "ci95": None} for k, v in scores.secondary.items()}

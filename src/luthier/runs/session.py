@@ -13,21 +13,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from luthier import config
-from luthier.config import Recipe
 from luthier.core.phrases import remember
+from luthier.core.progress import Report
+from luthier.core.records import Split
 from luthier.evals import cuts
 from luthier.evals.forgetting import general_loss
 from luthier.evals.task import evaluate
 from luthier.evals.temperature import settle
-from luthier.files import write_json, write_text
-from luthier.machine import Clock, environment, peak_memory, reset_peak_memory
+from luthier.io import config
+from luthier.io.config import Recipe
+from luthier.io.files import write_json, write_text
 from luthier.models.base import BaseLM
-from luthier.models.endpoint import is_remote
-from luthier.progress import Report
-from luthier.protocols import Split
-from luthier.run import Outcome, adapted, save_adapted
-from luthier.trackers import Tracking
+from luthier.models.endpoint.remote import is_remote
+from luthier.models.machine import Clock, environment, peak_memory, reset_peak_memory
+from luthier.runs.run import Outcome, adapted, save_adapted
+from luthier.training.trackers import Tracking
 
 Facts = dict[str, Any]
 

@@ -12,22 +12,23 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from luthier import config
-from luthier.config import Recipe, TrainingConfig
-from luthier.errors import LuthierError
-from luthier.machine import peak_memory, reset_peak_memory
-from luthier.progress import Report
-from luthier.protocols import Labelled, Patch, Record, Split
-from luthier.run import objective_of
+from luthier.core.errors import LuthierError
+from luthier.core.methods import Patch
+from luthier.core.progress import Report
+from luthier.core.records import Labelled, Record, Split
+from luthier.io import config
+from luthier.io.config import Recipe, TrainingConfig
+from luthier.models.machine import peak_memory, reset_peak_memory
+from luthier.runs.run import objective_of
 from luthier.study.study import Arm, Measured
 from luthier.training.attach import prepared
 from luthier.training.context import Context
 from luthier.training.loop import Loop
 
 if TYPE_CHECKING:
-    from luthier.data.pack import Example
-    from luthier.early import Watch
+    from luthier.core.example import Example
     from luthier.models.base import BaseLM
+    from luthier.training.early_stopping import Watch
 
 SHOWN = 40  # points of a training curve that are kept
 

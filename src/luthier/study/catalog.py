@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from luthier.catalog import suggest
 from luthier.core import plugins
-from luthier.errors import LuthierError
+from luthier.core.catalog import suggest
+from luthier.core.errors import LuthierError
 
 if TYPE_CHECKING:
     from luthier.study.study import Study

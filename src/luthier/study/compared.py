@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from luthier.compare import units
-from luthier.compare.stats import Bootstrap, Interval
 from luthier.core.phrases import Phrase, both
+from luthier.evals import formatting
+from luthier.evals.bootstrap import Bootstrap, Interval
 from luthier.study.finding import Cell, Table, Verdict, listed
 from luthier.study.study import OnModel
 
@@ -135,10 +135,10 @@ def cost_cells(on: OnModel) -> dict[str, list[Cell]]:
     for name, runs in on.runs.items():
         pace = [1000 * r["seconds"] / max(r["tokens"], 1) for r in runs]
         out[name] = [
-            units.count(runs[0]["trainable"]),
-            units.size(runs[0]["bytes"]),
+            formatting.count(runs[0]["trainable"]),
+            formatting.size(runs[0]["bytes"]),
             f"{sum(pace) / len(pace):.1f} ms",
-            units.size(max(r["memory"] for r in runs)),
+            formatting.size(max(r["memory"] for r in runs)),
         ]
     return out
 

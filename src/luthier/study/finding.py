@@ -41,7 +41,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class Finding:
-    """sentence: what came out, in one. charts: as `luthier.compare` draws them. notes: what to know beside it."""
+    """sentence: what came out, in one. charts: as `reports.comparison` draws them. notes: what to know beside it."""
 
     sentence: Phrase
     claims: Sequence[Claim]

@@ -6,8 +6,8 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from luthier.errors import LuthierError
-from luthier.files import from_yaml
+from luthier.core.errors import LuthierError
+from luthier.io.files import from_yaml
 from luthier.study.catalog import load
 
 

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from luthier.compare.stats import Interval
-from luthier.early import Watch
+from luthier.evals.bootstrap import Interval
 from luthier.study.study import Measured, OnModel
+from luthier.training.early_stopping import Watch
 
 if TYPE_CHECKING:
-    from luthier.data.pack import Example
-    from luthier.progress import Report
+    from luthier.core.example import Example
+    from luthier.core.progress import Report
     from luthier.training.loop import Loop
 
 Array = np.ndarray[Any, Any]

@@ -18,19 +18,29 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from luthier.config import DataConfig, build, lean
+from luthier.core.cursor import Cursor
+from luthier.core.errors import LuthierError
 from luthier.core.phrases import Phrase, both
-from luthier.errors import LuthierError
-from luthier.files import LOCK, alone, read_record, write_json
-from luthier.given import AGAIN, EARLIER, changed, data_key, model_parts, of_model, refuse_changed, set_aside, tell
-from luthier.protocols import Cursor
+from luthier.io.config import DataConfig, build, lean
+from luthier.io.files import LOCK, alone, read_record, write_json
+from luthier.runs.inputs import (
+    AGAIN,
+    EARLIER,
+    changed,
+    data_key,
+    model_parts,
+    of_model,
+    refuse_changed,
+    set_aside,
+    tell,
+)
 from luthier.study import catalog
 from luthier.study.study import Arm, OnModel, Study
 
 if TYPE_CHECKING:
+    from luthier.core.progress import Report
+    from luthier.core.records import Split
     from luthier.models.base import BaseLM
-    from luthier.progress import Report
-    from luthier.protocols import Split
     from luthier.study.bench import Bench
     from luthier.training.loop import Loop
 
@@ -83,9 +93,9 @@ def run(request: Request, folder: Path, say: Say, again: bool = False) -> Result
 
     Raises LuthierError when it cannot go on.
     """
-    from luthier.compare.budget import parse_budget
-    from luthier.data.task import load_split
-    from luthier.machine import environment
+    from luthier.comparison.budget import parse_budget
+    from luthier.data.load import load_split
+    from luthier.models.machine import environment
 
     study = request.made()
     parse_budget(request.budget or study.budget)
@@ -120,10 +130,10 @@ def _check_folder(request: Request, folder: Path) -> None:
 
 
 def _on_model(study: Study, request: Request, folder: Path, split: Split, number: int, say: Say) -> OnModel:
-    from luthier.config import Recipe
-    from luthier.machine import pick_dtype
-    from luthier.models.endpoint import is_endpoint
-    from luthier.run import load_base
+    from luthier.io.config import Recipe
+    from luthier.models.endpoint.remote import is_endpoint
+    from luthier.models.loading.of_recipe import load_base
+    from luthier.models.machine import pick_dtype
     from luthier.study.bench import Bench
 
     name = request.models[number]
@@ -166,8 +176,8 @@ def _plan(study: Study, request: Request, lm: BaseLM, split: Split, arms: Sequen
 
     import torch
 
-    from luthier.compare.budget import parse_budget
-    from luthier.compare.crew import measure_rate
+    from luthier.comparison.budget import parse_budget
+    from luthier.comparison.execution.workers import measure_rate
     from luthier.study.bench import Bench
 
     budget = request.budget or study.budget

@@ -10,20 +10,20 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from luthier.core.errors import Refused
+from luthier.core.methods import Objective, ParamGroup, Patch
 from luthier.core.phrases import say
-from luthier.errors import Refused
+from luthier.core.records import Split
 from luthier.models.labelling import HEADS
-from luthier.protocols import Objective, ParamGroup, Patch
-from luthier.records import Split
 from luthier.training.context import Context
 from luthier.training.loop import Loop
 
 if TYPE_CHECKING:
-    from luthier.config import TrainingConfig
-    from luthier.early import Watch
+    from luthier.core.progress import Report
+    from luthier.core.records import Record
+    from luthier.io.config import TrainingConfig
     from luthier.models.base import BaseLM
-    from luthier.progress import Report
-    from luthier.protocols import Record
+    from luthier.training.early_stopping import Watch
 
 ON = "_patch_that_is_on"  # an attribute of the model
 

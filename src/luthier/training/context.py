@@ -13,17 +13,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
-from luthier.records import Record, Sampling, Split
+from luthier.core.records import Record, Sampling, Split
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from luthier.batch import Batch
-    from luthier.data.pack import Example
+    from luthier.core.batch import Batch
+    from luthier.core.example import Example
+    from luthier.core.methods import Objective, Patch
     from luthier.models.base import BaseLM
     from luthier.models.causal import CausalLM
-    from luthier.models.engine import Engine
-    from luthier.protocols import Objective, Patch
+    from luthier.models.inference.engine import Engine
     from luthier.training.executor import Executor
 
 T = TypeVar("T")
@@ -90,7 +90,7 @@ class Reader:
         """The k likeliest tokens at each place of each example, (places, k) ids and log-probabilities in nats."""
         import torch
 
-        from luthier.models.head import CHUNK
+        from luthier.models.kernels.vocabulary_head import CHUNK
 
         def likeliest(batch: Batch, hidden: Tensor) -> Iterable[tuple[Tensor, Tensor]]:
             chunks = (hidden[at : at + CHUNK] for at in range(0, len(hidden), CHUNK))
@@ -105,7 +105,7 @@ class Reader:
         import torch
 
         from luthier.data.pack import micro_batches, pack
-        from luthier.models.fast import fast
+        from luthier.models.kernels.fast import fast
 
         out: list[T] = []
         with torch.no_grad(), fast(self.lm.model):
@@ -117,7 +117,7 @@ class Reader:
 
 
 def _cache() -> Path:
-    from luthier.models.embedded import cache_dir
+    from luthier.models.loading.bundled import cache_dir
 
     return cache_dir()
 
@@ -158,7 +158,7 @@ class Context:
     @property
     def engine(self) -> Engine:
         """What writes with the policy as it is now, token by token."""
-        from luthier.models.engine import engine_of
+        from luthier.models.inference.engine import engine_of
 
         return engine_of(cast("CausalLM", self.policy))
 

@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from luthier.data.pack import Example, micro_batches, pack
-from luthier.errors import LuthierError
+from luthier.core.errors import LuthierError
+from luthier.core.example import Example
+from luthier.core.methods import Objective, ParamGroup, Patch
+from luthier.data.pack import micro_batches, pack
+from luthier.models.inference.feature_cache import Trunk, make_trunk
 from luthier.models.outputs import Outputs
-from luthier.models.trunk import Trunk, make_trunk
-from luthier.protocols import Objective, ParamGroup, Patch
 
 if TYPE_CHECKING:
-    from luthier.config import TrainingConfig
+    from luthier.io.config import TrainingConfig
     from luthier.models.base import BaseLM
 
 

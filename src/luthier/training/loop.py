@@ -20,17 +20,19 @@ from pathlib import Path
 
 import torch
 
-from luthier.checkpoint import CHECKPOINT, joined, parted, read_checkpoint, write_checkpoint
-from luthier.config import TrainingConfig
+from luthier.core.cursor import Cursor
+from luthier.core.errors import Diverged, LuthierError
+from luthier.core.example import Example
+from luthier.core.methods import Objective, ParamGroup, Patch
 from luthier.core.phrases import say
-from luthier.data.pack import Example
-from luthier.early import Watch
-from luthier.errors import Diverged, LuthierError
-from luthier.metrics import MetricsFile
-from luthier.models.fast import fast
-from luthier.progress import Report
-from luthier.protocols import Cursor, Objective, ParamGroup, Patch, Record
+from luthier.core.progress import Report
+from luthier.core.records import Record
+from luthier.io.checkpoint import CHECKPOINT, joined, parted, read_checkpoint, write_checkpoint
+from luthier.io.config import TrainingConfig
+from luthier.io.metrics_file import MetricsFile
+from luthier.models.kernels.fast import fast
 from luthier.training.context import Context
+from luthier.training.early_stopping import Watch
 from luthier.training.executor import Single
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from luthier.core import plugins
-from luthier.errors import LuthierError
-from luthier.models.classical import Array, Fitted, Target
+from luthier.core.errors import LuthierError
+from luthier.direct.classical.fitted import Array, Fitted, Target
 
 
 class Classifier(ABC):
@@ -42,7 +42,7 @@ def names() -> list[str]:
 
 def find(name: str) -> Classifier:
     """The classifier of that name. Raises LuthierError for an unknown one and for a package that is not installed."""
-    from luthier.catalog import suggest
+    from luthier.core.catalog import suggest
 
     if name not in names():
         raise LuthierError(f"direct.classifier: there is no classifier {name!r}{suggest(name, [*names(), 'best'])}")

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
+from luthier.direct.classical.fitted import Array, Target, columns
 from luthier.direct.classifiers import Classifier
-from luthier.files import write_tensors
-from luthier.models.classical import Array, Target, columns
+from luthier.io.files import write_tensors
 
 TREES = 100
 ROWS = 256  # that walk through all trees at once

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from luthier.direct.classical.fitted import Array, Linear, Target
+from luthier.direct.classical.linear_fit import fit_linear
 from luthier.direct.classifiers import Classifier
-from luthier.models.classical import Array, Linear, Target
-from luthier.models.linear_fit import fit_linear
 
 
 class Logistic(Classifier):

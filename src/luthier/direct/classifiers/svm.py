@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from luthier.direct.classical.fitted import Array, Linear, Target
+from luthier.direct.classical.linear_fit import fit_linear
 from luthier.direct.classifiers import Classifier
-from luthier.models.classical import Array, Linear, Target
-from luthier.models.linear_fit import fit_linear
 
 FACTORS = tuple(2.0 ** (k / 2) for k in range(-6, 13))
 FOLDS = 3

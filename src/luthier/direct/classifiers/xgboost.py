@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from luthier.direct.classical.fitted import NEVER, Array, Target
 from luthier.direct.classifiers import Classifier
-from luthier.files import replacing
-from luthier.models.classical import NEVER, Array, Target
+from luthier.io.files import replacing
 
 ROUNDS = 100
 SETTINGS = {"max_depth": 4, "eta": 0.1, "colsample_bytree": 0.5, "tree_method": "hist", "seed": 0, "verbosity": 0}

@@ -1,1 +1,1 @@
-"""Scores: one file a metric, found by its name in small letters (`luthier.evals.metric`)."""
+"""Scores: one file a metric, found by its name in small letters (`luthier.core.metric`)."""

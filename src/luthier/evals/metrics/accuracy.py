@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from luthier.evals.metric import Metric, Scores
-from luthier.protocols import LM, Labelled, Record, Split
+from luthier.core.lm import LM
+from luthier.core.metric import Metric, Scores
+from luthier.core.records import Labelled, Record, Split
 
 if TYPE_CHECKING:
     from torch import Tensor

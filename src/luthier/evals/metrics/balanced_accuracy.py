@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import fmean
 
-from luthier.evals.metric import Metric, Scores
+from luthier.core.lm import LM
+from luthier.core.metric import Metric, Scores
+from luthier.core.records import Record, Split
 from luthier.evals.metrics.accuracy import balanced, labelled, macro_f1, right
-from luthier.protocols import LM, Record, Split
 
 
 class BalancedAccuracy(Metric):

@@ -6,8 +6,8 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
-from luthier.evals.metric import TextMetric
-from luthier.evals.words import UNSPACED
+from luthier.data.answer_words import UNSPACED
+from luthier.evals.written import TextMetric
 
 _HAN = re.compile("[\u4e00-\u9fff]")
 _UNSPACED = re.compile(f"([{UNSPACED}])")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from luthier.evals.metric import TextMetric
+from luthier.data.answer_words import answer_words
 from luthier.evals.metrics.token_f1 import bag_f1
-from luthier.evals.words import answer_words
+from luthier.evals.written import TextMetric
 
 
 class ExactMatch(TextMetric):

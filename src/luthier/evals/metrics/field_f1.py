@@ -13,9 +13,9 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from luthier.errors import LuthierError
-from luthier.evals.metric import TextMetric
-from luthier.evals.words import normal
+from luthier.core.errors import LuthierError
+from luthier.data.answer_words import normal
+from luthier.evals.written import TextMetric
 
 DEEPEST = 100  # objects and lists within each other
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Sequence
 
-from luthier.evals.metric import Metric, Scores
-from luthier.protocols import LM, Record, Split, Tagged
+from luthier.core.lm import LM
+from luthier.core.metric import Metric, Scores
+from luthier.core.records import Record, Split, Tagged
 
 
 class LabelF1(Metric):

@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from luthier.evals.metric import CountedMetric, Scores
+from luthier.core.lm import LM
+from luthier.core.metric import CountedMetric, Scores
+from luthier.core.records import Record, Split
 from luthier.evals.metrics.accuracy import balanced, labelled, named, right
-from luthier.protocols import LM, Record, Split
 
 
 class MacroF1(CountedMetric):

@@ -10,9 +10,10 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 
-from luthier.errors import LuthierError
-from luthier.evals.metric import Metric, Scores
-from luthier.protocols import LM, Rated, Record, Split
+from luthier.core.errors import LuthierError
+from luthier.core.lm import LM
+from luthier.core.metric import Metric, Scores
+from luthier.core.records import Rated, Record, Split
 
 
 class MaeSkill(Metric):

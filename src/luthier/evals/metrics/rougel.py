@@ -1,7 +1,7 @@
 """ROUGE-L of each answer by the library rouge-score; ROUGE-1 and ROUGE-2 beside it.
 
 The library's own tokenizer drops everything but a-z and digits, so it is given one that keeps all letters and takes
-Chinese by characters (`luthier.evals.words`); on plain English both give the same. Without stemming.
+Chinese by characters (`luthier.data.answer_words`); on plain English both give the same. Without stemming.
 Source: Lin 2004, "ROUGE: A Package for Automatic Evaluation of Summaries".
 """
 
@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from luthier.evals.metric import TextMetric
-from luthier.evals.words import words
+from luthier.data.answer_words import words
+from luthier.evals.written import TextMetric
 
 
 class RougeL(TextMetric):

@@ -1,7 +1,8 @@
 """F1 of the words of an answer against the wanted one, as for question answering; exact match beside it.
 
 Both are normalised first: Unicode NFKC, small letters, no punctuation, no English articles; Chinese is counted by
-characters (`luthier.evals.words`). Source: SQuAD, Rajpurkar et al. 2016; by characters as in CMRC, Cui et al. 2019.
+characters (`luthier.data.answer_words`). Source: SQuAD, Rajpurkar et al. 2016; by characters as in CMRC, Cui et al.
+2019.
 """
 
 from __future__ import annotations
@@ -9,8 +10,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from luthier.evals.metric import TextMetric
-from luthier.evals.words import answer_words
+from luthier.data.answer_words import answer_words
+from luthier.evals.written import TextMetric
 
 
 class TokenF1(TextMetric):

@@ -9,9 +9,10 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
-from luthier.errors import LuthierError
-from luthier.evals.metric import Metric, Scores
-from luthier.protocols import LM, Record, Split
+from luthier.core.errors import LuthierError
+from luthier.core.lm import LM
+from luthier.core.metric import Metric, Scores
+from luthier.core.records import Record, Split
 
 if TYPE_CHECKING:
     from luthier.models.base import BaseLM

@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from luthier.compare import units
-from luthier.compare.stats import Interval
+from luthier.core.errors import LuthierError
 from luthier.core.phrases import Phrase, both
-from luthier.errors import LuthierError
+from luthier.evals import formatting
+from luthier.evals.bootstrap import Interval
 from luthier.study import charts
 from luthier.study.compared import Compared
 from luthier.study.finding import Cell, Claim, Finding, Table, Verdict, joined
@@ -132,7 +132,7 @@ def _sentence(on: OnModel, share: dict[str, Interval]) -> Phrase:
     faster = [n for n in others if share[n].high < 1]
     slower = [n for n in others if share[n].low > 1]
     best = min(faster or others, key=lambda n: share[n].value, default="")
-    needs = spoken(share[best]) if best else units.DASH
+    needs = spoken(share[best]) if best else formatting.DASH
     reached = bool(best) and not math.isinf(share[best].value)
     text = both(f"{who}, no ratio is surely faster than plain LoRA.", f"{zh}，没有哪个比例确定快于普通 LoRA。")
     if faster:
@@ -197,12 +197,12 @@ def _table(on: OnModel, found: Compared, share: dict[str, Interval]) -> Table:
     more: dict[str, Sequence[Cell]] = {}
     for name, runs in on.runs.items():
         rate, ratio = runs[0]["rate"], on.arm(name).facts["ratio"]
-        cells: list[Cell] = [units.DASH] * 3
+        cells: list[Cell] = [formatting.DASH] * 3
         if name in share:
             part = share[name].value
             counts = [part * on.tokens, part * sum(r["steps"] for r in runs) / len(runs)]
-            cells = [spoken(share[name]), *(units.DASH if math.isinf(c) else f"{c:.0f}" for c in counts)]
-        more[name] = [*cells, units.rate(rate), units.rate(rate * ratio)]
+            cells = [spoken(share[name]), *(formatting.DASH if math.isinf(c) else f"{c:.0f}" for c in counts)]
+        more[name] = [*cells, formatting.rate(rate), formatting.rate(rate * ratio)]
     heads = (
         both("Time to equal quality", "达到同等质量的时间"),
         both("in tokens", "词元数"),

@@ -20,7 +20,7 @@ from luthier.study.finding import Claim, Finding, Verdict
 from luthier.study.study import Arm, OnModel, Study
 
 if TYPE_CHECKING:
-    from luthier.compare.stats import Interval
+    from luthier.evals.bootstrap import Interval
     from luthier.models.base import BaseLM
 
 CENTRE = (8, 2.0, 0.0)  # rank, alpha / r, dropout

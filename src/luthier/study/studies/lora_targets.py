@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING, ClassVar
 
+from luthier.core.errors import LuthierError
 from luthier.core.phrases import Phrase, both
-from luthier.errors import LuthierError
 from luthier.study.compared import COST_HEADS, Compared, cost_cells, verdict
 from luthier.study.finding import Claim, Finding, Verdict
 from luthier.study.study import Arm, OnModel, Study
@@ -33,14 +33,14 @@ Shapes = Mapping[str, tuple[int, int]]  # path -> outputs, inputs
 
 def shapes_of(lm: BaseLM) -> Shapes:
     """Outputs and inputs of every linear layer of the blocks, by path."""
-    from luthier.models.surgery import linear_paths, matrix_shape
+    from luthier.models.layers.surgery import linear_paths, matrix_shape
 
     return {p: matrix_shape(lm.model.get_submodule(p)) for p in linear_paths(lm.model, lm.stacks, "all")}
 
 
 def places(lm: BaseLM, shapes: Shapes) -> dict[str, list[str]]:
     """The paths of each placement by name; those that the model does not have are empty."""
-    from luthier.models.sites import sites
+    from luthier.models.layers.sites import sites
 
     roles = sites(lm, "query", "key", "value", "attention_out", "fused")
     single = {name: [p for p in shapes if roles.get(p) == role] for name, role in SINGLE.items()}

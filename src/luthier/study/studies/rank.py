@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from luthier.compare.stats import Bootstrap
 from luthier.core.phrases import Phrase, both
+from luthier.evals.bootstrap import Bootstrap
 from luthier.study import charts
 from luthier.study.compared import plus_minus
 from luthier.study.finding import Claim, Finding, Table, Verdict, joined
@@ -62,8 +62,8 @@ def _curve(energy: Tensor) -> list[float]:
 
 def matrices(lm: BaseLM) -> dict[str, tuple[int, str]]:
     """Layer (counted through all stacks) and role of every linear layer of the blocks, by path."""
-    from luthier.models.sites import sites
-    from luthier.models.surgery import linear_paths, path_of
+    from luthier.models.layers.sites import sites
+    from luthier.models.layers.surgery import linear_paths, path_of
 
     roles = sites(lm, "query", "key", "value", "fused", "attention_out", "ffn_in", "ffn_out")
     blocks = [f"{path_of(lm.model, stack)}.{i}." for stack in lm.stacks for i in range(len(stack))]
@@ -108,7 +108,7 @@ class Rank(Study):
     def _matrix(self, session: Any, path: str, at: tuple[int, str], seed: int) -> dict[str, Any]:
         import torch
 
-        from luthier.models.surgery import matrix_of, transposed
+        from luthier.models.layers.surgery import matrix_of, transposed
 
         module = session.work.model.get_submodule(path)
         with session.patch.off(session.work):

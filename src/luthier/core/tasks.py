@@ -1,0 +1,23 @@
+"""What tasks want, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import reduce
+
+from luthier.core.phrases import Phrase, say
+from luthier.core.records import Task
+
+GIVES: dict[Task, str] = {
+    "classification": "said_gives_labels",
+    "multilabel": "said_gives_several",
+    "regression": "said_gives_numbers",
+    "generation": "said_gives_text",
+    "text": "said_gives_likelihoods",
+}
+
+
+def unfit(name: str, tasks: Sequence[Task], task: Task) -> Phrase:
+    """Why a method or an objective for some tasks does not suit another, in a sentence."""
+    gives = reduce(lambda one, other: say("said_or", one=one, other=other), (say(GIVES[t]) for t in tasks))
+    return say("said_refused_task", method=name, gives=gives, wants=say(GIVES[task]))

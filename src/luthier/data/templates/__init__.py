@@ -1,0 +1,1 @@
+"""Prompt templates: those in the package, and those from files."""

@@ -1,0 +1,1 @@
+"""Search among wordings: proposed, scored, halved from round to round."""

@@ -1,0 +1,1 @@
+"""Files: whole or absent, locked, and what stands in them."""

@@ -1,0 +1,299 @@
+"""A recipe: everything that decides a run, from defaults, a YAML file and `a.b=c` on the command line.
+
+An unknown key is an error that suggests the right one; a wrong value names its key. What a run writes back as
+`recipe.yaml` is complete: it replays without any default of a later version.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from math import inf
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import yaml
+from annotated_types import Ge, Gt, Le, Lt
+
+from luthier.core import catalog
+from luthier.core.errors import LuthierError
+from luthier.io.files import from_yaml
+from luthier.io.kept import files_of
+
+T = TypeVar("T")
+Threads = Annotated[int, Ge(1), Le(1024)]
+LATER = ("fill", "anyway", "pair", "answer_tokens", "class_weights")  # of data: not written and not hashed where unset
+_ADAPTERS: dict[type, Any] = {}  # pydantic's checkers, which take a while to make
+
+
+@dataclass(frozen=True)
+class AlsoConfig:
+    """One more file to learn from together with the first. Its fields: as in data."""
+
+    path: str
+    test: str | None = None
+    map: dict[str, str] = field(default_factory=dict)
+    labels: dict[str, str] = field(default_factory=dict)
+    instruction: str | None = None
+    encoding: str = ""
+    fill: dict[str, str] = field(default_factory=dict)
+
+
+def check_pair(pair: Sequence[str], path: str, others: Mapping[str, object]) -> None:
+    """Raise LuthierError for a `data.pair` that is none, or that stands beside what does not go with it."""
+    if len(pair) != 2 or not all(pair):
+        raise LuthierError(f"data.pair: two files of lines, not {len(pair)}: such as a.fr,b.en")
+    if path not in ("tickets", pair[0]):
+        raise LuthierError(f"data.pair and data.path {path}: give one of them")
+    if wrong := next((name for name, value in others.items() if value), ""):
+        raise LuthierError(f"data.pair and data.{wrong}: lines have no columns and no labels, and stand alone")
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Where rows come from. path: a file, or "tickets" (embedded). map: column -> field. labels: raw value -> name.
+
+    metric: the score that decides (see `luthier.evals.metrics`); "" is the task's own. docs: a folder of documents
+    that the questions are about. also: files of other tasks (or their paths) to learn at once, all as conversations;
+    limit and limit_test hold for each file. encoding: of text files that are not UTF-8, such as gb18030; "" is the one
+    that fits. fill: name -> what stands for `{{name}}` in all texts. anyway: go on where there is nothing to learn:
+    answers all the same, empty or marks, a hopeless mapping. pair: two files of lines instead of path; the second
+    answers the first. answer_tokens: of a written answer, at most. class_weights: balanced: each label weighs as much.
+    """
+
+    path: str = "tickets"
+    test: str | None = None
+    map: dict[str, str] = field(default_factory=dict)
+    labels: dict[str, str] = field(default_factory=dict)
+    instruction: str | None = None
+    metric: str = ""
+    docs: str | None = None
+    skip_bad: bool = False
+    limit: Annotated[int, Ge(1)] | None = None
+    limit_test: Annotated[int, Ge(1)] | None = None
+    split_seed: int = 0
+    train_rows: Annotated[int, Ge(1)] | None = None  # learn from the first so many rows of the training part
+    also: tuple[AlsoConfig, ...] = ()
+    encoding: str = ""
+    fill: dict[str, str] = field(default_factory=dict)
+    anyway: bool = False
+    pair: tuple[str, ...] = ()
+    answer_tokens: Annotated[int, Ge(1)] | None = None
+    class_weights: Literal["", "balanced"] = ""
+
+    def __post_init__(self) -> None:
+        """A pair of files is known by the first of them."""
+        if self.pair:
+            check_pair(self.pair, self.path, {"map": self.map, "labels": self.labels, "also": self.also})
+            object.__setattr__(self, "path", self.pair[0])
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How long and how a run learns.
+
+    early_stop: end after that many looks at the validation rows without a better loss, and keep the best weights.
+    evaluate_every: between two looks, a share of the budget (below 1) or steps; a tenth when only early_stop is given.
+    """
+
+    tokens: Annotated[int, Ge(1)] = 100_000
+    epochs: Annotated[float, Gt(0), Lt(inf)] | None = None
+    batch: Annotated[int, Ge(1)] = 8
+    learning_rate: Annotated[float, Ge(0), Lt(inf)] | None = None
+    warmup: Annotated[float, Ge(0), Le(1)] = 0.05
+    clip: Annotated[float, Ge(0), Lt(inf)] = 1.0
+    micro_tokens: Annotated[int, Ge(1)] = 1024
+    checkpoint_seconds: Annotated[float, Ge(0)] = 60.0
+    early_stop: Annotated[int, Ge(1)] | None = None
+    evaluate_every: Annotated[float, Gt(0), Lt(inf)] | None = None
+
+
+@dataclass(frozen=True)
+class EndpointConfig:
+    """What may be asked of a model behind a URL. None: no limit.
+
+    max_calls: requests sent, retries included. max_cost: in the currency of the prices, which are for 1,000 tokens.
+    timeout: seconds for one answer. retries: after 429, a server's error or silence. parallel: requests at a time.
+    context: the longest prompt with its answer, in tokens. classify: "answer" asks for the label and reads the answer;
+    "logprobs" compares the labels' log-probabilities, where the endpoint gives them.
+    """
+
+    max_calls: Annotated[int, Ge(0)] | None = None
+    max_cost: Annotated[float, Ge(0), Lt(inf)] | None = None
+    price_in: Annotated[float, Ge(0), Lt(inf)] = 0.0
+    price_out: Annotated[float, Ge(0), Lt(inf)] = 0.0
+    timeout: Annotated[float, Gt(0), Lt(inf)] = 60.0
+    retries: Annotated[int, Ge(0)] = 5
+    parallel: Annotated[int, Ge(1)] = 4
+    context: Annotated[int, Ge(1)] = 4096
+    classify: Literal["answer", "logprobs"] = "answer"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One run. patch, direct, objective: the method's own options, checked against its class.
+
+    endpoint: for a model behind a URL. track: trackers that are told of the run besides metrics.jsonl. template: a file
+    with the wording to use (`luthier prompt search` writes one) in place of the method's own.
+    """
+
+    method: str = "lora"
+    model: str = "embedded"
+    data: DataConfig = field(default_factory=DataConfig)
+    patch: dict[str, Any] = field(default_factory=dict)
+    direct: dict[str, Any] = field(default_factory=dict)
+    objective: dict[str, Any] = field(default_factory=dict)  # "name" picks it
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    seed: Annotated[int, Ge(0), Lt(2**63)] = 0
+    dtype: str = "auto"
+    threads: Threads | None = None
+    endpoint: EndpointConfig = field(default_factory=EndpointConfig)
+    track: tuple[str, ...] = ()
+    template: str = ""
+
+
+def build(cls: type[T], values: Mapping[str, Any], where: str) -> T:
+    """A configuration dataclass from plain values, checked by pydantic; errors name the key as `where.key`."""
+    from pydantic import TypeAdapter, ValidationError
+
+    if not isinstance(values, Mapping):
+        raise LuthierError(f"{where or 'recipe'}: must be a table of keys, not {values!r}")
+    known = [f.name for f in dataclasses.fields(cls) if f.init]  # type: ignore[arg-type]
+    for key in values:
+        if key not in known:
+            dotted = f"{where}.{key}" if where else str(key)
+            raise LuthierError(f"{dotted}: unknown key{catalog.suggest(str(key), known)}")
+    if cls not in _ADAPTERS:
+        _ADAPTERS[cls] = TypeAdapter(cls)
+    try:
+        return _ADAPTERS[cls].validate_python(dict(values))  # type: ignore[no-any-return]
+    except ValidationError as error:
+        first = error.errors()[0]
+        dotted = ".".join(str(p) for p in ([where] if where else []) + list(first["loc"]))
+        raise LuthierError(f"{dotted}: {first['msg']} (got {first['input']!r})") from None
+
+
+def recipe_from(values: Mapping[str, Any]) -> Recipe:
+    """A checked recipe from nested plain values; the method's and objective's options are checked too."""
+    tables = ("data", "patch", "direct", "objective", "training", "endpoint")
+    values = {k: {} if v is None and k in tables else v for k, v in values.items()}  # `patch:` with nothing under it
+    for key, cls in (("data", DataConfig), ("training", TrainingConfig), ("endpoint", EndpointConfig)):
+        if key in values:
+            values[key] = build(cls, _with_also(values[key]) if key == "data" else values[key], key)
+    if isinstance(values.get("method"), str) and values["method"] in catalog.ALIASES:  # of an earlier version
+        values["method"], name = catalog.ALIASES[values["method"]]
+        values["objective"] = {"name": name, **(values.get("objective") or {})}
+    recipe = build(Recipe, values, "")
+    entry = catalog.find(recipe.method, "direct", "patches")
+    other = recipe.patch if entry.kind == "direct" else recipe.direct
+    if other:
+        wrong, right = ("patch", "direct") if entry.kind == "direct" else ("direct", "patch")
+        raise LuthierError(f"{wrong}.{next(iter(other))}: {recipe.method} takes its options under {right}")
+    return recipe
+
+
+def _with_also(data: Any) -> Any:
+    """The data section with each of `also` checked; a path alone stands for a table with that path."""
+    if not isinstance(data, Mapping) or not (also := data.get("also")):
+        return data
+    if not isinstance(entries := [also] if isinstance(also, str | Mapping) else also, list | tuple):
+        raise LuthierError(f"data.also: must be a list of files, not {also!r}")
+    tables = enumerate({"path": e} if isinstance(e, str) else e for e in entries)
+    return {**data, "also": tuple(build(AlsoConfig, t, f"data.also.{i}") for i, t in tables)}
+
+
+def options(recipe: Recipe) -> Any:
+    """The method's own configured object: a Patch or a Direct."""
+    entry = catalog.find(recipe.method, "direct", "patches")
+    room = "direct" if entry.kind == "direct" else "patch"
+    return build(catalog.load(entry), getattr(recipe, room), room)
+
+
+def objective(recipe: Recipe, default: str) -> Any:
+    """The configured objective; `default` is the method's own for the task."""
+    values = dict(recipe.objective)
+    name = values.pop("name", default)
+    return build(catalog.load(catalog.find(str(name), "objectives")), values, "objective")
+
+
+def read_recipe(path: Path | None, assignments: Sequence[str] = ()) -> Recipe:
+    """A recipe file with `a.b=c` on top."""
+    values: Any = {}
+    if path is not None:
+        try:
+            values = from_yaml(path.read_text(encoding="utf-8-sig"))
+        except FileNotFoundError:
+            raise LuthierError(f"{path}: no such recipe") from None
+        except OSError as error:
+            raise LuthierError(f"{path}: the recipe cannot be read: {error.strerror}") from None
+        except ValueError as error:
+            raise LuthierError(f"{path}: not a YAML file: {error}") from None
+        if not isinstance(values, dict):
+            raise LuthierError(f"{path}: a recipe is a table of keys, such as `method: lora`")
+    for assignment in assignments:
+        _assign(values, assignment)
+    return recipe_from(values)
+
+
+def run_recipe(folder: Path) -> Recipe:
+    """The recipe of a run folder. Raises LuthierError where it is none, or its run is not finished."""
+    path = folder / "recipe.yaml"
+    if not path.exists():
+        if not folder.exists():
+            raise LuthierError(f"{folder} does not exist: name a run folder, such as runs/demo/trials/lora/seed-0")
+        places = ("seed-*", "*/seed-*", "trials/*/seed-*", "trials/*/*/seed-*")
+        runs = [p.parent for place in places for p in sorted(folder.glob(f"{place}/recipe.yaml"))]
+        hint = f": name one of the runs in it, such as {runs[0]}" if runs else " (it has no recipe.yaml)"
+        raise LuthierError(f"{folder} is not a run folder{hint}")
+    if files_of(folder) is None:
+        raise LuthierError(f"{folder}: the run is not finished: give its command again")
+    return read_recipe(path)
+
+
+def _assign(values: dict[str, Any], assignment: str) -> None:
+    key, equals, raw = assignment.partition("=")
+    if not equals or not key:
+        raise LuthierError(f"{assignment!r}: write a setting as key=value, such as patch.rank=16")
+    *parents, last = key.split(".")
+    at = values
+    for parent in parents:
+        if at.get(parent) is None:
+            at[parent] = {}
+        at = at[parent]
+        if not isinstance(at, dict):
+            raise LuthierError(f"{key}: {parent} is a single value, it has no {last}")
+    try:
+        at[last] = from_yaml(raw)
+    except ValueError:
+        at[last] = raw
+
+
+def plain(recipe: Recipe) -> dict[str, Any]:
+    """The recipe as plain values."""
+    return {**(values := dataclasses.asdict(recipe)), "data": lean(values["data"])}
+
+
+def lean(data: Mapping[str, Any]) -> dict[str, Any]:
+    """A data section's plain values without what is unset and came later: folders and files of before stay the same."""
+    also = tuple({k: v for k, v in entry.items() if v or k not in LATER} for entry in data["also"])
+    return {k: v for k, v in {**data, "also": also}.items() if v or k not in LATER}
+
+
+def to_yaml(recipe: Recipe, complete: bool = True) -> str:
+    """YAML of a recipe: all keys, or only the differences from the defaults."""
+    values = plain(recipe)
+    if not complete:
+        values = _differences(values, plain(Recipe())) | {"method": recipe.method}
+    return yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+
+
+def _differences(values: Mapping[str, Any], base: Mapping[str, Any]) -> dict[str, Any]:
+    out: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, dict) and isinstance(base.get(key), dict) and base[key]:
+            if inner := _differences(value, base[key]):
+                out[key] = inner
+        elif value != base.get(key):
+            out[key] = value
+    return out

@@ -1,0 +1,1 @@
+"""Questions to a model: the engine that yields tokens, likelihoods, features."""

@@ -1,0 +1,1 @@
+"""What is computed in fewer passes over memory: products, blocks, the vocabulary head."""

@@ -1,0 +1,1 @@
+"""Layers that patches put into a model."""

@@ -1,0 +1,1 @@
+"""Base models: found, imported from other formats, probed, loaded."""

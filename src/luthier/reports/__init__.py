@@ -1,0 +1,1 @@
+"""Results as people read them: terminal, pages, cards. Reads what stands on disk and starts no work."""

@@ -1,0 +1,1 @@
+"""A comparison: leaderboard, page, card, in both languages."""

@@ -1,0 +1,1 @@
+"""What stands in a file before anything is trained on it."""

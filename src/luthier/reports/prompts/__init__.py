@@ -1,0 +1,1 @@
+"""A search among wordings, and how sure a wording is."""

@@ -1,0 +1,1 @@
+"""A study: its finding on a terminal and as a page."""
