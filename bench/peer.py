@@ -71,8 +71,8 @@ def middle(figures: list[Figures], key: str) -> float:
     return float(median(f[key] for f in figures))
 
 
-def save(name: str, result: Figures) -> None:
-    """`results/NAME.json` with commit, machine, command and time."""
+def about() -> Figures:
+    """Commit, day and machine."""
     git = subprocess.run(
         ["git", "describe", "--always", "--dirty"], cwd=HERE, capture_output=True, text=True, check=False
     )
@@ -80,20 +80,24 @@ def save(name: str, result: Figures) -> None:
         x.split(":", 1)[1].strip() for x in Path("/proc/cpuinfo").read_text().splitlines() if x.startswith("model name")
     ]
     flags = Path("/proc/cpuinfo").read_text().split("flags", 1)[-1].split("\n", 1)[0].split()
-    about = {
-        "benchmark": name,
-        "command": f"make bench NAME={name}",
+    return {
         "commit": git.stdout.strip(),
         "date": time.strftime("%Y-%m-%d"),
         "machine": {
             "processor": cpu[0] if cpu else platform.processor(),
             "cores": os.cpu_count(),
             "cores of the measurement": len(measure.cores()),
+            "vector instructions": "AVX-512" if "avx512f" in flags else "AVX2" if "avx2" in flags else "neither AVX",
             "bf16 instructions": any(f in flags for f in ("avx512_bf16", "amx_bf16")),
             "python": platform.python_version(),
         },
     }
+
+
+def save(name: str, result: Figures) -> None:
+    """`results/NAME.json` with commit, machine, command and time."""
+    head = {"benchmark": name, "command": f"make bench NAME={name}", **about()}
     path = HERE / "results" / f"{name}.json"
     path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps(about | result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(head | result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     print(f"written to bench/results/{name}.json")
