@@ -123,7 +123,7 @@ def test_clipping(lm: CausalLM, clip: float, factor: float | None) -> None:
 # -- the budget -------------------------------------------------------------------------------------------------------
 
 
-class Watch(Sft):
+class Callback(Sft):
     """Keeps the rows of every step that was offered."""
 
     offered: list[list[int]]
@@ -138,19 +138,19 @@ class Watch(Sft):
 @pytest.mark.parametrize("budget", [*range(70, 280, 30), 282])
 def test_budget_is_never_exceeded(lm: CausalLM, budget: int) -> None:
     """Nor is a step that fits left out. Seen failing with a last step that begins while any budget is left."""
-    with loop_on(lm, objective=Watch(), tokens=budget, epochs=None) as loop:
+    with loop_on(lm, objective=Callback(), tokens=budget, epochs=None) as loop:
         done = loop.run()
-    costs = [sum(UNEVEN[i] for i in rows) for rows in Watch.offered]
+    costs = [sum(UNEVEN[i] for i in rows) for rows in Callback.offered]
     assert sum(costs[:-1]) == done.tokens <= budget < sum(costs) and done.steps == len(costs) - 1
 
 
 def test_epochs_end_a_run_with_every_row_seen_as_often(lm: CausalLM) -> None:
     """Seen failing with the last rows of an epoch left out when they do not fill a batch."""
-    with loop_on(lm, objective=Watch(), epochs=2) as loop:
+    with loop_on(lm, objective=Callback(), epochs=2) as loop:
         done = loop.run()
-    assert Counter(i for rows in Watch.offered[:-1] for i in rows) == Counter(list(range(8)) * 2)
+    assert Counter(i for rows in Callback.offered[:-1] for i in rows) == Counter(list(range(8)) * 2)
     assert done.tokens == 2 * sum(UNEVEN) and done.steps == 6
-    assert [len(rows) for rows in Watch.offered[:3]] == [3, 3, 2] and Watch.offered[:3] != Watch.offered[3:6]
+    assert [len(rows) for rows in Callback.offered[:3]] == [3, 3, 2] and Callback.offered[:3] != Callback.offered[3:6]
 
 
 def test_a_budget_too_small_for_a_step(lm: CausalLM) -> None:

@@ -16,11 +16,11 @@ def in_this_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The worker of a model runs here instead of in a process of its own; the cache is this test's."""
     monkeypatch.setenv("LUTHIER_CACHE", str(tmp_path / "cache"))
 
-    def run(self: pool.Team) -> dict[int, int]:
+    def run(self: pool.WorkerPool) -> dict[int, int]:
         worker.work(self.folder, self.model, 0, lambda message: self.show.heard(0, message))
         return {0: 0}
 
-    monkeypatch.setattr(pool.Team, "run", run)
+    monkeypatch.setattr(pool.WorkerPool, "run", run)
 
 
 @pytest.fixture

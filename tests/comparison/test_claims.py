@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from luthier.comparison.execution.locks import claimed, forget_claims, share
+from luthier.comparison.execution.locks import forget_claims, locked, share
 
 HOLD = """
 import sys
@@ -44,7 +44,7 @@ def test_a_claim_is_one_process_s_until_it_dies(tmp_path: Path) -> None:
     command = [sys.executable, "-c", HOLD, str(tmp_path / "piece")]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
         assert other.stdout is not None and other.stdout.readline() == "True\n"
-        with claimed(tmp_path / "piece") as mine:
+        with locked(tmp_path / "piece") as mine:
             assert not mine
         result = tmp_path / "piece" / "result"
         free = tmp_path / "free" / "result"

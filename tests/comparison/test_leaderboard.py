@@ -15,7 +15,7 @@ import luthier
 from luthier.comparison import leaderboard
 from luthier.comparison.board import gather
 from luthier.comparison.leaderboard import Recommendation, Row, Verdict, as_json, read_board, verdicts_of
-from luthier.comparison.trial_list import Cell
+from luthier.comparison.trial_list import Trial
 from luthier.comparison.verdicts import judge, recommend
 from luthier.core.errors import LuthierError
 from luthier.core.phrases import Phrase
@@ -108,4 +108,4 @@ def test_what_is_published_is_what_is_read(tmp_path: Path) -> None:
     folder = comparison(tmp_path / "out", {"lora": [evaluation(GOOD)], "zero_shot": [evaluation(POOR)]})
     board, _ = publish(folder)
     assert read_board(folder) == board == gather(folder)[0] and board["schema"] == leaderboard.SCHEMA
-    assert Cell("m", "lora", None, "lora").place == "lora"
+    assert Trial("m", "lora", None, "lora").place == "lora"

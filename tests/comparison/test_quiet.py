@@ -12,12 +12,12 @@ import pytest
 
 from luthier.comparison.execution import progress as shows
 from luthier.comparison.execution import quiet_latency
-from luthier.comparison.execution.locks import claimed
+from luthier.comparison.execution.locks import locked
 from luthier.comparison.execution.supervisor import run
 from luthier.comparison.plan import read_plan, read_request
 from luthier.comparison.results import lacks_latency, read_runs
 from luthier.comparison.trial import Bench
-from luthier.comparison.trial_list import cells
+from luthier.comparison.trial_list import trials_of
 from luthier.core.errors import LuthierError
 from luthier.data.load import load_split
 from luthier.evals import latency
@@ -43,7 +43,7 @@ def finished_folder(in_this_process: None, data: Path, tmp_path: Path, tiny_fold
 def test_every_method_is_timed_last_and_once(finished_folder: Path) -> None:
     """Also a method whose files are a whole model, and one with a head; the base is what it was between them."""
     folder, request = finished_folder, read_request(finished_folder)
-    times = {c.method: folder / "trials" / c.place / "seed-0" for c in cells(request)}
+    times = {c.method: folder / "trials" / c.place / "seed-0" for c in trials_of(request)}
     for place in times.values():
         found = json.loads((place / "latency.json").read_text(encoding="utf-8"))
         assert found["latency_ms"] > 0 and 0 <= found["waiting"] <= 1, found
@@ -71,7 +71,7 @@ def test_measuring_waits_for_other_workers_and_leaves_the_base_alone(finished_fo
     held, ended = threading.Event(), threading.Event()
 
     def other() -> None:
-        with claimed(quiet_latency.at_work(folder, 1)) as mine:
+        with locked(quiet_latency.at_work(folder, 1)) as mine:
             assert mine
             held.set()
             time.sleep(0.5)
@@ -81,8 +81,8 @@ def test_measuring_waits_for_other_workers_and_leaves_the_base_alone(finished_fo
     held.wait()
     told: list[bool] = []
     bench = Bench(lm, split, plan, folder, lambda title, report: told.append(ended.is_set()))
-    quiet_latency.measure(bench, cells(request), workers=2)
-    assert told == [True] * 3 and not any(lacks_latency(folder, c.place) for c in cells(request))
+    quiet_latency.measure(bench, trials_of(request), workers=2)
+    assert told == [True] * 3 and not any(lacks_latency(folder, c.place) for c in trials_of(request))
     assert tiny.same(bits, tiny.bits(lm.model)) and tiny.tree(lm.model) == shape
 
 

@@ -145,12 +145,12 @@ def check_curve(board: dict[str, Any], there: str) -> None:
 
 def check_files(out: Path, board: dict[str, Any]) -> None:
     request = read_request(out)
-    places = {c.place for c in trial_list.cells(request)}
+    places = {c.place for c in trial_list.trials_of(request)}
     assert len(places) == 3 * 3 * 4 and all((out / "trials" / p / "outcome.json").exists() for p in places)
-    for cell in trial_list.cells(request):
-        for recipe in cell.folder(out).glob("seed-*/recipe.yaml"):
+    for made in trial_list.trials_of(request):
+        for recipe in made.folder(out).glob("seed-*/recipe.yaml"):
             text = recipe.read_text()
-            assert f"train_rows: {cell.rows or 'null'}" in text and cell.model in text
+            assert f"train_rows: {made.rows or 'null'}" in text and made.model in text
     again, details = publish(out)
     assert again == board
     names = [formatting.name(row) for row in board["rows"] if row["status"] == "ok"]
@@ -174,7 +174,7 @@ def test_differences_across_models_are_paired(data: Path, tmp_path: Path, tiny_f
         models = [str(tiny_folder("llama_tied")), server.url + "#fake"]
         board = compare(data, out, models, methods=["zero_shot"])
     request = read_request(out)
-    places = {trial_list.name_of(request, c): c.folder(out) for c in trial_list.cells(request)}
+    places = {trial_list.name_of(request, c): c.folder(out) for c in trial_list.trials_of(request)}
     scores = {name: read_json(place / "seed-0" / "eval.json")["per_row"] for name, place in places.items()}
     assert {row["name"] for row in board["rows"]} == set(scores)
     assert len({len(s) for s in scores.values()}) == 1, "the same test rows"

@@ -24,7 +24,7 @@ from luthier.comparison.execution import faults, pool, worker
 from luthier.comparison.execution.supervisor import run, unfinished
 from luthier.comparison.plan import LOCK, STOPPED, Plan, Request, begin
 from luthier.comparison.trial import Bench
-from luthier.comparison.trial_list import Cell, cells
+from luthier.comparison.trial_list import Trial, trials_of
 from luthier.core import catalog
 from luthier.core.errors import LuthierError, Refused, Unfit
 from luthier.core.phrases import Phrase
@@ -103,7 +103,7 @@ def test_no_training_and_no_search_sees_a_test_row(
     monkeypatch.setattr(Sft, "encode", spy)
     asked = Request(DataConfig(), lm.name, ("lora",), "900-tokens")
     plan = Plan(asked, 900, None, None, "float32", 1, lm.key, data_key(tiny.LABELLED))
-    Bench(lm, tiny.LABELLED, plan, tmp_path, lambda *_: None).run(cells(asked)[0])
+    Bench(lm, tiny.LABELLED, plan, tmp_path, lambda *_: None).run(trials_of(asked)[0])
     assert len(given) > 20
     assert {r for r in given if r != ()} == {*tiny.LABELLED.train, *tiny.LABELLED.validation}
     assert len(read_json(tmp_path / "trials/lora/seed-0/eval.json")["per_row"]) == len(tiny.LABELLED.test)
@@ -161,7 +161,7 @@ def test_a_worker_that_dies_before_any_trial_blames_no_method(
     assert not (out / "trials" / "zero_shot").exists()
 
 
-LORA = Cell("embedded", "lora", None, "lora")
+LORA = Trial("embedded", "lora", None, "lora")
 FULL = OSError(errno.ENOSPC, "No space left on device", "x/eval.json")
 FULL_IN_WORDS = RuntimeError("Error while serializing: I/O error: No space left on device (os error 28)")
 ASKED = Request(methods=("lora",))

@@ -206,10 +206,10 @@ def _absent(folder: Path) -> str:
 def _places(folder: Path) -> dict[tuple[Any, str], Path]:
     """The folder of each row's first run, by model and method."""
     from luthier.comparison.plan import read_request
-    from luthier.comparison.trial_list import cells
+    from luthier.comparison.trial_list import trials_of
 
     try:
-        found = cells(read_request(folder))
+        found = trials_of(read_request(folder))
     except (LuthierError, OSError):  # of another version
         return {}
     return {(c.model, c.method): c.folder(folder) / "seed-0" for c in found if c.rows is None}

@@ -17,7 +17,7 @@ from luthier.comparison.per_row import evidence
 from luthier.comparison.plan import Plan, Request, check_methods, read_plans, read_request
 from luthier.comparison.results import log_error, read_notes, read_outcome, read_runs
 from luthier.comparison.rows import TestRow, read_languages, read_rows
-from luthier.comparison.trial_list import Cell, cells, name_of, short_names
+from luthier.comparison.trial_list import Trial, name_of, short_names, trials_of
 from luthier.comparison.verdicts import KEY, below, judge, read_floor, recommend, resolution, tied, unsure, winner
 from luthier.core import catalog
 from luthier.core.errors import LuthierError
@@ -39,7 +39,7 @@ def gather(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         raise LuthierError(f"{folder}: no comparison was begun here")
     request = read_request(folder)
     plans = read_plans(request, folder)
-    outcomes = {c: read_outcome(folder, c.place) for c in cells(request) if c.rows is None}
+    outcomes = {c: read_outcome(folder, c.place) for c in trials_of(request) if c.rows is None}
     trials = {name_of(request, c): c for c, outcome in outcomes.items() if outcome["status"] != "unneeded"}
     done = {n: outcomes[c]["seeds"] for n, c in trials.items() if outcomes[c]["status"] == "ok"}
     runs = {n: read_runs(folder, trials[n].place, seeds) for n, seeds in done.items()}
@@ -104,7 +104,7 @@ def lopsided(request: Request, metric: str, rows: Sequence[TestRow]) -> Lopsided
     return Lopsided(label, most / len(rows), command_of(by_label))
 
 
-def _elsewhere(outcomes: Mapping[Cell, Mapping[str, Any]]) -> list[str]:
+def _elsewhere(outcomes: Mapping[Trial, Mapping[str, Any]]) -> list[str]:
     """Which methods have no row, since they are for other data."""
     needed = {c.method for c, outcome in outcomes.items() if outcome["status"] != "unneeded"}
     names = [c.method for c in outcomes if c.method not in needed]
@@ -132,13 +132,13 @@ def _mean(runs: list[dict[str, Any]], key: str) -> float | None:
     return float(sum(values) / len(values)) if len(values) == len(runs) else None
 
 
-def _row(name: str, cell: Cell, runs: list[dict[str, Any]], bootstrap: Bootstrap, batch: int) -> Row:
+def _row(name: str, trial: Trial, runs: list[dict[str, Any]], bootstrap: Bootstrap, batch: int) -> Row:
     interval, first = bootstrap.score(name), runs[0]
     same = ("trainable", "trainable_share", "artifact_bytes", "mergeable", "learning_rate")
     means = ("train_seconds", *TIMES, "latency_ms", "forgetting")
     measured: dict[str, Any] = {key: first[key] for key in same} | {key: _mean(runs, key) for key in means}
     return Row(
-        name, cell.method, cell.model, "ok",
+        name, trial.method, trial.model, "ok",
         score=interval.value, ci95=(interval.low, interval.high), seeds=len(runs),
         tuned=bool(first.get("tuned", first["trainable"])), steps=first.get("steps"), batch=batch,
         peak_memory_bytes=max(r["peak_memory_bytes"] for r in runs), base_bytes=first.get("base_bytes"),
@@ -147,7 +147,7 @@ def _row(name: str, cell: Cell, runs: list[dict[str, Any]], bootstrap: Bootstrap
 
 
 def _details(
-    request: Request, plans: Mapping[str, Plan], folder: Path, trials: Mapping[str, Cell], board: Mapping[str, Any],
+    request: Request, plans: Mapping[str, Plan], folder: Path, trials: Mapping[str, Trial], board: Mapping[str, Any],
     runs: Runs,
 ) -> dict[str, Any]:  # fmt: skip
     counts = read_record(folder / "split.json", "created", "train", "validation", "test", "labels")
@@ -179,7 +179,7 @@ def _details(
         "notes": [*said, *read_notes(folder)],
         "used": counts.get("used"),
         "run_notes": _run_notes(told),
-        "summaries": {name: kinds[request.spec(cell.method).method].summary for name, cell in trials.items()},
+        "summaries": {name: kinds[request.spec(trial.method).method].summary for name, trial in trials.items()},
         "tokens_per_second": plan.rate,
         "evidence": shown,
         "languages": read_languages(folder),

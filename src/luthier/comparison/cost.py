@@ -10,7 +10,7 @@ from typing import Any
 from luthier.comparison.answer import Answer, trend
 from luthier.comparison.plan import Request
 from luthier.comparison.results import SPENT
-from luthier.comparison.trial_list import Cell
+from luthier.comparison.trial_list import Trial
 from luthier.core.phrases import say
 from luthier.io.files import read_record
 from luthier.io.metrics_file import read_metrics
@@ -24,9 +24,9 @@ SMALLEST = 16  # rows of the smallest point of a curve that is worth proposing
 
 def explained(
     made: Answer, rows: Sequence[Mapping[str, Any]], request: Request, counts: Mapping[str, Any], folder: Path,
-    trials: Mapping[str, Cell],
+    trials: Mapping[str, Trial],
 ) -> dict[str, Any]:  # fmt: skip
-    """Whether tuning pays, as data, with what more rows or budget may bring: see `compare.answer`."""
+    """Whether tuning pays, as data, with what more rows or budget may bring: see `comparison.answer`."""
     told: dict[str, Any] = asdict(made) | {"interval": list(made.interval) if made.interval else None}
     row = next((row for row in rows if row["name"] == made.tuned), None)
     if row:

@@ -13,7 +13,7 @@ from typing import Any
 
 from luthier.comparison.plan import Request
 from luthier.comparison.results import read_outcome, read_runs
-from luthier.comparison.trial_list import cells, name_of
+from luthier.comparison.trial_list import name_of, trials_of
 from luthier.evals.bootstrap import Bootstrap, Interval
 from luthier.evals.resampled import bootstrap as bootstrap_of
 
@@ -37,17 +37,17 @@ class Line:
 def lines(request: Request, folder: Path, full: Mapping[str, list[dict[str, Any]]], rows: int) -> list[Line]:
     """What the curve's trials left on disk; the runs on all `rows` training rows are each line's last point."""
     out = []
-    for cell in (c for c in cells(request) if c.rows is None and name_of(request, c) in full):
+    for trial in (c for c in trials_of(request) if c.rows is None and name_of(request, c) in full):
         runs, left_out = {}, {}
-        for point in (c for c in cells(request, cell.model) if c.method == cell.method and c.rows):
+        for point in (c for c in trials_of(request, trial.model) if c.method == trial.method and c.rows):
             assert point.rows
             outcome = read_outcome(folder, point.place)
             if outcome["status"] == "ok":
                 runs[point.rows] = read_runs(folder, point.place, outcome["seeds"])
             elif point.rows < rows:
                 left_out[point.rows] = outcome["reason"]
-        name = name_of(request, cell)
-        out.append(Line(name, cell.method, cell.model, runs | {rows: full[name]}, left_out))
+        name = name_of(request, trial)
+        out.append(Line(name, trial.method, trial.model, runs | {rows: full[name]}, left_out))
     return out
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from luthier.comparison.execution.workers import measure_rate
 from luthier.comparison.learning_rate_search import JUDGED
-from luthier.comparison.trial_list import cells, scaled
+from luthier.comparison.trial_list import scaled, trials_of
 from luthier.core.errors import Refused
 from luthier.core.methods import Patch
 from luthier.core.records import Split
@@ -125,17 +125,17 @@ def estimate(plan: Plan, data: Split, test: int, speed: Speed) -> Estimate:
     if data.task == "classification":  # the rows that a temperature is fitted on are answered by each final run, too
         test += min(MOST, len(data.validation))
     seeds = plan.request.seeds
-    for cell in cells(plan.request, plan.request.model):
-        method: Any = config.options(plan.recipe(cell.method, 0, 1, None))
-        if cell.rows and (cell.rows >= len(data.train) or not getattr(method, "learns", True)):
+    for trial in trials_of(plan.request, plan.request.model):
+        method: Any = config.options(plan.recipe(trial.method, 0, 1, None))
+        if trial.rows and (trial.rows >= len(data.train) or not getattr(method, "learns", True)):
             continue  # the run on all rows stands for it
         if isinstance(method, Patch):
-            if (rate := speed.rate(cell.method)) is None:
+            if (rate := speed.rate(trial.method)) is None:
                 continue
             short = len(method.learning_rates) + 1
             asked: float = test * seeds + (short * judged if data.task == "classification" else 0)
             fixed += EACH * (seeds + short / 2) + short * judged * speed.row_tokens / LOSS / rate
-            per_token += _share(cell.rows, data) * (seeds + 1) / rate
+            per_token += _share(trial.rows, data) * (seeds + 1) / rate
         elif data.task in method.tasks:
             times = seeds if method.seeded else 1
             asked = (method.asked(data) + test) * times if method.asks else 0.0

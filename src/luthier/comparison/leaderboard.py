@@ -5,7 +5,7 @@
      "answer", "spent", "curve"}
 
 Rows are known by their `name`, which is unique; `method` is what was asked for. No sentence stands here: those are
-made where it is shown (`compare.sentences`), in the reader's language. Files of schema 1 are still read.
+made where it is shown (`reports.comparison.sentences`), in the reader's language. Files of schema 1 are still read.
 """
 
 from __future__ import annotations

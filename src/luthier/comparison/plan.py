@@ -42,7 +42,7 @@ class Request:
     track: who is told of the final runs; it changes no result, so it does not make another comparison.
     usual: methods that nobody named: those that are for other data are left out. max_length: tokens of a prompt with
     its answer, in training, scoring and generation; None: as objectives and models have it. held: the batch is the
-    user's own, which a small budget makes no smaller. grid: entries of a file of methods (`compare.specs`) by their
+    user's own, which a small budget makes no smaller. grid: entries of a file of methods (`comparison.specs`) by their
     names, which stand among the methods; methods_file: where they came from. prefer: what decides among rows that
     cannot be told apart; like `track` it changes no result, so that a finished comparison is asked again with another.
     """

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from luthier.comparison.budget import parse_budget, parse_total
 from luthier.comparison.plan import SHORT_RUNS, Plan, Request
 from luthier.comparison.specs import check_distinct
-from luthier.comparison.trial_list import cells
+from luthier.comparison.trial_list import trials_of
 from luthier.core.errors import LuthierError, Refused
 from luthier.core.methods import Patch
 from luthier.core.records import Split
@@ -42,7 +42,7 @@ def make_plan(
     from luthier.evals.forgetting import general_loss
 
     _check_distinct(request, lm, split)
-    workers, threads = crew(lm, request.threads, request.seeds * len(cells(request, request.model)))
+    workers, threads = crew(lm, request.threads, request.seeds * len(trials_of(request, request.model)))
     plan = Plan(request, 0, None, None, dtype, threads, lm.key, data_key(split), workers=workers)
     if is_remote(lm):
         return plan

@@ -15,7 +15,7 @@ from luthier.core.errors import LuthierError
 from luthier.core.phrases import Phrase, of_error, recall, remember, say
 from luthier.io.files import read_json, read_record, write_json
 
-LATENCY = "latency.json"  # of a run: see `compare.quiet`
+LATENCY = "latency.json"  # of a run: see `execution.quiet_latency`
 MEASURING = "measuring.json"  # names the method whose speed is being measured, and those that took the process down
 SPENT = "spent.json"  # of a comparison: seconds by the wall's clock, of all its starts together
 ERRORS = "error.log"  # of a trial: the traceback of what it failed by

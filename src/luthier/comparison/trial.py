@@ -5,7 +5,7 @@ Every finished piece is a file, so that a killed comparison goes on where it was
     trials/METHOD/seed-K/                a run folder; eval.json last
     trials/METHOD/outcome.json
 
-(`compare.cells` says where a trial on one of several models, or on fewer rows, lies.)
+(`trial_list` says where a trial on one of several models, or on fewer rows, lies.)
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from luthier.comparison.execution.locks import share
 from luthier.comparison.learning_rate_search import JUDGED, Tried, beyond, doubts, settled
 from luthier.comparison.plan import Plan
 from luthier.comparison.planning import FEWEST
-from luthier.comparison.trial_list import Cell
+from luthier.comparison.trial_list import Trial
 from luthier.core import catalog
 from luthier.core.errors import Diverged, Refused
 from luthier.core.methods import Method, Patch
@@ -68,49 +68,49 @@ class Bench:
     folder: Path
     tell: Tell
 
-    def run(self, cell: Cell) -> None:
+    def run(self, trial: Trial) -> None:
         """Everything that is left to do for a trial; raises Refused where it cannot be."""
-        seeds = self.share(cell, wait=True)
-        write_json(cell.folder(self.folder) / "outcome.json", {"status": "ok", "seeds": seeds})
+        seeds = self.share(trial, wait=True)
+        write_json(trial.folder(self.folder) / "outcome.json", {"status": "ok", "seeds": seeds})
 
-    def share(self, cell: Cell, wait: bool, stop: Callable[[], bool] = bool) -> int:
+    def share(self, trial: Trial, wait: bool, stop: Callable[[], bool] = bool) -> int:
         """Do what of a trial no other worker is at, and wait for the rest or not; nothing more once `stop` says so.
 
         Gives the number of its seeds.
         """
-        if cell.rows:
-            return self._on_rows(cell).share(replace(cell, rows=None), wait, stop)
-        place = cell.folder(self.folder)
-        cls = self._class(cell)
+        if trial.rows:
+            return self._on_rows(trial).share(replace(trial, rows=None), wait, stop)
+        place = trial.folder(self.folder)
+        cls = self._class(trial)
         seeds = self.plan.request.seeds if cls.seeded else 1
-        searches = self._searches(cell)
+        searches = self._searches(trial)
         done = share(searches, wait, stop)
-        more = self._beyond(cell, searches) if done else {}
+        more = self._beyond(trial, searches) if done else {}
         if done and share(more, wait, stop):
             rate = settled(list(map(tried, searches)), list(map(tried, more))) if searches else None
-            finals = {place / f"seed-{k}" / "eval.json": partial(self._final, cell, k, rate) for k in range(seeds)}
+            finals = {place / f"seed-{k}" / "eval.json": partial(self._final, trial, k, rate) for k in range(seeds)}
             share(finals, wait, stop)
         return seeds
 
-    def _class(self, cell: Cell) -> type[Method]:
+    def _class(self, trial: Trial) -> type[Method]:
         """The class of a trial's method."""
-        name = self.plan.request.spec(cell.method).method
+        name = self.plan.request.spec(trial.method).method
         return catalog.load(catalog.find(name, "direct", "patches"))
 
-    def _on_rows(self, cell: Cell) -> Bench:
+    def _on_rows(self, trial: Trial) -> Bench:
         """The same bench with the first training rows only; refuses what would only repeat another trial."""
-        assert cell.rows
-        if not self._class(cell).learns:
+        assert trial.rows
+        if not self._class(trial).learns:
             raise Refused(say("said_refused_rows"))
-        if cell.rows >= len(self.data.train):
+        if trial.rows >= len(self.data.train):
             raise Refused(say("said_refused_all_rows", rows=len(self.data.train)))
-        plan = self.plan.on_rows(cell.rows, len(self.data.train))
-        tell = partial(_with_rows, self.tell, cell.rows)
-        return replace(self, data=first_rows(self.data, cell.rows), plan=plan, tell=tell)
+        plan = self.plan.on_rows(trial.rows, len(self.data.train))
+        tell = partial(_with_rows, self.tell, trial.rows)
+        return replace(self, data=first_rows(self.data, trial.rows), plan=plan, tell=tell)
 
-    def _searches(self, cell: Cell) -> dict[Path, Callable[[], None]]:
+    def _searches(self, trial: Trial) -> dict[Path, Callable[[], None]]:
         """A short run of its own for every learning rate of the method's range, by the file of its result."""
-        recipe = self.plan.recipe(cell.method, 0, 1, None)
+        recipe = self.plan.recipe(trial.method, 0, 1, None)
         method = config.options(recipe)
         refuse_remote(self.lm, method)
         if not isinstance(method, Patch):
@@ -120,25 +120,25 @@ class Bench:
         steps = self.plan.short_steps(len(method.learning_rates))
         if steps is not None and steps < FEWEST:
             return {}  # a loss after so few steps falls with the rate, whatever the rate
-        return {result: do for r in method.learning_rates for result, do in self._search(cell, r).items()}
+        return {result: do for r in method.learning_rates for result, do in self._search(trial, r).items()}
 
-    def _beyond(self, cell: Cell, searches: Mapping[Path, object]) -> dict[Path, Callable[[], None]]:
+    def _beyond(self, trial: Trial, searches: Mapping[Path, object]) -> dict[Path, Callable[[], None]]:
         """One more short run, where the best of the range is its first or last."""
         further = beyond(list(map(tried, searches))) if searches else None
-        return self._search(cell, further) if further else {}
+        return self._search(trial, further) if further else {}
 
-    def _search(self, cell: Cell, rate: float) -> dict[Path, Callable[[], None]]:
+    def _search(self, trial: Trial, rate: float) -> dict[Path, Callable[[], None]]:
         return {
-            cell.folder(self.folder) / "search" / f"{rate:g}" / "result.json": partial(self._search_one, cell, rate)
+            trial.folder(self.folder) / "search" / f"{rate:g}" / "result.json": partial(self._search_one, trial, rate)
         }
 
-    def _search_one(self, cell: Cell, rate: float) -> None:
-        place = cell.folder(self.folder) / "search" / f"{rate:g}"
-        known = config.options(self.plan.recipe(cell.method, 0, 1, None)).learning_rates
+    def _search_one(self, trial: Trial, rate: float) -> None:
+        place = trial.folder(self.folder) / "search" / f"{rate:g}"
+        known = config.options(self.plan.recipe(trial.method, 0, 1, None)).learning_rates
         tokens = self.plan.search_tokens // (len(known) + 1)  # one may be looked at beyond them
-        recipe = self.plan.recipe(cell.method, 0, tokens, rate)
+        recipe = self.plan.recipe(trial.method, 0, tokens, rate)
         data = replace(self.data, test=())
-        title = f"{cell.method}: learning rate {rate:g}"
+        title = f"{trial.method}: learning rate {rate:g}"
         clock = Clock()
         loss: float | None = None
         scores: list[float] = []
@@ -163,21 +163,21 @@ class Bench:
         scores = evaluate(lm, data, rows).per_row if data.task == "classification" else []
         return (loss if math.isfinite(loss) else None), scores
 
-    def _final(self, cell: Cell, seed: int, rate: float | None) -> None:
-        place = cell.folder(self.folder) / f"seed-{seed}"
-        title = f"{cell.method}: seed {seed}"
+    def _final(self, trial: Trial, seed: int, rate: float | None) -> None:
+        place = trial.folder(self.folder) / f"seed-{seed}"
+        title = f"{trial.method}: seed {seed}"
         self.tell(title, None)
         session = Session(
-            self.lm, self.plan.recipe(cell.method, seed, self.plan.tokens, rate), self.data, place, cache_dir(),
+            self.lm, self.plan.recipe(trial.method, seed, self.plan.tokens, rate), self.data, place, cache_dir(),
             self.plan.base_loss, partial(self.tell, title), lambda what: self.tell(f"{title}, {what}", None),
-            f"{cell.place}/seed-{seed}", self.folder,
+            f"{trial.place}/seed-{seed}", self.folder,
         )  # fmt: skip
 
         def searched(outcome: Outcome) -> dict[str, Any]:
             notes = self._doubts(place.parent) if outcome.trained else []
             return {**self._searched(place.parent), "notes": notes}
 
-        session.finish(searched)  # how long an answer takes is measured last of all: see `compare.quiet`
+        session.finish(searched)  # how long an answer takes is measured last of all: see `execution.quiet_latency`
 
     def _searched(self, place: Path) -> dict[str, float]:
         """Seconds that the search for a learning rate took; nothing where there was none."""

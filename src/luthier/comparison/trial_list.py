@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Cell:
+class Trial:
     """A method (its spec's name) on a base model; rows None: all training rows. place: its folder below trials/."""
 
     model: str
@@ -42,7 +42,7 @@ def model_key(request: Request, model: str) -> str:
     return f"{slug or 'model'}-{hashlib.sha256(model.encode()).hexdigest()[:6]}"
 
 
-def cells(request: Request, model: str | None = None) -> list[Cell]:
+def trials_of(request: Request, model: str | None = None) -> list[Trial]:
     """Every trial of the comparison (of one model, if given), in the order in which they run: curves come last."""
     out = []
     for name in request.models if model is None else (model,):
@@ -50,7 +50,7 @@ def cells(request: Request, model: str | None = None) -> list[Cell]:
         for rows in (None, *request.curve):
             for method in request.methods:
                 parts = [key, request.spec(method).place, f"rows-{rows}" if rows else ""]
-                out.append(Cell(name, method, rows, "/".join(p for p in parts if p)))
+                out.append(Trial(name, method, rows, "/".join(p for p in parts if p)))
     return out
 
 
@@ -71,11 +71,11 @@ def short_names(models: Sequence[str]) -> dict[str, str]:
     return {model: _last(model) if counts[_last(model)] == 1 else model for model in models}
 
 
-def name_of(request: Request, cell: Cell) -> str:
-    """What the cell is called in words: the method, and the model where there are several."""
+def name_of(request: Request, trial: Trial) -> str:
+    """What the trial is called in words: the method, and the model where there are several."""
     if len(request.models) == 1:
-        return cell.method
-    return f"{cell.method} on {short_names(request.models)[cell.model]}"
+        return trial.method
+    return f"{trial.method} on {short_names(request.models)[trial.model]}"
 
 
 def _last(model: str) -> str:

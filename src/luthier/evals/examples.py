@@ -77,7 +77,7 @@ def question(prompt: Prompt) -> str:
     return normal(text_of(prompt))
 
 
-class Chooser:
+class ExampleSelector:
     """Gives the worked examples of each prompt, never one that asks the same. lm: worded; counts what is cut."""
 
     def __init__(self, lm: BaseLM, shots: Sequence[Record]) -> None:
@@ -91,7 +91,7 @@ class Chooser:
         return left
 
 
-class Fixed(Chooser):
+class Fixed(ExampleSelector):
     """The same examples for every prompt, as many as fit with it."""
 
     def __init__(self, lm: BaseLM, shots: Sequence[Record]) -> None:
@@ -122,7 +122,7 @@ def again(lm: Any, template: Template, labels: Sequence[str]) -> Any:
     return fixed(worded) if worded.shots and not worded.chooser else worded
 
 
-class Nearest(Chooser):
+class Nearest(ExampleSelector):
     """Chooses for each prompt the k rows of a pool whose questions are nearest by embedding, the nearest last.
 
     first: the nearest first.

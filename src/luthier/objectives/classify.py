@@ -62,11 +62,11 @@ class Classify(Objective):
 
 def scale_head(lm: BaseLM, examples: Sequence[Example]) -> None:
     """Standardise the head's input by the first examples: hidden dimensions differ in size by orders of magnitude."""
-    from luthier.models.inference.feature_cache import Trunk
+    from luthier.models.inference.feature_cache import FeatureCache
 
     assert lm.label_head is not None
     some = list(examples[:SCALING_ROWS])
-    lm.label_head.scale_to(Trunk(lm, len(lm.blocks), some).states(some))
+    lm.label_head.scale_to(FeatureCache(lm, len(lm.blocks), some).states(some))
 
 
 METHOD = Classify

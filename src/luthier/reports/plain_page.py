@@ -1,4 +1,4 @@
-"""A page of text, tables and bars that opens offline and needs no chart library (those are `compare.document`'s).
+"""A page of text, tables and bars that opens offline and needs no chart library (those are `page_frame`'s).
 
 What it says in phrases it says in the reader's language, by the script of the report.
 """

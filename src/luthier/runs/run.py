@@ -42,7 +42,7 @@ from luthier.runs.adapters import load_patch, read_all, save_patch
 from luthier.runs.inputs import AGAIN
 from luthier.training.attach import prepared
 from luthier.training.context import Context
-from luthier.training.early_stopping import ROWS, EarlyStop, Watch
+from luthier.training.early_stopping import ROWS, Callback, EarlyStop
 from luthier.training.loop import Loop, Trained
 
 Say = Callable[[Report], None]
@@ -126,10 +126,10 @@ def objective_of(recipe: Recipe, patch: Patch, data: Split, lm: BaseLM) -> Objec
 
 
 def _train(method: Patch, objective: Objective, ctx: Context, recipe: Recipe) -> Iterator[Outcome]:
-    def watching(work: BaseLM, chosen: Objective) -> Watch:
+    def watching(work: BaseLM, chosen: Objective) -> Callback:
         training = recipe.training
         if training.early_stop is None and training.evaluate_every is None:
-            return Watch()
+            return Callback()
         examples = renumbered(chosen.encode(work, ctx.data, ctx.data.validation[:ROWS]))
         return EarlyStop(examples, training.evaluate_every, training.early_stop)
 

@@ -28,7 +28,7 @@ from luthier.training.loop import Loop
 if TYPE_CHECKING:
     from luthier.core.example import Example
     from luthier.models.base import BaseLM
-    from luthier.training.early_stopping import Watch
+    from luthier.training.early_stopping import Callback
 
 SHOWN = 40  # points of a training curve that are kept
 
@@ -82,7 +82,7 @@ class Session:
         """Rows as the objective reads them."""
         return self.loop.objective.encode(self.work, replace(self.bench.data, test=()), records)
 
-    def train(self, watch: Watch | None = None) -> None:
+    def train(self, watch: Callback | None = None) -> None:
         """Train to the end of the budget. Raises LuthierError when the loss is not finite."""
         if watch:
             self.loop.watch = watch

@@ -9,7 +9,7 @@ import numpy as np
 
 from luthier.evals.bootstrap import Interval
 from luthier.study.study import Measured, OnModel
-from luthier.training.early_stopping import Watch
+from luthier.training.early_stopping import Callback
 
 if TYPE_CHECKING:
     from luthier.core.example import Example
@@ -20,7 +20,7 @@ Array = np.ndarray[Any, Any]
 RESAMPLES = 2000
 
 
-class Looks(Watch):
+class Looks(Callback):
     """Writes down the loss of each validation row now and then: at the start, `count` times, and at the end."""
 
     def __init__(self, examples: Sequence[Example], count: int) -> None:

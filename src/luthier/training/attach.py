@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from luthier.core.records import Record
     from luthier.io.config import TrainingConfig
     from luthier.models.base import BaseLM
-    from luthier.training.early_stopping import Watch
+    from luthier.training.early_stopping import Callback
 
 ON = "_patch_that_is_on"  # an attribute of the model
 
@@ -102,7 +102,7 @@ class Ready:
 def prepared(
     ctx: Context, patch: Patch, objective: Objective, training: TrainingConfig, *, some: Sequence[Record] | None = None,
     folder: Path | None = None, say: Callable[[Report], None] | None = None,
-    watching: Callable[[BaseLM, Objective], Watch] | None = None,
+    watching: Callable[[BaseLM, Objective], Callback] | None = None,
 ) -> Iterator[Ready]:  # fmt: skip
     """Patch, heads, dataset and loop on `ctx.policy` for the length of a `with` block.
 

@@ -25,7 +25,7 @@ ROWS = 64  # validation rows that are looked at
 SHARE = 0.1  # of the budget between two looks, unless told otherwise
 
 
-class Watch:
+class Callback:
     """What a `Loop` calls after every step and at the end; this one does nothing."""
 
     def after_step(self, loop: Loop, report: Report) -> None:
@@ -46,7 +46,7 @@ class Watch:
         """The inverse of `state` and `tensors`."""
 
 
-class EarlyStop(Watch):
+class EarlyStop(Callback):
     """Looks at the validation rows now and then.
 
     every: below 1 a share of the budget, else a number of steps. patience: looks without a better loss that end the

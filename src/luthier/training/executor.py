@@ -17,7 +17,7 @@ from luthier.core.errors import LuthierError
 from luthier.core.example import Example
 from luthier.core.methods import Objective, ParamGroup, Patch
 from luthier.data.pack import micro_batches, pack
-from luthier.models.inference.feature_cache import Trunk, make_trunk
+from luthier.models.inference.feature_cache import FeatureCache, make_trunk
 from luthier.models.outputs import Outputs
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class Single:
         self.params: dict[str, nn.Parameter] = {}
         self.masters: dict[str, Tensor] = {}  # the parameters themselves, or copies of those in 16 bits
         self.optimizer = self._optimizer(groups)
-        self.trunk: Trunk | None = make_trunk(lm, patch.cut(lm), examples)
+        self.trunk: FeatureCache | None = make_trunk(lm, patch.cut(lm), examples)
 
     def _optimizer(self, groups: Sequence[ParamGroup]) -> torch.optim.AdamW:
         settings: list[dict[str, Any]] = []

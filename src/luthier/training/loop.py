@@ -32,7 +32,7 @@ from luthier.io.config import TrainingConfig
 from luthier.io.metrics_file import MetricsFile
 from luthier.models.kernels.fast import fast
 from luthier.training.context import Context
-from luthier.training.early_stopping import Watch
+from luthier.training.early_stopping import Callback
 from luthier.training.executor import Single
 
 
@@ -56,7 +56,7 @@ class Loop:
     def __init__(
         self, ctx: Context, patch: Patch, objective: Objective, groups: Sequence[ParamGroup],
         examples: Sequence[Example], training: TrainingConfig, folder: Path | None = None,
-        say: Callable[[Report], None] | None = None, watch: Watch | None = None,
+        say: Callable[[Report], None] | None = None, watch: Callback | None = None,
     ) -> None:  # fmt: skip
         if not examples:
             raise LuthierError("nothing to learn from: no row has a token that carries loss within max_length")
@@ -64,7 +64,7 @@ class Loop:
         self.ctx, self.lm, self.patch, self.objective, self.examples = ctx, ctx.policy, patch, objective, examples
         if training.learning_rate is None:
             training = replace(training, learning_rate=patch.learning_rates[len(patch.learning_rates) // 2])
-        self.training, self.folder, self.say, self.watch = training, folder, say, watch or Watch()
+        self.training, self.folder, self.say, self.watch = training, folder, say, watch or Callback()
         self.executor = ctx.executor = Single(self.lm, patch, groups, training, examples)
         self.cursor = Cursor(ctx.seed)
         self._before = self.cursor.place  # before the step that is being made

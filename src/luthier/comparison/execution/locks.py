@@ -18,7 +18,7 @@ PAUSE = 0.1  # seconds between looks at what another worker does
 
 
 @contextmanager
-def claimed(piece: Path) -> Iterator[bool]:
+def locked(piece: Path) -> Iterator[bool]:
     """Whether the work in this folder is this process's for the length of the block; no other has it meanwhile."""
     piece.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(piece.parent / f".{piece.name}{ENDING}")
@@ -44,7 +44,7 @@ def share(pieces: Mapping[Path, Callable[[], None]], wait: bool, stop: Callable[
         for result, do in left.items():
             if stop():
                 return False
-            with claimed(result.parent) as mine:
+            with locked(result.parent) as mine:
                 if mine and not result.exists():
                     do()
                     took = True

@@ -22,7 +22,7 @@ def current_file(folder: Path, place: int) -> Path:
     return folder / "trials" / f"current-{place}.json"
 
 
-class Team:
+class WorkerPool:
     """The first worker on a base, and as many beside it as the plan wants that it makes or reads; or it alone.
 
     second: start one with the first, so that it has loaded its libraries when the plan is made; it waits for a line on

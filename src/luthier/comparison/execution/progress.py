@@ -18,7 +18,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 
 from luthier.comparison.plan import Request
 from luthier.comparison.results import read_outcome, read_runs
-from luthier.comparison.trial_list import Cell, cells, name_of
+from luthier.comparison.trial_list import Trial, name_of, trials_of
 from luthier.core.progress import Report
 
 EVERY = 20.0  # seconds between lines where there is no terminal
@@ -72,14 +72,14 @@ class Show:
 
     def __init__(self, request: Request, model: str, folder: Path, ask: Ask | None = None) -> None:
         self.request, self.folder, self.ask, self.declined = request, folder, ask, False
-        self.cells = {cell.place: cell for cell in cells(request, model)}
+        self.trials = {trial.place: trial for trial in trials_of(request, model)}
         self.console = Console()
         self.progress = Progress(
             TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"),
             TimeRemainingColumn(), TextColumn("{task.fields[more]}"), console=self.console, transient=True,
             disable=not self.console.is_terminal,
         )  # fmt: skip
-        self.overall = self.progress.add_task("methods", total=len(self.cells), more="")
+        self.overall = self.progress.add_task("methods", total=len(self.trials), more="")
         self.bars: dict[int, TaskID] = {}
         self.titles: dict[int, str] = {}
         self.words: set[str] = set()
@@ -102,7 +102,7 @@ class Show:
         if self.ask and (message.get("estimate") or 0.0) > LONG:
             self._consent(message["estimate"])
         if "finished" in message:
-            self.finished(self.cells[message["finished"]])
+            self.finished(self.trials[message["finished"]])
         if "title" in message:
             self._at_work(worker, message["title"], message["share"], message["words"])
 
@@ -135,17 +135,17 @@ class Show:
     def _print(self, text: str) -> None:
         self.console.print(text, markup=False, highlight=False)
 
-    def finished(self, cell: Cell) -> None:
+    def finished(self, trial: Trial) -> None:
         """A line with what came out."""
-        name = name_of(self.request, cell) + (f", {cell.rows} rows" if cell.rows else "")
-        outcome = read_outcome(self.folder, cell.place)
+        name = name_of(self.request, trial) + (f", {trial.rows} rows" if trial.rows else "")
+        outcome = read_outcome(self.folder, trial.place)
         if outcome["status"] == "ok":
-            runs = read_runs(self.folder, cell.place, outcome["seeds"])
+            runs = read_runs(self.folder, trial.place, outcome["seeds"])
             score = sum(r["score"] for r in runs) / len(runs)
             text = f"{name}: {runs[0]['metric']} {score:.3f}, {sum(r['train_seconds'] for r in runs):.0f} s"
         else:
             text = f"{name}: {outcome['status']}: {outcome['reason']}"
-        repeats = cell.rows and outcome["status"] == "skipped"
+        repeats = trial.rows and outcome["status"] == "skipped"
         if outcome["status"] != "unneeded" and not repeats:  # a trial that only repeats another is no news
             self._print(text)
         self.progress.advance(self.overall)

@@ -14,9 +14,9 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from luthier.comparison.execution.locks import claimed
+from luthier.comparison.execution.locks import locked
 from luthier.comparison.results import LATENCY, lacks_latency, log_error
-from luthier.comparison.trial_list import Cell
+from luthier.comparison.trial_list import Trial
 from luthier.core.lm import LM
 from luthier.core.methods import Patch
 from luthier.evals.latency import latency
@@ -39,9 +39,9 @@ def at_work(root: Path, place: int) -> Path:
     return root / "trials" / f"worker-{place}"
 
 
-def measure(bench: Bench, wanted: Sequence[Cell], workers: int) -> None:
+def measure(bench: Bench, wanted: Sequence[Trial], workers: int) -> None:
     """Measure what is missing, with all cores to this process."""
-    left = [cell for cell in wanted if cell.rows is None and lacks_latency(bench.folder, cell.place)]
+    left = [trial for trial in wanted if trial.rows is None and lacks_latency(bench.folder, trial.place)]
     if not left:
         return
     with ExitStack() as held:
@@ -50,9 +50,9 @@ def measure(bench: Bench, wanted: Sequence[Cell], workers: int) -> None:
         before, bench.lm.progress = bench.lm.progress, None
         used = threads(bench.plan.request.threads or cores()) if not is_remote(bench.lm) else 0
         try:
-            for cell in left:
-                bench.tell(f"{cell.method}: latency", None)
-                write_json(cell.folder(bench.folder) / "seed-0" / LATENCY, _measured(bench, cell))
+            for trial in left:
+                bench.tell(f"{trial.method}: latency", None)
+                write_json(trial.folder(bench.folder) / "seed-0" / LATENCY, _measured(bench, trial))
         finally:
             bench.lm.progress = before
             if used:
@@ -63,17 +63,17 @@ def _wait_for(piece: Path, held: ExitStack) -> None:
     """Until the worker that holds it has ended, or for a while: it may have stuck."""
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
-        if held.enter_context(claimed(piece)):
+        if held.enter_context(locked(piece)):
             return
         time.sleep(PAUSE)
 
 
-def _measured(bench: Bench, cell: Cell) -> dict[str, Any]:
+def _measured(bench: Bench, trial: Trial) -> dict[str, Any]:
     try:
-        with opened(cell.folder(bench.folder) / "seed-0", bench.lm) as lm:
+        with opened(trial.folder(bench.folder) / "seed-0", bench.lm) as lm:
             return latency(lm, bench.data)
     except Exception as error:  # the scores stand: a figure that cannot be had is none
-        reason = log_error(cell.folder(bench.folder) / "latency.log", bench.folder, error)
+        reason = log_error(trial.folder(bench.folder) / "latency.log", bench.folder, error)
         return {"latency_ms": None, "waiting": 0.0, "reason": reason}
 
 

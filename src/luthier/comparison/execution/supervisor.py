@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from luthier.comparison.execution.locks import forget_claims
-from luthier.comparison.execution.pool import Team, current_file
+from luthier.comparison.execution.pool import WorkerPool, current_file
 from luthier.comparison.execution.progress import Ask, Show
 from luthier.comparison.plan import STOPPED, Request, begin, check_folder
 from luthier.comparison.results import (
@@ -24,7 +24,7 @@ from luthier.comparison.results import (
     write_left_out,
 )
 from luthier.comparison.same_inputs import check_same
-from luthier.comparison.trial_list import begun, cells, plan_folder
+from luthier.comparison.trial_list import begun, plan_folder, trials_of
 from luthier.core.errors import LuthierError
 from luthier.core.phrases import of_error, say
 from luthier.data.used import said
@@ -70,7 +70,7 @@ def run(request: Request, folder: Path, again: bool = False, ask: Ask | None = N
     check_same(request, folder, split)
     with alone(folder / LOCK, f"{folder}: another comparison is running there"):
         begin(request, folder)
-        for place, reason in forget_failures(folder, [cell.place for cell in cells(request)]).items():
+        for place, reason in forget_failures(folder, [trial.place for trial in trials_of(request)]).items():
             print(f"{place} failed before ({reason}) and is tried again")
         try:
             with _timed(request, folder):
@@ -125,7 +125,7 @@ def unfinished(request: Request, folder: Path, model: str | None = None) -> list
     All of them where what is said about the whole is not there.
     """
     whole = all((folder / name).exists() for name in ("split.json", "notes.json"))
-    return [c.place for c in cells(request, model) if not (whole and finished(folder, c.place))]
+    return [c.place for c in trials_of(request, model) if not (whole and finished(folder, c.place))]
 
 
 def _run(request: Request, folder: Path, ask: Ask | None) -> None:
@@ -160,8 +160,8 @@ def _run(request: Request, folder: Path, ask: Ask | None) -> None:
 
 def _nothing(request: Request, folder: Path) -> str:
     """Why no model could be used, a line each."""
-    first = {model: cells(request, model)[0] for model in request.models}
-    reasons = [of_model(model, read_outcome(folder, cell.place)["reason"]) for model, cell in first.items()]
+    first = {model: trials_of(request, model)[0] for model in request.models}
+    reasons = [of_model(model, read_outcome(folder, trial.place)["reason"]) for model, trial in first.items()]
     return "\n".join(["no model can be used", *reasons])
 
 
@@ -180,14 +180,14 @@ def _run_model(request: Request, folder: Path, model: str, ask: Ask | None) -> N
     mark = plan_folder(folder, request, model) / MEASURING
     mark.unlink(missing_ok=True)  # of a start that somebody ended: it speaks of deaths under this parent alone
     with Show(request, model, folder, ask) as show:
-        for cell in cells(request, model):
-            if finished(folder, cell.place):
-                show.finished(cell)
+        for trial in trials_of(request, model):
+            if finished(folder, trial.place):
+                show.finished(trial)
         while unfinished(request, folder, model):
             for path in (folder / "trials").glob("current-*.json"):
                 path.unlink()
             second = len(unfinished(request, folder, model)) * request.seeds > 1 and _cores(request, model) > 1
-            codes = Team(folder, request.models.index(model), show, alone=alone, second=second).run()
+            codes = WorkerPool(folder, request.models.index(model), show, alone=alone, second=second).run()
             if show.declined:
                 raise Declined(DECLINED)
             if 2 in codes.values():
@@ -200,17 +200,17 @@ def _run_model(request: Request, folder: Path, model: str, ask: Ask | None) -> N
             if mark.exists():  # it died while a speed was measured, which is not tried twice
                 continue
             given_up = _lay_to_trial(folder, codes[0], deaths)
-            for cell in (c for c in cells(request, model) if c.place == given_up):
-                show.finished(cell)
+            for trial in (c for c in trials_of(request, model) if c.place == given_up):
+                show.finished(trial)
                 alone = False
         if _untimed(request, folder, model):  # the worker that measures it was killed, or its turn never came
-            Team(folder, request.models.index(model), show, alone=True, second=False).run()
+            WorkerPool(folder, request.models.index(model), show, alone=True, second=False).run()
     forget_claims(folder / "trials")
 
 
 def _untimed(request: Request, folder: Path, model: str) -> bool:
-    """Whether a finished trial has no latency yet. (`compare.quiet` measures it, and loads torch.)"""
-    return any(lacks_latency(folder, cell.place) for cell in cells(request, model) if cell.rows is None)
+    """Whether a finished trial has no latency yet. (`execution.quiet_latency` measures it, and loads torch.)"""
+    return any(lacks_latency(folder, trial.place) for trial in trials_of(request, model) if trial.rows is None)
 
 
 def _cores(request: Request, model: str) -> int:

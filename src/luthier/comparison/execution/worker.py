@@ -3,7 +3,7 @@
     python -m luthier.comparison.execution.worker DIR N K
 
 `supervise` starts it. The first makes the plan, which says how many there are to be. What it tells goes to its standard
-output as messages (`compare.show`). It ends when its parent does (its standard input closes), so that a killed
+output as messages (`execution.progress`). It ends when its parent does (its standard input closes), so that a killed
 comparison leaves nothing running.
 """
 
@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from luthier.comparison import results
 from luthier.comparison.execution.faults import caught, failure, last_words, of_the_disk
-from luthier.comparison.execution.locks import claimed
+from luthier.comparison.execution.locks import locked
 from luthier.comparison.execution.pool import current_file
 from luthier.comparison.execution.progress import Send, Wire, writer
 from luthier.comparison.plan import STOPPED, Plan, read_plan, read_request, save_plan
@@ -32,7 +32,7 @@ from luthier.comparison.planning import make_plan, spoken_total
 from luthier.comparison.results import ERRORS, MEASURING, finished, log_error, of_model, read_outcome, write_left_out
 from luthier.comparison.rows import record_rows
 from luthier.comparison.same_inputs import differences
-from luthier.comparison.trial_list import Cell, cells, plan_folder
+from luthier.comparison.trial_list import Trial, plan_folder, trials_of
 from luthier.comparison.verdicts import FLOOR
 from luthier.core import catalog, command
 from luthier.core.errors import LuthierError, Refused, Unfit
@@ -83,7 +83,7 @@ def work(folder: Path, number: int, place: int, send: Send) -> None:
         if not first or len(request.models) == 1 or of_the_disk(error):
             raise
         _keep(folder, split, notes)
-        send({"say": f"left out: {of_model(model, _lost(folder, cells(request, model), error, kept / ERRORS))}"})
+        send({"say": f"left out: {of_model(model, _lost(folder, trials_of(request, model), error, kept / ERRORS))}"})
         return
     _check(folder, plan, lm, split)
     if is_remote(lm):
@@ -91,7 +91,7 @@ def work(folder: Path, number: int, place: int, send: Send) -> None:
     workers = 1
     if first:
         _keep(folder, split, notes)
-        left = sum(not finished(folder, c.place) for c in cells(request, model)) * request.seeds
+        left = sum(not finished(folder, c.place) for c in trials_of(request, model)) * request.seeds
         workers = max(1, min(plan.workers, left, cores() // plan.threads))
         said = spoken_total(plan, len(split.train))
         send({"workers": workers, "say": said, "estimate": (plan.estimate or 0) * request.here})
@@ -100,18 +100,18 @@ def work(folder: Path, number: int, place: int, send: Send) -> None:
     wire = Wire(send)
     lm.progress = wire.rows
     bench = Bench(lm, split, plan, folder, wire.tell)
-    with claimed(quiet_latency.at_work(folder, place)):
+    with locked(quiet_latency.at_work(folder, place)):
         _trials(bench, request, current_file(folder, place), send)
-    if first and all(finished(folder, c.place) for c in cells(request, model)):
-        quiet_latency.measure(bench, cells(request, model), workers)
+    if first and all(finished(folder, c.place) for c in trials_of(request, model)):
+        quiet_latency.measure(bench, trials_of(request, model), workers)
 
 
-def _lost(folder: Path, lost: Sequence[Cell], error: Exception, log: Path) -> str:
+def _lost(folder: Path, lost: Sequence[Trial], error: Exception, log: Path) -> str:
     """Give the trials on a base that cannot be used their outcome, and its reason."""
     reason = log_error(log, folder, error)
-    for cell in lost:
-        if not finished(folder, cell.place):
-            write_left_out(cell.folder(folder), "skipped" if isinstance(error, Refused) else "failed", reason)
+    for trial in lost:
+        if not finished(folder, trial.place):
+            write_left_out(trial.folder(folder), "skipped" if isinstance(error, Refused) else "failed", reason)
     return reason
 
 
@@ -128,26 +128,26 @@ def _keep(folder: Path, split: Split, notes: list[str]) -> None:
 
 def _trials(bench: Bench, request: Request, current: Path, send: Send) -> None:
     """Take trials that no other worker has; when all are taken, help with those that are not finished."""
-    hopeless: set[Cell] = set()
-    wanted = cells(request, bench.plan.request.model)
-    while left := [cell for cell in wanted if not finished(bench.folder, cell.place)]:
+    hopeless: set[Trial] = set()
+    wanted = trials_of(request, bench.plan.request.model)
+    while left := [trial for trial in wanted if not finished(bench.folder, trial.place)]:
         took = False
-        for cell in left:
-            with claimed(cell.folder(bench.folder)) as mine:
-                if mine and not finished(bench.folder, cell.place):
+        for trial in left:
+            with locked(trial.folder(bench.folder)) as mine:
+                if mine and not finished(bench.folder, trial.place):
                     took = True
-                    write_json(current, {"method": cell.place})
-                    foreseen = _attempt(bench, cell, request)
-                    send({"finished": cell.place})
+                    write_json(current, {"method": trial.place})
+                    foreseen = _attempt(bench, trial, request)
+                    send({"finished": trial.place})
                     if not foreseen:
                         return
         if took:
             continue
-        for cell in [c for c in left if c not in hopeless]:
+        for trial in [c for c in left if c not in hopeless]:
             try:
-                bench.share(cell, wait=False, stop=partial(finished, bench.folder, cell.place))
+                bench.share(trial, wait=False, stop=partial(finished, bench.folder, trial.place))
             except LuthierError:  # the worker whose trial it is meets and tells it
-                hopeless.add(cell)
+                hopeless.add(trial)
             except BaseException as error:
                 log_error(bench.folder / "worker.log", bench.folder, caught(error))
                 return
@@ -194,19 +194,19 @@ def _check(folder: Path, plan: Plan, lm: BaseLM, split: Split) -> None:
     refuse_changed(folder, what)
 
 
-def _attempt(bench: Bench, cell: Cell, request: Request) -> bool:
+def _attempt(bench: Bench, trial: Trial, request: Request) -> bool:
     """Give a trial its outcome; False after an error that nobody foresaw, which may have left the base changed.
 
     Raises OSError where not even the outcome can be written.
     """
-    place = cell.folder(bench.folder)
+    place = trial.folder(bench.folder)
     try:
-        if same := _elsewhere(bench.folder, cell, request):
+        if same := _elsewhere(bench.folder, trial, request):
             write_left_out(place, "unneeded", say("said_refused_model", other=same))
             return True
-        bench.run(cell)
+        bench.run(trial)
     except Unfit as reason:
-        write_left_out(place, "unneeded" if cell.method in request.usual else "skipped", reason)
+        write_left_out(place, "unneeded" if trial.method in request.usual else "skipped", reason)
     except Refused as reason:
         write_left_out(place, "skipped", reason)
     except BaseException as error:  # a method must not take the others with it: libraries even exit or panic
@@ -215,12 +215,14 @@ def _attempt(bench: Bench, cell: Cell, request: Request) -> bool:
     return True
 
 
-def _elsewhere(folder: Path, cell: Cell, request: Request) -> str | None:
+def _elsewhere(folder: Path, trial: Trial, request: Request) -> str | None:
     """A finished trial on another base that says the same, where the base makes no difference to the method."""
-    name = request.spec(cell.method).method
+    name = request.spec(trial.method).method
     if catalog.load(catalog.find(name, "direct", "patches")).asks:
         return None
-    same = [c for c in cells(request) if (c.method, c.rows) == (cell.method, cell.rows) and c.model != cell.model]
+    same = [
+        c for c in trials_of(request) if (c.method, c.rows) == (trial.method, trial.rows) and c.model != trial.model
+    ]
     done = [c.place for c in same if finished(folder, c.place) and read_outcome(folder, c.place)["status"] == "ok"]
     return done[0] if done else None
 

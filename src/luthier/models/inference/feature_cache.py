@@ -24,7 +24,7 @@ GROUP = 16  # examples whose trunk runs together
 LIMIT = 4 << 30  # bytes of cached states; what lies beyond is computed anew each time
 
 
-class Trunk:
+class FeatureCache:
     """Hidden states of examples where the lowest trained block begins (`cut` blocks below it), cached in memory.
 
     The cache belongs to the base and is keyed by content: a search for a learning rate fills it once for all its runs.
@@ -100,9 +100,9 @@ def _content(e: Example) -> Hashable:
     return e.ids, e.where, e.decoder
 
 
-def make_trunk(lm: BaseLM, cut: int | None, examples: Sequence[Example]) -> Trunk | None:
+def make_trunk(lm: BaseLM, cut: int | None, examples: Sequence[Example]) -> FeatureCache | None:
     """A cache for the frozen part, or None where there is none or the model's blocks cannot be run apart."""
     if cut is None or cut <= 0 or not examples:
         return None
-    trunk = Trunk(lm, cut, examples)
+    trunk = FeatureCache(lm, cut, examples)
     return trunk if trunk.whole or (lm.separable and trunk.agrees()) else None

@@ -10,7 +10,7 @@ from luthier.comparison.board import gather
 from luthier.comparison.leaderboard import NAME
 from luthier.comparison.plan import read_request
 from luthier.comparison.results import log_error
-from luthier.comparison.trial_list import cells, name_of
+from luthier.comparison.trial_list import name_of, trials_of
 from luthier.core.phrases import say
 from luthier.evals import formatting
 from luthier.io.files import write_json
@@ -22,7 +22,9 @@ from luthier.reports.comparison.html_report import write_report
 
 def curves(folder: Path, board: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
     """Training loss by tokens of every trained method."""
-    places = {name_of(request, c): c for request in [read_request(folder)] for c in cells(request) if c.rows is None}
+    places = {
+        name_of(request, c): c for request in [read_request(folder)] for c in trials_of(request) if c.rows is None
+    }
     out: dict[str, list[dict[str, Any]]] = {}
     for row in board["rows"]:
         for seed in range(row["seeds"]):
