@@ -109,6 +109,7 @@ class Family:
         from luthier.io import config
         from luthier.io.files import write_json, write_text
         from luthier.runs import run
+        from luthier.runs.loaded import load_run
 
         folder, found = self.work / "run", dict[str, bool | str]()
         with run.adapted(self.lm, self.recipe, self.split, cache=self.work / "cache") as outcome:
@@ -124,7 +125,7 @@ class Family:
         write_json(folder / "eval.json", {"metric": "chrF", "score": 1.0, "per_row": [1.0], "answers": ["a"]})
 
         def saved() -> bool:
-            return all(torch.equal(a, b) for a, b in zip(said, self.ours(run.load_run(folder)), strict=True))
+            return all(torch.equal(a, b) for a, b in zip(said, self.ours(load_run(folder)), strict=True))
 
         def agrees(plain: Callable[[Sequence[int]], Tensor]) -> bool:
             return all(_close(plain(ids), want) for ids, want in zip(self.texts, said, strict=True))

@@ -37,6 +37,7 @@ from luthier.models.causal import CausalLM
 from luthier.models.embedding import Embedder
 from luthier.models.inference import scoring
 from luthier.runs import run
+from luthier.runs.loaded import load_run
 from luthier.training.attach import attached as attached_to
 from luthier.training.attach import refusal
 from luthier.training.context import Context
@@ -293,14 +294,14 @@ def test_saved_and_loaded(lm: BaseLM, pair: Pair, tmp_path: Path) -> None:
         write_text(tmp_path / "one" / "recipe.yaml", config.to_yaml(recipe))
         want = answers(outcome.lm, pair.split)
         assert size > 0 and outcome.trainable > 0 and outcome.trained and outcome.trained.steps in (3, 6)
-    first = run.load_run(tmp_path / "one")
+    first = load_run(tmp_path / "one")
     assert equal(want, answers(first, pair.split))
     assert run_labels(tmp_path / "one") == pair.split.labels
     again = tmp_path / "two" / outcome.save_as
     again.mkdir(parents=True)
     first.save(again)
     write_text(tmp_path / "two" / "recipe.yaml", config.to_yaml(recipe))
-    assert equal(want, answers(run.load_run(tmp_path / "two"), pair.split))
+    assert equal(want, answers(load_run(tmp_path / "two"), pair.split))
 
 
 @spread("llama_tied", "gpt2", "bert", "t5")
@@ -500,7 +501,7 @@ def test_direct_saved_and_loaded(lm: BaseLM, name: str, rows: str, tmp_path: Pat
         run.save_adapted(outcome, tmp_path)
         write_text(tmp_path / "recipe.yaml", config.to_yaml(recipe))
         want = answers(outcome.lm, split)
-    assert equal(want, answers(run.load_run(tmp_path), split)) and run_labels(tmp_path) == split.labels
+    assert equal(want, answers(load_run(tmp_path), split)) and run_labels(tmp_path) == split.labels
     assert tiny.same(weights, tiny.bits(lm.model)) and tree == tiny.tree(lm.model)
     assert not any(p.requires_grad for p in lm.model.parameters())
 

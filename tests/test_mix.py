@@ -23,6 +23,7 @@ from luthier.io import config
 from luthier.io.files import read_json
 from luthier.models.base import BaseLM
 from luthier.runs import adapters, run
+from luthier.runs.loaded import load_run
 from luthier.runs.mixing import Adapters, mix_folders
 
 Folder = Callable[[str], Path]
@@ -145,12 +146,12 @@ def test_the_command_writes_a_run_that_every_command_takes(lm: BaseLM, tmp_path:
     for name, folder in (("one", one), ("two", two)):
         adapters.add(name, folder)
     want = oracle.ours(adapters.mix({"one": 0.7, "two": 0.3}))
-    again: Any = run.load_run(tmp_path / "mixed")
+    again: Any = load_run(tmp_path / "mixed")
     torch.testing.assert_close(oracle.ours(again), want, rtol=0, atol=1e-5)
     peft_only = tmp_path / "peft only"
     mix_folders({one / "adapter": 1.0}, peft_only)
     want = oracle.ours(adapters.use("one"))
-    alone: Any = run.load_run(peft_only, adapters.use(None))
+    alone: Any = load_run(peft_only, adapters.use(None))
     torch.testing.assert_close(oracle.ours(alone), want, rtol=0, atol=1e-5)
     (tmp_path / "ask.csv").write_text("text\nwhere is it\n")
     assert answer_file(tmp_path / "mixed", tmp_path / "ask.csv", tmp_path / "out.csv", {}, None) == 1

@@ -24,6 +24,7 @@ from luthier.io.files import read_json, write_json
 from luthier.reports.comparison.publish import publish
 from luthier.reports.comparison.terminal import print_leaderboard
 from luthier.runs import run
+from luthier.runs.loaded import load_run
 
 LONG = "word " * 60
 SPLIT = replace(
@@ -71,7 +72,7 @@ def test_training_scoring_and_features_read_alike(method: str, lm: Any, tmp_path
     test = "1 of 1 test rows was shortened to 48 tokens (--max-length sets it): the middle of the longest text gave way"
     assert test in notes
     (tmp_path / "run" / "recipe.yaml").write_text(config.to_yaml(recipe))
-    again: Any = run.load_run(tmp_path / "run", tiny.fresh(Path(lm.name)))
+    again: Any = load_run(tmp_path / "run", tiny.fresh(Path(lm.name)))
     cuts.begin(again)
     again.predict([r.text for r in SPLIT.test], SPLIT.labels)
     assert test in cuts.of_test(again, SPLIT.test), "a run that is loaded reads as it did"

@@ -13,6 +13,7 @@ import pytest
 
 from luthier.core import catalog, metric, plugins
 from luthier.core.errors import LuthierError
+from luthier.data.formats import load
 from luthier.io.files import read_json
 
 PATCH = '''"""The norms of the blocks, scaled: a patch of another package."""
@@ -46,6 +47,18 @@ class Half(type(ACCURACY)):
 
 METRIC = Half()
 '''
+READER = '''"""Cells between bars."""
+
+from luthier.data.source import Row, Source
+
+ENDINGS = (".psv", ".csv")
+
+
+def read(path, mapped, encoding):
+    head, *lines = [line.split("|") for line in path.read_text().splitlines()]
+    rows = (Row(i, "|".join(c), columns=dict(zip(head, c))) for i, c in enumerate(lines, 2))
+    return Source(path, tuple(rows), tuple(head))
+'''
 PROJECT = """[build-system]
 requires = ["setuptools>=77"]
 build-backend = "setuptools.build_meta"
@@ -70,6 +83,7 @@ def package(folder: Path) -> Path:
     (inside / "__init__.py").write_text("")
     (inside / "scaled.py").write_text(PATCH)
     (inside / "half.py").write_text(METRIC)
+    (inside / "bars.py").write_text(READER)
     return folder
 
 
@@ -103,6 +117,15 @@ def test_another_packages_members_stand_beside_ours(brought: list[EntryPoint]) -
     assert metric.find("half_accuracy").unit == "share" and "half_accuracy" in metric.names()
     with pytest.raises(LuthierError, match=r"luthier_elsewhere: a module of luthier\.objectives sets METHOD"):
         catalog.load(catalog.find("empty", "objectives"))
+
+
+def test_another_packages_reader_of_rows(brought: list[EntryPoint], tmp_path: Path) -> None:
+    """Seen failing with a table of readers."""
+    brought.append(EntryPoint("bars", "luthier_elsewhere.bars", "luthier.readers"))
+    (tmp_path / "mine.psv").write_text("text|label\nit is late|bad\n")
+    assert load(tmp_path / "mine.psv").rows[0].columns == {"text": "it is late", "label": "bad"}
+    (tmp_path / "mine.csv").write_text("text,label\nit is late,bad\n")
+    assert load(tmp_path / "mine.csv").columns == ("text", "label"), "an ending of ours stays ours"
 
 
 def test_a_metric_whose_package_is_broken_costs_only_itself(brought: list[EntryPoint], tmp_path: Path) -> None:

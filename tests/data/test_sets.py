@@ -129,9 +129,9 @@ def test_handbook_sources_exist_and_answers_stand_in_them() -> None:
 
 
 def test_the_page_about_data_names_every_set_and_format() -> None:
-    from luthier.data.formats import EXTENSIONS
+    from luthier.data.readers import by_ending
 
     page = (Path(__file__).parents[2] / "docs" / "data.md").read_text(encoding="utf-8")
     for name in embedded.names():
         assert re.search(rf"\| `{name}` \|.*\| {len(rows(name))} \|", page), name
-    assert all(f"`{extension}`" in page for extension in EXTENSIONS)
+    assert all(f"`{extension}`" in page for extension in by_ending())

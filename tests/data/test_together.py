@@ -18,8 +18,8 @@ from luthier.evals.task import evaluate
 from luthier.io import config
 from luthier.io.files import read_json
 from luthier.models.base import BaseLM
-from luthier.runs import run
 from luthier.runs.evaluate import evaluate_run
+from luthier.runs.loaded import load_run
 
 GREETINGS = (("Guten Tag", "good day"), ("Gute Nacht", "good night"), ("Danke", "thanks"), ("再见", "bye"))
 
@@ -101,7 +101,7 @@ def test_one_adapter_learns_both_tasks_and_keeps_them_on_a_fresh_base(
     folder = train(recipe, tmp_path / "run")
     assert read_json(folder / "eval.json")["metric"] == "chrF"
     whole, _ = load_split(recipe.data)
-    plugged = run.load_run(folder, tiny.fresh(Path(lm.name)))
+    plugged = load_run(folder, tiny.fresh(Path(lm.name)))
     for about in (True, False):
         rows = [r for r in whole.test if ("Classify" in str(r.asked)) is about]
         part = Split("generation", whole.train, (), metric="exact_match")

@@ -20,6 +20,7 @@ from luthier.io import config
 from luthier.io.files import write_text
 from luthier.models.embedding import Embedder
 from luthier.runs import run
+from luthier.runs.loaded import load_run
 from luthier.training.context import Context
 
 
@@ -147,7 +148,7 @@ def test_documents_are_saved(model: Hashed, tiny_folder: Any, tmp_path: Path) ->
         run.save_adapted(outcome, tmp_path)
         write_text(tmp_path / "recipe.yaml", config.to_yaml(recipe))
         want = outcome.lm.generate(["年假几天？", "cat?"], Sampling(max_new_tokens=8))
-    assert run.load_run(tmp_path).generate(["年假几天？", "cat?"], Sampling(max_new_tokens=8)) == want
+    assert load_run(tmp_path).generate(["年假几天？", "cat?"], Sampling(max_new_tokens=8)) == want
 
 
 def test_an_encoder_quotes(model: Hashed, tiny_folder: Any, tmp_path: Path) -> None:

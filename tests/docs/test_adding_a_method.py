@@ -19,6 +19,7 @@ from luthier.io import config
 from luthier.io.files import write_text
 from luthier.models.causal import CausalLM
 from luthier.runs import run
+from luthier.runs.loaded import load_run
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "adding-a-method.md"
@@ -66,7 +67,7 @@ def test_the_pages_method_works(added: str, lm: CausalLM, tmp_path: Path) -> Non
     assert losses[-1] < losses[0] and not torch.equal(base, want)
     assert tiny.same(before, tiny.bits(lm.model)), "the base comes back bit-equal"
     # not bit-equal: where the loaded weights lie in memory moves the last bits of products
-    torch.testing.assert_close(run.load_run(tmp_path / "run").predict(texts, tiny.LABELLED.labels), want)
+    torch.testing.assert_close(load_run(tmp_path / "run").predict(texts, tiny.LABELLED.labels), want)
     assert method == config.options(recipe)
 
 

@@ -15,6 +15,7 @@ from luthier.io import config
 from luthier.io.files import write_json, write_text
 from luthier.models.causal import CausalLM
 from luthier.runs import run
+from luthier.runs.loaded import load_run
 
 TEXTS = ("where is my parcel, please?", "退款还没有到")
 
@@ -36,7 +37,7 @@ def ids(lm: CausalLM) -> list[list[int]]:
 
 def of_run(folder: Path, model: Path) -> list[Tensor]:
     """Logits (tokens, V) of the adapted model by Luthier itself."""
-    lm: Any = run.load_run(folder, tiny.fresh(model))
+    lm: Any = load_run(folder, tiny.fresh(model))
     out = []
     for row in ids(lm):
         whole = torch.tensor([*lm.virtual, *row])

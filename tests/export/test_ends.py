@@ -18,6 +18,7 @@ from luthier.evals.task import evaluate
 from luthier.export.gguf_tokenizer import stored_ends
 from luthier.models.ends import Ends
 from luthier.runs import run
+from luthier.runs.loaded import load_run
 
 WORDS = "{% for m in messages %}{{ m.role + ': ' + m.content + '\n###\n' }}{% endfor %}" + (
     "{% if add_generation_prompt %}{{ 'assistant: ' }}{% endif %}"
@@ -50,7 +51,7 @@ def trained(folder: Path, template: str | None, eos: str | None = "<|endoftext|>
 def test_generation_ends_with_what_was_learned(template: str | None, eos: str | None, tmp_path: Path) -> None:
     """A token, a text of several, and the plain wording without an end token. Seen failing with 0.00 exact matches:
     the answers went on until the limit, with the files' end token as the only stop."""
-    lm: Any = run.load_run(trained(tmp_path, template, eos))
+    lm: Any = load_run(trained(tmp_path, template, eos))
     scores = evaluate(lm, DATA, ROWS)
     assert scores.secondary["exact_match"] == 1.0, scores.answers
     assert lm.generate([f"{q} 1" for q in ANSWERS], Sampling(40)) == list(ANSWERS.values())

@@ -19,7 +19,7 @@ from luthier.core.errors import LuthierError
 from luthier.core.records import Sampling, Split
 from luthier.export import merged
 from luthier.io.files import read_json
-from luthier.runs import run as runner
+from luthier.runs.loaded import load_run
 
 Folder = Callable[[str], Path]
 BART: dict[str, Any] = {
@@ -63,7 +63,7 @@ def test_encoder_decoders(method: str, made: Folder, tmp_path: Path) -> None:
     run = runs.finished(base, tmp_path / "run", method)
     checks = export(run, "merged", tmp_path / "out")
     assert all(c.ok for c in checks) and "written answers" in [c.what for c in checks]
-    lm: Any = runner.load_run(run, tiny.fresh(base))
+    lm: Any = load_run(run, tiny.fresh(base))
     model = AutoModelForSeq2SeqLM.from_pretrained(tmp_path / "out")
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "out")
     for text in runs.TEXTS:
@@ -116,7 +116,7 @@ def test_label_heads(kind: str, gives: str, made: Folder, tmp_path: Path) -> Non
     head = load_file(tmp_path / "out" / "label_head.safetensors")
     model = AutoModel.from_pretrained(tmp_path / "out").eval()
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "out")
-    lm: Any = runner.load_run(run, tiny.fresh(base))
+    lm: Any = load_run(run, tiny.fresh(base))
     prompts = [lm.encode_prompt(text, data.labels) for text in runs.TEXTS]
     rows = []
     for ids in prompts:

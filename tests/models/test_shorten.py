@@ -22,6 +22,7 @@ from luthier.models.base import BaseLM
 from luthier.models.inference import features, scoring
 from luthier.objectives.sft import Sft
 from luthier.runs import run
+from luthier.runs.loaded import load_run
 from luthier.training.attach import attached
 
 every_kind = pytest.mark.parametrize("lm", tiny.KINDS, indirect=True)
@@ -168,7 +169,7 @@ def test_what_a_model_was_trained_with_is_kept(lm: Any, tmp_path: Path) -> None:
     from luthier.io.files import write_text
 
     write_text(tmp_path / "recipe.yaml", config.to_yaml(made))
-    loaded: Any = run.load_run(tmp_path, lm)
+    loaded: Any = load_run(tmp_path, lm)
     assert (loaded.longest, loaded.limit) == (150, 150) and loaded.room > 0
     assert loaded.encode_prompt(long_text(1), tiny.LABELLED.labels) == want and len(want) <= 150
     assert lm.limit == lm.context  # the base itself is as it was

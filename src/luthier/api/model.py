@@ -166,7 +166,8 @@ def load(
     from luthier.evals.temperature import kept
     from luthier.evals.wording import reworded
     from luthier.io import config
-    from luthier.runs.run import load_run, run_labels
+    from luthier.runs.loaded import load_run
+    from luthier.runs.run import run_labels
 
     folder = Path(run_folder)
     lm = load_run(folder, progress=progress)

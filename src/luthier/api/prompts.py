@@ -24,7 +24,7 @@ def measured(
     from luthier.evals.wording import reworded
     from luthier.models.loading.of_recipe import load_base
     from luthier.prompt_search import robust
-    from luthier.runs.run import load_run
+    from luthier.runs.loaded import load_run
 
     recipe = run_recipe(run)
     data, _ = load_split(recipe.data, run / "rejected.jsonl")

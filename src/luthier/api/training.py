@@ -66,13 +66,14 @@ def _trained(
     from luthier.models.loading.of_recipe import load_base
     from luthier.runs import inputs, run
     from luthier.runs.session import Session
+    from luthier.runs.start import started
 
     try:
         split, found = load_split(recipe.data, folder / "rejected.jsonl")
         if tell:
             for note in [*([said(split.used)[0]] if split.used else []), *found]:
                 tell(note)
-        lm = load_base(recipe)
+        lm = started(load_base(recipe), recipe)
         inputs.keep_or_check(folder, inputs.of_recipe(recipe, split), run.begun(folder))
         write_text(folder / "recipe.yaml", config.to_yaml(recipe))
         trains = isinstance(config.options(recipe), Patch)

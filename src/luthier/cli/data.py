@@ -82,10 +82,10 @@ def inspect(
 
 def formats() -> None:
     """Extensions and layouts, from the readers themselves."""
-    from luthier.data.formats import EXTENSIONS
     from luthier.data.layouts import LAYOUTS
+    from luthier.data.readers import by_ending
 
-    print(f"Files: {', '.join(EXTENSIONS)}, also packed as .gz")
+    print(f"Files: {', '.join(by_ending())}, also packed as .gz")
     print("Text: UTF-8, UTF-16, GB18030, Big5 and others are found; --encoding names one")
     print("Data sets of the `datasets` library: folder, folder/config:test, owner/name, owner/name/config:test")
     print("Two files of lines, the second the answers to the first: --pair a.fr,b.en")

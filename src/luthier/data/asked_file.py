@@ -10,9 +10,10 @@ from luthier.core.errors import LuthierError
 from luthier.data import embedded, paired
 from luthier.data.blanks import fill_in
 from luthier.data.encoding import inherited
-from luthier.data.formats import EXTENSIONS, load
+from luthier.data.formats import load
 from luthier.data.names import meaning
 from luthier.data.read import ASKING, Inputs, asking, inputs_of
+from luthier.data.readers import by_ending
 from luthier.data.source import Source, contents
 from luthier.io.config import DataConfig
 
@@ -29,7 +30,7 @@ def read_for(
     usual = paired.instruction_of(known.pair, known.instruction) if known.pair else known.instruction
     usual = usual if writes else None
     encoding = encoding or inherited_by(path, known.encoding)
-    if paired.is_lines(path, known.pair) or (known.pair and path.is_file() and _kind(path) not in EXTENSIONS):
+    if paired.is_lines(path, known.pair) or (known.pair and path.is_file() and _kind(path) not in by_ending()):
         lines, _ = fill_in(paired.read_lines(path, encoding), known.fill)
         return inputs_of(lines, instruction=instruction, usual=usual, writes=writes)
     given: Mapping[str, str] = asking(columns)

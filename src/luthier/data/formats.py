@@ -7,30 +7,16 @@ owner/name  owner/name/config:test              the same from the Hugging Face h
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from types import MappingProxyType
 
 from luthier.core.errors import LuthierError
-from luthier.data import columnar, jsonfiles, tables
+from luthier.data import columnar
 from luthier.data.encoding import lookup
 from luthier.data.filekinds import not_rows
-from luthier.data.paragraphs import read_txt
+from luthier.data.readers import by_ending
 from luthier.data.source import Source, contents, inside, root_of
-
-READERS: Mapping[str, Callable[[Path, tuple[str, ...], str], Source]] = MappingProxyType(
-    {
-        ".jsonl": jsonfiles.read_lines,
-        ".ndjson": jsonfiles.read_lines,
-        ".json": jsonfiles.read_whole,
-        ".csv": tables.read_csv,
-        ".tsv": tables.read_tsv,
-        ".parquet": columnar.read_parquet,
-        ".txt": read_txt,
-    }
-)
-EXTENSIONS = tuple(READERS)
 
 
 def load(path: Path, mapped: Iterable[str] = (), encoding: str = "") -> Source:
@@ -46,14 +32,14 @@ def load(path: Path, mapped: Iterable[str] = (), encoding: str = "") -> Source:
         lookup(encoding)
     packed = path.suffix.lower() == ".gz"
     suffix = (path.with_suffix("") if packed else path).suffix.lower()
-    reader = READERS.get(suffix)
-    if packed and suffix == ".parquet":
-        raise LuthierError(f"{path}: unpack it: parquet is compressed as it is")
+    reader = by_ending().get(suffix)
+    if packed and reader and reader.constants.get("PACKED"):
+        raise LuthierError(f"{path}: unpack it: {reader.name} is compressed as it is")
     if reader and not path.is_dir():
-        return _reached(reader(path, names, encoding), names)
+        return _reached(reader.load("read")(path, names, encoding), names)
     if place := columnar.find(path):
         return _reached(columnar.read_dataset(place, names, encoding), names)
-    known = ", ".join(EXTENSIONS)
+    known = ", ".join(by_ending())
     if path.is_dir():
         raise LuthierError(
             f"{path} is a folder without a data set in it: name {columnar.inside(path) or f'one {known} file'}"

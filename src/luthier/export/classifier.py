@@ -58,7 +58,7 @@ def write_classifier(run: Path, folder: Path, step: Callable[[str], None]) -> li
     from luthier.io.kept import files_of
     from luthier.models.loading import bases
     from luthier.models.loading.of_recipe import load_base
-    from luthier.runs.run import load_run
+    from luthier.runs.loaded import load_run
 
     recipe = run_recipe(run)
     base = load_base(recipe)

@@ -59,7 +59,7 @@ def open_run(folder: Path, to: To, original: bool = False) -> Source:
     from luthier.models.base import BaseLM
     from luthier.models.loading import load
     from luthier.models.loading.of_recipe import load_base
-    from luthier.runs.run import load_method
+    from luthier.runs.loaded import load_method
 
     if to == "gguf":
         from luthier.export.gguf_file import check_model
@@ -104,6 +104,13 @@ def _finished(folder: Path) -> tuple[Recipe, Path]:
 
 
 def _check_form(folder: Path, recipe: Recipe, files: Path, to: To) -> None:
+    from luthier.runs.start import goes_on
+
+    if to == "adapter" and recipe.start and not goes_on(recipe):
+        raise LuthierError(
+            f"{folder}: its adapter stands on a base that {recipe.start} was folded into, which others do not have: "
+            "--to merged writes the whole model"
+        )
     if to != "merged" and _has_label_head(files):
         what = "PEFT has no layout for one" if to == "adapter" else "GGUF has no place for one"
         raise LuthierError(

@@ -20,9 +20,11 @@ from luthier.core import catalog
 from luthier.core.errors import LuthierError
 from luthier.io.files import from_yaml
 from luthier.io.kept import files_of
+from luthier.io.pair import check_pair
 
 T = TypeVar("T")
 Threads = Annotated[int, Ge(1), Le(1024)]
+NAMED = ("start", "teacher", "reward")  # of a recipe: came later too
 LATER = ("fill", "anyway", "pair", "answer_tokens", "class_weights")  # of data: not written and not hashed where unset
 _ADAPTERS: dict[type, Any] = {}  # pydantic's checkers, which take a while to make
 
@@ -38,16 +40,6 @@ class AlsoConfig:
     instruction: str | None = None
     encoding: str = ""
     fill: dict[str, str] = field(default_factory=dict)
-
-
-def check_pair(pair: Sequence[str], path: str, others: Mapping[str, object]) -> None:
-    """Raise LuthierError for a `data.pair` that is none, or that stands beside what does not go with it."""
-    if len(pair) != 2 or not all(pair):
-        raise LuthierError(f"data.pair: two files of lines, not {len(pair)}: such as a.fr,b.en")
-    if path not in ("tickets", pair[0]):
-        raise LuthierError(f"data.pair and data.path {path}: give one of them")
-    if wrong := next((name for name, value in others.items() if value), ""):
-        raise LuthierError(f"data.pair and data.{wrong}: lines have no columns and no labels, and stand alone")
 
 
 @dataclass(frozen=True)
@@ -135,7 +127,8 @@ class Recipe:
     """One run. patch, direct, objective: the method's own options, checked against its class.
 
     endpoint: for a model behind a URL. track: trackers that are told of the run besides metrics.jsonl. template: a file
-    with the wording to use (`luthier prompt search` writes one) in place of the method's own.
+    with the wording to use (`luthier prompt search` writes one) in place of the method's own. start: folder of a run to
+    go on from. teacher: a run or model to imitate. reward: what judges answers (`luthier.runs.judges`).
     """
 
     method: str = "lora"
@@ -151,6 +144,9 @@ class Recipe:
     endpoint: EndpointConfig = field(default_factory=EndpointConfig)
     track: tuple[str, ...] = ()
     template: str = ""
+    start: str = ""
+    teacher: str = ""
+    reward: str = ""
 
 
 def build(cls: type[T], values: Mapping[str, Any], where: str) -> T:
@@ -271,7 +267,8 @@ def _assign(values: dict[str, Any], assignment: str) -> None:
 
 def plain(recipe: Recipe) -> dict[str, Any]:
     """The recipe as plain values."""
-    return {**(values := dataclasses.asdict(recipe)), "data": lean(values["data"])}
+    values = dataclasses.asdict(recipe)
+    return {k: v for k, v in values.items() if v or k not in NAMED} | {"data": lean(values["data"])}
 
 
 def lean(data: Mapping[str, Any]) -> dict[str, Any]:

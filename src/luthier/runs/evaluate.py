@@ -48,7 +48,8 @@ def evaluate_run(
     from luthier.evals.temperature import errors, kept, targets
     from luthier.evals.wording import reworded
     from luthier.io.config import read_recipe
-    from luthier.runs.run import load_run, run_labels
+    from luthier.runs.loaded import load_run
+    from luthier.runs.run import run_labels
 
     stem = Path(config.path).stem + (f"-{template.stem}" if template else "")
     target = run / "evaluations" / f"{_checked(name or stem)}.json"

@@ -54,7 +54,25 @@ def of_recipe(recipe: Recipe, split: Split) -> dict[str, str]:
     named.pop("name", None)  # of a method: a file that happens to be called so is none of its settings
     files = {key: Path(text) for key, text in named.items() if isinstance(text, str) and _is_file(text)}
     contents = {f"file of {key}": hashlib.sha256(path.read_bytes()).hexdigest()[:16] for key, path in files.items()}
-    return {"data": data_key(split), **of_model(recipe.model, model_parts(recipe.model)), **contents}
+    return {"data": data_key(split), **of_model(recipe.model, model_parts(recipe.model)), **contents, **others(recipe)}
+
+
+def others(recipe: Recipe) -> dict[str, str]:
+    """Fingerprints of the runs, models and files that the recipe names besides: where it starts, who judges."""
+    from luthier.io.kept import files_of
+    from luthier.models.loading.hashes import hashes
+
+    found: dict[str, str] = {}
+    for key in ("start", "teacher", "reward"):
+        name = getattr(recipe, key)
+        file, folder = Path(name.rpartition(":")[0]), files_of(Path(name)) if name else None
+        if folder:
+            found[f"{key} {name}"] = "".join(hashes(sorted(folder.glob("*.safetensors"))))[:16]
+        elif name and _is_file(str(file)):
+            found[f"{key} {name}"] = hashlib.sha256(file.read_bytes()).hexdigest()[:16]
+        elif name and key == "teacher":
+            found |= {f"{part} of the {key} {name}": value for part, value in model_parts(name).items()}
+    return found
 
 
 def _is_file(text: str) -> bool:

@@ -1,4 +1,4 @@
-"""One run: data -> base -> method -> adapted model -> run folder; and the way back from a folder to the model.
+"""One run: data -> base -> method -> adapted model -> run folder.
 
     RUN/recipe.yaml  metrics.jsonl  checkpoint/  adapter/ or model/  eval.json  environment.json
 
@@ -30,16 +30,15 @@ from luthier.evals import cuts
 from luthier.io import config
 from luthier.io.config import Recipe
 from luthier.io.files import LOCK, sync_folder
-from luthier.io.kept import files_of
 from luthier.io.kept import run_labels as run_labels
-from luthier.models.base import BaseLM, Progress
+from luthier.models.base import BaseLM
 from luthier.models.layers.nf4 import linear_bytes
 from luthier.models.limit import within
-from luthier.models.loading import bases
 from luthier.models.loading.bundled import cache_dir
-from luthier.models.loading.of_recipe import load_base
-from luthier.runs.adapters import load_patch, read_all, save_patch
+from luthier.runs.adapters import save_patch
 from luthier.runs.inputs import AGAIN
+from luthier.runs.judges import reward_of, teacher_of
+from luthier.runs.start import go_on, goes_on
 from luthier.training.attach import prepared
 from luthier.training.context import Context
 from luthier.training.early_stopping import ROWS, Callback, EarlyStop
@@ -74,7 +73,8 @@ def adapted(
 ) -> Iterator[Outcome]:  # fmt: skip
     """The base adapted by the recipe, for the length of a `with` block; afterwards the base is what it was.
 
-    `data.test` is removed before any method sees the data. Raises Refused where the method does not suit.
+    lm: the recipe's base, with what the recipe starts from folded in (`started`). `data.test` is removed before any
+    method sees the data. Raises Refused where the method does not suit.
     """
     whole, data = data, replace(data, test=())
     method = config.options(recipe)
@@ -84,7 +84,9 @@ def adapted(
         lm = replace(lm, only=read_template(Path(recipe.template), data.labels))
     lm = chat_only(lm, whole)
     ctx = Context(lm, data, recipe.seed, cache=cache or cache_dir(), folder=folder, say=say)
+    ctx.teacher_lm, ctx.reward = teacher_of(recipe), reward_of(recipe, ctx.meter)
     if isinstance(method, Direct):
+        refuse_useless(recipe)
         lm = within(lm, recipe.objective.get("max_length"))
         if data.task not in method.tasks:
             raise Unfit(unfit(recipe.method, method.tasks, data.task))
@@ -106,6 +108,13 @@ def refuse_remote(lm: LM, method: Patch | Direct) -> None:
     """Raise Refused where the model is only reached over a network and the method needs more than its answers."""
     if getattr(lm, "remote", False) and not (isinstance(method, Direct) and method.remote):
         raise Refused(say("said_refused_remote"))
+
+
+def refuse_useless(recipe: Recipe) -> None:
+    """Raise Refused where the recipe names what a direct method has no use for."""
+    for what in ("teacher", "reward"):
+        if getattr(recipe, what):
+            raise Refused(say("said_refused_unused", name=recipe.method, what=what))
 
 
 def objective_of(recipe: Recipe, patch: Patch, data: Split, lm: BaseLM) -> Objective:
@@ -136,6 +145,8 @@ def _train(method: Patch, objective: Objective, ctx: Context, recipe: Recipe) ->
     training = recipe.training
     with prepared(ctx, method, objective, training, folder=ctx.folder, say=ctx.say, watching=watching) as ready:
         lm, loop = ready.ctx.policy, ready.loop
+        if goes_on(recipe):
+            go_on(lm, method, recipe)
         trained = loop.run()
         cut = cuts.of_training(loop.examples, len(loop.objective.rows(ctx.data)), lm.limit)
         method.fold(lm)
@@ -178,20 +189,3 @@ def check_folder(folder: Path, recipe: str) -> None:
             raise LuthierError(f"{folder} is not empty and holds no run: choose another --out")
     elif begun(folder) and path.read_text(encoding="utf-8", errors="replace") != recipe:
         raise LuthierError(f"{folder} holds a run of another recipe: {AGAIN}")
-
-
-def load_run(folder: Path, lm: BaseLM | None = None, progress: Progress | None = None) -> LM:
-    """The adapted model of a run folder, on its base (loaded unless given). Stays attached to that base."""
-    return load_method(folder, lm, progress)[0]
-
-
-def load_method(folder: Path, lm: BaseLM | None = None, progress: Progress | None = None) -> tuple[LM, Patch | Direct]:
-    """What `load_run` gives, and the method that made it: a patch stands attached."""
-    recipe = config.run_recipe(folder)
-    target = files_of(folder) or folder
-    lm = lm or load_base(bases.located(recipe, target))
-    lm.progress = progress
-    method: Patch | Direct = config.options(recipe)
-    if isinstance(method, Direct):
-        return method.load(target, within(lm, recipe.objective.get("max_length"))), method
-    return load_patch(lm, method, target, read_all(target)), method

@@ -36,10 +36,24 @@ def refusal(ctx: Context, patch: Patch, objective: Objective) -> str | None:
     return patch.refuses(asked) or objective.refuses(asked)
 
 
+def unmet(ctx: Context, objective: Objective) -> str | None:
+    """Why what the recipe names besides is not what the objective learns from; None where it is."""
+    for name, there in (("teacher", ctx.teacher_lm), ("reward", ctx.reward)):
+        if (name in objective.needs) != (there is not None):
+            key = "said_refused_needs" if there is None else "said_refused_unused"
+            return say(key, name=type(objective).__module__.rpartition(".")[2], what=name)
+    return None
+
+
 def carried(lm: BaseLM) -> Patch | None:
     """The patch that is on the model."""
     patch = getattr(lm.model, ON, None)
     return patch if patch is not None and patch.is_on(lm) else None
+
+
+def forget(lm: BaseLM) -> None:
+    """The patch that is on the model was folded into it: the model is a base now, for another patch."""
+    delattr(lm.model, ON)
 
 
 def put_on(lm: BaseLM, patch: Patch) -> list[ParamGroup]:
@@ -110,6 +124,8 @@ def prepared(
     watching: makes what looks at the loop. Raises Refused where the pair does not suit.
     """
     data: Split = ctx.data if some is None else replace(ctx.data, train=tuple(some))
+    if reason := unmet(ctx, objective):
+        raise Refused(reason)
     with attached(ctx.policy, patch, objective, data.labels, ctx.seed) as (work, groups, chosen):
         inner = replace(ctx, policy=work, patch=patch, objective=chosen)
         chosen.keep_limit(work, data)

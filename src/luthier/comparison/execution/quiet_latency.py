@@ -23,7 +23,7 @@ from luthier.evals.latency import latency
 from luthier.io.files import write_json
 from luthier.models.endpoint.remote import is_remote
 from luthier.models.machine import cores, threads
-from luthier.runs.run import load_method
+from luthier.runs.loaded import load_method
 from luthier.training.attach import remove_heads
 
 if TYPE_CHECKING:

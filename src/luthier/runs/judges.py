@@ -1,0 +1,129 @@
+"""Other models and rules that a recipe names: who is imitated (`teacher`), who judges answers (`reward`).
+
+teacher: RUN or a model's name      reward: RUN (it gives numbers), re:PATTERN, or FILE.py:FUNCTION
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from luthier.core.errors import LuthierError
+from luthier.io.kept import files_of
+from luthier.models.loading.of_recipe import load_base
+
+if TYPE_CHECKING:
+    from luthier.core.records import Record
+    from luthier.io.config import Recipe
+    from luthier.training.context import Meter, Reward
+
+
+def teacher_of(recipe: Recipe) -> Any:
+    """The model to imitate, with weights of its own; None where none is named. Raises LuthierError."""
+    if not recipe.teacher:
+        return None
+    from luthier.models.endpoint.remote import is_remote
+    from luthier.runs.loaded import load_run
+
+    folder = Path(recipe.teacher)
+    found: Any = load_run(folder) if is_run(folder) else load_base(replace(recipe, model=recipe.teacher))
+    if is_remote(found) or "logprobs" not in found.can:
+        raise LuthierError(f"teacher: {recipe.teacher} gives no log-probabilities of a given text")
+    return found
+
+
+def reward_of(recipe: Recipe, meter: Meter) -> Reward | None:
+    """What judges answers; None where the recipe names nothing. Raises LuthierError.
+
+    meter: counts what a model reads to judge.
+    """
+    name = recipe.reward
+    if not name:
+        return None
+    if name.startswith("re:"):
+        try:
+            return Matching(re.compile(name[3:], re.DOTALL))
+        except re.error as error:
+            raise LuthierError(f"reward: {name[3:]!r} is not a regular expression: {error}") from None
+    file, colon, function = name.rpartition(":")
+    if colon and file.endswith(".py"):
+        return Called(_function(Path(file), function), name)
+    if not is_run(Path(name)):
+        raise LuthierError(f"reward: {name} is neither a run folder nor re:PATTERN nor FILE.py:FUNCTION")
+    from luthier.runs.loaded import load_run
+
+    lm = load_run(Path(name))
+    if lm.output != "scalar":
+        raise LuthierError(f"reward: the run {name} answers with {lm.output}, and a reward is a number")
+    return Predicted(lm, meter)
+
+
+def is_run(folder: Path) -> bool:
+    """Whether a finished run stands there."""
+    return folder.is_dir() and (folder / "recipe.yaml").is_file() and files_of(folder) is not None
+
+
+@dataclass(frozen=True)
+class Matching:
+    """1 where the pattern is found in the answer, else 0."""
+
+    pattern: re.Pattern[str]
+
+    def score(self, prompts: Sequence[Any], answers: Sequence[str], records: Sequence[Record]) -> list[float]:
+        return [float(self.pattern.search(answer) is not None) for answer in answers]
+
+
+@dataclass(frozen=True)
+class Called:
+    """A function of the user's: `function(prompt, answer, row)` gives a number. name: for errors."""
+
+    function: Callable[[Any, str, Any], float]
+    name: str
+
+    def score(self, prompts: Sequence[Any], answers: Sequence[str], records: Sequence[Record]) -> list[float]:
+        """Raises LuthierError where it raises, or gives no finite number: a reward that is made up would be learned."""
+        found = []
+        for prompt, answer, record in zip(prompts, answers, records, strict=True):
+            try:
+                value = float(self.function(prompt, answer, record))
+            except Exception as error:
+                raise LuthierError(f"reward: {self.name} raised {type(error).__name__}: {error}") from error
+            if not math.isfinite(value):
+                raise LuthierError(f"reward: {self.name} gave {value} for the answer {answer[:60]!r}")
+            found.append(value)
+        return found
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """The number that a trained run predicts for a prompt with its answer."""
+
+    lm: Any
+    meter: Meter
+
+    def score(self, prompts: Sequence[Any], answers: Sequence[str], records: Sequence[Record]) -> list[float]:
+        texts = [f"{prompt}\n{answer}" for prompt, answer in zip(prompts, answers, strict=True)]
+        self.meter.count("reward", sum(len(self.lm.tokenizer(text)["input_ids"]) for text in texts))
+        return [float(value) for value in self.lm.predict(texts, ())[:, 0]] if texts else []
+
+
+def _function(path: Path, name: str) -> Callable[[Any, str, Any], float]:
+    """A function of a Python file, whose code runs: the user named it."""
+    if not path.is_file():
+        raise LuthierError(f"reward: {path}: no such file")
+    spec = importlib.util.spec_from_file_location(f"luthier_reward_{path.stem}", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise LuthierError(f"reward: {path} cannot be read: {type(error).__name__}: {error}") from error
+    function = getattr(module, name, None)
+    if not callable(function):
+        raise LuthierError(f"reward: {path} has no function {name!r}")
+    return function  # type: ignore[no-any-return]
