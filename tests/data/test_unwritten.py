@@ -63,7 +63,7 @@ def test_calls_are_asked_by_the_chat_wording_alone(tiny_folder: Folder) -> None:
     assert [t.name for t in chat_only(lm, data).wordings(())] == ["chat"]
     assert len(chat_only(lm, tiny.CHATS).wordings(())) == 3
     with pytest.raises(Refused, match="the wording mine is plain text"):
-        chat_only(replace(lm, only=Template("mine", "{input}", chat=False)), data)
+        chat_only(lm.asked(only=Template("mine", "{input}", chat=False)), data)
     with run.adapted(lm, tiny.recipe(folder, "zero_shot"), data) as outcome:
         assert outcome.lm.template.name == "chat"
 

@@ -200,7 +200,7 @@ class Bench:
         found = {}
         if not self.lm.mute(data.labels):
             lm = within(self.lm, self.plan.request.max_length)
-            untuned = replace(lm, template=lm.wordings(data.labels)[0], labels=data.labels)
+            untuned = lm.asked(template=lm.wordings(data.labels)[0], labels=data.labels)
             found["said_rate_untuned"] = evaluate(untuned, data, rows).per_row
         if common := constant(data):
             found["said_rate_common"] = evaluate(common, data, rows).per_row

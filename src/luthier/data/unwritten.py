@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from luthier.core.errors import Refused
@@ -58,7 +58,7 @@ def chat_only(lm: Any, data: Split) -> Any:
         return lm
     if lm.only and not lm.only.chat:
         raise Refused(say("said_refused_plain", name=lm.only.name))
-    return lm if lm.only else replace(lm, only=GENERATE[0])
+    return lm if lm.only else lm.asked(only=GENERATE[0])
 
 
 def check_written(lm: Any, data: Split) -> tuple[str, ...]:

@@ -7,7 +7,6 @@ Sources: Brown et al. 2020 (examples in the prompt); Liu et al. 2022, "What Make
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -113,7 +112,7 @@ class Fixed(ExampleSelector):
 
 def fixed(lm: BaseLM) -> BaseLM:
     """A worded model whose own examples give way, from the front, where a prompt is too long to stand beside them."""
-    return replace(lm, chooser=Fixed(lm, lm.shots)) if lm.shots else lm
+    return lm.asked(chooser=Fixed(lm, lm.shots)) if lm.shots else lm
 
 
 def again(lm: Any, template: Template, labels: Sequence[str]) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -77,7 +77,7 @@ class ShotsLM:
 
 def choosing(lm: BaseLM, chooser: Callable[[Prompt], tuple[Record, ...]]) -> BaseLM:
     """The worded model with examples chosen for each prompt."""
-    return replace(lm, chooser=chooser, shots=())
+    return lm.asked(chooser=chooser, shots=())
 
 
 def replace_lm(nearest: Nearest, lm: BaseLM) -> Nearest:
@@ -95,7 +95,7 @@ def load_shots(folder: Path, lm: BaseLM, cache: Path) -> LM:
         from luthier.models.embedding import load_embedder
 
         records = worded.shots[len(wording["shots"]) :]
-        worded = replace(worded, shots=())
+        worded = worded.asked(shots=())
         embedder = load_embedder(near["embedder"], cache)
         worded = choosing(worded, Nearest(worded, records, near["k"], embedder, near["first"]))
     else:

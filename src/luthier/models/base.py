@@ -22,6 +22,7 @@ from luthier.core.records import Chat, Labelled, Message, Prompt, Record, Sampli
 from luthier.data.prompts import Template, templates
 from luthier.data.shorten import Counted
 from luthier.io.files import write_json
+from luthier.models.asking import Asking
 from luthier.models.attention.packed import KeysValues
 from luthier.models.blocks import find_blocks, input_of, outputs_of, upper_only
 from luthier.models.ends import Ends, ends
@@ -37,14 +38,11 @@ Progress = Callable[[int, int], None]  # done, of how many
 
 @dataclass
 class BaseLM(Reading):
-    """A base model with what adapts it: a wording, worked examples, virtual tokens, a label head.
+    """A model whose weights are here, with what adapts it: how it is asked, virtual tokens, a label head.
 
-    key: fingerprint of the base, part of every cache's name.
-    template: None means the task's first wording. shots: worked examples that stand before every prompt.
+    key: fingerprint of the base, part of every cache's name. asking: its wording, worked examples and labels.
     virtual: ids at or above the vocabulary's size, which a soft prompt turns into its own vectors.
-    labels: the classes it tells apart. trunks: states of the frozen part by content, shared by all runs on this base.
-    save_extra: what a patch adds to `save`. only: the one wording that methods may use, where the user chose it.
-    chooser: gives the worked examples of each prompt, in place of `shots`.
+    trunks: states of the frozen part by content, shared by all runs on it. save_extra: what a patch adds to `save`.
     longest: tokens of a prompt with its answer, as in training; None is the whole context. room: how many of these
     training left for an answer at least. counted: what prompts lost since they were too long.
     """
@@ -53,15 +51,11 @@ class BaseLM(Reading):
     tokenizer: PreTrainedTokenizerBase
     name: str
     key: str = ""
-    template: Template | None = None
-    shots: tuple[Record, ...] = ()
+    asking: Asking = field(default_factory=Asking)
     virtual: tuple[int, ...] = ()
-    labels: tuple[str, ...] = ()
     progress: Progress | None = None
     trunks: dict[Any, Tensor] = field(default_factory=dict)
     save_extra: Callable[[Path], None] | None = None
-    only: Template | None = None
-    chooser: Callable[[Prompt], tuple[Record, ...]] | None = None
     longest: int | None = None
     room: int = 0
     counted: Counted = field(default_factory=Counted, repr=False, compare=False)
@@ -253,12 +247,6 @@ class BaseLM(Reading):
         """The wordings that a method may choose among; chinese: for rows in Chinese."""
         return (self.only,) if self.only else templates(labels, chinese)
 
-    def worded(self, template: Template, labels: Sequence[str], shots: Sequence[Record] = ()) -> Self:
-        """The same weights behind another wording, for these labels (none: it writes text)."""
-        return replace(
-            self, template=template, labels=tuple(labels), shots=tuple(shots), chooser=None, counted=Counted()
-        )
-
     def save(self, folder: Path) -> None:
         """Wording and worked examples in `luthier.json`; a patch writes its tensors beside it."""
         wording = {
@@ -276,10 +264,10 @@ class BaseLM(Reading):
     def restore(self, wording: dict[str, Any]) -> Self:
         """What `save` wrote in `luthier.json`, applied to this base."""
         template = Template(**wording["template"]) if wording["template"] else None
-        return replace(
-            self, template=template, shots=tuple(map(_unshot, wording["shots"])), labels=tuple(wording["labels"]),
-            longest=wording.get("longest"), room=wording.get("room", 0), counted=Counted(),
-        )  # fmt: skip
+        shots = tuple(map(_unshot, wording["shots"]))
+        asking = replace(self.asking, template=template, shots=shots, labels=tuple(wording["labels"]))
+        longest, room = wording.get("longest"), wording.get("room", 0)
+        return replace(self, asking=asking, longest=longest, room=room, counted=Counted())
 
 
 def _unshot(record: dict[str, Any]) -> Record:

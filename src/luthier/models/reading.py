@@ -7,7 +7,7 @@ shortened alike (`luthier.data.shorten`) whoever asks.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ from luthier.core.records import Message, Prompt, Record
 from luthier.data.pack import shortened
 from luthier.data.prompts import CLASSIFY, GENERATE, Template
 from luthier.data.shorten import Counted, Fitted, fitted, known_as
+from luthier.models.asking import Worded
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -25,15 +26,12 @@ ROOM = 256  # tokens left for an answer of unknown length, at most
 Row = tuple[list[int], list[list[int]]]  # a prompt's tokens and the tokens of each of its answers
 
 
-class Reading(ABC):
+class Reading(Worded, ABC):
     """The part of a base model that reads prompts; its attributes are fields of `base.BaseLM`."""
 
     tokenizer: PreTrainedTokenizerBase
     name: str
-    template: Template | None
-    shots: tuple[Record, ...]
     virtual: tuple[int, ...]
-    chooser: Callable[[Prompt], tuple[Record, ...]] | None
     longest: int | None
     room: int
     counted: Counted
@@ -72,10 +70,6 @@ class Reading(ABC):
     def length(self, prompt: Prompt, labels: Sequence[str] = ()) -> int:
         """Tokens of the worded prompt, whatever its length, virtual ones included."""
         return len(self.virtual) + len(self.encode_whole(prompt, labels, self.shots_for(prompt)))
-
-    def shots_for(self, prompt: Prompt) -> tuple[Record, ...]:
-        """The worked examples that stand before a prompt."""
-        return self.chooser(prompt) if self.chooser else self.shots
 
     # -- room for answers ----------------------------------------------------------------------------------------
 

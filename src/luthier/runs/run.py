@@ -81,7 +81,7 @@ def adapted(
     refuse_remote(lm, method)
     plain = None if getattr(lm, "remote", False) else linear_bytes(lm.stacks)
     if recipe.template:
-        lm = replace(lm, only=read_template(Path(recipe.template), data.labels))
+        lm = lm.asked(only=read_template(Path(recipe.template), data.labels))
     lm = chat_only(lm, whole)
     ctx = Context(lm, data, recipe.seed, cache=cache or cache_dir(), folder=folder, say=say)
     ctx.teacher_lm, ctx.reward = teacher_of(recipe), reward_of(recipe, ctx.meter)

@@ -73,7 +73,7 @@ def attached(
     if reason := refusal(Context(lm), patch, objective):
         raise Refused(reason)
     torch.manual_seed(seed)
-    work = replace(lm, template=lm.wordings(labels)[0], labels=labels, longest=None, room=0)
+    work = replace(lm.asked(template=lm.wordings(labels)[0], labels=labels), longest=None, room=0)
     groups = [add_head(work, name, len(labels)) for name in objective.heads if name != "vocab"]
     try:
         groups += put_on(work, patch)

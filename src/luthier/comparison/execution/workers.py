@@ -11,7 +11,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from luthier.core.errors import LuthierError
@@ -81,7 +80,7 @@ def _objective(lm: BaseLM, data: Split, max_length: int | None) -> Objective:
 
 def row_tokens(lm: BaseLM, data: Split, max_length: int | None = None) -> float:
     """Tokens of a training row, as most methods read it; 0 where that cannot be told."""
-    work = replace(lm, template=lm.wordings(data.labels)[0], labels=data.labels)
+    work = lm.asked(template=lm.wordings(data.labels)[0], labels=data.labels)
     try:
         examples = _objective(lm, data, max_length).encode(work, data, data.train[:LOOKED_AT])
     except LuthierError:  # a fact about the rows: every method that trains meets and tells it

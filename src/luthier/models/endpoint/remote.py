@@ -11,7 +11,7 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -26,6 +26,7 @@ from luthier.data.rows import RejectError
 from luthier.data.shorten import Counted
 from luthier.io.config import EndpointConfig
 from luthier.io.files import write_json
+from luthier.models.asking import Asking, Worded
 from luthier.models.endpoint.client import Answer, Asked, Client, NotThereError, RejectedError, said
 from luthier.models.endpoint.label_match import named
 from luthier.models.loading.bundled import cache_dir
@@ -73,7 +74,7 @@ def load(model: str, config: EndpointConfig) -> EndpointLM:
 
 
 @dataclass
-class EndpointLM:
+class EndpointLM(Worded):
     """A model that only answers, with a wording and worked examples. model: its name there; name: as the user gave it.
 
     key: fingerprint of address and model. The rest as in `BaseLM`.
@@ -83,13 +84,9 @@ class EndpointLM:
     model: str
     name: str
     key: str
-    template: Template | None = None
-    shots: tuple[Record, ...] = ()
-    labels: tuple[str, ...] = ()
+    asking: Asking = field(default_factory=Asking)
     progress: Callable[[int, int], None] | None = None
     known: dict[str, Any] = field(default_factory=dict)  # what was learned about the server, shared by all wordings
-    only: Template | None = None
-    chooser: Callable[[Prompt], tuple[Record, ...]] | None = None  # worked examples of each prompt, in place of shots
     counted: Counted = field(default_factory=Counted, repr=False, compare=False)
 
     remote = True
@@ -138,15 +135,6 @@ class EndpointLM:
             return [t for t in known if not t.chat]
         return [known[0], ONLY_CHINESE, ONLY] if chinese else [*(t for t in known if "{labels}" in t.text), ONLY]
 
-    def worded(self, template: Template, labels: Sequence[str], shots: Sequence[Record] = ()) -> EndpointLM:
-        """The same model behind another wording."""
-        shown = tuple(shots)
-        return replace(self, template=template, labels=tuple(labels), shots=shown, chooser=None, counted=Counted())
-
-    def shots_for(self, prompt: Prompt) -> tuple[Record, ...]:
-        """The worked examples that stand before a prompt."""
-        return self.chooser(prompt) if self.chooser else self.shots
-
     def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> list[str]:
         """One answer a prompt; a plain wording's answer ends with its line."""
         texts = self._answers(prompts, (), sampling)
@@ -187,7 +175,7 @@ class EndpointLM:
         """What `save` wrote, applied to this model."""
         template = Template(**wording["template"]) if wording["template"] else None
         shots = tuple(_record(values) for values in wording["shots"])
-        return replace(self, template=template, shots=shots, labels=tuple(wording["labels"]))
+        return self.asked(template=template, shots=shots, labels=tuple(wording["labels"]))
 
     # -- requests ------------------------------------------------------------------------------------------------
 

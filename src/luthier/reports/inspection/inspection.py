@@ -234,7 +234,7 @@ def tokens(table: Table, reader: Reader) -> Tokens:
     lm = reader.lm
     assert lm is not None
     labels = tuple(sorted({n for r in table.records if isinstance(r, Labelled | Tagged) for n in _names(r)}))
-    lm = replace(lm, labels=labels)
+    lm = lm.asked(labels=labels)
     data = Split(table.task, table.records, (), labels=labels)
     objective.keep_limit(lm, data)
     lengths: list[int] = []
