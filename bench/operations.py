@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from luthier.core.example import Example
-    from luthier.models.base import BaseLM
+    from luthier.models.base import TrainableLM
 
 
-def lora_step(lm: BaseLM, rank: int, examples: Iterable[Example]) -> float:
+def lora_step(lm: TrainableLM, rank: int, examples: Iterable[Example]) -> float:
     """Operations of the forward and backward passes over these examples, all linear layers of the blocks adapted.
 
     A matrix (out, in) costs 2·out·in a token forward and as much back for its input (that of the lowest block needs no

@@ -20,7 +20,7 @@ from luthier.core.progress import Report
 from luthier.core.records import Chat, Message, Split
 from luthier.io.config import Recipe, options, recipe_from
 from luthier.io.files import read_json, write_json, write_tensors
-from luthier.models.base import BaseLM
+from luthier.models.base import TrainableLM
 from luthier.models.kernels.product import product
 from luthier.models.loading.of_recipe import load_base
 from luthier.runs import run
@@ -52,7 +52,7 @@ def recipe_of(job: dict[str, Any]) -> Recipe:
     )
 
 
-def encoded(lm: BaseLM, recipe: Recipe, data: Split) -> list[Example]:
+def encoded(lm: TrainableLM, recipe: Recipe, data: Split) -> list[Example]:
     """The token sequences in the order in which the loop takes them in its first epoch."""
     objective = run.objective_of(recipe, options(recipe), data, lm)
     examples = renumbered(objective.encode(lm, data, data.train))

@@ -13,7 +13,7 @@ from torch import Tensor
 import tiny
 from luthier.core.example import Example
 from luthier.data.pack import pack
-from luthier.models.base import BaseLM
+from luthier.models.base import TrainableLM
 
 IDS = tuple(torch.randint(3, 300, (23,), generator=torch.Generator().manual_seed(1)).tolist())
 
@@ -35,7 +35,7 @@ def theirs(model: Any) -> Tensor:
 
 
 @torch.no_grad()
-def ours(lm: BaseLM) -> Tensor:
+def ours(lm: TrainableLM) -> Tensor:
     """The same by us; the virtual tokens of a prompt go first and are left out."""
     ids = (*lm.virtual, *IDS)
     if lm.model.config.is_encoder_decoder:

@@ -14,7 +14,7 @@ from transformers import BertForSequenceClassification
 import peft_oracle as oracle
 import tiny
 from luthier.core.errors import LuthierError
-from luthier.models.base import BaseLM
+from luthier.models.base import TrainableLM
 from luthier.patches.adalora import AdaLora
 from luthier.patches.lora import Lora
 from luthier.runs import adapters, run
@@ -51,12 +51,12 @@ ON = [(kind, "lora") for kind in tiny.KINDS] + [(kind, form) for kind in FEW for
 ON += [("t5", "one_block"), *(("llama_tied", form) for form in OURS if form not in ("lora", "dora", "adalora"))]
 
 
-def kind_of(lm: BaseLM) -> str:
+def kind_of(lm: TrainableLM) -> str:
     return next(k for k in tiny.KINDS if Path(lm.name).name.startswith(k))
 
 
 @pytest.mark.parametrize(("lm", "form"), READ, indirect=["lm"])
-def test_lora_that_peft_wrote(lm: BaseLM, form: str, tmp_path: Path) -> None:
+def test_lora_that_peft_wrote(lm: TrainableLM, form: str, tmp_path: Path) -> None:
     """Seen failing with alpha / r for rsLoRA, and with the magnitudes left as they begin."""
     config = peft.LoraConfig(
         r=3, lora_alpha=7, target_modules=TARGETS[kind_of(lm)], task_type=lm.peft_task, **FORMS[form]
@@ -73,7 +73,7 @@ def test_lora_that_peft_wrote(lm: BaseLM, form: str, tmp_path: Path) -> None:
 
 @every_kind
 @pytest.mark.parametrize("pruned", [False, True])
-def test_adalora_that_peft_wrote(lm: BaseLM, pruned: bool, tmp_path: Path) -> None:
+def test_adalora_that_peft_wrote(lm: TrainableLM, pruned: bool, tmp_path: Path) -> None:
     """Seen failing with alpha over the final rank, and with pruned triplets left among the kept ones."""
     config = peft.AdaLoraConfig(
         init_r=6, target_r=3, lora_alpha=9, total_step=10, target_modules=TARGETS[kind_of(lm)], task_type=lm.peft_task
@@ -100,7 +100,7 @@ def test_adalora_that_peft_wrote(lm: BaseLM, pruned: bool, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(("lm", "form"), ON, indirect=["lm"])
-def test_peft_and_we_read_what_we_wrote(lm: BaseLM, form: str, tmp_path: Path) -> None:
+def test_peft_and_we_read_what_we_wrote(lm: TrainableLM, form: str, tmp_path: Path) -> None:
     """A trained adapter, beside a label head where the model does not write.
 
     Seen failing with r of the file left at 8, with `use_rslora` left out, with the first rank taken for the last one
@@ -113,7 +113,7 @@ def test_peft_and_we_read_what_we_wrote(lm: BaseLM, form: str, tmp_path: Path) -
     base = oracle.ours(lm)
     with run.adapted(lm, recipe, tiny.LABELLED) as outcome:
         run.save_adapted(outcome, tmp_path)
-        assert isinstance(outcome.lm, BaseLM)
+        assert isinstance(outcome.lm, TrainableLM)
         want = oracle.ours(outcome.lm)
     assert (want - base).abs().max() > 0.05
     theirs = oracle.with_peft(Path(lm.name), tmp_path / "adapter")
@@ -143,7 +143,7 @@ def spoilt(folder: Path, **changes: Any) -> Path:
         ({"target_modules": ["wq"]}, "matches none of the linear layers"),
     ],
 )
-def test_what_cannot_be_read_is_said(lm: BaseLM, changes: dict[str, Any], why: str, tmp_path: Path) -> None:
+def test_what_cannot_be_read_is_said(lm: TrainableLM, changes: dict[str, Any], why: str, tmp_path: Path) -> None:
     """And the base is left as it was. Seen failing without the detach after a failed load."""
     with run.adapted(lm, tiny.recipe(Path(lm.name)), tiny.CHATS) as outcome:
         run.save_adapted(outcome, tmp_path)
@@ -153,7 +153,7 @@ def test_what_cannot_be_read_is_said(lm: BaseLM, changes: dict[str, Any], why: s
     assert str(tmp_path) in str(error.value) and tiny.tree(lm.model) == tree
 
 
-def test_folders_that_are_no_adapter(lm: BaseLM, tmp_path: Path) -> None:
+def test_folders_that_are_no_adapter(lm: TrainableLM, tmp_path: Path) -> None:
     with pytest.raises(LuthierError, match=r"no adapter in PEFT's layout \(it has no adapter_config.json\)"):
         adapters.load_adapter(lm, tmp_path)
     config = tmp_path / "adapter_config.json"
@@ -170,7 +170,7 @@ def test_folders_that_are_no_adapter(lm: BaseLM, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("lm", ["bert"], indirect=True)
-def test_an_adapter_taken_with_a_tasks_head_around_the_base(lm: BaseLM, tmp_path: Path) -> None:
+def test_an_adapter_taken_with_a_tasks_head_around_the_base(lm: TrainableLM, tmp_path: Path) -> None:
     """`bert.encoder…` is `encoder…` here."""
     config = peft.LoraConfig(target_modules=["query"])
     model = peft.get_peft_model(BertForSequenceClassification.from_pretrained(lm.name), config).eval()

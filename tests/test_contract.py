@@ -32,7 +32,7 @@ from luthier.io import config
 from luthier.io.config import TrainingConfig
 from luthier.io.files import write_text
 from luthier.io.kept import run_labels
-from luthier.models.base import BaseLM
+from luthier.models.base import TrainableLM
 from luthier.models.causal import CausalLM
 from luthier.models.embedding import Embedder
 from luthier.models.inference import scoring
@@ -83,7 +83,7 @@ class Pair:
     def split(self) -> Split:
         return SPLITS[self.rows]
 
-    def recipe(self, lm: BaseLM, **changes: Any) -> config.Recipe:
+    def recipe(self, lm: TrainableLM, **changes: Any) -> config.Recipe:
         return tiny.recipe(Path(lm.name), self.patch, objective={"name": self.objective}, **changes)
 
     def __str__(self) -> str:
@@ -131,7 +131,7 @@ def _heads_on_one_model(request: pytest.FixtureRequest) -> None:
         pytest.skip("the head is the same on every model")
 
 
-def suits(lm: BaseLM, pair: Pair) -> None:
+def suits(lm: TrainableLM, pair: Pair) -> None:
     """A refusal skips the test (that it is a fact about the model is a test of its own)."""
     patch, objective = made(pair.patch, Path(lm.name)), made(pair.objective, Path(lm.name))
     if pair.split.task not in patch.objectives:
@@ -141,7 +141,7 @@ def suits(lm: BaseLM, pair: Pair) -> None:
 
 
 @contextmanager
-def attached(lm: BaseLM, pair: Pair, seed: int = 0) -> Iterator[tuple[BaseLM, Patch, Objective, list[Any]]]:
+def attached(lm: TrainableLM, pair: Pair, seed: int = 0) -> Iterator[tuple[TrainableLM, Patch, Objective, list[Any]]]:
     """The pair on the model."""
     suits(lm, pair)
     patch, objective = made(pair.patch, Path(lm.name)), made(pair.objective, Path(lm.name))
@@ -151,7 +151,7 @@ def attached(lm: BaseLM, pair: Pair, seed: int = 0) -> Iterator[tuple[BaseLM, Pa
 
 @contextmanager
 def training(
-    lm: BaseLM, pair: Pair, *, seed: int = 0, folder: Path | None = None, boost: float = 1, **settings: Any
+    lm: TrainableLM, pair: Pair, *, seed: int = 0, folder: Path | None = None, boost: float = 1, **settings: Any
 ) -> Iterator[Loop]:
     """A loop, ready to run, at `boost` times the patch's highest learning rate: tiny models need large steps.
 
@@ -177,7 +177,7 @@ def answers(lm: LM, split: Split) -> list[Tensor]:
     return out
 
 
-def raw(lm: BaseLM, split: Split) -> list[Tensor]:
+def raw(lm: TrainableLM, split: Split) -> list[Tensor]:
     """Logits at every token of two rows, with and without gradients, and the likelihood of label words or answers.
 
     Of a model that is not causal, what a label head reads in place of logits, without gradients.
@@ -197,7 +197,7 @@ def raw(lm: BaseLM, split: Split) -> list[Tensor]:
     return out + _likelihoods(worded, split)
 
 
-def _likelihoods(lm: BaseLM, split: Split) -> list[Tensor]:
+def _likelihoods(lm: TrainableLM, split: Split) -> list[Tensor]:
     prompts = [prompt_of(r) for r in split.validation]
     words = [scoring.by_words(lm, [str(p) for p in prompts], split.labels)] if split.labels else []
     return words + lm.logprobs([(prompt_of(r), answer_of(r)) for r in split.validation])
@@ -244,7 +244,7 @@ def test_refusals_are_facts_about_the_model(name: str, objective: str, tiny_fold
 
 
 @spread(*tiny.KINDS)
-def test_identity_at_step_0(lm: BaseLM, pair: Pair) -> None:
+def test_identity_at_step_0(lm: TrainableLM, pair: Pair) -> None:
     before = raw(lm, pair.split)
     with attached(lm, pair) as (work, patch, _, _):
         if not patch.identity:
@@ -255,7 +255,7 @@ def test_identity_at_step_0(lm: BaseLM, pair: Pair) -> None:
 
 @every_model
 @every_pair
-def test_only_declared_parameters_move(lm: BaseLM, pair: Pair) -> None:
+def test_only_declared_parameters_move(lm: TrainableLM, pair: Pair) -> None:
     with training(lm, pair, boost=10) as loop:
         before = tiny.bits(loop.lm.model)
         grouped = [set(group["params"]) for group in loop.executor.optimizer.param_groups]
@@ -269,7 +269,7 @@ def test_only_declared_parameters_move(lm: BaseLM, pair: Pair) -> None:
 
 
 @spread("llama_tied", "bert", "t5")
-def test_loss_falls(lm: BaseLM, pair: Pair) -> None:
+def test_loss_falls(lm: TrainableLM, pair: Pair) -> None:
     """At ten times the highest rate, or, where an encoder of virtual tokens does not stand that, at the highest."""
     enough, shares = 0.75 if "llama" in lm.name or "qwen2" in lm.name else 0.95, []
     for boost in (10, 1):
@@ -285,7 +285,7 @@ def test_loss_falls(lm: BaseLM, pair: Pair) -> None:
 
 
 @spread("llama_tied", "gpt2", "bert", "t5")
-def test_saved_and_loaded(lm: BaseLM, pair: Pair, tmp_path: Path) -> None:
+def test_saved_and_loaded(lm: TrainableLM, pair: Pair, tmp_path: Path) -> None:
     """The loaded model gives the same bits; what it saves again does, too."""
     suits(lm, pair)
     recipe = pair.recipe(lm, training={"learning_rate": 0.01})
@@ -305,7 +305,7 @@ def test_saved_and_loaded(lm: BaseLM, pair: Pair, tmp_path: Path) -> None:
 
 
 @spread("llama_tied", "gpt2", "bert", "t5")
-def test_merged_equals_unmerged(lm: BaseLM, pair: Pair) -> None:
+def test_merged_equals_unmerged(lm: TrainableLM, pair: Pair) -> None:
     before = tiny.tree(lm.model)
     with training(lm, pair, boost=3) as loop:
         loop.run()
@@ -319,7 +319,7 @@ def test_merged_equals_unmerged(lm: BaseLM, pair: Pair) -> None:
 
 
 @spread("llama_tied", "bert", "t5")
-def test_detach_leaves_the_base_as_it_was(lm: BaseLM, pair: Pair) -> None:
+def test_detach_leaves_the_base_as_it_was(lm: TrainableLM, pair: Pair) -> None:
     weights, tree, modes = tiny.bits(lm.model), tiny.tree(lm.model), [m.training for m in lm.model.modules()]
     fields = {f.name: getattr(lm, f.name) for f in dataclasses.fields(lm)}
     with training(lm, pair, boost=10) as loop:
@@ -339,7 +339,7 @@ def _trained_bits(folder: str, pair: Pair, **settings: Any) -> dict[str, Tensor]
 
 
 @spread(*tiny.KINDS)
-def test_off_is_the_base(lm: BaseLM, pair: Pair) -> None:
+def test_off_is_the_base(lm: TrainableLM, pair: Pair) -> None:
     base = raw(lm, pair.split)
     with training(lm, pair, boost=10) as loop:
         loop.run()
@@ -352,7 +352,7 @@ def test_off_is_the_base(lm: BaseLM, pair: Pair) -> None:
 
 
 @spread("qwen2_sliding", "t5")
-def test_seeded(lm: BaseLM, pair: Pair) -> None:
+def test_seeded(lm: TrainableLM, pair: Pair) -> None:
     """Five steps with the same seed give the same bits; another seed draws other rows and other first values."""
     settings: dict[str, Any] = {"boost": 3, "batch": 4, "epochs": 2.5}
     one, two, other = (_trained_bits(lm.name, pair, seed=seed, **settings) for seed in (0, 0, 1))
@@ -361,7 +361,7 @@ def test_seeded(lm: BaseLM, pair: Pair) -> None:
 
 
 @spread(*tiny.KINDS)
-def test_eight_rows_at_once_are_eight_times_one(lm: BaseLM, pair: Pair) -> None:
+def test_eight_rows_at_once_are_eight_times_one(lm: TrainableLM, pair: Pair) -> None:
     found = []
     for limit in (10**6, 1):
         with training(lm, pair, micro_tokens=limit) as loop:
@@ -377,7 +377,7 @@ def test_eight_rows_at_once_are_eight_times_one(lm: BaseLM, pair: Pair) -> None:
 
 
 @spread(*tiny.KINDS)
-def test_cached_trunk_gives_the_same_gradients(lm: BaseLM, pair: Pair) -> None:
+def test_cached_trunk_gives_the_same_gradients(lm: TrainableLM, pair: Pair) -> None:
     """What lies below the cut is run once and cached: the step is the one of the uncached way."""
     found = []
     for cached in (True, False):
@@ -396,7 +396,7 @@ def test_cached_trunk_gives_the_same_gradients(lm: BaseLM, pair: Pair) -> None:
 
 
 @spread("qwen2_sliding", "t5")
-def test_killed_and_resumed(lm: BaseLM, pair: Pair, tmp_path: Path) -> None:
+def test_killed_and_resumed(lm: TrainableLM, pair: Pair, tmp_path: Path) -> None:
     settings: dict[str, Any] = {"boost": 3, "batch": 3}
     unbroken = _trained_bits(lm.name, pair, **settings)
 
@@ -423,7 +423,7 @@ def test_killed_and_resumed(lm: BaseLM, pair: Pair, tmp_path: Path) -> None:
 # -- what single patches must show -----------------------------------------------------------------------------------
 
 
-def test_lora_trains_r_times_in_plus_out(lm: BaseLM) -> None:
+def test_lora_trains_r_times_in_plus_out(lm: TrainableLM) -> None:
     """A 25×50 matrix at r = 5 trains 375 numbers, not 1,250."""
     from luthier.models.layers.lowrank import LoraLinear
 
@@ -435,13 +435,13 @@ def test_lora_trains_r_times_in_plus_out(lm: BaseLM) -> None:
         assert outcome.trainable == 3 * sum(sizes) and len(sizes) == 7 * len(lm.blocks)
 
 
-def test_soft_prompt_trains_n_times_d(lm: BaseLM) -> None:
+def test_soft_prompt_trains_n_times_d(lm: TrainableLM) -> None:
     with run.adapted(lm, tiny.recipe(Path(lm.name), "soft_prompt", patch={"n": 7}), tiny.CHATS) as outcome:
         assert outcome.trainable == 7 * lm.model.config.hidden_size
 
 
 @pytest.mark.parametrize("cached", [True, False])
-def test_layers_has_no_backward_pass_below_the_lowest_trained_block(lm: BaseLM, cached: bool) -> None:
+def test_layers_has_no_backward_pass_below_the_lowest_trained_block(lm: TrainableLM, cached: bool) -> None:
     with training(lm, Pair("layers", "sft", "labelled")) as loop:
         loop.executor.trunk = loop.executor.trunk if cached else None
         reached: list[int] = []
@@ -455,7 +455,7 @@ def test_layers_has_no_backward_pass_below_the_lowest_trained_block(lm: BaseLM, 
 
 @pytest.mark.parametrize("lm", tiny.MODELS[:2], indirect=True)
 @pytest.mark.parametrize("untie", [True, False])
-def test_layers_leaves_a_tied_head_alone_unless_untied(lm: BaseLM, untie: bool) -> None:
+def test_layers_leaves_a_tied_head_alone_unless_untied(lm: TrainableLM, untie: bool) -> None:
     tied = lm.head.weight is lm.model.get_input_embeddings().weight
     patch, objective = made("layers", Path(lm.name), untie=untie), made("sft", Path(lm.name))
     with attached_to(lm, patch, objective, (), 0) as (_, groups, _):
@@ -464,7 +464,7 @@ def test_layers_leaves_a_tied_head_alone_unless_untied(lm: BaseLM, untie: bool) 
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
-def test_head_runs_the_backbone_once_per_example(lm: BaseLM, objective: str) -> None:
+def test_head_runs_the_backbone_once_per_example(lm: TrainableLM, objective: str) -> None:
     pair = Pair("head", objective, "labelled" if "labelled" in _rows(objective) else _rows(objective)[0])
     with tiny.Calls(lm.blocks[0]) as calls, training(lm, pair, epochs=3) as loop:
         loop.run()
@@ -474,7 +474,7 @@ def test_head_runs_the_backbone_once_per_example(lm: BaseLM, objective: str) -> 
         assert calls.count == 0  # another learning rate on the same rows: the cache is the base's
 
 
-def test_a_failed_attach_leaves_the_base_as_it_was(lm: BaseLM) -> None:
+def test_a_failed_attach_leaves_the_base_as_it_was(lm: TrainableLM) -> None:
     before = tiny.tree(lm.model)
     patch, objective = made("lora", Path(lm.name), targets="nothing_has_this_name"), made("classify", Path(lm.name))
     with pytest.raises(LuthierError, match="matches none"), attached_to(lm, patch, objective, ("a", "b"), 0):
@@ -487,7 +487,7 @@ def test_a_failed_attach_leaves_the_base_as_it_was(lm: BaseLM) -> None:
 
 @every_model
 @every_direct
-def test_direct_saved_and_loaded(lm: BaseLM, name: str, rows: str, tmp_path: Path) -> None:
+def test_direct_saved_and_loaded(lm: TrainableLM, name: str, rows: str, tmp_path: Path) -> None:
     split = SPLITS[rows]
     refused = catalog.load(ENTRIES[name])().refuses(Context(lm, split))
     if refused:
@@ -507,7 +507,7 @@ def test_direct_saved_and_loaded(lm: BaseLM, name: str, rows: str, tmp_path: Pat
 
 
 @every_direct
-def test_direct_is_seeded(lm: BaseLM, name: str, rows: str, tmp_path: Path) -> None:
+def test_direct_is_seeded(lm: TrainableLM, name: str, rows: str, tmp_path: Path) -> None:
     found = []
     for at, seed in enumerate((0, 0, 1)):
         recipe = tiny.recipe(Path(lm.name), name, seed=seed)
@@ -519,7 +519,7 @@ def test_direct_is_seeded(lm: BaseLM, name: str, rows: str, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(("name", "rows"), [*DIRECT, *((p.patch, p.rows) for p in PAIRS if p.objective == "sft")])
-def test_no_method_sees_the_test_rows(lm: BaseLM, name: str, rows: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_method_sees_the_test_rows(lm: TrainableLM, name: str, rows: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Seen failing with `adapted` handing the split on as it came."""
     seen: list[str] = []
     tokenise = type(lm.tokenizer).__call__
@@ -552,7 +552,7 @@ def _data_of(given: tuple[Any, ...]) -> Split:
     return given[1].data if isinstance(given[1], Context) else given[2]
 
 
-def test_features_computes_once(lm: BaseLM, tmp_path: Path) -> None:
+def test_features_computes_once(lm: TrainableLM, tmp_path: Path) -> None:
     recipe = tiny.recipe(Path(lm.name), "features")
     texts = [r.text for r in tiny.LABELLED.validation if isinstance(r, Labelled)]
     with tiny.Calls(lm.blocks[0]) as first, run.adapted(lm, recipe, tiny.LABELLED, cache=tmp_path) as outcome:
@@ -565,7 +565,7 @@ def test_features_computes_once(lm: BaseLM, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("patched", [False, True])
-def test_labels_in_another_order_and_none_at_all(lm: BaseLM, patched: bool, tmp_path: Path) -> None:
+def test_labels_in_another_order_and_none_at_all(lm: TrainableLM, patched: bool, tmp_path: Path) -> None:
     """Every way to predict gives its columns in the order asked for, and takes an empty list."""
     recipe = Pair("head", "classify", "labelled").recipe(lm) if patched else tiny.recipe(Path(lm.name), "features")
     texts = [r.text for r in tiny.LABELLED.validation if isinstance(r, Labelled)]
@@ -576,7 +576,7 @@ def test_labels_in_another_order_and_none_at_all(lm: BaseLM, patched: bool, tmp_
         assert outcome.lm.predict([], labels).shape == (0, 3)
 
 
-def test_what_a_method_cannot_do_is_refused_in_a_sentence(lm: BaseLM) -> None:
+def test_what_a_method_cannot_do_is_refused_in_a_sentence(lm: TrainableLM) -> None:
     folder = Path(lm.name)
     cases = [
         (tiny.recipe(folder, "features"), tiny.CHATS, "gives labels or several .* wants text"),

@@ -8,11 +8,11 @@ from typing import Any
 
 import peft
 import pytest
-import runs
 import torch
 from typer.testing import CliRunner
 
 import peft_oracle as oracle
+import runs
 import tiny
 from luthier.api.predicting import answer_file
 from luthier.cli import app
@@ -21,7 +21,7 @@ from luthier.core.records import Sampling
 from luthier.export.write import export_run
 from luthier.io import config
 from luthier.io.files import read_json
-from luthier.models.base import BaseLM
+from luthier.models.base import TrainableLM
 from luthier.runs import adapters, run
 from luthier.runs.loaded import load_run
 from luthier.runs.mixing import Adapters, mix_folders
@@ -32,7 +32,7 @@ WIDE = {"llama_tied": "q_proj|v_proj", "gpt2": "c_attn|c_fc", "t5": "q|v|wo", "b
 SHORT = Sampling(max_new_tokens=8)
 
 
-def made(lm: BaseLM, folder: Path, method: str, seed: int, **patch: Any) -> Path:
+def made(lm: TrainableLM, folder: Path, method: str, seed: int, **patch: Any) -> Path:
     """A run folder with an adapter of large random values."""
     recipe = tiny.recipe(Path(lm.name), method, patch=patch)
     chosen = config.options(recipe)
@@ -48,7 +48,7 @@ def made(lm: BaseLM, folder: Path, method: str, seed: int, **patch: Any) -> Path
 
 
 @pytest.mark.parametrize("lm", NARROW, indirect=True)
-def test_a_mix_is_pefts_cat(lm: BaseLM, tmp_path: Path) -> None:
+def test_a_mix_is_pefts_cat(lm: TrainableLM, tmp_path: Path) -> None:
     """Parts of different ranks, scales and layers. Seen failing with the weight on A and on B, and with r_b for r_a."""
     kind = next(k for k in NARROW if Path(lm.name).name.startswith(k))
     one = made(lm, tmp_path / "one", "lora", 1, rank=3, alpha=5.0, targets=NARROW[kind])
@@ -74,7 +74,7 @@ def test_a_mix_is_pefts_cat(lm: BaseLM, tmp_path: Path) -> None:
     assert torch.equal(oracle.ours(adapters.use(None)), base) and tiny.tree(lm.model) == tree
 
 
-def test_kinds_of_low_rank_updates_mix(lm: BaseLM, tmp_path: Path) -> None:
+def test_kinds_of_low_rank_updates_mix(lm: TrainableLM, tmp_path: Path) -> None:
     """AdaLoRA with LoRA+; and two over rounded weights, on those. Seen failing on the weights as they came."""
     methods = [("adalora", "lora_plus")]
     if not config.catalog.lacking(config.catalog.find("qlora", "patches")):
@@ -96,7 +96,7 @@ def test_kinds_of_low_rank_updates_mix(lm: BaseLM, tmp_path: Path) -> None:
         adapters.use(None)
 
 
-def test_what_does_not_mix_is_refused(lm: BaseLM, tmp_path: Path) -> None:
+def test_what_does_not_mix_is_refused(lm: TrainableLM, tmp_path: Path) -> None:
     base = Path(lm.name)
     folders = {
         "lora": made(lm, tmp_path / "lora", "lora", 0, rank=2),
@@ -128,7 +128,7 @@ def test_what_does_not_mix_is_refused(lm: BaseLM, tmp_path: Path) -> None:
     assert adapters.use(None).label_head is None and tiny.tree(lm.model) == tree
 
 
-def test_rounded_and_whole_weights_do_not_mix(lm: BaseLM, tmp_path: Path) -> None:
+def test_rounded_and_whole_weights_do_not_mix(lm: TrainableLM, tmp_path: Path) -> None:
     pytest.importorskip("bitsandbytes")
     adapters = Adapters(lm)
     for method in ("lora", "qlora"):
@@ -137,7 +137,7 @@ def test_rounded_and_whole_weights_do_not_mix(lm: BaseLM, tmp_path: Path) -> Non
         adapters.mix({"lora": 1, "qlora": 1})
 
 
-def test_the_command_writes_a_run_that_every_command_takes(lm: BaseLM, tmp_path: Path) -> None:
+def test_the_command_writes_a_run_that_every_command_takes(lm: TrainableLM, tmp_path: Path) -> None:
     one, two = (made(lm, tmp_path / name, "lora", seed, rank=2) for seed, name in enumerate(("one", "two")))
     told = CliRunner().invoke(app, ["adapters", "mix", f"{one}=0.7", f"{two}=0.3", "--out", f"{tmp_path / 'mixed'}"])
     assert told.exit_code == 0, told.output
@@ -164,7 +164,7 @@ def test_the_command_writes_a_run_that_every_command_takes(lm: BaseLM, tmp_path:
         mix_folders({one: 1.0}, two)
 
 
-def test_switching_loads_no_base_again(lm: BaseLM, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_switching_loads_no_base_again(lm: TrainableLM, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     adapters = Adapters(lm)
     for seed, name in enumerate(("one", "two")):
         adapters.add(name, made(lm, tmp_path / name, "lora", seed, rank=2))

@@ -28,7 +28,7 @@ from transformers import (
 from luthier.core.records import Chat, Labelled, Message, Rated, Split, Tagged, Text
 from luthier.data.prompts import Template
 from luthier.io.config import Recipe, TrainingConfig
-from luthier.models.base import BaseLM
+from luthier.models.base import TrainableLM
 from luthier.models.loading.of_recipe import load_base
 
 CHATML = (
@@ -130,7 +130,7 @@ def save_model(kind: str, folder: Path) -> Path:
 
 
 @cache
-def _loaded(folder: Path) -> BaseLM:
+def _loaded(folder: Path) -> TrainableLM:
     return load_base(recipe(folder))
 
 

@@ -17,7 +17,7 @@ from luthier.data.load import load_split
 from luthier.evals.task import evaluate
 from luthier.io import config
 from luthier.io.files import read_json
-from luthier.models.base import BaseLM
+from luthier.models.base import TrainableLM
 from luthier.runs.evaluate import evaluate_run
 from luthier.runs.loaded import load_run
 
@@ -93,7 +93,7 @@ def test_a_path_alone_and_what_is_wrong_is_named(files: tuple[Path, Path], tmp_p
 
 
 def test_one_adapter_learns_both_tasks_and_keeps_them_on_a_fresh_base(
-    lm: BaseLM, files: tuple[Path, Path], tmp_path: Path
+    lm: TrainableLM, files: tuple[Path, Path], tmp_path: Path
 ) -> None:
     """Seen failing for the second task with the first file alone."""
     training = {"epochs": 40, "learning_rate": 0.01}

@@ -18,7 +18,7 @@ from luthier.core.records import Chat, Labelled, Message, Rated, Sampling, Split
 from luthier.data.pack import KEPT_TAIL
 from luthier.data.shorten import LEAST, ends, fitted, spans_of
 from luthier.io.config import objective, options
-from luthier.models.base import BaseLM
+from luthier.models.base import TrainableLM
 from luthier.models.inference import features, scoring
 from luthier.objectives.sft import Sft
 from luthier.runs import run
@@ -50,7 +50,7 @@ def texts_seen(monkeypatch: pytest.MonkeyPatch, lm: Any, name: str) -> list[list
     return seen
 
 
-def prompts_of(lm: BaseLM, examples: Sequence[Any]) -> list[list[int]]:
+def prompts_of(lm: TrainableLM, examples: Sequence[Any]) -> list[list[int]]:
     """The tokens before each example's answer, which is learned to its end."""
     return [list(e.ids if e.decoder else e.ids[: e.where[-len(lm_answer(e))] + 1]) for e in examples]
 

@@ -11,7 +11,7 @@ from torch import nn
 
 import tiny
 from luthier.core.errors import Refused
-from luthier.models.base import BaseLM
+from luthier.models.base import TrainableLM
 from luthier.models.layers.adaptive import SvdLinear, keep_best
 from luthier.patches.adalora import AdaLora
 from luthier.runs import run
@@ -66,7 +66,7 @@ def test_importance_by_brute_force() -> None:
     assert kept == {(at, i) for _, at, i in sorted(scores)[-3:]}
 
 
-def test_penalty_by_hand(lm: BaseLM) -> None:
+def test_penalty_by_hand(lm: TrainableLM) -> None:
     """A of rows (1, 0), (1, 1) and orthonormal B: A·Aᵀ - I = [[0, 1], [1, 1]], so 3; a tenth of the layers' mean."""
     layer = SvdLinear(nn.Linear(2, 2), 2, 1.0, (0.85, 0.85))
     layer.a.data, layer.b.data = torch.tensor([[1.0, 0.0], [1.0, 1.0]]), torch.eye(2)
@@ -80,12 +80,12 @@ def test_penalty_by_hand(lm: BaseLM) -> None:
 
 
 @pytest.mark.parametrize("lm", ["llama_tied", "gpt2"], indirect=True)
-def test_the_total_rank_falls_to_the_budget_and_ranks_differ(lm: BaseLM, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_total_rank_falls_to_the_budget_and_ranks_differ(lm: TrainableLM, monkeypatch: pytest.MonkeyPatch) -> None:
     """Seen failing with the total left at one matrix' share."""
     totals: list[tuple[int, dict[str, int]]] = []
     prune = AdaLora.after_step
 
-    def after(patch: AdaLora, lm: BaseLM) -> None:
+    def after(patch: AdaLora, lm: TrainableLM) -> None:
         prune(patch, lm)
         totals.append((sum(patch.ranks(lm).values()), patch.ranks(lm)))
         for path, rank in patch.ranks(lm).items():
@@ -102,7 +102,7 @@ def test_the_total_rank_falls_to_the_budget_and_ranks_differ(lm: BaseLM, monkeyp
     assert len(set(totals[-1][1].values())) > 1, "ranks differ by layer"
 
 
-def test_who_has_the_rank_in_the_cool_down_keeps_it(lm: BaseLM) -> None:
+def test_who_has_the_rank_in_the_cool_down_keeps_it(lm: TrainableLM) -> None:
     """Other triplets become important: before the cool-down they get the rank, in it they do not.
 
     Seen failing with the choice made anew during the cool-down.
@@ -127,7 +127,7 @@ def test_who_has_the_rank_in_the_cool_down_keeps_it(lm: BaseLM) -> None:
     ("options", "why"),
     [({"rank": 0}, "rank must be"), ({"first_rank": 2}, "first_rank no less"), ({"warmup": 0.8}, "leave a share")],
 )
-def test_values_that_make_no_sense_are_refused(lm: BaseLM, options: dict[str, Any], why: str) -> None:
+def test_values_that_make_no_sense_are_refused(lm: TrainableLM, options: dict[str, Any], why: str) -> None:
     recipe = tiny.recipe(Path(lm.name), "adalora", patch=options)
     with pytest.raises(Refused, match=why), run.adapted(lm, recipe, tiny.CHATS):
         pass

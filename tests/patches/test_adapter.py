@@ -13,7 +13,7 @@ import peft_oracle as oracle
 import tiny
 from luthier.core.errors import LuthierError
 from luthier.io.files import read_json, write_json
-from luthier.models.base import BaseLM
+from luthier.models.base import TrainableLM
 from luthier.models.layers.bottleneck import Behind, Bottleneck
 from luthier.objectives.classify import Classify
 from luthier.patches.adapter import Adapter, Form
@@ -54,7 +54,7 @@ def test_formula_and_its_gradients() -> None:
 
 @every_kind
 @pytest.mark.parametrize("form", FORMS)
-def test_numbers_places_and_values(lm: BaseLM, form: Form) -> None:
+def test_numbers_places_and_values(lm: TrainableLM, form: Form) -> None:
     """2·m·d + m + d a place; what comes out is the plain formula's, put into the plain modules by hooks.
 
     Seen failing with `after_ffn` placed behind attention, with `parallel` reading the inner activations, and with
@@ -87,7 +87,7 @@ def test_numbers_places_and_values(lm: BaseLM, form: Form) -> None:
 class hooked:  # noqa: N801 - reads as a `with` block
     """The plain model with forward hooks that add the plain formula at these paths."""
 
-    def __init__(self, lm: BaseLM, own: dict[str, Any], parallel: bool) -> None:
+    def __init__(self, lm: TrainableLM, own: dict[str, Any], parallel: bool) -> None:
         self.handles: list[Any] = []
         for path, bottleneck in own.items():
             seen: dict[str, torch.Tensor] = {}
@@ -115,7 +115,7 @@ class hooked:  # noqa: N801 - reads as a `with` block
 INPUT_OF = {"down_proj": "gate_proj", "c_proj": "c_fc", "output.dense": "intermediate.dense", "wo": "wi"}
 
 
-def test_saved_in_our_own_layout(lm: BaseLM, tmp_path: Path) -> None:
+def test_saved_in_our_own_layout(lm: TrainableLM, tmp_path: Path) -> None:
     """Read without the recipe; what is damaged or for another model is said. Seen failing with options left out."""
     recipe = tiny.recipe(Path(lm.name), "adapter", patch={"width": 6, "form": "parallel"})
     with run.adapted(lm, recipe, tiny.CHATS, tmp_path) as outcome:

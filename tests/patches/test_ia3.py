@@ -18,7 +18,7 @@ import peft_oracle as oracle
 import tiny
 from luthier.core.errors import LuthierError
 from luthier.io.files import read_json
-from luthier.models.base import BaseLM
+from luthier.models.base import TrainableLM
 from luthier.objectives.classify import Classify
 from luthier.patches.ia3 import Ia3
 from luthier.runs import adapters, run
@@ -36,7 +36,7 @@ THEIRS = {
 
 
 @contextmanager
-def disturbed(lm: BaseLM, patch: Ia3) -> Iterator[BaseLM]:
+def disturbed(lm: TrainableLM, patch: Ia3) -> Iterator[TrainableLM]:
     """The patch attached, its vectors away from one."""
     with attached(lm, patch, Classify(), ("a", "b"), 0) as (work, groups, _):
         params, random = dict(work.model.named_parameters()), torch.Generator().manual_seed(2)
@@ -45,13 +45,13 @@ def disturbed(lm: BaseLM, patch: Ia3) -> Iterator[BaseLM]:
         yield work
 
 
-def kind_of(lm: BaseLM) -> str:
+def kind_of(lm: TrainableLM) -> str:
     return next(k for k in tiny.KINDS if Path(lm.name).name.startswith(k))
 
 
 @every_kind
 @pytest.mark.parametrize("patch", [Ia3(), Ia3(outputs="none"), Ia3(inputs="none")], ids=("both", "ffn", "attention"))
-def test_peft_loads_what_we_saved(lm: BaseLM, patch: Ia3, tmp_path: Path) -> None:
+def test_peft_loads_what_we_saved(lm: TrainableLM, patch: Ia3, tmp_path: Path) -> None:
     """Seen failing with the vector of an input saved as (in, 1), and with the fused one's halves changed over."""
     base = oracle.ours(lm)
     with disturbed(lm, patch) as work:
@@ -67,7 +67,7 @@ def test_peft_loads_what_we_saved(lm: BaseLM, patch: Ia3, tmp_path: Path) -> Non
 
 
 @every_kind
-def test_what_peft_wrote(lm: BaseLM, tmp_path: Path) -> None:
+def test_what_peft_wrote(lm: TrainableLM, tmp_path: Path) -> None:
     """Seen failing with all layers scaled at their outputs."""
     targets, inputs = THEIRS[kind_of(lm)]
     config = peft.IA3Config(target_modules=targets, feedforward_modules=inputs, task_type=lm.peft_task)
@@ -81,7 +81,7 @@ def test_what_peft_wrote(lm: BaseLM, tmp_path: Path) -> None:
 
 
 @every_kind
-def test_folds_exactly(lm: BaseLM) -> None:
+def test_folds_exactly(lm: TrainableLM) -> None:
     """Weights and biases. Seen failing with biases left as they were, and with a fused query scaled too."""
     for module in lm.blocks.modules():
         if isinstance(module, nn.Linear) and module.bias is None:  # T5 and Llama may have none of their own
@@ -97,7 +97,7 @@ def test_folds_exactly(lm: BaseLM) -> None:
 
 
 @pytest.mark.parametrize("lm", ["gpt2"], indirect=True)
-def test_of_a_fused_projection_the_query_is_left_alone(lm: BaseLM) -> None:
+def test_of_a_fused_projection_the_query_is_left_alone(lm: TrainableLM) -> None:
     """Seen failing with the first two thirds scaled."""
     x, d = torch.randn(4, lm.width), lm.width
     layer: Any = lm.blocks[0]
@@ -109,13 +109,13 @@ def test_of_a_fused_projection_the_query_is_left_alone(lm: BaseLM) -> None:
         torch.testing.assert_close(after[:, d:], before[:, d:] * scale)
 
 
-def test_numbers_that_train(lm: BaseLM) -> None:
+def test_numbers_that_train(lm: TrainableLM) -> None:
     """Two grouped key-value heads of 8 for keys, as many for values, and the 48 inner activations, a block."""
     with run.adapted(lm, tiny.recipe(Path(lm.name), "ia3"), tiny.CHATS) as outcome:
         assert outcome.trainable == len(lm.blocks) * (16 + 16 + 48)
 
 
-def test_a_last_name_at_its_input_here_and_at_its_output_there(lm: BaseLM) -> None:
+def test_a_last_name_at_its_input_here_and_at_its_output_there(lm: TrainableLM) -> None:
     """PEFT is then told whole paths. Seen failing with last names, which make all of them inputs."""
     paths = [f"model.layers.{i}.self_attn.v_proj" for i in range(len(lm.blocks))]
     patch = Ia3(outputs="|".join(map(re.escape, paths[:-1])), inputs=re.escape(paths[-1]))
@@ -125,7 +125,7 @@ def test_a_last_name_at_its_input_here_and_at_its_output_there(lm: BaseLM) -> No
     assert [len(t) for t in tensors.values()] == [16] * (len(paths) - 1) + [1]
 
 
-def test_refused(lm: BaseLM) -> None:
+def test_refused(lm: TrainableLM) -> None:
     assert "nothing to train" in str(Ia3(outputs="none", inputs="none").refuses(Context(lm)))
     bare: Any = nn.ModuleDict({"h": nn.ModuleList([nn.ModuleDict({"mixer": nn.Linear(2, 2)})])})
     assert (
@@ -136,7 +136,7 @@ def test_refused(lm: BaseLM) -> None:
         Ia3(outputs="v_proj", inputs="v_proj").attach(lm)
 
 
-def test_saved_in_pefts_layout(lm: BaseLM, tmp_path: Path) -> None:
+def test_saved_in_pefts_layout(lm: TrainableLM, tmp_path: Path) -> None:
     with run.adapted(lm, tiny.recipe(Path(lm.name), "ia3"), tiny.CHATS, tmp_path) as outcome:
         run.save_adapted(outcome, tmp_path)
     config = read_json(tmp_path / "adapter" / "adapter_config.json")

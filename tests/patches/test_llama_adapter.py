@@ -19,7 +19,7 @@ import peft_oracle as oracle
 import tiny
 from luthier.core.phrases import Phrase
 from luthier.core.records import Sampling
-from luthier.models.base import BaseLM
+from luthier.models.base import TrainableLM
 from luthier.models.inference import scoring
 from luthier.objectives.classify import Classify
 from luthier.patches.llama_adapter import LlamaAdapter
@@ -32,7 +32,7 @@ llamas = pytest.mark.parametrize("lm", ("llama_tied", "llama_untied"), indirect=
 
 
 @contextmanager
-def learned(lm: BaseLM, **options: Any) -> Iterator[tuple[BaseLM, LlamaAdapter, dict[str, Tensor]]]:
+def learned(lm: TrainableLM, **options: Any) -> Iterator[tuple[TrainableLM, LlamaAdapter, dict[str, Tensor]]]:
     """The patch attached with gates that are open, and its tensors."""
     patch = LlamaAdapter(**options)
     with attached(lm, patch, Classify(), ("a", "b"), 0) as (work, _, _):
@@ -44,7 +44,7 @@ def learned(lm: BaseLM, **options: Any) -> Iterator[tuple[BaseLM, LlamaAdapter, 
 
 
 @llamas
-def test_peft_gives_the_same(lm: BaseLM) -> None:
+def test_peft_gives_the_same(lm: TrainableLM) -> None:
     """The same prompts and gates. Seen failing with rotated prompt keys, with tanh of the gate, and from the bottom."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -78,7 +78,7 @@ def by_hand(attention: Any, states: Tensor, prompt: Tensor, gate: Tensor, heads:
 
 
 @pytest.mark.parametrize("lm", ("gpt2", "bert", "t5"), indirect=True)
-def test_without_rotary_it_is_the_plain_sum(lm: BaseLM) -> None:
+def test_without_rotary_it_is_the_plain_sum(lm: TrainableLM) -> None:
     """Put in front of the output projection by hooks. Seen failing with the query's third of a fused projection."""
     base = oracle.ours(lm)
     with learned(lm, tokens=3, layers=1) as (work, _, tensors):
@@ -139,7 +139,7 @@ def straight(lm: Any, prompt: list[int], answer: list[int], best: bool = False) 
 
 
 @every_kind
-def test_layers_numbers_and_what_is_left_behind(lm: BaseLM) -> None:
+def test_layers_numbers_and_what_is_left_behind(lm: TrainableLM) -> None:
     """30 of 32 blocks, rounded down; n·d + 1 numbers each. Seen failing with detach leaving the function wrapped."""
     used, tree = lm.model.config._attn_implementation, tiny.tree(lm.model)
     with learned(lm, tokens=6) as (work, patch, tensors):
@@ -152,7 +152,7 @@ def test_layers_numbers_and_what_is_left_behind(lm: BaseLM) -> None:
         assert all(m.config._attn_implementation == used for m in stack.modules() if hasattr(m, "config"))
 
 
-def test_all_layers_when_more_are_asked_for(lm: BaseLM) -> None:
+def test_all_layers_when_more_are_asked_for(lm: TrainableLM) -> None:
     with learned(lm, layers=99) as (_, _, tensors):
         assert len(tensors) == 2 * len(lm.blocks)
 
@@ -175,7 +175,7 @@ def test_norm_of_keys(tmp_path: Path) -> None:
         torch.testing.assert_close(attention.learned_prompt(attention, query, 0.25)[0].transpose(0, 1), want)
 
 
-def test_saved_in_our_own_layout(lm: BaseLM, tmp_path: Path) -> None:
+def test_saved_in_our_own_layout(lm: TrainableLM, tmp_path: Path) -> None:
     recipe = tiny.recipe(Path(lm.name), "llama_adapter", patch={"tokens": 5})
     with run.adapted(lm, recipe, tiny.CHATS, tmp_path) as outcome:
         run.save_adapted(outcome, tmp_path)
@@ -188,7 +188,7 @@ def test_saved_in_our_own_layout(lm: BaseLM, tmp_path: Path) -> None:
     assert torch.equal(oracle.ours(lm), base)
 
 
-def test_refused(lm: BaseLM) -> None:
+def test_refused(lm: TrainableLM) -> None:
     refuses = lambda model, **o: LlamaAdapter(**o).refuses(Context(SimpleNamespace(model=model)))  # noqa: E731
     model: Any = lm.model
     assert refuses(model) is None

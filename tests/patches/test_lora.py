@@ -15,7 +15,7 @@ from transformers.pytorch_utils import Conv1D
 import peft_oracle as oracle
 import tiny
 from luthier.core.errors import LuthierError, Refused
-from luthier.models.base import BaseLM
+from luthier.models.base import TrainableLM
 from luthier.models.layers.surgery import linear_paths
 from luthier.patches.lora import Lora, Start
 from luthier.patches.lora_plus import LoraPlus
@@ -96,7 +96,7 @@ def test_dropout_spares_the_base_under_dora() -> None:
 
 @pytest.mark.parametrize("lm", ["llama_tied", "gpt2"], indirect=True)
 @pytest.mark.parametrize("form", FORMS)
-def test_every_form_begins_as_the_base_and_merges(lm: BaseLM, form: str) -> None:
+def test_every_form_begins_as_the_base_and_merges(lm: TrainableLM, form: str) -> None:
     base = oracle.ours(lm)
     patch = Lora(**FORMS[form])
     patch.attach(lm)
@@ -118,13 +118,13 @@ def test_every_form_begins_as_the_base_and_merges(lm: BaseLM, form: str) -> None
     ],
 )
 def test_the_four_starts(
-    lm: BaseLM, start: Start, differs: bool, first: tuple[bool, bool], second: tuple[bool, bool],
+    lm: TrainableLM, start: Start, differs: bool, first: tuple[bool, bool], second: tuple[bool, bool],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     """Which of A and B get a gradient at steps 1 and 2, and whether the model differs before: METHODS' four cases."""
     base, seen, at_0 = oracle.ours(lm), [], []
 
-    def look(patch: Lora, lm: BaseLM, progress: float) -> None:
+    def look(patch: Lora, lm: TrainableLM, progress: float) -> None:
         if not seen:
             at_0.append(oracle.ours(lm))
         named = dict(lm.model.named_parameters())
@@ -132,7 +132,7 @@ def test_the_four_starts(
 
     monkeypatch.setattr(Lora, "before_step", look)
     with run.adapted(lm, tiny.recipe(Path(lm.name), patch={"start": start}), tiny.CHATS) as outcome:
-        assert isinstance(outcome.lm, BaseLM)
+        assert isinstance(outcome.lm, TrainableLM)
         moved = float((oracle.ours(outcome.lm) - base).abs().max())
         assert (moved < 1e-5) == (start == "zero_zero"), "only both zero never moves"
     assert (float((at_0[0] - base).abs().max()) > 1e-2) == differs
@@ -145,7 +145,7 @@ def test_first_values_have_kaimings_variance() -> None:
     assert float(layer.b.std()) == pytest.approx((3 * 64) ** -0.5, rel=0.02)
 
 
-def test_lora_plus_has_two_groups_and_the_ratio(lm: BaseLM) -> None:
+def test_lora_plus_has_two_groups_and_the_ratio(lm: TrainableLM) -> None:
     """Seen failing with the scale on A's group."""
     patch = LoraPlus(rank=2, ratio=5.0, dora=True)
     slow, fast = patch.attach(lm)
@@ -161,7 +161,7 @@ def test_lora_plus_has_two_groups_and_the_ratio(lm: BaseLM) -> None:
 
 
 @pytest.mark.parametrize("lm", ["llama_tied"], indirect=True)
-def test_targets_are_names_or_paths(lm: BaseLM) -> None:
+def test_targets_are_names_or_paths(lm: TrainableLM) -> None:
     def found(targets: str) -> list[str]:
         return linear_paths(lm.model, lm.stacks, targets)
 
@@ -181,7 +181,7 @@ def test_targets_are_names_or_paths(lm: BaseLM) -> None:
     ("options", "why"),
     [({"dropout": 1.0}, "dropout must be"), ({"rank": 0}, "rank must be"), ({"ratio": 0}, "ratio must be")],
 )
-def test_values_that_make_no_sense_are_refused(lm: BaseLM, options: dict[str, Any], why: str) -> None:
+def test_values_that_make_no_sense_are_refused(lm: TrainableLM, options: dict[str, Any], why: str) -> None:
     recipe = tiny.recipe(Path(lm.name), "lora_plus", patch=options)
     with pytest.raises(Refused, match=why), run.adapted(lm, recipe, tiny.CHATS):
         pass

@@ -17,7 +17,7 @@ from luthier.core.example import renumbered
 from luthier.core.methods import ParamGroup
 from luthier.io.config import TrainingConfig
 from luthier.io.files import read_json
-from luthier.models.base import BaseLM
+from luthier.models.base import TrainableLM
 from luthier.models.layers.lowrank import LoraLinear
 from luthier.models.layers.surgery import linear_paths, matrix_of, replace_module
 from luthier.objectives.sft import Sft
@@ -41,7 +41,7 @@ FORMS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
-def nudged(lm: BaseLM, patch: Lora) -> list[ParamGroup]:
+def nudged(lm: TrainableLM, patch: Lora) -> list[ParamGroup]:
     """Attach, and give A and B values of their own."""
     groups = patch.attach(lm)
     random = torch.Generator().manual_seed(4)
@@ -61,7 +61,7 @@ def rounded(layer: nn.Module) -> Tensor:
     return bnb.dequantize_4bit(weight.data, weight.quant_state)
 
 
-def round_all(lm: BaseLM) -> None:
+def round_all(lm: TrainableLM) -> None:
     for path in linear_paths(lm.model, lm.stacks, "all"):
         layer = lm.model.get_submodule(path)
         matrix_of(layer).data.copy_(rounded(layer))
@@ -88,7 +88,7 @@ class Brute(Lora):
 
 @every_kind
 @pytest.mark.parametrize("form", FORMS)
-def test_it_is_lora_over_the_rounded_weights(lm: BaseLM, form: str) -> None:
+def test_it_is_lora_over_the_rounded_weights(lm: TrainableLM, form: str) -> None:
     """Outputs and gradients. Seen failing with Conv1D not transposed, and with A and B left out of the way back."""
     work, brute = lm, tiny.fresh(Path(lm.name))
     round_all(brute)
@@ -104,7 +104,7 @@ def test_it_is_lora_over_the_rounded_weights(lm: BaseLM, form: str) -> None:
     assert all(g is not None and g.abs().max() > 0 for g in found[0][2].values())
 
 
-def _states(lm: BaseLM) -> Tensor:
+def _states(lm: TrainableLM) -> Tensor:
     from luthier.core.example import Example
     from luthier.data.pack import pack
 
@@ -114,7 +114,7 @@ def _states(lm: BaseLM) -> Tensor:
 
 
 @every_kind
-def test_the_linear_weights_take_less_than_a_third_of_bf16(lm: BaseLM) -> None:
+def test_the_linear_weights_take_less_than_a_third_of_bf16(lm: TrainableLM) -> None:
     """Counted here by hand from the tensors of every layer. Seen failing without double quantisation (0.33)."""
     numbers = sum(matrix_of(lm.model.get_submodule(p)).numel() for p in linear_paths(lm.model, lm.stacks, "all"))
     assert linear_bytes(lm.stacks) == (4 * numbers, 2 * numbers)
@@ -142,7 +142,7 @@ def test_no_rounded_weight_is_kept_for_the_backward_pass(form: str) -> None:
 
 
 @pytest.mark.parametrize("lm", ("llama_tied", "llama_untied", "qwen2_sliding"), indirect=True)
-def test_peft_over_a_4_bit_model_says_the_same(lm: BaseLM, tmp_path: Path) -> None:
+def test_peft_over_a_4_bit_model_says_the_same(lm: TrainableLM, tmp_path: Path) -> None:
     """Our adapter file in peft on bitsandbytes' layers. Seen failing with alpha saved as r."""
     patch = Qlora(rank=4)
     nudged(lm, patch)
@@ -167,7 +167,7 @@ def test_peft_over_a_4_bit_model_says_the_same(lm: BaseLM, tmp_path: Path) -> No
 
 
 @every_kind
-def test_two_ways_to_merge(lm: BaseLM) -> None:
+def test_two_ways_to_merge(lm: TrainableLM) -> None:
     """Into the rounded weights: nothing changes. Into those that came: it does, by what rounding had changed."""
     untouched = {p: matrix_of(lm.model.get_submodule(p)).clone() for p in linear_paths(lm.model, lm.stacks, "all")}
     patch = Qlora(rank=4)
@@ -189,7 +189,7 @@ def test_two_ways_to_merge(lm: BaseLM) -> None:
     assert (oracle.ours(other) - before).abs().max() > 1e-3
 
 
-def test_half_precision(lm: BaseLM) -> None:
+def test_half_precision(lm: TrainableLM) -> None:
     """The rounded weight comes back in the model's own format, and training moves A and B in float32."""
     lm.model.to(torch.bfloat16)
     patch = Qlora(rank=2)
@@ -202,7 +202,7 @@ def test_half_precision(lm: BaseLM) -> None:
         assert loop.evaluate(examples) < first and next(iter(loop.executor.params.values())).dtype == torch.float32
 
 
-def test_a_run_says_what_the_base_takes(lm: BaseLM, tmp_path: Path) -> None:
+def test_a_run_says_what_the_base_takes(lm: TrainableLM, tmp_path: Path) -> None:
     rows = "\n".join(f"{r.text} {i}\t{r.label}" for i in range(4) for r in tiny.LABELLED.train)
     (tmp_path / "data.tsv").write_text(f"text\tlabel\n{rows}\n")
     data = run.config.DataConfig(path=str(tmp_path / "data.tsv"))
@@ -216,7 +216,7 @@ def test_a_run_says_what_the_base_takes(lm: BaseLM, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
-def test_on_a_gpu_the_full_weights_wait_in_main_memory(lm: BaseLM) -> None:
+def test_on_a_gpu_the_full_weights_wait_in_main_memory(lm: TrainableLM) -> None:
     before = tiny.bits(lm.model)
     lm.model.to("cuda")
     patch = Qlora(rank=2)

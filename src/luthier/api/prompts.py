@@ -10,6 +10,7 @@ from luthier.core.errors import LuthierError
 from luthier.core.records import Split
 from luthier.data.prompts import Template
 from luthier.io.config import DataConfig, EndpointConfig, Recipe, run_recipe
+from luthier.models.base import TrainableLM
 
 Say = Callable[[int, int], None]
 
@@ -58,7 +59,6 @@ def shares(text: str) -> list[float]:
 def shortened(path: Path, keep: float, tokens: int | None, model: str, say: Say | None = None) -> tuple[str, int, int]:
     """The text of a file cut to its target, and its tokens before and after. say: gets the tokens that were read."""
     from luthier.data.encoding import document
-    from luthier.models.endpoint.remote import is_remote
     from luthier.models.loading.of_recipe import load_base
     from luthier.prompt_search.compress import compress
 
@@ -71,7 +71,7 @@ def shortened(path: Path, keep: float, tokens: int | None, model: str, say: Say 
     except (OSError, LuthierError) as error:
         raise LuthierError(f"{path}: no text that can be read: {error}") from None
     lm = load_base(Recipe(model=model))
-    if is_remote(lm):
+    if not isinstance(lm, TrainableLM):
         raise LuthierError(f"{model}: a server gives no information of its words: name a causal model with --model")
     lm.progress = say
     count = lambda t: len(lm.tokenizer(t, add_special_tokens=False)["input_ids"])  # noqa: E731
@@ -88,7 +88,7 @@ def plotted(
     """Quality by length on data that was not trained on by anyone, written as a page and JSON beside it."""
     from luthier.data.load import load_split
     from luthier.io.files import write_json
-    from luthier.models.loading.of_recipe import load_base
+    from luthier.models.loading.of_recipe import load_base, trainable
     from luthier.reports.plain_page import both
     from luthier.reports.prompts import curve
 
@@ -98,7 +98,7 @@ def plotted(
     if data.task not in ("classification", "generation"):
         raise LuthierError(f"{path}: is for {data.task}; give data with a text and a label, or an input and an output")
     judged = (*data.test, *data.validation, *data.train)[:rows]  # nothing is learned or chosen: any row serves
-    result = curve.curve(load_base(Recipe(model=model)), data, judged, keeps, how, seed, say)
+    result = curve.curve(trainable(load_base(Recipe(model=model))), data, judged, keeps, how, seed, say)
     name = Path(path).stem
     curve.write_page(page, both(f"{name}: quality against length", f"{name}：质量与长度"), result)
     write_json(page.with_suffix(".json"), result)

@@ -61,7 +61,7 @@ def _trained(
     from luthier.evals.latency import latency
     from luthier.io import config
     from luthier.io.files import LOCK, forget, write_text
-    from luthier.models.endpoint.remote import is_remote
+    from luthier.models.base import TrainableLM
     from luthier.models.loading.bundled import cache_dir
     from luthier.models.loading.of_recipe import load_base
     from luthier.runs import inputs, run
@@ -77,7 +77,7 @@ def _trained(
         inputs.keep_or_check(folder, inputs.of_recipe(recipe, split), run.begun(folder))
         write_text(folder / "recipe.yaml", config.to_yaml(recipe))
         trains = isinstance(config.options(recipe), Patch)
-        loss = general_loss(lm) if trains and not is_remote(lm) else None
+        loss = general_loss(lm) if trains and isinstance(lm, TrainableLM) else None
         session = Session(lm, recipe, split, folder, cache_dir(), loss, say, notes=found)
         session.finish(lambda outcome: {"latency_ms": latency(outcome.lm, split)["latency_ms"]})
     except LuthierError:

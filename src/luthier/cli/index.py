@@ -11,11 +11,11 @@ import typer
 from luthier.cli.common import add_group
 
 if TYPE_CHECKING:
+    from luthier.core.lm import WordedLM
     from luthier.index.ask import Answer
     from luthier.index.build import Report
     from luthier.index.records import Hit
     from luthier.io.config import Recipe
-    from luthier.models.base import BaseLM
 
 HELP = """Search documents by meaning and by words, and ask questions about them.
 
@@ -177,7 +177,7 @@ def ask(
     def tell(what: str) -> None:
         print(what, file=sys.stderr, flush=True)
 
-    def load() -> BaseLM:
+    def load() -> WordedLM:
         tell(f"正在加载模型 {model}……" if han else f"loading the model {model} ...")
         return _model(Recipe(model=model))
 
@@ -210,7 +210,7 @@ def _print_answer(answer: Answer, han: bool) -> None:
         )
 
 
-def _model(recipe: Recipe) -> BaseLM:
+def _model(recipe: Recipe) -> WordedLM:
     from luthier.models.loading.of_recipe import load_base
 
     return load_base(recipe)

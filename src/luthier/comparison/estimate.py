@@ -28,7 +28,7 @@ from luthier.runs.run import objective_of
 
 if TYPE_CHECKING:
     from luthier.comparison.plan import Plan
-    from luthier.models.base import BaseLM
+    from luthier.core.lm import WordedLM
 
 STEPS, SECONDS = 3, 1.5  # of training that tell how fast a method is
 ANSWERED = 8  # rows whose answering is measured
@@ -76,7 +76,7 @@ class Estimate:
         return int(left / (self.per_token + (workers - 1) * self.longest)) if self.per_token else 0
 
 
-def measure_speed(plan: Plan, lm: BaseLM, data: Split, mark: Path | None = None) -> Speed:
+def measure_speed(plan: Plan, lm: WordedLM, data: Split, mark: Path | None = None) -> Speed:
     """Train and answer a little. data: without test rows.
 
     mark: a file that names the method at its turn. Those that took the process down with them, for lack of memory
@@ -107,7 +107,7 @@ def measure_speed(plan: Plan, lm: BaseLM, data: Split, mark: Path | None = None)
     return Speed(rates, _row(lm, data, plan, rates), plan.row_tokens, frozenset(refused))
 
 
-def _row(lm: BaseLM, data: Split, plan: Plan, rates: Mapping[str, float]) -> float:
+def _row(lm: WordedLM, data: Split, plan: Plan, rates: Mapping[str, float]) -> float:
     if lm.mute(data.labels) or data.task not in ("classification", "generation"):
         return plan.row_tokens / LOSS / max(rates.values()) if rates else 0.0
     work = within(lm, plan.request.max_length).worded(lm.wordings(data.labels)[0], data.labels)

@@ -20,18 +20,19 @@ from luthier.core.methods import Patch
 from luthier.core.records import Split
 from luthier.evals import formatting
 from luthier.io import config
+from luthier.models.base import TrainableLM
 from luthier.models.endpoint.remote import is_remote
 from luthier.runs.inputs import data_key
 
 if TYPE_CHECKING:
     from luthier.comparison.estimate import Estimate
-    from luthier.models.base import BaseLM
+    from luthier.core.lm import WordedLM
 
 FEWEST = 4  # steps of a short run: with fewer there is no search, and the middle of a range is taken
 
 
 def make_plan(
-    request: Request, lm: BaseLM, split: Split, dtype: str, mark: Path | None = None, share: float = 1.0
+    request: Request, lm: WordedLM, split: Split, dtype: str, mark: Path | None = None, share: float = 1.0
 ) -> Plan:
     """Turn a request into a plan. mark: see `estimate.measure_speed`. share: of the total time that is this model's.
 
@@ -44,7 +45,7 @@ def make_plan(
     _check_distinct(request, lm, split)
     workers, threads = crew(lm, request.threads, request.seeds * len(trials_of(request, request.model)))
     plan = Plan(request, 0, None, None, dtype, threads, lm.key, data_key(split), workers=workers)
-    if is_remote(lm):
+    if not isinstance(lm, TrainableLM):
         return plan
     data = replace(split, test=())
     limit = request.max_length
@@ -63,7 +64,7 @@ def make_plan(
     return replace(plan, estimate=found.seconds(plan.tokens, workers), answering=found.answering)
 
 
-def _check_distinct(request: Request, lm: BaseLM, split: Split) -> None:
+def _check_distinct(request: Request, lm: WordedLM, split: Split) -> None:
     """Refuse specs that are the same thing on this task and model."""
     from luthier.runs.run import objective_of
 
@@ -85,7 +86,9 @@ def _within(plan: Plan, kind: str, value: float, measured: Callable[[], float]) 
     return replace(plan, tokens=max(int(value * rate), 1), seconds=value, rate=rate)
 
 
-def _sharing(plan: Plan, lm: BaseLM, data: Split, test: int, mark: Path | None, share: float) -> tuple[Plan, Estimate]:
+def _sharing(
+    plan: Plan, lm: WordedLM, data: Split, test: int, mark: Path | None, share: float
+) -> tuple[Plan, Estimate]:
     """The tokens with which the whole takes as long as `total` says. Raises LuthierError where answering alone does."""
     from luthier.comparison.estimate import estimate, measure_speed
 

@@ -25,6 +25,7 @@ from luthier.comparison.planning import FEWEST
 from luthier.comparison.trial_list import Trial
 from luthier.core import catalog
 from luthier.core.errors import Diverged, Refused
+from luthier.core.lm import WordedLM
 from luthier.core.methods import Method, Patch
 from luthier.core.phrases import say
 from luthier.core.progress import Report
@@ -34,7 +35,7 @@ from luthier.evals.constant import constant
 from luthier.evals.task import evaluate
 from luthier.io import config
 from luthier.io.files import read_json, read_record, write_json
-from luthier.models.base import BaseLM
+from luthier.models.base import TrainableLM
 from luthier.models.limit import within
 from luthier.models.loading.bundled import cache_dir
 from luthier.models.machine import Clock
@@ -62,7 +63,7 @@ def tried(result: Path) -> Tried:
 class Bench:
     """What all trials of a worker share: the base (loaded once), the data, the plan and where results go."""
 
-    lm: BaseLM
+    lm: WordedLM
     data: Split
     plan: Plan
     folder: Path
@@ -157,7 +158,7 @@ class Bench:
     def _judged(self, outcome: Outcome, data: Split) -> tuple[float | None, list[float]]:
         """Loss and scores of a short run on validation rows; a loss that is not finite is none."""
         loop, lm = outcome.loop, outcome.lm
-        assert loop is not None and isinstance(lm, BaseLM)
+        assert loop is not None and isinstance(lm, TrainableLM)
         rows = data.validation[:JUDGED]
         loss = loop.validate(rows)
         scores = evaluate(lm, data, rows).per_row if data.task == "classification" else []

@@ -19,13 +19,13 @@ from luthier.core.batch import Batch
 from luthier.core.cursor import Cursor
 from luthier.core.errors import Refused, Unrendered
 from luthier.core.example import Example, renumbered
-from luthier.core.lm import LM
+from luthier.core.lm import LM, WordedLM
 from luthier.core.records import Record, Split, Task
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from luthier.models.base import BaseLM
+    from luthier.models.base import TrainableLM
     from luthier.models.outputs import Outputs
     from luthier.training.context import Context
 
@@ -81,50 +81,50 @@ class Patch(Method):
         """
         raise NotImplementedError
 
-    def attach(self, lm: BaseLM) -> list[ParamGroup]:
+    def attach(self, lm: TrainableLM) -> list[ParamGroup]:
         """Change the model and say what trains."""
         raise NotImplementedError
 
-    def detach(self, lm: BaseLM) -> None:
+    def detach(self, lm: TrainableLM) -> None:
         """Undo `attach`: the base is bit-equal to what it was."""
 
-    def is_on(self, lm: BaseLM) -> bool:
+    def is_on(self, lm: TrainableLM) -> bool:
         """Whether it is attached to this model: what it keeps says so, unless it keeps nothing."""
         return bool(getattr(self, "_kept", None))
 
-    def off(self, lm: BaseLM) -> AbstractContextManager[None]:
+    def off(self, lm: TrainableLM) -> AbstractContextManager[None]:
         """The model as it behaved at attach, for the length of a `with` block."""
         return contextlib.nullcontext()
 
-    def cut(self, lm: BaseLM) -> int | None:
+    def cut(self, lm: TrainableLM) -> int | None:
         """How many blocks lie below the lowest trained parameter: their output is computed once per example.
 
         The number of blocks itself means that only heads train; None that there is nothing to cache.
         """
         return None
 
-    def notes(self, lm: BaseLM) -> list[str]:
+    def notes(self, lm: TrainableLM) -> list[str]:
         """What the user should know of where the change lives, in sentences; asked when it is attached."""
         return []
 
-    def penalty(self, lm: BaseLM) -> Tensor | None:
+    def penalty(self, lm: TrainableLM) -> Tensor | None:
         """Added to the loss once a step."""
         return None
 
-    def before_step(self, lm: BaseLM, progress: float) -> None:
+    def before_step(self, lm: TrainableLM, progress: float) -> None:
         """Called when gradients exist, with the share of the budget that is spent."""
 
-    def after_step(self, lm: BaseLM) -> None:
+    def after_step(self, lm: TrainableLM) -> None:
         """Called when the optimiser has moved the parameters."""
 
-    def fold(self, lm: BaseLM) -> None:
+    def fold(self, lm: TrainableLM) -> None:
         """Called once when training is over: what only training needed gives way to what it made."""
 
-    def merge(self, lm: BaseLM) -> bool:
+    def merge(self, lm: TrainableLM) -> bool:
         """Fold the change into the base weights; False when it cannot be folded."""
         return False
 
-    def mergeable(self, lm: BaseLM) -> bool:
+    def mergeable(self, lm: TrainableLM) -> bool:
         """Whether `merge` would fold the change, without doing it."""
         return type(self).merge is not Patch.merge
 
@@ -135,25 +135,25 @@ class Patch(Method):
         """The patch that puts the same adapter onto the base as it came; None where it stands there already."""
         return None
 
-    def base_bytes(self, lm: BaseLM) -> tuple[int, int] | None:
+    def base_bytes(self, lm: TrainableLM) -> tuple[int, int] | None:
         """Bytes of the base's linear weights as they are held, and in bf16; None where the patch leaves them alone."""
         return None
 
-    def export(self, lm: BaseLM) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    def export(self, lm: TrainableLM) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Tensors and configuration of the adapter file, in PEFT's layout where PEFT has the method."""
         raise NotImplementedError
 
-    def load(self, lm: BaseLM, tensors: Mapping[str, Tensor]) -> None:
+    def load(self, lm: TrainableLM, tensors: Mapping[str, Tensor]) -> None:
         """The inverse of `export`, on an attached model."""
         own = {**dict(lm.model.named_buffers()), **dict(lm.model.named_parameters())}
         for name, tensor in tensors.items():
             own[name].data.copy_(tensor)
 
-    def state(self, lm: BaseLM) -> dict[str, Any]:
+    def state(self, lm: TrainableLM) -> dict[str, Any]:
         """What exact resume needs besides the trained parameters: JSON values and tensors."""
         return {}
 
-    def load_state(self, lm: BaseLM, state: Mapping[str, Any]) -> None:
+    def load_state(self, lm: TrainableLM, state: Mapping[str, Any]) -> None:
         """The inverse of `state`."""
 
 
@@ -177,11 +177,11 @@ class Objective(Method):
         """What it is trained on."""
         return data.train
 
-    def room(self, lm: BaseLM, data: Split) -> int:
+    def room(self, lm: TrainableLM, data: Split) -> int:
         """Tokens that a prompt leaves for an answer at least: the same for all rows, and after training."""
         return 0
 
-    def keep_limit(self, lm: BaseLM, data: Split) -> None:
+    def keep_limit(self, lm: TrainableLM, data: Split) -> None:
         """Keep in the model how long its prompts may be, so that all that reads with it shortens them alike."""
         lm.longest = min(getattr(self, "max_length", lm.context), lm.context)
         lm.room = self.room(lm, data)
@@ -195,7 +195,7 @@ class Objective(Method):
         self.setup(ctx.policy, found)
         return found
 
-    def encode(self, lm: BaseLM, data: Split, records: Sequence[Record]) -> list[Any]:
+    def encode(self, lm: TrainableLM, data: Split, records: Sequence[Record]) -> list[Any]:
         """Tokenised examples (`luthier.core.example.Example`) of the records; a row with nothing to learn gives none.
 
         A model without a limit (`keep_limit`) is read within this objective's. Raises Refused where rows cannot be
@@ -218,11 +218,11 @@ class Objective(Method):
             raise Refused(say("said_refused_unwritten", count=len(unwritten), rows=rows, reason=reason))
         return [e for e in found if e.where]
 
-    def examples(self, lm: BaseLM, data: Split, row: int, record: Record) -> list[Any]:
+    def examples(self, lm: TrainableLM, data: Split, row: int, record: Record) -> list[Any]:
         """The examples of one record, which is the `row`-th; raises LuthierError for a record of another kind."""
         raise NotImplementedError
 
-    def setup(self, lm: BaseLM, examples: Sequence[Any]) -> None:
+    def setup(self, lm: TrainableLM, examples: Sequence[Any]) -> None:
         """What is computed once from the dataset, such as the scales of a head."""
 
     def batches(self, ctx: Context, dataset: Sequence[Example], size: int, cursor: Cursor) -> Iterator[list[Example]]:
@@ -269,6 +269,6 @@ class Direct(Method):
         """An adapted model of `ctx.policy` from `ctx.data`, whose `test` is empty here."""
         raise NotImplementedError
 
-    def load(self, folder: Path, lm: BaseLM) -> LM:
+    def load(self, folder: Path, lm: WordedLM) -> LM:
         """What `adapt` gave and `LM.save` wrote."""
         raise NotImplementedError

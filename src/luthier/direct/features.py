@@ -27,7 +27,8 @@ from luthier.io.files import read_record, write_json
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from luthier.models.base import BaseLM
+    from luthier.core.lm import WordedLM
+    from luthier.models.base import TrainableLM
     from luthier.training.context import Context
 
 extras = ()
@@ -51,7 +52,7 @@ class Features(Direct):
     fits: ClassVar[bool] = True
 
     def refuses(self, ctx: Context) -> str | None:
-        return unworded(ctx.policy)
+        return unworded(ctx.lm)
 
     def asked(self, data: Split) -> float:
         """Each training row is read once."""
@@ -98,14 +99,15 @@ class Features(Direct):
             return
         yield from KFold(min(self.folds, len(y)), shuffle=True, random_state=0).split(y)
 
-    def load(self, folder: Path, lm: BaseLM) -> FeatureLM:
+    def load(self, folder: Path, lm: WordedLM) -> FeatureLM:
         from luthier.models.loading.bundled import cache_dir
+        from luthier.models.loading.of_recipe import trainable
 
         meta = read_record(folder / "luthier.json", "features", "labels")
         target = Target(meta.get("task", "classification"), meta.get("count", len(meta["labels"])))
         name = meta.get("classifier", SCOUT)
         fitted = find(name).load(folder)
-        return FeatureLM(lm, meta["features"], name, fitted, target, tuple(meta["labels"]), cache_dir())
+        return FeatureLM(trainable(lm), meta["features"], name, fitted, target, tuple(meta["labels"]), cache_dir())
 
 
 def targets(data: Split) -> tuple[list[str], Array, Target]:
@@ -130,7 +132,7 @@ class FeatureLM:
     features: "depth.pooling". classifier: its name. fitted: what was fitted.
     """
 
-    lm: BaseLM
+    lm: TrainableLM
     features: str
     classifier: str
     fitted: Fitted

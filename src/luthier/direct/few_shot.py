@@ -25,8 +25,8 @@ from luthier.evals.wording import chosen, wordings
 from luthier.models.endpoint.remote import is_remote
 
 if TYPE_CHECKING:
+    from luthier.core.lm import WordedLM
     from luthier.data.prompts import Template
-    from luthier.models.base import BaseLM
     from luthier.training.context import Context
 
 extras = ()
@@ -53,7 +53,7 @@ class FewShot(Direct):
     remote: ClassVar[bool] = True
 
     def refuses(self, ctx: Context) -> str | None:
-        return ctx.policy.mute(ctx.data.labels)
+        return ctx.lm.mute(ctx.data.labels)
 
     def asked(self, data: Split) -> float:
         """Three wordings, then each further number and way; examples make a question longer by about a half."""
@@ -62,7 +62,7 @@ class FewShot(Direct):
         return 1.5 * tried * min(self.validation, len(data.validation))
 
     def adapt(self, ctx: Context) -> LM:
-        lm, data = ctx.policy, ctx.data
+        lm, data = ctx.lm, ctx.data
         sizes = (self.k,) if isinstance(self.k, int) else self.k
         if not sizes or min(sizes) < 1:
             raise LuthierError(f"direct.k: must be at least 1, not {self.k}")
@@ -111,7 +111,7 @@ class FewShot(Direct):
         ctx.notes.append(say(key, before=f"{before:.3f}", after=f"{after:.3f}"))
         return changed if kept else found
 
-    def load(self, folder: Path, lm: BaseLM) -> LM:
+    def load(self, folder: Path, lm: WordedLM) -> LM:
         from luthier.evals.with_examples import load_shots
         from luthier.models.loading.bundled import cache_dir
 
@@ -131,7 +131,7 @@ class _Choice:
 class _Tried:
     """Judges choices on validation rows, each once."""
 
-    def __init__(self, method: FewShot, lm: BaseLM, data: Split, ctx: Context) -> None:
+    def __init__(self, method: FewShot, lm: WordedLM, data: Split, ctx: Context) -> None:
         self.method, self.lm, self.data, self.ctx = method, lm, data, ctx
         self.judged = data.validation[: method.validation]
         self._scores: dict[_Choice, float] = {}
@@ -158,7 +158,7 @@ class _Tried:
         fit = examples.fitting(lm, examples.reordered(drawn, choice.order, seed), examples.longest(self.data))
         return examples.fixed(lm.worded(choice.template, self.data.labels, fit))
 
-    def _nearest(self, lm: BaseLM, choice: _Choice) -> Any:
+    def _nearest(self, lm: WordedLM, choice: _Choice) -> Any:
         from luthier.evals.with_examples import ShotsLM, choosing
         from luthier.models.embedding import load_embedder
 

@@ -22,8 +22,8 @@ from luthier.evals.wording import load_wording
 from luthier.io.config import EndpointConfig
 
 if TYPE_CHECKING:
+    from luthier.core.lm import WordedLM
     from luthier.direct.wording_search.search import Found, Search, Settings
-    from luthier.models.base import BaseLM
     from luthier.training.context import Context
 
 extras = ()
@@ -52,13 +52,13 @@ class HardPrompt(Direct):
     remote: ClassVar[bool] = True
 
     def refuses(self, ctx: Context) -> str | None:
-        return ctx.policy.mute(ctx.data.labels)
+        return ctx.lm.mute(ctx.data.labels)
 
     def asked(self, data: Split) -> float:
         return float(self.calls)
 
-    def adapt(self, ctx: Context) -> BaseLM:
-        lm, data = ctx.policy, ctx.data
+    def adapt(self, ctx: Context) -> WordedLM:
+        lm, data = ctx.lm, ctx.data
         from luthier.direct.wording_search.scorer import judged_by
         from luthier.direct.wording_search.search import Settings
 
@@ -69,7 +69,7 @@ class HardPrompt(Direct):
         ctx.notes.extend(_notes(search, found))
         return lm.worded(found.best.template, data.labels)
 
-    def _search(self, lm: BaseLM, data: Split, ctx: Context, settings: Settings) -> Search:
+    def _search(self, lm: WordedLM, data: Split, ctx: Context, settings: Settings) -> Search:
         """The search with the wordings that are there before it begins."""
         from luthier.data.templates import bundled, files
         from luthier.direct.wording_search import log, proposer, search
@@ -92,7 +92,7 @@ class HardPrompt(Direct):
         made.give(ready, "bundled")
         return made
 
-    def load(self, folder: Path, lm: BaseLM) -> BaseLM:
+    def load(self, folder: Path, lm: WordedLM) -> WordedLM:
         return load_wording(folder, lm)
 
 

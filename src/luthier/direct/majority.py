@@ -15,7 +15,7 @@ from luthier.evals.constant import ConstantLM, constant, load_constant
 from luthier.evals.wording import unworded
 
 if TYPE_CHECKING:
-    from luthier.models.base import BaseLM
+    from luthier.core.lm import WordedLM
     from luthier.training.context import Context
 
 extras = ()
@@ -31,14 +31,14 @@ class Majority(Direct):
     asks: ClassVar[bool] = False
 
     def refuses(self, ctx: Context) -> str | None:
-        return unworded(ctx.policy)
+        return unworded(ctx.lm)
 
     def adapt(self, ctx: Context) -> ConstantLM:
         found = constant(ctx.data)
         assert found
         return found
 
-    def load(self, folder: Path, lm: BaseLM) -> ConstantLM:
+    def load(self, folder: Path, lm: WordedLM) -> ConstantLM:
         return load_constant(folder)
 
 

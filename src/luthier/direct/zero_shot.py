@@ -16,7 +16,7 @@ from luthier.core.records import Split
 from luthier.evals.wording import best_wording, chosen, load_wording, wordings
 
 if TYPE_CHECKING:
-    from luthier.models.base import BaseLM
+    from luthier.core.lm import WordedLM
     from luthier.training.context import Context
 
 extras = ()
@@ -33,19 +33,19 @@ class ZeroShot(Direct):
     learns: ClassVar[bool] = False
 
     def refuses(self, ctx: Context) -> str | None:
-        return ctx.policy.mute(ctx.data.labels)
+        return ctx.lm.mute(ctx.data.labels)
 
     def asked(self, data: Split) -> float:
         return 3.0 * min(self.validation, len(data.validation))
 
-    def adapt(self, ctx: Context) -> BaseLM:
-        lm, data = ctx.policy, ctx.data
+    def adapt(self, ctx: Context) -> WordedLM:
+        lm, data = ctx.lm, ctx.data
         among = wordings(lm, data)
         best = best_wording([lm.worded(t, data.labels) for t in among], data, self.validation)
         ctx.notes.extend(chosen(best.template, among, len(data.validation[: self.validation])))
         return best
 
-    def load(self, folder: Path, lm: BaseLM) -> BaseLM:
+    def load(self, folder: Path, lm: WordedLM) -> WordedLM:
         return load_wording(folder, lm)
 
 

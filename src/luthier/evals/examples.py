@@ -19,8 +19,8 @@ from luthier.data.split import normal
 from luthier.models.reading import ROOM
 
 if TYPE_CHECKING:
+    from luthier.core.lm import WordedLM
     from luthier.data.prompts import Template
-    from luthier.models.base import BaseLM
     from luthier.models.embedding import Embedder
 
 
@@ -43,7 +43,7 @@ def reordered(shots: Sequence[Record], order: int, seed: int) -> list[Record]:
     return [shots[int(i)] for i in np.random.default_rng([seed, 17, order]).permutation(len(shots))]
 
 
-def fitting(lm: BaseLM, shots: Sequence[Record], prompt: Prompt) -> tuple[Record, ...]:
+def fitting(lm: WordedLM, shots: Sequence[Record], prompt: Prompt) -> tuple[Record, ...]:
     """As many of the examples as the context holds with this prompt and its answer; those in front are left out first.
 
     lm: worded; its own examples do not count.
@@ -79,7 +79,7 @@ def question(prompt: Prompt) -> str:
 class ExampleSelector:
     """Gives the worked examples of each prompt, never one that asks the same. lm: worded; counts what is cut."""
 
-    def __init__(self, lm: BaseLM, shots: Sequence[Record]) -> None:
+    def __init__(self, lm: WordedLM, shots: Sequence[Record]) -> None:
         self.lm, self.questions = lm, [normal(question_and_answer(s)[0]) for s in shots]
 
     def fitted(self, shots: Sequence[Record], prompt: Prompt) -> tuple[Record, ...]:
@@ -93,7 +93,7 @@ class ExampleSelector:
 class Fixed(ExampleSelector):
     """The same examples for every prompt, as many as fit with it."""
 
-    def __init__(self, lm: BaseLM, shots: Sequence[Record]) -> None:
+    def __init__(self, lm: WordedLM, shots: Sequence[Record]) -> None:
         super().__init__(lm, shots)
         assert lm.template is not None
         self.shots = tuple(shots)
@@ -110,7 +110,7 @@ class Fixed(ExampleSelector):
         return others
 
 
-def fixed(lm: BaseLM) -> BaseLM:
+def fixed(lm: WordedLM) -> WordedLM:
     """A worded model whose own examples give way, from the front, where a prompt is too long to stand beside them."""
     return lm.asked(chooser=Fixed(lm, lm.shots)) if lm.shots else lm
 
@@ -127,7 +127,7 @@ class Nearest(ExampleSelector):
     first: the nearest first.
     """
 
-    def __init__(self, lm: BaseLM, pool: Sequence[Record], k: int, embedder: Embedder, first: bool = False) -> None:
+    def __init__(self, lm: WordedLM, pool: Sequence[Record], k: int, embedder: Embedder, first: bool = False) -> None:
         super().__init__(lm, pool)
         self.pool, self.k, self.embedder, self.first = tuple(pool), k, embedder, first
         self.vectors = embedder.passages([text_of(prompt_of(r)) for r in self.pool])

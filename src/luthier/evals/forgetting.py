@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 from luthier.data.embedded import general_text
 
 if TYPE_CHECKING:
-    from luthier.models.base import BaseLM
+    from luthier.models.base import TrainableLM
 
 WINDOW = 512  # tokens of one stretch
 
 
-def general_loss(lm: BaseLM) -> float | None:
+def general_loss(lm: TrainableLM) -> float | None:
     """Mean loss in nats a token on the general page, behind whatever virtual tokens the model carries.
 
     A causal model is given what stands before each token in its stretch; an encoder-decoder reads the first half of a

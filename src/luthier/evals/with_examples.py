@@ -17,14 +17,14 @@ from luthier.io.files import read_record, write_json
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from luthier.models.base import BaseLM
+    from luthier.core.lm import WordedLM
 
 
 @dataclass
 class ShotsLM:
     """lm: worded, with its chooser where there is one. favoured: log p_cf (K,) of `lm.labels`, see calibration."""
 
-    lm: BaseLM
+    lm: WordedLM
     favoured: Tensor | None = None
 
     @property
@@ -75,17 +75,17 @@ class ShotsLM:
         write_json(folder / "luthier.json", read_record(folder / "luthier.json") | more)
 
 
-def choosing(lm: BaseLM, chooser: Callable[[Prompt], tuple[Record, ...]]) -> BaseLM:
+def choosing(lm: WordedLM, chooser: Callable[[Prompt], tuple[Record, ...]]) -> WordedLM:
     """The worded model with examples chosen for each prompt."""
     return lm.asked(chooser=chooser, shots=())
 
 
-def replace_lm(nearest: Nearest, lm: BaseLM) -> Nearest:
+def replace_lm(nearest: Nearest, lm: WordedLM) -> Nearest:
     """The same choice for another wording, whose prompts have other lengths."""
     return Nearest(lm, nearest.pool, nearest.k, nearest.embedder, nearest.first)
 
 
-def load_shots(folder: Path, lm: BaseLM, cache: Path) -> LM:
+def load_shots(folder: Path, lm: WordedLM, cache: Path) -> LM:
     """What `save` wrote, of a worded model too."""
     wording = read_record(folder / "luthier.json", "template", "shots", "labels")
     favoured, near = wording.get("favoured"), wording.get("nearest")

@@ -14,17 +14,16 @@ from luthier.evals.task import evaluate
 from luthier.io.files import read_record
 
 if TYPE_CHECKING:
-    from luthier.core.lm import LM
+    from luthier.core.lm import LM, WordedLM
     from luthier.data.prompts import Template
-    from luthier.models.base import BaseLM
 
 
-def wordings(lm: BaseLM, data: Split) -> Sequence[Template]:
+def wordings(lm: WordedLM, data: Split) -> Sequence[Template]:
     """The wordings to choose among for these rows, in their language."""
     return lm.wordings(data.labels, mostly_chinese(data.train))
 
 
-def best_wording(choices: Sequence[BaseLM], data: Split, rows: int) -> BaseLM:
+def best_wording(choices: Sequence[WordedLM], data: Split, rows: int) -> WordedLM:
     """The choice with the best score on at most `rows` validation rows; the first of equals."""
     judged = data.validation[:rows]
     if len(choices) == 1 or not judged:
@@ -40,12 +39,12 @@ def chosen(best: Template | None, among: Sequence[Template], rows: int) -> list[
     return [say("said_wording", name=best.name, names=names, rows=rows, text=text)]
 
 
-def load_wording(folder: Path, lm: BaseLM) -> BaseLM:
-    """What `BaseLM.save` wrote for a method that only words the question."""
+def load_wording(folder: Path, lm: WordedLM) -> WordedLM:
+    """What `WordedLM.save` wrote for a method that only words the question."""
     return lm.restore(read_record(folder / "luthier.json", "template", "shots", "labels"))
 
 
-def unworded(lm: BaseLM) -> str | None:
+def unworded(lm: WordedLM) -> str | None:
     """The reason against a wording that a method would not use."""
     return say("said_refused_words") if lm.only else None
 

@@ -9,14 +9,14 @@ from luthier.export.parity import TEXTS, Before, texts_of
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from luthier.models.base import BaseLM
+    from luthier.models.base import TrainableLM
     from luthier.models.causal import CausalLM
     from luthier.models.encoder_decoder import Seq2SeqLM
 
 ANSWER = 12  # tokens that an encoder-decoder is given, and writes
 
 
-def what_it_says(lm: BaseLM) -> Before:
+def what_it_says(lm: TrainableLM) -> Before:
     """Logits of the adapted model on every text as the run words it, and the conversations as its template has them."""
     from luthier.models.causal import CausalLM
     from luthier.models.encoder_decoder import Seq2SeqLM

@@ -19,7 +19,7 @@ from luthier.io.files import write_json, write_tensors
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from luthier.models.base import BaseLM
+    from luthier.models.base import TrainableLM
     from luthier.models.labelling import LabelHead
 
 NAME = "label_head"
@@ -35,7 +35,7 @@ MEANING = {
 }
 
 
-def read_by_head(lm: BaseLM) -> Before:
+def read_by_head(lm: TrainableLM) -> Before:
     """What the head gives for every text as the run words it: one row of logits (1, K)."""
     import torch
 

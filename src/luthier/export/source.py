@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from luthier.core.methods import Patch
     from luthier.export.parity import Before
     from luthier.io.config import Recipe
-    from luthier.models.base import BaseLM
+    from luthier.models.base import TrainableLM
 
 To = Literal["adapter", "merged", "gguf", "classifier"]
 
@@ -28,7 +28,7 @@ class Source:
     folder: Path
     files: Path
     recipe: Recipe
-    lm: BaseLM
+    lm: TrainableLM
     patch: Patch
     base: str
     trained: Before | None = None
@@ -56,7 +56,7 @@ def open_run(folder: Path, to: To, original: bool = False) -> Source:
         )
     _check_form(folder, recipe, files, to)
     from luthier.core.methods import Patch
-    from luthier.models.base import BaseLM
+    from luthier.models.base import TrainableLM
     from luthier.models.loading import load
     from luthier.models.loading.of_recipe import load_base
     from luthier.runs.loaded import load_method
@@ -66,7 +66,7 @@ def open_run(folder: Path, to: To, original: bool = False) -> Source:
 
         check_model(*load.described(recipe.model), str(folder))  # before the weights are loaded
     lm, patch = load_method(folder, load_base(replace(recipe, dtype="float32")))
-    assert isinstance(lm, BaseLM) and isinstance(patch, Patch)
+    assert isinstance(lm, TrainableLM) and isinstance(patch, Patch)
     source = Source(folder, files, recipe, lm, patch, str(load.resolve(recipe.model)))
     return _on_original(source, to) if original else source
 

@@ -25,7 +25,7 @@ from luthier.models.embedding import Embedder
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from luthier.models.base import BaseLM
+    from luthier.core.lm import WordedLM
 
 Mode = Literal["write", "quote"]
 
@@ -37,7 +37,7 @@ class DocumentsLM:
     modes: for questions in Chinese ("han") and others (""), whether the base writes or the best sentence is quoted.
     """
 
-    lm: BaseLM
+    lm: WordedLM
     embedder: Embedder
     documents: tuple[Text, ...]
     k: int

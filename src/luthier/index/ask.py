@@ -26,8 +26,8 @@ from luthier.index.threshold import answerable, speaking
 from luthier.models.embedding import Embedder
 
 if TYPE_CHECKING:
+    from luthier.core.lm import WordedLM
     from luthier.data.prompts import Template
-    from luthier.models.base import BaseLM
 
 MARK = re.compile(r"\s*[\[［【](\d+)[\]］】]")
 NOT_FOUND = re.compile(r"not found|没有找到|未找到", re.IGNORECASE)
@@ -47,7 +47,7 @@ class Answer:
 
 
 def ask(
-    searcher: Searcher, load: Callable[[], BaseLM], question: str, count: int = 4, where: str | None = None,
+    searcher: Searcher, load: Callable[[], WordedLM], question: str, count: int = 4, where: str | None = None,
     room: int = 96, template: Template | None = None, whole: bool = False, tell: Callable[[str], None] | None = None,
 ) -> Answer:  # fmt: skip
     """An answer with its sources. load: gives the model, if one is needed. count: passages that the model sees.
@@ -77,7 +77,7 @@ def ask(
     return cited(said, question, hits) or quoted(best, whole)
 
 
-def prompt(lm: BaseLM, question: str, hits: Sequence[Hit], room: int) -> str:
+def prompt(lm: WordedLM, question: str, hits: Sequence[Hit], room: int) -> str:
     """The question under as many of the passages, numbered, as the model's context holds; at least one."""
     for count in range(len(hits), 0, -1):
         passages = "\n\n".join(f"[{n}] {h.chunk.passage}" for n, h in enumerate(hits[:count], 1))

@@ -17,7 +17,7 @@ from luthier.index.terms import script, terms
 from luthier.io.files import read_json, write_json
 
 if TYPE_CHECKING:
-    from luthier.models.base import BaseLM
+    from luthier.core.lm import WordedLM
 
 ENOUGH = 0.5  # share of right answers
 EVERY = 5  # one bundled question of five: 15 in English, 10 in Chinese
@@ -47,7 +47,7 @@ def worded(passages: str, question: str) -> str:
 
 
 def reads(
-    lm: BaseLM, question: str, cache: Path | None = None, tell: Callable[[str], None] | None = None
+    lm: WordedLM, question: str, cache: Path | None = None, tell: Callable[[str], None] | None = None
 ) -> bool:  # fmt: skip
     """Whether the model's own answer to such a question is worth showing. A server is taken at its word: it costs.
 
@@ -69,7 +69,7 @@ def reads(
     return float(read_json(path)["right"]) >= ENOUGH
 
 
-def measure(lm: BaseLM, spoken: str) -> float:
+def measure(lm: WordedLM, spoken: str) -> float:
     """The share of bundled questions that it answers right, given the document with the answer."""
     from luthier.data import embedded
 

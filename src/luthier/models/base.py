@@ -37,7 +37,7 @@ Progress = Callable[[int, int], None]  # done, of how many
 
 
 @dataclass
-class BaseLM(Reading):
+class TrainableLM(Reading):
     """A model whose weights are here, with what adapts it: how it is asked, virtual tokens, a label head.
 
     key: fingerprint of the base, part of every cache's name. asking: its wording, worked examples and labels.
@@ -61,6 +61,7 @@ class BaseLM(Reading):
     counted: Counted = field(default_factory=Counted, repr=False, compare=False)
 
     can = frozenset({"generate", "logprobs", "predict"})
+    remote = False
     cannot = ""  # the fact why something is not in `can`
     poolings = ("mean", "last")  # how `direct/features` makes one vector of a text's
     peft_task = ""  # PEFT's name for what the model does

@@ -17,8 +17,8 @@ from luthier.data.pack import next_token
 from luthier.data.prompts import compose
 from luthier.models.attention.packed import KeysValues, Layout, Packed, using
 from luthier.models.attention.positions import stretched_from
-from luthier.models.base import BaseLM, Row
 from luthier.models.base import Progress as Progress
+from luthier.models.base import Row, TrainableLM
 from luthier.models.ends import Ends, ends
 from luthier.models.kernels.vocabulary_head import VocabHead
 from luthier.models.reading import ROOM
@@ -26,7 +26,7 @@ from luthier.models.runner import PackedRunner, Runner
 
 
 @dataclass
-class CausalLM(BaseLM):
+class CausalLM(TrainableLM):
     """A model that continues text. Its label head reads the last token's state.
 
     runner: how its forward passes are made. head_scale, softcap: what it does to its logits (`head.VocabHead`).

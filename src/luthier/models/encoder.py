@@ -21,13 +21,13 @@ from luthier.core.phrases import say
 from luthier.core.records import Prompt, Record
 from luthier.models.attention.packed import Bidirectional, KeysValues, register, using
 from luthier.models.attention.padded import by_groups, states_after
-from luthier.models.base import BaseLM
+from luthier.models.base import TrainableLM
 
 PROBE = (7, 4)  # tokens of the two texts that are tried when a model is loaded
 
 
 @dataclass
-class EncoderLM(BaseLM):
+class EncoderLM(TrainableLM):
     """A model that reads text in both directions. Its label head reads the mean of the text's last states.
 
     The mean, not the first token's state: a first token is only worth reading after a training that made it so, which

@@ -22,7 +22,7 @@ from luthier.data.prompts import compose
 from luthier.data.rendering import carries_more
 from luthier.models.attention.packed import KeysValues
 from luthier.models.attention.padded import Padded, by_groups, like_lengths, states_after
-from luthier.models.base import BaseLM, Row
+from luthier.models.base import Row, TrainableLM
 from luthier.models.kernels.vocabulary_head import VocabHead
 from luthier.models.loading.plain import close
 
@@ -30,7 +30,7 @@ PROBE, WRITTEN = (7, 4), (3, 2)  # tokens of the texts that are tried when a mod
 
 
 @dataclass
-class Seq2SeqLM(BaseLM):
+class Seq2SeqLM(TrainableLM):
     """A model that reads one text and writes another.
 
     The prompt, always worded as plain text, is the encoder's; answers are the decoder's and end with the end token,

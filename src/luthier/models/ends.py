@@ -13,7 +13,7 @@ from luthier.io.files import read_record
 from luthier.models.loading.quiet import quiet
 
 if TYPE_CHECKING:
-    from luthier.models.base import BaseLM
+    from luthier.models.base import TrainableLM
 
 
 @dataclass(frozen=True)
@@ -50,14 +50,14 @@ def ends(model: Any, tokenizer: Any, written: str = "") -> Ends:
     return Ends(tuple(tokens), written if own is None else "")
 
 
-def save_model(lm: BaseLM, folder: Path) -> None:
+def save_model(lm: TrainableLM, folder: Path) -> None:
     """Write the weights and the tokenizer; what loads them stops where an answer was learned to end."""
     with quiet():
         lm.model.save_pretrained(folder)
     save_tokenizer(lm, folder)
 
 
-def save_tokenizer(lm: BaseLM, folder: Path) -> None:
+def save_tokenizer(lm: TrainableLM, folder: Path) -> None:
     """Write the tokenizer and, for a model that writes, its generation config, both with what ends an answer."""
     config: Any = deepcopy(lm.model.generation_config) if "generate" in lm.can else None
     with quiet():

@@ -17,7 +17,7 @@ from torch import Tensor
 from luthier.models.kernels.vocabulary_head import CHUNK, Gradients, VocabHead
 
 if TYPE_CHECKING:
-    from luthier.models.base import BaseLM
+    from luthier.models.base import TrainableLM
 
 LEAST = 1e-12  # mass of what is not among k tokens, so that its logarithm is a number
 # From a chunk of logits (n, V) in float32 and the place of its first row: what is wanted of each row (n,), and the
@@ -30,7 +30,7 @@ class Outputs:
     """hidden: (N, d) at `batch.where`. targets: (N,) token or label ids there. lm: the model that made them."""
 
     hidden: Tensor
-    lm: BaseLM
+    lm: TrainableLM
     targets: Tensor
 
     def logprobs(self, temperature: float = 1.0) -> Tensor:

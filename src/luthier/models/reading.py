@@ -27,7 +27,7 @@ Row = tuple[list[int], list[list[int]]]  # a prompt's tokens and the tokens of e
 
 
 class Reading(Worded, ABC):
-    """The part of a base model that reads prompts; its attributes are fields of `base.BaseLM`."""
+    """The part of a base model that reads prompts; its attributes are fields of `base.TrainableLM`."""
 
     tokenizer: PreTrainedTokenizerBase
     name: str

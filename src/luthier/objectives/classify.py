@@ -21,7 +21,7 @@ from luthier.data.pack import WEIGHT, weighed
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from luthier.models.base import BaseLM
+    from luthier.models.base import TrainableLM
     from luthier.models.outputs import Outputs
 
 extras = ()
@@ -38,13 +38,13 @@ class Classify(Objective):
     heads: ClassVar[tuple[str, ...]] = ("labels",)
     tasks: ClassVar[tuple[Task, ...]] = ("classification",)
 
-    def examples(self, lm: BaseLM, data: Split, row: int, record: Record) -> list[Example]:
+    def examples(self, lm: TrainableLM, data: Split, row: int, record: Record) -> list[Example]:
         if not isinstance(record, Labelled):
             raise LuthierError("objective classify: learns from rows with a text and a label, not conversations")
         found = lm.labelled(row, record.text, data.labels, [lm.labels.index(record.label)])
         return [weighed(found, data, record)]
 
-    def setup(self, lm: BaseLM, examples: Sequence[Any]) -> None:
+    def setup(self, lm: TrainableLM, examples: Sequence[Any]) -> None:
         """Set the head's scaling from the first examples."""
         scale_head(lm, examples)
 
@@ -60,7 +60,7 @@ class Classify(Objective):
         return {"cross_entropy": (losses * weights).sum()}
 
 
-def scale_head(lm: BaseLM, examples: Sequence[Example]) -> None:
+def scale_head(lm: TrainableLM, examples: Sequence[Example]) -> None:
     """Standardise the head's input by the first examples: hidden dimensions differ in size by orders of magnitude."""
     from luthier.models.inference.feature_cache import FeatureCache
 

@@ -22,7 +22,7 @@ from luthier.data.pack import next_token
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from luthier.models.base import BaseLM
+    from luthier.models.base import TrainableLM
     from luthier.models.outputs import Outputs
     from luthier.training.context import Context
 
@@ -44,16 +44,16 @@ class Lm(Objective):
             return None
         return ctx.policy.lacks("logprobs") or say("said_refused_causal")
 
-    def encode(self, lm: BaseLM, data: Split, records: Sequence[Record]) -> list[Example]:
+    def encode(self, lm: TrainableLM, data: Split, records: Sequence[Record]) -> list[Example]:
         return super().encode(lm, data, self.rows(data) if records is data.train else records)
 
     def rows(self, data: Split) -> Sequence[Record]:
         return data.documents if data.documents and data.train else data.train
 
-    def examples(self, lm: BaseLM, data: Split, row: int, record: Record) -> list[Example]:
+    def examples(self, lm: TrainableLM, data: Split, row: int, record: Record) -> list[Example]:
         return self._stretches(lm, row, _tokens(lm, record))
 
-    def _stretches(self, lm: BaseLM, row: int, ids: list[int]) -> list[Example]:
+    def _stretches(self, lm: TrainableLM, row: int, ids: list[int]) -> list[Example]:
         head = list(lm.virtual)
         room = max(lm.limit - len(head), 2)
         out: list[Example] = []
@@ -72,7 +72,7 @@ class Lm(Objective):
         return {"nll": head_loss(out.hidden, out.lm.head, batch.targets)}
 
 
-def _tokens(lm: BaseLM, record: Record) -> list[int]:
+def _tokens(lm: TrainableLM, record: Record) -> list[int]:
     """A text between the tokens that the tokenizer puts around one, or a conversation as its template writes it."""
     if isinstance(record, Chat):
         from luthier.data.chat import encode_chat

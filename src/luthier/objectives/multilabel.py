@@ -20,7 +20,7 @@ from luthier.objectives.classify import scale_head
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from luthier.models.base import BaseLM
+    from luthier.models.base import TrainableLM
     from luthier.models.outputs import Outputs
 
 extras = ()
@@ -36,13 +36,13 @@ class Multilabel(Objective):
     heads: ClassVar[tuple[str, ...]] = ("tags",)
     tasks: ClassVar[tuple[Task, ...]] = ("multilabel",)
 
-    def examples(self, lm: BaseLM, data: Split, row: int, record: Record) -> list[Example]:
+    def examples(self, lm: TrainableLM, data: Split, row: int, record: Record) -> list[Example]:
         """One place is read, the last token, and has K targets: 1 for the labels of the text, 0 for the others."""
         if not isinstance(record, Tagged):
             raise LuthierError("objective multilabel: learns from rows with a text and its labels")
         return [lm.labelled(row, record.text, data.labels, [int(label in record.tags) for label in lm.labels])]
 
-    def setup(self, lm: BaseLM, examples: Sequence[Any]) -> None:
+    def setup(self, lm: TrainableLM, examples: Sequence[Any]) -> None:
         """Set the head's scaling from the first examples."""
         scale_head(lm, examples)
 

@@ -20,7 +20,7 @@ from luthier.objectives.classify import scale_head
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from luthier.models.base import BaseLM
+    from luthier.models.base import TrainableLM
     from luthier.models.labelling import ScalarHead
     from luthier.models.outputs import Outputs
 
@@ -38,7 +38,7 @@ class Regress(Objective):
     heads: ClassVar[tuple[str, ...]] = ("scalar",)
     tasks: ClassVar[tuple[Task, ...]] = ("regression",)
 
-    def encode(self, lm: BaseLM, data: Split, records: Sequence[Record]) -> list[Example]:
+    def encode(self, lm: TrainableLM, data: Split, records: Sequence[Record]) -> list[Example]:
         """The mean and the deviation of the training values become the head's own."""
         head = _head(lm)
         centre, spread = units_of(data)
@@ -46,7 +46,7 @@ class Regress(Objective):
         head.spread.fill_(spread)
         return super().encode(lm, data, records)
 
-    def examples(self, lm: BaseLM, data: Split, row: int, record: Record) -> list[Example]:
+    def examples(self, lm: TrainableLM, data: Split, row: int, record: Record) -> list[Example]:
         """The target in the head's units."""
         if not isinstance(record, Rated):
             raise LuthierError("objective regress: learns from rows with a text and a number")
@@ -55,7 +55,7 @@ class Regress(Objective):
         found = lm.labelled(row, record.text, (), [0])
         return [replace(found, columns={"wanted": (min(max(apart, -FARTHEST), FARTHEST),)})]
 
-    def setup(self, lm: BaseLM, examples: Sequence[Any]) -> None:
+    def setup(self, lm: TrainableLM, examples: Sequence[Any]) -> None:
         """Set the head's scaling from the first examples."""
         scale_head(lm, examples)
 
@@ -69,7 +69,7 @@ class Regress(Objective):
         return {"squared_error": F.mse_loss(found, batch.columns["wanted"].to(found.dtype), reduction="sum")}
 
 
-def _head(lm: BaseLM) -> ScalarHead:
+def _head(lm: TrainableLM) -> ScalarHead:
     from luthier.models.labelling import ScalarHead
 
     head = lm.label_head

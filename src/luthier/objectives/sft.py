@@ -21,7 +21,7 @@ from luthier.data.pack import WEIGHT, weighed
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from luthier.models.base import BaseLM
+    from luthier.models.base import TrainableLM
     from luthier.models.outputs import Outputs
 
 extras = ()
@@ -36,13 +36,13 @@ class Sft(Objective):
 
     record: ClassVar[type] = Chat
 
-    def room(self, lm: BaseLM, data: Split) -> int:
+    def room(self, lm: TrainableLM, data: Split) -> int:
         """Of the longest label, or the longest answer of the training rows; a part of max_length at most."""
         answers = data.labels or tuple({r.wanted for r in data.train})
         longest = max((lm.answer_room(lm.encode_answer(a, data.labels), data.labels) for a in answers), default=0)
         return min(longest, lm.limit // PART)
 
-    def examples(self, lm: BaseLM, data: Split, row: int, record: Record) -> list[Example]:
+    def examples(self, lm: TrainableLM, data: Split, row: int, record: Record) -> list[Example]:
         if isinstance(record, Chat):
             learned = any(m.role == "assistant" and m.learned for m in record.messages[1:])
             return lm.chat_examples(row, record.messages) if learned else []

@@ -20,7 +20,7 @@ from luthier.models.layers.surgery import linear_paths, transposed
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from luthier.models.base import BaseLM
+    from luthier.models.base import TrainableLM
     from luthier.models.layers.adaptive import SvdLinear
     from luthier.training.context import Context
 
@@ -83,7 +83,7 @@ class AdaLora(ReplacingPatch):
             return say("said_refused_warmup", warmup=self.warmup, cooldown=self.cooldown)
         return None
 
-    def attach(self, lm: BaseLM) -> list[ParamGroup]:
+    def attach(self, lm: TrainableLM) -> list[ParamGroup]:
         from luthier.models.layers.adaptive import SvdLinear
 
         names = []
@@ -96,7 +96,7 @@ class AdaLora(ReplacingPatch):
             ParamGroup([n for n in names if n.endswith(".e")], lr_scale=lm.width**0.5),
         ]
 
-    def _layers(self, lm: BaseLM) -> list[SvdLinear]:
+    def _layers(self, lm: TrainableLM) -> list[SvdLinear]:
         return [cast("SvdLinear", lm.model.get_submodule(path)) for path in self._kept]
 
     def budget(self, progress: float, matrices: int) -> int:
@@ -105,11 +105,11 @@ class AdaLora(ReplacingPatch):
         share = (1 - min(max(turn, 0.0), 1.0)) ** 3
         return round(matrices * (self.rank + (self.first - self.rank) * share))
 
-    def penalty(self, lm: BaseLM) -> Tensor | None:
+    def penalty(self, lm: TrainableLM) -> Tensor | None:
         layers = self._layers(lm)
         return self.orthogonal / len(layers) * sum(layer.orthogonality() for layer in layers)  # type: ignore[return-value]
 
-    def before_step(self, lm: BaseLM, progress: float) -> None:
+    def before_step(self, lm: TrainableLM, progress: float) -> None:
         from luthier.models.layers.adaptive import keep_best
 
         layers = self._layers(lm)
@@ -119,32 +119,32 @@ class AdaLora(ReplacingPatch):
         if progress >= self.warmup and not settled:
             keep_best(layers, self.budget(progress, len(layers)))
 
-    def after_step(self, lm: BaseLM) -> None:
+    def after_step(self, lm: TrainableLM) -> None:
         for layer in self._layers(lm):
             layer.prune()
 
-    def ranks(self, lm: BaseLM) -> dict[str, int]:
+    def ranks(self, lm: TrainableLM) -> dict[str, int]:
         """How many triplets each matrix has left, by its path."""
         return {path: int(layer.kept.sum()) for path, layer in zip(self._kept, self._layers(lm), strict=True)}
 
-    def merge(self, lm: BaseLM) -> bool:
+    def merge(self, lm: TrainableLM) -> bool:
         return self.into_bases(lm)
 
-    def state(self, lm: BaseLM) -> dict[str, Any]:
+    def state(self, lm: TrainableLM) -> dict[str, Any]:
         return dict(self._remembered(lm))
 
-    def load_state(self, lm: BaseLM, state: Mapping[str, Any]) -> None:
+    def load_state(self, lm: TrainableLM, state: Mapping[str, Any]) -> None:
         for name, tensor in self._remembered(lm).items():
             tensor.copy_(state[name])
 
-    def _remembered(self, lm: BaseLM) -> dict[str, Tensor]:
+    def _remembered(self, lm: TrainableLM) -> dict[str, Tensor]:
         found = {}
         for i, layer in enumerate(self._layers(lm)):
             found[f"{i}.kept"] = layer.kept
             found |= {f"{i}.{name}": tensor for name, tensor in layer.importance.tensors()}
         return found
 
-    def _parts(self, lm: BaseLM, ranks: Mapping[str, slice | Tensor]) -> dict[str, Tensor]:
+    def _parts(self, lm: TrainableLM, ranks: Mapping[str, slice | Tensor]) -> dict[str, Tensor]:
         """The triplets of each path that are chosen, by PEFT's names; views of ours where they are slices."""
         found = {}
         for path, layer in zip(self._kept, self._layers(lm), strict=True):
@@ -154,7 +154,7 @@ class AdaLora(ReplacingPatch):
             found[f"{PREFIX}{path}.lora_E"] = layer.e.detach()[chosen]
         return found
 
-    def export(self, lm: BaseLM) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    def export(self, lm: TrainableLM) -> tuple[dict[str, Tensor], dict[str, Any]]:
         kept = {path: layer.kept for path, layer in zip(self._kept, self._layers(lm), strict=True)}
         config = {
             "peft_type": self.peft_type,
@@ -175,7 +175,7 @@ class AdaLora(ReplacingPatch):
         }
         return self._parts(lm, kept), config
 
-    def load(self, lm: BaseLM, tensors: Mapping[str, Tensor]) -> None:
+    def load(self, lm: TrainableLM, tensors: Mapping[str, Tensor]) -> None:
         """Fill as many triplets as the tensors hold; the others count as pruned."""
         held = {path: len(tensors.get(f"{PREFIX}{path}.lora_E", ())) for path in self._kept}
         for path, layer in zip(self._kept, self._layers(lm), strict=True):

@@ -21,7 +21,7 @@ from luthier.models.layers.sites import Role
 if TYPE_CHECKING:
     from torch import nn
 
-    from luthier.models.base import BaseLM
+    from luthier.models.base import TrainableLM
     from luthier.models.layers.bottleneck import Bottleneck
     from luthier.training.context import Context
 
@@ -51,10 +51,10 @@ class Adapter(ReplacingPatch):
             return say("said_refused_least", name="width", least=1, value=self.width)
         return lacking(ctx.policy.model, *SITES[self.form])
 
-    def attach(self, lm: BaseLM) -> list[ParamGroup]:
+    def attach(self, lm: TrainableLM) -> list[ParamGroup]:
         return [ParamGroup(_beside(self, lm) if self.form == "parallel" else _behind(self, lm))]
 
-    def bottleneck(self, lm: BaseLM, base: nn.Module) -> Bottleneck:
+    def bottleneck(self, lm: TrainableLM, base: nn.Module) -> Bottleneck:
         """One for what this layer gives."""
         from luthier.models.layers.bottleneck import Bottleneck
         from luthier.models.layers.surgery import matrix_shape
@@ -62,7 +62,7 @@ class Adapter(ReplacingPatch):
         return Bottleneck(matrix_shape(base)[0], self.width, lm.device)
 
 
-def _behind(patch: Adapter, lm: BaseLM) -> list[str]:
+def _behind(patch: Adapter, lm: TrainableLM) -> list[str]:
     from luthier.models.layers.bottleneck import Behind
     from luthier.models.layers.sites import sites
 
@@ -73,7 +73,7 @@ def _behind(patch: Adapter, lm: BaseLM) -> list[str]:
     return names
 
 
-def _beside(patch: Adapter, lm: BaseLM) -> list[str]:
+def _beside(patch: Adapter, lm: TrainableLM) -> list[str]:
     from luthier.models.layers.bottleneck import Beside, Tap
     from luthier.models.layers.sites import sites
 

@@ -21,7 +21,7 @@ from luthier.models.layers.weights import WeightPatch
 if TYPE_CHECKING:
     from torch import nn
 
-    from luthier.models.base import BaseLM
+    from luthier.models.base import TrainableLM
 
 extras = ()
 SWITCHES = ("attention_bias", "mlp_bias")  # of transformers' configurations
@@ -36,7 +36,7 @@ class Bitfit(WeightPatch):
 
     learning_rates: ClassVar[tuple[float, ...]] = (1e-3, 3e-3, 1e-2)
 
-    def attach(self, lm: BaseLM) -> list[ParamGroup]:
+    def attach(self, lm: TrainableLM) -> list[ParamGroup]:
         import torch
 
         self._kept["added"] = []
@@ -52,10 +52,10 @@ class Bitfit(WeightPatch):
         self.keep(lm, biases)
         return [ParamGroup(biases)]
 
-    def _added(self, lm: BaseLM) -> list[Any]:
+    def _added(self, lm: TrainableLM) -> list[Any]:
         return [lm.model.get_submodule(path) for path in self._kept.get("added", [])]
 
-    def detach(self, lm: BaseLM) -> None:
+    def detach(self, lm: TrainableLM) -> None:
         added = self._added(lm)
         for name, value in self._kept.get("switches", {}).items():
             setattr(lm.model.config, name, value)
@@ -64,7 +64,7 @@ class Bitfit(WeightPatch):
             layer.bias = None
 
     @contextmanager
-    def off(self, lm: BaseLM) -> Iterator[None]:
+    def off(self, lm: TrainableLM) -> Iterator[None]:
         held = [(layer, layer.bias) for layer in self._added(lm)]
         with ExitStack() as stack:
             stack.enter_context(super().off(lm))
@@ -73,7 +73,7 @@ class Bitfit(WeightPatch):
                 stack.callback(setattr, layer, "bias", bias)
             yield
 
-    def merge(self, lm: BaseLM) -> bool:
+    def merge(self, lm: TrainableLM) -> bool:
         """The biases are where they belong already; what is left is to say so in the model's configuration."""
         config = self._config(lm)
         if config is None:
@@ -84,10 +84,10 @@ class Bitfit(WeightPatch):
             setattr(lm.model.config, name, getattr(config, name))
         return True
 
-    def mergeable(self, lm: BaseLM) -> bool:
+    def mergeable(self, lm: TrainableLM) -> bool:
         return self._config(lm) is not None
 
-    def _config(self, lm: BaseLM) -> Any:
+    def _config(self, lm: TrainableLM) -> Any:
         """A configuration whose architecture has exactly the model's biases, found by building it without memory."""
         import torch
 

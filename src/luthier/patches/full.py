@@ -14,7 +14,7 @@ from luthier.models.labelling import HEADS_AT
 from luthier.models.layers.weights import WeightPatch
 
 if TYPE_CHECKING:
-    from luthier.models.base import BaseLM
+    from luthier.models.base import TrainableLM
 
 extras = ()
 
@@ -29,7 +29,7 @@ class Full(WeightPatch):
     learning_rates: ClassVar[tuple[float, ...]] = (2e-5, 5e-5, 1e-4)
     save_as: ClassVar[Literal["adapter", "model"]] = "model"
 
-    def attach(self, lm: BaseLM) -> list[ParamGroup]:
+    def attach(self, lm: TrainableLM) -> list[ParamGroup]:
         names = [n for n, _ in lm.model.named_parameters() if not n.startswith(HEADS_AT)]
         self.keep(lm, names)
         params = dict(lm.model.named_parameters())
@@ -37,7 +37,7 @@ class Full(WeightPatch):
         vectors = [n for n in names if params[n].dim() <= 1]
         return [ParamGroup(matrices, weight_decay=self.weight_decay), ParamGroup(vectors)]
 
-    def merge(self, lm: BaseLM) -> bool:
+    def merge(self, lm: TrainableLM) -> bool:
         return True
 
 

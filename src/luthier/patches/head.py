@@ -17,7 +17,7 @@ from luthier.models.layers.surgery import untie_head
 from luthier.models.layers.weights import WeightPatch
 
 if TYPE_CHECKING:
-    from luthier.models.base import BaseLM
+    from luthier.models.base import TrainableLM
 
 extras = ()
 
@@ -32,7 +32,7 @@ class Head(WeightPatch):
     learning_rates: ClassVar[tuple[float, ...]] = (3e-4, 1e-3, 3e-3)
     objectives: ClassVar[Mapping[str, str]] = {**Patch.objectives, "classification": "classify"}
 
-    def attach(self, lm: BaseLM) -> list[ParamGroup]:
+    def attach(self, lm: TrainableLM) -> list[ParamGroup]:
         if lm.label_head is not None:
             return []  # the label head is the patch: whoever made it trains it
         head = lm.model.get_output_embeddings()
@@ -41,10 +41,10 @@ class Head(WeightPatch):
         self.keep(lm, [name])
         return [ParamGroup([name], weight_decay=self.weight_decay)]
 
-    def cut(self, lm: BaseLM) -> int | None:
+    def cut(self, lm: TrainableLM) -> int | None:
         return len(lm.blocks)
 
-    def merge(self, lm: BaseLM) -> bool:
+    def merge(self, lm: TrainableLM) -> bool:
         return True  # the vocabulary head is the model's own; a label head changes none of its weights
 
 

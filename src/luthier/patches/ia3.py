@@ -20,7 +20,7 @@ from luthier.models.layers.replaced import ReplacingPatch
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from luthier.models.base import BaseLM
+    from luthier.models.base import TrainableLM
     from luthier.training.context import Context
 
 extras = ()
@@ -62,7 +62,7 @@ class Ia3(ReplacingPatch):
             return lacking(ctx.policy.model, "key", "value")
         return lacking(ctx.policy.model, "ffn_out") if self.inputs == "ffn" else None
 
-    def attach(self, lm: BaseLM) -> list[ParamGroup]:
+    def attach(self, lm: TrainableLM) -> list[ParamGroup]:
         from luthier.models.layers.bottleneck import ScaledInput, ScaledOutput
         from luthier.models.layers.surgery import matrix_shape
 
@@ -77,7 +77,7 @@ class Ia3(ReplacingPatch):
             names += self.wrap(lm, path, ScaledInput(base, matrix_shape(base)[1]))
         return [ParamGroup(names)]
 
-    def _outputs(self, lm: BaseLM) -> dict[str, int]:
+    def _outputs(self, lm: TrainableLM) -> dict[str, int]:
         """Paths of the layers whose last outputs are scaled, and how many these are."""
         from luthier.models.layers.sites import sites
         from luthier.models.layers.surgery import linear_paths, matrix_shape
@@ -94,7 +94,7 @@ class Ia3(ReplacingPatch):
             sizes[path] = out - _query_size(lm.model.config, out) if role == "fused" else out
         return sizes
 
-    def _inputs(self, lm: BaseLM) -> list[str]:
+    def _inputs(self, lm: TrainableLM) -> list[str]:
         from luthier.models.layers.sites import sites
         from luthier.models.layers.surgery import linear_paths
 
@@ -102,7 +102,7 @@ class Ia3(ReplacingPatch):
             return list(sites(lm, "ffn_out"))
         return [] if self.inputs == "none" else linear_paths(lm.model, lm.stacks, self.inputs)
 
-    def merge(self, lm: BaseLM) -> bool:
+    def merge(self, lm: TrainableLM) -> bool:
         from luthier.models.layers.bottleneck import ScaledOutput
         from luthier.models.layers.surgery import matrix_of, replace_module
 
@@ -120,7 +120,7 @@ class Ia3(ReplacingPatch):
         self._kept.clear()
         return True
 
-    def _parts(self, lm: BaseLM) -> dict[str, Tensor]:
+    def _parts(self, lm: TrainableLM) -> dict[str, Tensor]:
         """The vectors by PEFT's names and in its shapes: (out, 1) of an output, (1, in) of an input."""
         from luthier.models.layers.bottleneck import ScaledOutput
 
@@ -131,7 +131,7 @@ class Ia3(ReplacingPatch):
             found[f"{PREFIX}{path}.ia3_l"] = scaled.detach()
         return found
 
-    def export(self, lm: BaseLM) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    def export(self, lm: TrainableLM) -> tuple[dict[str, Tensor], dict[str, Any]]:
         from luthier.models.layers.surgery import transposed
 
         tensors = self._parts(lm)
@@ -148,7 +148,7 @@ class Ia3(ReplacingPatch):
         }
         return tensors, config
 
-    def load(self, lm: BaseLM, tensors: Mapping[str, Tensor]) -> None:
+    def load(self, lm: TrainableLM, tensors: Mapping[str, Tensor]) -> None:
         whole = {name: t.clone() for name, t in self._parts(lm).items()}
         take(whole, tensors)
         for path in self._kept:

@@ -16,7 +16,7 @@ from luthier.models.layers.surgery import untie_head
 from luthier.models.layers.weights import WeightPatch
 
 if TYPE_CHECKING:
-    from luthier.models.base import BaseLM
+    from luthier.models.base import TrainableLM
     from luthier.training.context import Context
 
 extras = ()
@@ -52,7 +52,7 @@ class Layers(WeightPatch):
             return None
         return say("said_refused_block", n=self.n) if count == 1 else say("said_refused_blocks", count=count, n=self.n)
 
-    def attach(self, lm: BaseLM) -> list[ParamGroup]:
+    def attach(self, lm: TrainableLM) -> list[ParamGroup]:
         if self.untie:
             self._kept["tied"] = untie_head(lm.model)
         chosen = {id(p) for block in lm.blocks[len(lm.blocks) - self.n :] for p in block.parameters()}
@@ -65,10 +65,10 @@ class Layers(WeightPatch):
         self.keep(lm, names)
         return [ParamGroup(names)]
 
-    def cut(self, lm: BaseLM) -> int | None:
+    def cut(self, lm: TrainableLM) -> int | None:
         return len(lm.blocks) - self.n
 
-    def merge(self, lm: BaseLM) -> bool:
+    def merge(self, lm: TrainableLM) -> bool:
         return True
 
 

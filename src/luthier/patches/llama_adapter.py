@@ -19,7 +19,7 @@ from luthier.core.phrases import say
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from luthier.models.base import BaseLM
+    from luthier.models.base import TrainableLM
     from luthier.training.context import Context
 
 extras = ()
@@ -48,7 +48,7 @@ class LlamaAdapter(Patch):
         """How many of so many blocks have a prompt."""
         return min(blocks, self.layers or max(1, blocks * 30 // 32))
 
-    def attach(self, lm: BaseLM) -> list[ParamGroup]:
+    def attach(self, lm: TrainableLM) -> list[ParamGroup]:
         from luthier.models.layers.prompted import NAME, LearnedPrompt, attentions, wrap_attention
 
         wrap_attention(lm.model)
@@ -58,11 +58,11 @@ class LlamaAdapter(Patch):
             setattr(module, NAME, learned)
         return [ParamGroup(list(self._own(lm)))]
 
-    def _own(self, lm: BaseLM) -> dict[str, Tensor]:
+    def _own(self, lm: TrainableLM) -> dict[str, Tensor]:
         own = {id(p) for _, learned in self._kept["places"] for p in learned.parameters()}
         return {name: p.detach() for name, p in lm.model.named_parameters() if id(p) in own}
 
-    def detach(self, lm: BaseLM) -> None:
+    def detach(self, lm: TrainableLM) -> None:
         from luthier.models.layers.prompted import NAME, unwrap_attention
 
         for module, _ in self._kept.get("places", []):
@@ -71,7 +71,7 @@ class LlamaAdapter(Patch):
         unwrap_attention(lm.model)
 
     @contextmanager
-    def off(self, lm: BaseLM) -> Iterator[None]:
+    def off(self, lm: TrainableLM) -> Iterator[None]:
         from luthier.models.layers.prompted import NAME
 
         for module, _ in self._kept["places"]:
@@ -82,13 +82,13 @@ class LlamaAdapter(Patch):
             for module, learned in self._kept["places"]:
                 setattr(module, NAME, learned)
 
-    def cut(self, lm: BaseLM) -> int | None:
+    def cut(self, lm: TrainableLM) -> int | None:
         return len(lm.blocks) - self.count(len(lm.blocks)) if len(lm.stacks) == 1 else None
 
-    def export(self, lm: BaseLM) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    def export(self, lm: TrainableLM) -> tuple[dict[str, Tensor], dict[str, Any]]:
         return self._own(lm), {}
 
-    def load(self, lm: BaseLM, tensors: Mapping[str, Tensor]) -> None:
+    def load(self, lm: TrainableLM, tensors: Mapping[str, Tensor]) -> None:
         from luthier.models.layers.peft_files import take
 
         take(self._own(lm), tensors)

@@ -21,7 +21,7 @@ from luthier.models.layers.surgery import linear_paths, transposed, untouched
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from luthier.models.base import BaseLM
+    from luthier.models.base import TrainableLM
     from luthier.models.layers.lowrank import LoraLinear
     from luthier.training.context import Context
 
@@ -96,19 +96,19 @@ class Lora(ReplacingPatch):
         dropped.dropout = self.dropout
         return dropped
 
-    def attach(self, lm: BaseLM) -> list[ParamGroup]:
+    def attach(self, lm: TrainableLM) -> list[ParamGroup]:
         names = []
         for path in linear_paths(lm.model, lm.stacks, self.targets):
             names += self.wrap(lm, path, self.layer(lm.model.get_submodule(path)))
         return [ParamGroup(names)]
 
-    def notes(self, lm: BaseLM) -> list[str]:
+    def notes(self, lm: TrainableLM) -> list[str]:
         return untouched(lm, self._kept) if self.targets == "all" else []
 
-    def merge(self, lm: BaseLM) -> bool:
+    def merge(self, lm: TrainableLM) -> bool:
         return self.into_bases(lm)
 
-    def _parts(self, lm: BaseLM) -> dict[str, Tensor]:
+    def _parts(self, lm: TrainableLM) -> dict[str, Tensor]:
         """Our parameters by PEFT's names."""
         found = {}
         for path in self._kept:
@@ -118,7 +118,7 @@ class Lora(ReplacingPatch):
                     found[f"base_model.model.{path}.{theirs}"] = getattr(layer, name).detach()
         return found
 
-    def export(self, lm: BaseLM) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    def export(self, lm: TrainableLM) -> tuple[dict[str, Tensor], dict[str, Any]]:
         config = {
             "peft_type": Lora.peft_type,
             "task_type": lm.peft_task,
@@ -133,7 +133,7 @@ class Lora(ReplacingPatch):
         }
         return self._parts(lm), config
 
-    def load(self, lm: BaseLM, tensors: Mapping[str, Tensor]) -> None:
+    def load(self, lm: TrainableLM, tensors: Mapping[str, Tensor]) -> None:
         take(self._parts(lm), tensors)
 
 

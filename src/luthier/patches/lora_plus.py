@@ -13,7 +13,7 @@ from luthier.core.phrases import say
 from luthier.patches.lora import Lora
 
 if TYPE_CHECKING:
-    from luthier.models.base import BaseLM
+    from luthier.models.base import TrainableLM
     from luthier.training.context import Context
 
 extras = ()
@@ -35,7 +35,7 @@ class LoraPlus(Lora):
             return say("said_refused_ratio", value=self.ratio)
         return super().refuses(ctx)
 
-    def attach(self, lm: BaseLM) -> list[ParamGroup]:
+    def attach(self, lm: TrainableLM) -> list[ParamGroup]:
         names = [name for group in super().attach(lm) for name in group.names]
         return [
             ParamGroup([n for n in names if not n.endswith(".b")]),

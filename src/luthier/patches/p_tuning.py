@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
-    from luthier.models.base import BaseLM
+    from luthier.models.base import TrainableLM
 
 extras = ()
 
@@ -46,7 +46,7 @@ class PTuning(SoftPrompt):
 
         return Encoder(start, ENCODERS[self.encoder](start.shape[1], self.width)), {"table": 10.0, "layers": 0.1}
 
-    def export(self, lm: BaseLM) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    def export(self, lm: TrainableLM) -> tuple[dict[str, Tensor], dict[str, Any]]:
         tensors, config = super().export(lm)
         del config["prompt_tuning_init"]
         config |= {

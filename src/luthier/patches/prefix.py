@@ -21,7 +21,7 @@ from luthier.patches.soft_prompt import start_ids
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from luthier.models.base import BaseLM
+    from luthier.models.base import TrainableLM
     from luthier.models.layers.prefix import LearnedPrefix
     from luthier.training.context import Context
 
@@ -59,7 +59,7 @@ class Prefix(Patch):
             return say("said_refused_keys", kind=type(model).__name__)
         return None
 
-    def attach(self, lm: BaseLM) -> list[ParamGroup]:
+    def attach(self, lm: TrainableLM) -> list[ParamGroup]:
         from luthier.models.layers import prefix
 
         ids = start_ids(lm, self.start, self.n)
@@ -73,19 +73,19 @@ class Prefix(Patch):
         lm.model.learned_prefix = made
         return [ParamGroup([f"learned_prefix.{name}" for name, _ in made.named_parameters()], lr_scale=0.1)]
 
-    def cut(self, lm: BaseLM) -> int | None:
+    def cut(self, lm: TrainableLM) -> int | None:
         # of an encoder-decoder the whole encoder lies below
         return 1 if lm.model.config.is_encoder_decoder and len(lm.blocks) > 1 else None
 
-    def detach(self, lm: BaseLM) -> None:
+    def detach(self, lm: TrainableLM) -> None:
         if lm.learned_prefix is not None:
             del lm.model.learned_prefix
 
-    def is_on(self, lm: BaseLM) -> bool:
+    def is_on(self, lm: TrainableLM) -> bool:
         return lm.learned_prefix is not None
 
     @contextmanager
-    def off(self, lm: BaseLM) -> Iterator[None]:
+    def off(self, lm: TrainableLM) -> Iterator[None]:
         held = _made(lm)
         del lm.model.learned_prefix
         try:
@@ -93,10 +93,10 @@ class Prefix(Patch):
         finally:
             lm.model.learned_prefix = held
 
-    def fold(self, lm: BaseLM) -> None:
+    def fold(self, lm: TrainableLM) -> None:
         self.load(lm, self.export(lm)[0])
 
-    def export(self, lm: BaseLM) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    def export(self, lm: TrainableLM) -> tuple[dict[str, Tensor], dict[str, Any]]:
         from luthier.models.layers.prefix import to_peft
 
         made, decoder = _made(lm), lm.peft_task == "SEQ_2_SEQ_LM"
@@ -114,7 +114,7 @@ class Prefix(Patch):
         }
         return {"prompt_embeddings": to_peft(made.numbers(), layers, decoder)}, config
 
-    def load(self, lm: BaseLM, tensors: Mapping[str, Tensor]) -> None:
+    def load(self, lm: TrainableLM, tensors: Mapping[str, Tensor]) -> None:
         from luthier.models.layers.prefix import from_peft
         from luthier.models.layers.virtual import table_from
 
@@ -123,7 +123,7 @@ class Prefix(Patch):
         made.maker = table_from({"prompt_embeddings": numbers}, made.numbers())
 
 
-def _made(lm: BaseLM) -> LearnedPrefix:
+def _made(lm: TrainableLM) -> LearnedPrefix:
     assert lm.learned_prefix is not None
     return lm.learned_prefix
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
-    from luthier.models.base import BaseLM
+    from luthier.models.base import TrainableLM
 
 extras = ("bitsandbytes",)
 
@@ -38,7 +38,7 @@ class Qlora(Lora):
     identity: ClassVar[bool] = False  # rounding changes the base before the first step
     learning_rates: ClassVar[tuple[float, ...]] = (1e-4, 2e-4, 5e-4)
 
-    def attach(self, lm: BaseLM) -> list[ParamGroup]:
+    def attach(self, lm: TrainableLM) -> list[ParamGroup]:
         from luthier.models.layers.nf4 import Nf4Linear
 
         chosen = set(linear_paths(lm.model, lm.stacks, self.targets))
@@ -54,12 +54,12 @@ class Qlora(Lora):
         for base in self._kept.values():
             base.weight.data = base.weight.data.to(device)
 
-    def detach(self, lm: BaseLM) -> None:
+    def detach(self, lm: TrainableLM) -> None:
         self._put(lm.device)
         super().detach(lm)
 
     @contextmanager
-    def off(self, lm: BaseLM) -> Iterator[None]:
+    def off(self, lm: TrainableLM) -> Iterator[None]:
         self._put(lm.device)
         try:
             with super().off(lm):
@@ -67,15 +67,15 @@ class Qlora(Lora):
         finally:
             self._put("cpu")
 
-    def merge(self, lm: BaseLM) -> bool:
+    def merge(self, lm: TrainableLM) -> bool:
         self._put(lm.device)
         return super().merge(lm)
 
-    def export(self, lm: BaseLM) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    def export(self, lm: TrainableLM) -> tuple[dict[str, Tensor], dict[str, Any]]:
         tensors, config = super().export(lm)
         return tensors, config | {"target_modules": target_modules(lm.model, module_paths(tensors, "lora_A.weight"))}
 
-    def base_bytes(self, lm: BaseLM) -> tuple[int, int]:
+    def base_bytes(self, lm: TrainableLM) -> tuple[int, int]:
         from luthier.models.layers.nf4 import linear_bytes
 
         return linear_bytes(lm.stacks)

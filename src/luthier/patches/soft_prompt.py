@@ -18,7 +18,7 @@ from luthier.core.phrases import say
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from luthier.models.base import BaseLM
+    from luthier.models.base import TrainableLM
     from luthier.training.context import Context
 
 extras = ()
@@ -51,7 +51,7 @@ class SoftPrompt(Patch):
     def refuses(self, ctx: Context) -> str | None:
         return None if self.n is None or self.n > 0 else say("said_refused_least", name="n", least=1, value=self.n)
 
-    def attach(self, lm: BaseLM) -> list[ParamGroup]:
+    def attach(self, lm: TrainableLM) -> list[ParamGroup]:
         import torch
 
         from luthier.models.layers.virtual import VirtualEmbedding
@@ -76,20 +76,20 @@ class SoftPrompt(Patch):
 
         return Table(start), {"prompt": 10 * float(rms(start))}
 
-    def _prompt(self, lm: BaseLM) -> Tensor:
+    def _prompt(self, lm: TrainableLM) -> Tensor:
         """The prompt as it is now, (n, d)."""
         import torch
 
         with torch.no_grad():
             return cast("Tensor", lm.reader.get_input_embeddings().maker()).detach()
 
-    def detach(self, lm: BaseLM) -> None:
+    def detach(self, lm: TrainableLM) -> None:
         lm.reader.set_input_embeddings(self._kept["base"])
         lm.virtual = ()
         self._kept.clear()
 
     @contextmanager
-    def off(self, lm: BaseLM) -> Iterator[None]:
+    def off(self, lm: TrainableLM) -> Iterator[None]:
         held, virtual = lm.reader.get_input_embeddings(), lm.virtual
         lm.reader.set_input_embeddings(self._kept["base"])
         lm.virtual = ()
@@ -99,10 +99,10 @@ class SoftPrompt(Patch):
             lm.reader.set_input_embeddings(held)
             lm.virtual = virtual
 
-    def fold(self, lm: BaseLM) -> None:
+    def fold(self, lm: TrainableLM) -> None:
         self.load(lm, self.export(lm)[0])
 
-    def export(self, lm: BaseLM) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    def export(self, lm: TrainableLM) -> tuple[dict[str, Tensor], dict[str, Any]]:
         prompt = self._prompt(lm)
         config = {
             "peft_type": self.peft_type,
@@ -114,13 +114,13 @@ class SoftPrompt(Patch):
         }
         return {"prompt_embeddings": prompt}, config
 
-    def load(self, lm: BaseLM, tensors: Mapping[str, Tensor]) -> None:
+    def load(self, lm: TrainableLM, tensors: Mapping[str, Tensor]) -> None:
         from luthier.models.layers.virtual import table_from
 
         lm.reader.get_input_embeddings().maker = table_from(tensors, self._prompt(lm))
 
 
-def start_ids(lm: BaseLM, text: str, n: int | None) -> list[int]:
+def start_ids(lm: TrainableLM, text: str, n: int | None) -> list[int]:
     """n token ids (None: as many as there are, `LONGEST` at most) of a text that is repeated as needed.
 
     Without a text it is the labels' names, or an instruction where there are none.

@@ -18,7 +18,7 @@ import numpy as np
 from luthier.core.errors import LuthierError
 
 if TYPE_CHECKING:
-    from luthier.models.base import BaseLM
+    from luthier.models.base import TrainableLM
 
 WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\W\u3040-\u30ff\u3400-\u9fff]+|[^\w\s]")
 WINDOW = 1024  # tokens read at once; a longer text is read in windows, each half known from the one before
@@ -33,7 +33,7 @@ class Piece:
     information: float
 
 
-def pieces(lm: BaseLM, text: str) -> list[Piece]:
+def pieces(lm: TrainableLM, text: str) -> list[Piece]:
     """The words of a text with the information that each has for the model. Raises LuthierError for no causal model."""
     from luthier.models.causal import CausalLM
 
@@ -57,7 +57,7 @@ def pieces(lm: BaseLM, text: str) -> list[Piece]:
     ]
 
 
-def surprise(lm: BaseLM, ids: Sequence[int]) -> list[float]:
+def surprise(lm: TrainableLM, ids: Sequence[int]) -> list[float]:
     """-log p of each token in nats; the first has nothing before it: inf."""
     window = max(min(WINDOW, lm.context - len(lm.virtual)), 2)
     out: list[float] = [math.inf] if ids else []
@@ -88,7 +88,7 @@ def render(text: str, kept: Sequence[Piece]) -> str:
     return "".join(out) + ("\n" if out and text.endswith("\n") else "")
 
 
-def compress(lm: BaseLM, text: str, keep: float, order: np.random.Generator | None = None) -> str:
+def compress(lm: TrainableLM, text: str, keep: float, order: np.random.Generator | None = None) -> str:
     """The text with at most `keep` of its tokens. order: leaves words out at random, to compare with."""
     found = pieces(lm, text)
     total = _length(lm, text)
@@ -115,5 +115,5 @@ def _without(text: str, found: Sequence[Piece], left_out: Sequence[int]) -> str:
     return render(text, [p for i, p in enumerate(found) if i not in gone])
 
 
-def _length(lm: BaseLM, text: str) -> int:
+def _length(lm: TrainableLM, text: str) -> int:
     return len(lm.tokenizer(text, add_special_tokens=False)["input_ids"])

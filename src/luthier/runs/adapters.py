@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from luthier.core.methods import Patch
-    from luthier.models.base import BaseLM
+    from luthier.models.base import TrainableLM
 
 CONFIG, TENSORS = "adapter_config.json", "adapter_model.safetensors"
 OWN = "luthier_adapter.json"  # in place of PEFT's where PEFT has no layout: docs/adapter-format.md
@@ -85,7 +85,7 @@ def patch_of(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Patch:
     return kinds[kind].from_peft(config, tensors)
 
 
-def load_adapter(lm: BaseLM, folder: Path) -> tuple[BaseLM, Patch]:
+def load_adapter(lm: TrainableLM, folder: Path) -> tuple[TrainableLM, Patch]:
     """Put the adapter of a folder, by `peft` or by us, onto the base; `patch.detach(lm)` takes it off again.
 
     Gives the model to ask (its wording is the folder's, where one was saved) and the attached patch.
@@ -121,7 +121,7 @@ def _here(model: nn.Module, name: str) -> str:
     return PREFIX + (path.removeprefix(base) if path.startswith(base) else base + path)
 
 
-def save_patch(lm: BaseLM, patch: Patch, folder: Path) -> None:
+def save_patch(lm: TrainableLM, patch: Patch, folder: Path) -> None:
     tensors, peft = patch.export(lm)
     if lm.label_head is not None:
         for name, tensor in lm.label_head.state_dict().items():
@@ -144,7 +144,7 @@ def read_all(folder: Path) -> dict[str, Any]:
     return tensors
 
 
-def load_patch(lm: BaseLM, patch: Patch, target: Path, tensors: Mapping[str, Any]) -> BaseLM:
+def load_patch(lm: TrainableLM, patch: Patch, target: Path, tensors: Mapping[str, Any]) -> TrainableLM:
     """The patch attached to the base with these tensors, the folder's label head too; its wording, if it has one."""
     known = (target / "luthier.json").exists()
     wording = read_record(target / "luthier.json", "template", "shots", "labels") if known else {}

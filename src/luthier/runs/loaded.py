@@ -4,25 +4,27 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from luthier.core.lm import LM
+from luthier.core.lm import LM, WordedLM
 from luthier.core.methods import Direct, Patch
 from luthier.io import config
 from luthier.io.kept import files_of
-from luthier.models.base import BaseLM, Progress
+from luthier.models.base import Progress
 from luthier.models.limit import within
 from luthier.models.loading import bases
-from luthier.models.loading.of_recipe import load_base
+from luthier.models.loading.of_recipe import load_base, trainable
 from luthier.runs.adapters import load_patch, read_all
 from luthier.runs.start import started
 
 
-def load_run(folder: Path, lm: BaseLM | None = None, progress: Progress | None = None) -> LM:
+def load_run(folder: Path, lm: WordedLM | None = None, progress: Progress | None = None) -> LM:
     """The adapted model of a run folder, on its base (loaded unless given). Stays attached to that base; where the run
     starts from another that was folded in, to a copy of the one that is given."""
     return load_method(folder, lm, progress)[0]
 
 
-def load_method(folder: Path, lm: BaseLM | None = None, progress: Progress | None = None) -> tuple[LM, Patch | Direct]:
+def load_method(
+    folder: Path, lm: WordedLM | None = None, progress: Progress | None = None
+) -> tuple[LM, Patch | Direct]:
     """What `load_run` gives, and the method that made it: a patch stands attached."""
     recipe = config.run_recipe(folder)
     target = files_of(folder) or folder
@@ -32,4 +34,4 @@ def load_method(folder: Path, lm: BaseLM | None = None, progress: Progress | Non
     method: Patch | Direct = config.options(recipe)
     if isinstance(method, Direct):
         return method.load(target, within(lm, recipe.objective.get("max_length"))), method
-    return load_patch(lm, method, target, read_all(target)), method
+    return load_patch(trainable(lm), method, target, read_all(target)), method

@@ -28,7 +28,7 @@ from luthier.runs.adapters import CONFIG, open_adapter
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from luthier.models.base import BaseLM
+    from luthier.models.base import TrainableLM
     from luthier.patches.lora import Lora
 
 MIXED = "mix.json"  # beside a mix's recipe: what it is made of
@@ -46,7 +46,7 @@ class Held:
 class Adapters:
     """Adapters by name on one base; `lm` is the model to ask, with the one in use or the base itself."""
 
-    def __init__(self, base: BaseLM) -> None:
+    def __init__(self, base: TrainableLM) -> None:
         self.base, self.lm = base, base
         self.held: dict[str, Held] = {}
         self._on: tuple[str, Patch] | None = None
@@ -70,7 +70,7 @@ class Adapters:
         files = files_of(folder) or folder
         self.held[name] = Held(method, read_all(files), files)
 
-    def use(self, name: str | None) -> BaseLM:
+    def use(self, name: str | None) -> TrainableLM:
         """Put that adapter on, and what was on before off (None: the base alone); gives the model to ask."""
         from luthier.runs.adapters import load_patch
 
@@ -90,7 +90,7 @@ class Adapters:
             self._on = name, held.patch
         return self.lm
 
-    def mix(self, weights: Mapping[str, float], name: str = "mix") -> BaseLM:
+    def mix(self, weights: Mapping[str, float], name: str = "mix") -> TrainableLM:
         """Make the weighted sum of LoRA-kind adapters an adapter of its own, and use it; gives the model to ask.
 
         Its wording is that of the first. Raises LuthierError naming what cannot be mixed.
@@ -189,13 +189,13 @@ class Adapters:
 
 def mix_folders(weights: Mapping[Path, float], out: Path) -> None:
     """Write the mix of adapter folders as a run folder that every command takes. Raises LuthierError."""
-    from luthier.models.loading.of_recipe import load_base
+    from luthier.models.loading.of_recipe import load_base, trainable
     from luthier.runs.run import Outcome, check_folder, save_adapted
 
     recipe = _recipe(list(weights))
     if out.exists():
         raise LuthierError(f"{out} exists already: choose another --out")
-    adapters = Adapters(load_base(recipe))
+    adapters = Adapters(trainable(load_base(recipe)))
     names = {f"{folder}": weight for folder, weight in weights.items()}
     for folder in weights:
         adapters.add(f"{folder}", folder)

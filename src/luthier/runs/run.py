@@ -18,7 +18,7 @@ import torch
 
 from luthier.core.errors import LuthierError, Refused, Unfit
 from luthier.core.example import renumbered
-from luthier.core.lm import LM
+from luthier.core.lm import LM, WordedLM
 from luthier.core.methods import Direct, Objective, Patch
 from luthier.core.phrases import say
 from luthier.core.progress import Report
@@ -31,7 +31,7 @@ from luthier.io import config
 from luthier.io.config import Recipe
 from luthier.io.files import LOCK, sync_folder
 from luthier.io.kept import run_labels as run_labels
-from luthier.models.base import BaseLM
+from luthier.models.base import TrainableLM
 from luthier.models.layers.nf4 import linear_bytes
 from luthier.models.limit import within
 from luthier.models.loading.bundled import cache_dir
@@ -68,7 +68,7 @@ class Outcome:
 
 @contextmanager
 def adapted(
-    lm: BaseLM, recipe: Recipe, data: Split, folder: Path | None = None, cache: Path | None = None,
+    lm: WordedLM, recipe: Recipe, data: Split, folder: Path | None = None, cache: Path | None = None,
     say: Say | None = None,
 ) -> Iterator[Outcome]:  # fmt: skip
     """The base adapted by the recipe, for the length of a `with` block; afterwards the base is what it was.
@@ -79,7 +79,7 @@ def adapted(
     whole, data = data, replace(data, test=())
     method = config.options(recipe)
     refuse_remote(lm, method)
-    plain = None if getattr(lm, "remote", False) else linear_bytes(lm.stacks)
+    plain = linear_bytes(lm.stacks) if isinstance(lm, TrainableLM) else None
     if recipe.template:
         lm = lm.asked(only=read_template(Path(recipe.template), data.labels))
     lm = chat_only(lm, whole)
@@ -90,7 +90,7 @@ def adapted(
         lm = within(lm, recipe.objective.get("max_length"))
         if data.task not in method.tasks:
             raise Unfit(unfit(recipe.method, method.tasks, data.task))
-        ctx = replace(ctx, policy=lm)
+        ctx = replace(ctx, lm=lm)
         if reason := method.refuses(ctx):
             raise Refused(reason)
         told = check_written(lm, whole)
@@ -117,7 +117,7 @@ def refuse_useless(recipe: Recipe) -> None:
             raise Refused(say("said_refused_unused", name=recipe.method, what=what))
 
 
-def objective_of(recipe: Recipe, patch: Patch, data: Split, lm: BaseLM) -> Objective:
+def objective_of(recipe: Recipe, patch: Patch, data: Split, lm: WordedLM) -> Objective:
     """The recipe's objective, or the patch's own for the task: labels by a head where a model cannot say them."""
     if data.task not in patch.objectives:
         raise Unfit(unfit(recipe.method, [t for t in GIVES if t in patch.objectives], data.task))
@@ -135,7 +135,7 @@ def objective_of(recipe: Recipe, patch: Patch, data: Split, lm: BaseLM) -> Objec
 
 
 def _train(method: Patch, objective: Objective, ctx: Context, recipe: Recipe) -> Iterator[Outcome]:
-    def watching(work: BaseLM, chosen: Objective) -> Callback:
+    def watching(work: TrainableLM, chosen: Objective) -> Callback:
         training = recipe.training
         if training.early_stop is None and training.evaluate_every is None:
             return Callback()

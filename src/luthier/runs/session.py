@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from luthier.core.lm import WordedLM
 from luthier.core.phrases import remember
 from luthier.core.progress import Report
 from luthier.core.records import Split
@@ -23,8 +24,7 @@ from luthier.evals.temperature import settle
 from luthier.io import config
 from luthier.io.config import Recipe
 from luthier.io.files import write_json, write_text
-from luthier.models.base import BaseLM
-from luthier.models.endpoint.remote import is_remote
+from luthier.models.base import TrainableLM
 from luthier.models.machine import Clock, environment, peak_memory, reset_peak_memory
 from luthier.runs.run import Outcome, adapted, save_adapted
 from luthier.training.trackers import Tracking
@@ -44,7 +44,7 @@ class Session:
     folder that theirs stand in. notes: on the data, which stand before those on the run.
     """
 
-    lm: BaseLM
+    lm: WordedLM
     recipe: Recipe
     data: Split
     folder: Path
@@ -106,12 +106,12 @@ class Session:
             "notes": [*outcome.notes, *cut, *warmth.notes],
             "latency_ms": None,
             # a method that leaves the weights and the input alone has nothing to forget
-            "forgetting": 0.0 if same_weights or not isinstance(lm, BaseLM) else self._forgetting(lm),
+            "forgetting": 0.0 if same_weights or not isinstance(lm, TrainableLM) else self._forgetting(lm),
             "rows": {part: len(getattr(self.data, part)) for part in ("train", "validation", "test")},
             **scores.kept,
         }
 
-    def _forgetting(self, lm: BaseLM) -> float | None:
+    def _forgetting(self, lm: TrainableLM) -> float | None:
         """Rise of the loss on general text, in nats a token; None where the model predicts no text."""
         loss = general_loss(lm)
         return None if loss is None or self.base_loss is None else loss - self.base_loss
@@ -120,7 +120,7 @@ class Session:
         self, outcome: Outcome, spent: Mapping[str, float], answered: Mapping[str, float], peak: int, size: int
     ) -> Facts:
         trained = outcome.trained
-        whole = 0 if is_remote(self.lm) else sum(p.numel() for p in self.lm.model.parameters())
+        whole = sum(p.numel() for p in self.lm.model.parameters()) if isinstance(self.lm, TrainableLM) else 0
         bytes_ = dict(zip(("base_bytes", "base_bytes_bf16"), outcome.base_bytes or (), strict=False))
         fits = trained is not None or config.options(self.recipe).fits
         # a method that learns no weights trains nothing: what it takes is choosing (a wording, examples)

@@ -10,21 +10,26 @@ from __future__ import annotations
 import copy
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from luthier.core import catalog
 from luthier.core.errors import LuthierError, Refused
+from luthier.core.lm import WordedLM
 from luthier.core.methods import Direct, Patch
 from luthier.core.phrases import say
 from luthier.io import config
 from luthier.io.kept import files_of
 from luthier.models.loading.hashes import hashes
+from luthier.models.loading.of_recipe import trainable
 from luthier.runs.adapters import load_patch, read_all
 from luthier.training.attach import forget, remove_heads
 
 if TYPE_CHECKING:
     from luthier.io.config import Recipe
-    from luthier.models.base import BaseLM
+    from luthier.models.base import TrainableLM
+
+
+L = TypeVar("L", bound=WordedLM)
 
 
 def goes_on(recipe: Recipe) -> bool:
@@ -37,7 +42,7 @@ def goes_on(recipe: Recipe) -> bool:
     return same and config.options(recipe).save_as == "adapter" and "reference" not in needs
 
 
-def started(lm: BaseLM, recipe: Recipe, own: bool = True) -> BaseLM:
+def started(lm: L, recipe: Recipe, own: bool = True) -> L | TrainableLM:
     """The base that the recipe's method is put on: with the start folded in, where it is not trained on.
 
     own: nobody else uses the base, so that it is changed in place; else a copy is. Raises LuthierError where the start
@@ -50,9 +55,10 @@ def started(lm: BaseLM, recipe: Recipe, own: bool = True) -> BaseLM:
         raise LuthierError(f"start: {recipe.start} stands on {before.model}, not on {recipe.model}")
     if goes_on(recipe):
         return started(lm, before, own)
-    work = lm if own else replace(lm, model=copy.deepcopy(lm.model))
+    base = trainable(lm)
+    work = base if own else replace(base, model=copy.deepcopy(base.model))
     files = _files(recipe)
-    under = replace(started(work, before), trunks={})
+    under: TrainableLM = replace(started(work, before), trunks={})
     patch: Patch = config.options(before)
     loaded = load_patch(under, patch, files, read_all(files))
     if not patch.merge(loaded):
@@ -64,7 +70,7 @@ def started(lm: BaseLM, recipe: Recipe, own: bool = True) -> BaseLM:
     return replace(under, key=f"{under.key}-{_key(files)}")
 
 
-def go_on(lm: BaseLM, patch: Patch, recipe: Recipe) -> None:
+def go_on(lm: TrainableLM, patch: Patch, recipe: Recipe) -> None:
     """Give an attached patch, with the heads beside it, what the start has learned. Raises LuthierError."""
     tensors = read_all(_files(recipe))
     before = dict(lm.model.named_parameters())

@@ -27,7 +27,7 @@ from luthier.training.loop import Loop
 
 if TYPE_CHECKING:
     from luthier.core.example import Example
-    from luthier.models.base import BaseLM
+    from luthier.models.base import TrainableLM
     from luthier.training.early_stopping import Callback
 
 SHOWN = 40  # points of a training curve that are kept
@@ -37,7 +37,7 @@ SHOWN = 40  # points of a training curve that are kept
 class Bench:
     """tokens: of one run. say: told of every training step."""
 
-    lm: BaseLM
+    lm: TrainableLM
     data: Split
     tokens: int
     batch: int
@@ -67,7 +67,7 @@ class Session:
 
     bench: Bench
     patch: Patch
-    work: BaseLM = field(init=False)
+    work: TrainableLM = field(init=False)
     trainable: int = field(init=False)
     loop: Loop = field(init=False)
     reports: list[Report] = field(default_factory=list)

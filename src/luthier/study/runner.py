@@ -40,7 +40,7 @@ from luthier.study.study import Arm, OnModel, Study
 if TYPE_CHECKING:
     from luthier.core.progress import Report
     from luthier.core.records import Split
-    from luthier.models.base import BaseLM
+    from luthier.models.base import TrainableLM
     from luthier.study.bench import Bench
     from luthier.training.loop import Loop
 
@@ -132,7 +132,7 @@ def _check_folder(request: Request, folder: Path) -> None:
 def _on_model(study: Study, request: Request, folder: Path, split: Split, number: int, say: Say) -> OnModel:
     from luthier.io.config import Recipe
     from luthier.models.endpoint.remote import is_endpoint
-    from luthier.models.loading.of_recipe import load_base
+    from luthier.models.loading.of_recipe import load_base, trainable
     from luthier.models.machine import pick_dtype
     from luthier.study.bench import Bench
 
@@ -144,7 +144,7 @@ def _on_model(study: Study, request: Request, folder: Path, split: Split, number
     path = folder / f"plan-{number}.json"
     plan = read_record(path, "dtype", "threads", "tokens", "model_key", "data_key") if path.exists() else {}
     dtype = plan.get("dtype") or pick_dtype()
-    lm = load_base(Recipe(model=name, dtype=dtype, threads=plan.get("threads") or request.threads))
+    lm = trainable(load_base(Recipe(model=name, dtype=dtype, threads=plan.get("threads") or request.threads)))
     arms, notes = study.arms(lm)
     if not plan:
         plan = _plan(study, request, lm, split, arms, dtype)
@@ -170,7 +170,9 @@ def _same(folder: Path, plan: Mapping[str, Any], model: str, split: Split) -> No
     refuse_changed(folder, [*what, *changed(of_model(model, plan.get("parts", {})), now)])
 
 
-def _plan(study: Study, request: Request, lm: BaseLM, split: Split, arms: Sequence[Arm], dtype: str) -> dict[str, Any]:
+def _plan(
+    study: Study, request: Request, lm: TrainableLM, split: Split, arms: Sequence[Arm], dtype: str
+) -> dict[str, Any]:
     """Tokens of each run, from the budget and, where that is a time, from the measured rate; decided once."""
     from dataclasses import replace
 

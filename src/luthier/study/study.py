@@ -11,7 +11,7 @@ from luthier.core.phrases import Phrase
 from luthier.study.finding import Finding
 
 if TYPE_CHECKING:
-    from luthier.models.base import BaseLM
+    from luthier.models.base import TrainableLM
     from luthier.study.bench import Bench
 
 Measured = dict[str, Any]  # JSON
@@ -63,7 +63,7 @@ class Study(ABC):
     least: ClassVar[int] = 5  # steps that a run must have to say anything
 
     @abstractmethod
-    def arms(self, lm: BaseLM) -> tuple[list[Arm], list[Phrase]]:
+    def arms(self, lm: TrainableLM) -> tuple[list[Arm], list[Phrase]]:
         """What to try on this model, and what of it cannot be, with the fact about the model that forbids it."""
 
     def measure(self, bench: Bench, arm: Arm, seed: int) -> Measured:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from luthier.core.progress import Report
     from luthier.core.records import Record
     from luthier.io.config import TrainingConfig
-    from luthier.models.base import BaseLM
+    from luthier.models.base import TrainableLM
     from luthier.training.early_stopping import Callback
 
 ON = "_patch_that_is_on"  # an attribute of the model
@@ -45,18 +45,18 @@ def unmet(ctx: Context, objective: Objective) -> str | None:
     return None
 
 
-def carried(lm: BaseLM) -> Patch | None:
+def carried(lm: TrainableLM) -> Patch | None:
     """The patch that is on the model."""
     patch = getattr(lm.model, ON, None)
     return patch if patch is not None and patch.is_on(lm) else None
 
 
-def forget(lm: BaseLM) -> None:
+def forget(lm: TrainableLM) -> None:
     """The patch that is on the model was folded into it: the model is a base now, for another patch."""
     delattr(lm.model, ON)
 
 
-def put_on(lm: BaseLM, patch: Patch) -> list[ParamGroup]:
+def put_on(lm: TrainableLM, patch: Patch) -> list[ParamGroup]:
     """Attach the patch. Raises Refused where another one is on: it would be silently without effect, or undone."""
     if other := carried(lm):
         raise Refused(say("said_refused_second", name=type(other).__name__))
@@ -67,8 +67,8 @@ def put_on(lm: BaseLM, patch: Patch) -> list[ParamGroup]:
 
 @contextmanager
 def attached(
-    lm: BaseLM, patch: Patch, objective: Objective, labels: tuple[str, ...], seed: int
-) -> Iterator[tuple[BaseLM, list[ParamGroup], Objective]]:
+    lm: TrainableLM, patch: Patch, objective: Objective, labels: tuple[str, ...], seed: int
+) -> Iterator[tuple[TrainableLM, list[ParamGroup], Objective]]:
     """The patch, and the heads that the objective wants, on the base; all gone afterwards."""
     if reason := refusal(Context(lm), patch, objective):
         raise Refused(reason)
@@ -84,7 +84,7 @@ def attached(
         lm.model.requires_grad_(False)
 
 
-def add_head(lm: BaseLM, kind: str, count: int) -> ParamGroup:
+def add_head(lm: TrainableLM, kind: str, count: int) -> ParamGroup:
     """A head of that kind on the model: the one that answers, or one that only training reads ("value")."""
     head = HEADS[kind](lm.width, count).to(lm.device)
     if head.answers:
@@ -96,7 +96,7 @@ def add_head(lm: BaseLM, kind: str, count: int) -> ParamGroup:
     return ParamGroup([f"more_heads.{kind}.weight", f"more_heads.{kind}.bias"])
 
 
-def remove_heads(lm: BaseLM) -> None:
+def remove_heads(lm: TrainableLM) -> None:
     """Take every head off again."""
     for name in ("label_head", "more_heads"):
         if hasattr(lm.model, name):
@@ -116,7 +116,7 @@ class Ready:
 def prepared(
     ctx: Context, patch: Patch, objective: Objective, training: TrainingConfig, *, some: Sequence[Record] | None = None,
     folder: Path | None = None, say: Callable[[Report], None] | None = None,
-    watching: Callable[[BaseLM, Objective], Callback] | None = None,
+    watching: Callable[[TrainableLM, Objective], Callback] | None = None,
 ) -> Iterator[Ready]:  # fmt: skip
     """Patch, heads, dataset and loop on `ctx.policy` for the length of a `with` block.
 
@@ -127,7 +127,7 @@ def prepared(
     if reason := unmet(ctx, objective):
         raise Refused(reason)
     with attached(ctx.policy, patch, objective, data.labels, ctx.seed) as (work, groups, chosen):
-        inner = replace(ctx, policy=work, patch=patch, objective=chosen)
+        inner = replace(ctx, lm=work, patch=patch, objective=chosen)
         chosen.keep_limit(work, data)
         examples = chosen.dataset(inner, data)
         watch = watching(work, chosen) if watching else None

@@ -14,14 +14,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from luthier.core.records import Record, Sampling, Split
+from luthier.models.loading.of_recipe import trainable
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from luthier.core.batch import Batch
     from luthier.core.example import Example
+    from luthier.core.lm import WordedLM
     from luthier.core.methods import Objective, Patch
-    from luthier.models.base import BaseLM
+    from luthier.models.base import TrainableLM
     from luthier.models.causal import CausalLM
     from luthier.models.inference.engine import Engine
     from luthier.training.executor import Executor
@@ -73,7 +75,7 @@ class Sample:
 class Reader:
     """A model that is asked without gradients; what it reads is counted for `purpose`."""
 
-    lm: BaseLM
+    lm: TrainableLM
     meter: Meter
     purpose: str
 
@@ -124,17 +126,18 @@ def _cache() -> Path:
 
 @dataclass
 class Context:
-    """One method on one model. data: without test rows. folder: of the run, for what a killed run goes on from.
+    """One method on one model. lm: the model as it is asked. data: without test rows.
 
+    folder: of the run, for what a killed run goes on from.
     notes: what the user should know of how it went. say: told how far it is.
     """
 
-    policy: BaseLM
+    lm: WordedLM
     data: Split = field(default_factory=lambda: Split("text", (), ()))
     seed: int = 0
     patch: Patch | None = None
     objective: Objective | None = None
-    teacher_lm: BaseLM | None = None
+    teacher_lm: TrainableLM | None = None
     reward: Reward | None = None
     cache: Path = field(default_factory=_cache)
     folder: Path | None = None
@@ -142,6 +145,11 @@ class Context:
     executor: Executor | None = None
     meter: Meter = field(default_factory=Meter)
     notes: list[str] = field(default_factory=list)
+
+    @property
+    def policy(self) -> TrainableLM:
+        """The model whose weights are here. Raises Refused for one that only answers."""
+        return trainable(self.lm)
 
     @contextmanager
     def reference(self) -> Iterator[Reader]:

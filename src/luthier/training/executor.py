@@ -22,7 +22,7 @@ from luthier.models.outputs import Outputs
 
 if TYPE_CHECKING:
     from luthier.io.config import TrainingConfig
-    from luthier.models.base import BaseLM
+    from luthier.models.base import TrainableLM
 
 
 @dataclass
@@ -63,7 +63,7 @@ class Single:
     """One device. Parameters in 16 bits have float32 masters, where small gradients are not rounded away."""
 
     def __init__(
-        self, lm: BaseLM, patch: Patch, groups: Sequence[ParamGroup], training: TrainingConfig,
+        self, lm: TrainableLM, patch: Patch, groups: Sequence[ParamGroup], training: TrainingConfig,
         examples: Sequence[Example] = (),
     ) -> None:  # fmt: skip
         self.lm, self.patch, self.training = lm, patch, training

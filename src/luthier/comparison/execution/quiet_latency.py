@@ -28,7 +28,7 @@ from luthier.training.attach import remove_heads
 
 if TYPE_CHECKING:
     from luthier.comparison.trial import Bench
-    from luthier.models.base import BaseLM
+    from luthier.core.lm import WordedLM
 
 PATIENCE = 60.0  # seconds to wait for other workers to end
 PAUSE = 0.1
@@ -78,7 +78,7 @@ def _measured(bench: Bench, trial: Trial) -> dict[str, Any]:
 
 
 @contextmanager
-def opened(run: Path, lm: BaseLM) -> Iterator[LM]:
+def opened(run: Path, lm: WordedLM) -> Iterator[LM]:
     """The adapted model of a run folder on this base, which is what it was afterwards."""
     found, method = load_method(run, lm)
     try:
@@ -88,4 +88,4 @@ def opened(run: Path, lm: BaseLM) -> Iterator[LM]:
             work: Any = found
             method.detach(work)
             remove_heads(work)
-            lm.model.requires_grad_(False)
+            work.model.requires_grad_(False)

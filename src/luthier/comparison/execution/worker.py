@@ -49,7 +49,7 @@ from luthier.runs.inputs import model_parts, refuse_changed
 if TYPE_CHECKING:
     from luthier.comparison.plan import Request
     from luthier.comparison.trial import Bench
-    from luthier.models.base import BaseLM
+    from luthier.core.lm import WordedLM
 
 LOOK = 0.5  # seconds between looks for something to help with
 
@@ -171,6 +171,7 @@ def _plan(request: Request, split: Split, place: Path, share: float) -> tuple[Pl
     """The plan, made now or read from the run that was interrupted, and the base it is for."""
     from luthier.evals.forgetting import general_loss
     from luthier.io.config import Recipe
+    from luthier.models.base import TrainableLM
     from luthier.models.loading.of_recipe import load_base
     from luthier.models.machine import pick_dtype
 
@@ -178,7 +179,7 @@ def _plan(request: Request, split: Split, place: Path, share: float) -> tuple[Pl
     dtype = plan.dtype if plan else pick_dtype()
     threads = plan.threads if plan else request.threads
     lm = load_base(Recipe(model=request.model, dtype=dtype, threads=threads, endpoint=request.limits))
-    if plan and plan.base_loss is None and not is_remote(lm):  # begun by an earlier version
+    if plan and plan.base_loss is None and isinstance(lm, TrainableLM):  # begun by an earlier version
         plan = replace(plan, base_loss=general_loss(lm))
     if plan is None:
         plan = replace(make_plan(request, lm, split, dtype, place / MEASURING, share), parts=model_parts(request.model))
@@ -186,7 +187,7 @@ def _plan(request: Request, split: Split, place: Path, share: float) -> tuple[Pl
     return replace(plan, request=replace(request, batch=plan.request.batch)), lm
 
 
-def _check(folder: Path, plan: Plan, lm: BaseLM, split: Split) -> None:
+def _check(folder: Path, plan: Plan, lm: WordedLM, split: Split) -> None:
     """Refuse to go on with other data or another model than the comparison began with."""
     what = differences(plan, plan.request.model, split)
     if is_remote(lm) and lm.key != plan.model_key:  # it had no name of its own, and the server has another one now

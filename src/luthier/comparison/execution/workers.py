@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING
 
 from luthier.core.errors import LuthierError
 from luthier.core.records import Split
-from luthier.models.endpoint.remote import is_remote
+from luthier.models.base import TrainableLM
 from luthier.models.machine import device, memory, threads
 
 if TYPE_CHECKING:
+    from luthier.core.lm import WordedLM
     from luthier.core.methods import Objective, Patch
-    from luthier.models.base import BaseLM
 
 PER_PARAMETER = 20  # bytes: full tuning's weights, their float32 masters, gradients and AdamW's two averages
 BESIDES = 1.5e9  # bytes: libraries, and the activations of a micro-batch
@@ -29,10 +29,10 @@ LOOKED_AT = 64  # training rows whose length is taken for all
 ROWS = 256  # of the products that stand for another worker's training
 
 
-def crew(lm: BaseLM, wanted: int | None, trials: int) -> tuple[int, int]:
+def crew(lm: WordedLM, wanted: int | None, trials: int) -> tuple[int, int]:
     """(workers, threads of each) for this many trials on at most `wanted` cores; sets this process's threads."""
     cores = threads(wanted)
-    if is_remote(lm) or device() != "cpu":
+    if not isinstance(lm, TrainableLM) or device() != "cpu":
         return 1, cores
     need = PER_PARAMETER * sum(p.numel() for p in lm.model.parameters()) + BESIDES
     workers = max(1, min(cores, trials, int(memory().get("available", 0) / need)))
@@ -40,7 +40,7 @@ def crew(lm: BaseLM, wanted: int | None, trials: int) -> tuple[int, int]:
 
 
 def measure_rate(
-    lm: BaseLM, data: Split, batch: int, seconds: float = 4.0, patch: Patch | None = None,
+    lm: WordedLM, data: Split, batch: int, seconds: float = 4.0, patch: Patch | None = None,
     wanted: Objective | None = None, steps: int | None = None, max_length: int | None = None,
 ) -> float:  # fmt: skip
     """Tokens a second of training a patch (LoRA) on this data on this machine; LoRA's turns a time budget into tokens.
@@ -70,7 +70,7 @@ def measure_rate(
     raise AssertionError("batches are endless")
 
 
-def _objective(lm: BaseLM, data: Split, max_length: int | None) -> Objective:
+def _objective(lm: WordedLM, data: Split, max_length: int | None) -> Objective:
     from luthier.objectives.classify import Classify
     from luthier.objectives.sft import Sft
 
@@ -78,7 +78,7 @@ def _objective(lm: BaseLM, data: Split, max_length: int | None) -> Objective:
     return made(max_length) if max_length else made()
 
 
-def row_tokens(lm: BaseLM, data: Split, max_length: int | None = None) -> float:
+def row_tokens(lm: TrainableLM, data: Split, max_length: int | None = None) -> float:
     """Tokens of a training row, as most methods read it; 0 where that cannot be told."""
     work = lm.asked(template=lm.wordings(data.labels)[0], labels=data.labels)
     try:
@@ -97,7 +97,7 @@ def fitting_batch(row: float, wanted: int, tokens: int) -> int:
 
 
 @contextmanager
-def beside(workers: int, lm: BaseLM) -> Iterator[None]:
+def beside(workers: int, lm: TrainableLM) -> Iterator[None]:
     """The machine as it is while this many others train: their products with the base's weights fill other cores.
 
     A rate that is measured on an otherwise idle machine is higher than what a shared comparison reaches.
@@ -114,7 +114,7 @@ def beside(workers: int, lm: BaseLM) -> Iterator[None]:
             other.join()
 
 
-def _multiply(lm: BaseLM, ended: threading.Event) -> None:
+def _multiply(lm: TrainableLM, ended: threading.Event) -> None:
     import torch
 
     weights = [p.detach() for p in lm.model.parameters() if p.dim() == 2]

@@ -20,7 +20,7 @@ from luthier.data.prompts import Template, question_and_answer
 from luthier.io.config import EndpointConfig, Recipe
 
 if TYPE_CHECKING:
-    from luthier.models.base import BaseLM
+    from luthier.core.lm import WordedLM
 
 ASK = Template("ask", "{input}", chat=True)
 EXAMPLES, EXAMPLE_CHARS = 5, 300
@@ -59,7 +59,7 @@ TEXTS: dict[bool, dict[str, str]] = {  # whether the rows are Chinese
 class Proposer:
     """Writes instructions. lm: the model that writes. replaces: the rows' own instruction, which a wording replaces."""
 
-    lm: BaseLM
+    lm: WordedLM
     data: Split
     replaces: str
     seed: int
@@ -134,7 +134,7 @@ def cleaned(text: str) -> str:
     return text
 
 
-def load(name: str, base: BaseLM, endpoint: EndpointConfig) -> BaseLM:
+def load(name: str, base: WordedLM, endpoint: EndpointConfig) -> WordedLM:
     """The model that writes: the base itself without a name, else another model or an endpoint."""
     if not name:
         return base

@@ -22,19 +22,19 @@ from luthier.evals.task import evaluate
 from luthier.models.endpoint.remote import is_remote
 
 if TYPE_CHECKING:
-    from luthier.models.base import BaseLM
+    from luthier.core.lm import WordedLM
 
 How = Literal["auto", "likelihood", "metric"]
 
 
-def judged_by(lm: BaseLM, data: Split, how: How) -> Literal["likelihood", "metric"]:
+def judged_by(lm: WordedLM, data: Split, how: How) -> Literal["likelihood", "metric"]:
     """What a search is judged by: likelihood for labels, unless an endpoint gives only answers; else the metric."""
     if how != "auto":
         return how
     return "likelihood" if data.labels and not is_remote(lm) else "metric"
 
 
-def score(lm: BaseLM, template: Template, data: Split, rows: Sequence[Record], how: str) -> list[float]:
+def score(lm: WordedLM, template: Template, data: Split, rows: Sequence[Record], how: str) -> list[float]:
     """One finite number a row; higher is better. Raises LuthierError where the model does not give it."""
     worded = lm.worded(template, data.labels)
     if how == "metric":

@@ -25,7 +25,7 @@ from luthier.direct.wording_search.proposer import LONGEST, Proposer, cleaned, f
 from luthier.direct.wording_search.scorer import score, shown
 
 if TYPE_CHECKING:
-    from luthier.models.base import BaseLM
+    from luthier.core.lm import WordedLM
 
 CHUNK = 32  # rows scored between two lines of the log
 PARENTS = 3  # of the best wordings are rewritten in turn
@@ -87,7 +87,7 @@ class Search:
     """One search. say: told the share that is done and the best score so far."""
 
     def __init__(
-        self, lm: BaseLM, data: Split, settings: Settings, log: Log, proposer: Proposer | None,
+        self, lm: WordedLM, data: Split, settings: Settings, log: Log, proposer: Proposer | None,
         say: Callable[[int, float, float], None] | None = None,
     ) -> None:  # fmt: skip
         self.lm, self.data, self.settings, self.log, self.proposer, self.say = lm, data, settings, log, proposer, say

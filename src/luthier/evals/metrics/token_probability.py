@@ -15,7 +15,7 @@ from luthier.core.metric import Metric, Scores
 from luthier.core.records import Record, Split
 
 if TYPE_CHECKING:
-    from luthier.models.base import BaseLM
+    from luthier.models.base import TrainableLM
 
 
 class TokenProbability(Metric):
@@ -32,7 +32,7 @@ class TokenProbability(Metric):
     def scores(self, lm: LM, data: Split, rows: Sequence[Record]) -> Scores:
         if "logprobs" not in lm.can:
             raise LuthierError("this model gives no likelihood of a text")
-        base, found = cast("BaseLM", lm), []
+        base, found = cast("TrainableLM", lm), []
         room = base.context - len(base.virtual)
         for i, row in enumerate(rows):
             ids = list(base.tokenizer(row.wanted, verbose=False)["input_ids"])[:room]

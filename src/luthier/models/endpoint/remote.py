@@ -77,7 +77,7 @@ def load(model: str, config: EndpointConfig) -> EndpointLM:
 class EndpointLM(Worded):
     """A model that only answers, with a wording and worked examples. model: its name there; name: as the user gave it.
 
-    key: fingerprint of address and model. The rest as in `BaseLM`.
+    key: fingerprint of address and model. The rest as in `TrainableLM`.
     """
 
     client: Client

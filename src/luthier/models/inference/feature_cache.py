@@ -18,7 +18,7 @@ from luthier.data.pack import pack
 from luthier.models.kernels.fast import fast
 
 if TYPE_CHECKING:
-    from luthier.models.base import BaseLM
+    from luthier.models.base import TrainableLM
 
 GROUP = 16  # examples whose trunk runs together
 LIMIT = 4 << 30  # bytes of cached states; what lies beyond is computed anew each time
@@ -32,7 +32,7 @@ class FeatureCache:
     With every block below the cut only the places a head reads are kept, after the final norm.
     """
 
-    def __init__(self, lm: BaseLM, cut: int, examples: Sequence[Example]) -> None:
+    def __init__(self, lm: TrainableLM, cut: int, examples: Sequence[Example]) -> None:
         self.lm, self.cut, self.examples = lm, cut, examples
         self.places = {_content(e): i for i, e in enumerate(examples)}
         self.whole = cut >= len(lm.blocks)
@@ -100,7 +100,7 @@ def _content(e: Example) -> Hashable:
     return e.ids, e.where, e.decoder
 
 
-def make_trunk(lm: BaseLM, cut: int | None, examples: Sequence[Example]) -> FeatureCache | None:
+def make_trunk(lm: TrainableLM, cut: int | None, examples: Sequence[Example]) -> FeatureCache | None:
     """A cache for the frozen part, or None where there is none or the model's blocks cannot be run apart."""
     if cut is None or cut <= 0 or not examples:
         return None

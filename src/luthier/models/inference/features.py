@@ -17,7 +17,7 @@ from luthier.io.files import write_tensors
 from luthier.models.inference.scoring import TOKENS
 
 if TYPE_CHECKING:
-    from luthier.models.base import BaseLM
+    from luthier.models.base import TrainableLM
 
 POOL: dict[str, Callable[[Tensor], Tensor]] = {  # (n, d) -> (d,)
     "mean": lambda states: states.mean(0),
@@ -33,7 +33,7 @@ def depths(count: int) -> list[int]:
     return sorted({max(1, round(count * share)) for share in (1 / 3, 1 / 2, 2 / 3, 5 / 6, 1)})
 
 
-def features(lm: BaseLM, texts: Sequence[str], cache: Path) -> dict[str, Tensor]:
+def features(lm: TrainableLM, texts: Sequence[str], cache: Path) -> dict[str, Tensor]:
     """Tensors "depth.pooling" of shape (N, d); a second call with the same texts does no forward pass.
 
     Texts that were too long are counted, see `luthier.data.shorten`.
@@ -60,17 +60,17 @@ def features(lm: BaseLM, texts: Sequence[str], cache: Path) -> dict[str, Tensor]
     return found
 
 
-def _limit(lm: BaseLM) -> int:
+def _limit(lm: TrainableLM) -> int:
     """Tokens of one text: as the user wants it, else MAX_TOKENS."""
     return MAX_TOKENS if lm.longest is None else lm.longest
 
 
-def _names(lm: BaseLM) -> list[str]:
+def _names(lm: TrainableLM) -> list[str]:
     return [f"{d}.{p}" for d in depths(len(lm.feature_blocks)) for p in lm.poolings]
 
 
 @torch.no_grad()
-def _compute(lm: BaseLM, texts: Sequence[str]) -> dict[str, Tensor]:
+def _compute(lm: TrainableLM, texts: Sequence[str]) -> dict[str, Tensor]:
     read = [lm.read_text(t, _limit(lm)) for t in texts]
     encoded = [found.ids for found in read]
     order = sorted(range(len(texts)), key=lambda i: len(encoded[i]))

@@ -20,7 +20,7 @@ from luthier.models.kernels.fast import fast
 from luthier.models.kernels.vocabulary_head import token_logprobs
 
 if TYPE_CHECKING:
-    from luthier.models.base import BaseLM, Row
+    from luthier.models.base import Row, TrainableLM
     from luthier.models.causal import CausalLM
 
 TOKENS = 2048  # tokens of one packed forward pass
@@ -142,7 +142,7 @@ def _score_group(lm: CausalLM, rows: Sequence[Row], shared: int, prefix: KeysVal
     return [[next(flat) for _ in answers] for _, answers in rows]
 
 
-def by_words(lm: BaseLM, texts: Sequence[str], labels: Sequence[str]) -> Tensor:
+def by_words(lm: TrainableLM, texts: Sequence[str], labels: Sequence[str]) -> Tensor:
     """(N, K): likelihood of each label's words after the prompt, per UTF-8 byte, normalised over the labels."""
     answers = [lm.encode_answer(label, labels) for label in labels]
     room = max((lm.answer_room(answer, labels) for answer in answers), default=0)
@@ -153,7 +153,7 @@ def by_words(lm: BaseLM, texts: Sequence[str], labels: Sequence[str]) -> Tensor:
 
 
 @torch.no_grad()
-def by_head(lm: BaseLM, texts: Sequence[str], labels: Sequence[str]) -> Tensor:
+def by_head(lm: TrainableLM, texts: Sequence[str], labels: Sequence[str]) -> Tensor:
     """(N, K): what the head reads off the state that it is given; columns in the order of `labels`."""
     head = lm.label_head
     assert head is not None
@@ -163,7 +163,7 @@ def by_head(lm: BaseLM, texts: Sequence[str], labels: Sequence[str]) -> Tensor:
     return head.read(torch.cat(logits), columns)
 
 
-def last_hidden(lm: BaseLM, prompts: Sequence[list[int]]) -> Iterator[Tensor]:
+def last_hidden(lm: TrainableLM, prompts: Sequence[list[int]]) -> Iterator[Tensor]:
     """The states (n, d) that a label head reads, of n prompts at a time, in order."""
     prompts = [shortened(p, lm.context, len(lm.virtual)) for p in prompts]
     at = 0

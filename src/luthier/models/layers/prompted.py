@@ -22,7 +22,7 @@ from luthier.core.phrases import say
 from luthier.models.layers.sites import ROLES, Role, lacking, sites
 
 if TYPE_CHECKING:
-    from luthier.models.base import BaseLM
+    from luthier.models.base import TrainableLM
 
 NAME = "learned_prompt"  # of the prompt in an attention module
 OVER = "luthier_prompted_over_"  # the wrapped function's name follows
@@ -67,7 +67,7 @@ def _projections(attention: nn.Module) -> dict[Role, nn.Module]:
     return own if own.keys() in ({"fused"}, {"key", "value"}) else {}
 
 
-def attentions(lm: BaseLM, count: Callable[[int], int]) -> list[nn.Module]:
+def attentions(lm: TrainableLM, count: Callable[[int], int]) -> list[nn.Module]:
     """The self-attention modules of the top blocks of each stack: `count` of how many there are."""
     found = [lm.model.get_submodule(path) for path in sites(lm, "attention")]
     upper = {id(m) for stack in lm.stacks for block in stack[len(stack) - count(len(stack)) :] for m in block.modules()}

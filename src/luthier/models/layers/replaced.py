@@ -13,7 +13,7 @@ from luthier.models.layers.surgery import matrix_of, replace_module
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from luthier.models.base import BaseLM
+    from luthier.models.base import TrainableLM
 
 
 class ReplacingPatch(Patch):
@@ -21,20 +21,20 @@ class ReplacingPatch(Patch):
 
     _kept: dict[str, Any]
 
-    def wrap(self, lm: BaseLM, path: str, module: nn.Module) -> list[str]:
+    def wrap(self, lm: TrainableLM, path: str, module: nn.Module) -> list[str]:
         """Put a module at the path; gives the names of its parameters that are new."""
         base = replace_module(lm.model, path, module)
         self._kept[path] = base
         old = {id(p) for p in base.parameters()}
         return [f"{path}.{name}" for name, p in module.named_parameters() if id(p) not in old]
 
-    def detach(self, lm: BaseLM) -> None:
+    def detach(self, lm: TrainableLM) -> None:
         for path, base in reversed(self._kept.items()):
             replace_module(lm.model, path, base)
         self._kept.clear()
 
     @contextmanager
-    def off(self, lm: BaseLM) -> Iterator[None]:
+    def off(self, lm: TrainableLM) -> Iterator[None]:
         held = {path: replace_module(lm.model, path, base) for path, base in self._kept.items()}
         try:
             yield
@@ -42,7 +42,7 @@ class ReplacingPatch(Patch):
             for path, module in held.items():
                 replace_module(lm.model, path, module)
 
-    def into_bases(self, lm: BaseLM) -> bool:
+    def into_bases(self, lm: TrainableLM) -> bool:
         """Each base back in its place, with the weight (out, in) that its replacement's `folded()` gives."""
         for path, base in self._kept.items():
             wrapped: Any = replace_module(lm.model, path, base)
@@ -50,7 +50,7 @@ class ReplacingPatch(Patch):
         self._kept.clear()
         return True
 
-    def own(self, lm: BaseLM) -> dict[str, Tensor]:
+    def own(self, lm: TrainableLM) -> dict[str, Tensor]:
         """The new parameters by their full names."""
         old = {id(p) for base in self._kept.values() for p in base.parameters()}
         return {
@@ -60,8 +60,8 @@ class ReplacingPatch(Patch):
             if id(p) not in old
         }
 
-    def export(self, lm: BaseLM) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    def export(self, lm: TrainableLM) -> tuple[dict[str, Tensor], dict[str, Any]]:
         return self.own(lm), {}
 
-    def load(self, lm: BaseLM, tensors: Mapping[str, Tensor]) -> None:
+    def load(self, lm: TrainableLM, tensors: Mapping[str, Tensor]) -> None:
         take(self.own(lm), tensors)

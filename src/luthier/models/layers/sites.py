@@ -15,7 +15,7 @@ from luthier.models.layers.surgery import path_of
 if TYPE_CHECKING:
     from torch import nn
 
-    from luthier.models.base import BaseLM
+    from luthier.models.base import TrainableLM
 
 Role = Literal["query", "key", "value", "fused", "attention_out", "ffn_in", "ffn_out", "attention"]
 
@@ -39,7 +39,7 @@ _PATTERNS: Mapping[Role, str] = {
 ROLES: Mapping[Role, re.Pattern[str]] = {role: re.compile(pattern) for role, pattern in _PATTERNS.items()}
 
 
-def sites(lm: BaseLM, *roles: Role) -> dict[str, Role]:
+def sites(lm: TrainableLM, *roles: Role) -> dict[str, Role]:
     """Dotted paths in the model of the blocks' modules that have one of these roles, in the model's order."""
     found: dict[str, Role] = {}
     for stack in lm.stacks:

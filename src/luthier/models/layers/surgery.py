@@ -15,7 +15,7 @@ from luthier.core.errors import LuthierError
 from luthier.core.phrases import say
 
 if TYPE_CHECKING:
-    from luthier.models.base import BaseLM
+    from luthier.models.base import TrainableLM
 
 
 def kept_weights(model: nn.Module, names: Iterable[str]) -> dict[str, Tensor]:
@@ -139,7 +139,7 @@ def total(tensors: Iterable[Tensor]) -> int:
     return sum(t.numel() for t in tensors)
 
 
-def untouched(lm: BaseLM, replaced: Mapping[str, Any]) -> list[str]:
+def untouched(lm: TrainableLM, replaced: Mapping[str, Any]) -> list[str]:
     """A sentence where the replaced layers leave out a hundredth or more of the numbers in the blocks' matrices.
 
     Experts that a model holds as one tensor are no layers, and what kernels read directly is left alone.

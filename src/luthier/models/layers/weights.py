@@ -12,7 +12,7 @@ from luthier.models.layers.surgery import kept_weights, swapped
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from luthier.models.base import BaseLM
+    from luthier.models.base import TrainableLM
 
 
 class WeightPatch(Patch):
@@ -20,7 +20,7 @@ class WeightPatch(Patch):
 
     _kept: dict[str, Any]
 
-    def keep(self, lm: BaseLM, names: Iterable[str]) -> None:
+    def keep(self, lm: TrainableLM, names: Iterable[str]) -> None:
         """Copy the parameters that are about to train."""
         self._kept["weights"] = kept_weights(lm.model, names)
 
@@ -28,7 +28,7 @@ class WeightPatch(Patch):
         weights: Mapping[str, Tensor] = self._kept.get("weights", {})
         return weights
 
-    def detach(self, lm: BaseLM) -> None:
+    def detach(self, lm: TrainableLM) -> None:
         params = dict(lm.model.named_parameters())
         for name, value in self._weights().items():
             params[name].data.copy_(value)
@@ -38,9 +38,9 @@ class WeightPatch(Patch):
         self._kept.clear()
 
     @contextmanager
-    def off(self, lm: BaseLM) -> Iterator[None]:
+    def off(self, lm: TrainableLM) -> Iterator[None]:
         with swapped(lm.model, self._weights()):
             yield
 
-    def export(self, lm: BaseLM) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    def export(self, lm: TrainableLM) -> tuple[dict[str, Tensor], dict[str, Any]]:
         return {n: p.detach() for n, p in lm.model.named_parameters() if n in self._weights()}, {}

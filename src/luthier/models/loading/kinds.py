@@ -9,7 +9,7 @@ from luthier.core.errors import LuthierError
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-    from luthier.models.base import BaseLM
+    from luthier.models.base import TrainableLM
 
 Kind = Literal["causal", "encoder", "seq2seq"]
 
@@ -36,7 +36,7 @@ def kind_of(config: Any, name: str) -> Kind:
     )
 
 
-def wrap(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str, key: str = "") -> BaseLM:
+def wrap(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str, key: str = "") -> TrainableLM:
     """A loaded model as the class of its kind."""
     from luthier.models.causal import CausalLM
     from luthier.models.encoder import EncoderLM
@@ -44,5 +44,5 @@ def wrap(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str, 
     from luthier.models.loading.vocabulary import watch_ids
 
     watch_ids(model, tokenizer)
-    classes: dict[Kind, type[BaseLM]] = {"causal": CausalLM, "encoder": EncoderLM, "seq2seq": Seq2SeqLM}
+    classes: dict[Kind, type[TrainableLM]] = {"causal": CausalLM, "encoder": EncoderLM, "seq2seq": Seq2SeqLM}
     return classes[kind_of(model.config, name)].wrap(model, tokenizer, name, key)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
+from luthier.core.errors import Refused
+from luthier.core.lm import WordedLM
+from luthier.core.phrases import say
 from luthier.io.config import Recipe
-from luthier.models.base import BaseLM
+from luthier.models.base import TrainableLM
 from luthier.models.loading.fingerprint import fingerprint
 
 
-def load_base(recipe: Recipe) -> BaseLM:
+def load_base(recipe: Recipe) -> WordedLM:
     """The base model of a recipe, on the device and in the number format that suit this machine."""
     from luthier.models.endpoint import remote
     from luthier.models.loading import kinds, load
@@ -17,8 +20,14 @@ def load_base(recipe: Recipe) -> BaseLM:
 
     threads(recipe.threads)
     if remote.is_endpoint(recipe.model):
-        # It answers the questions that direct methods ask; what needs its weights is refused before it asks.
-        return cast(BaseLM, remote.load(recipe.model, recipe.endpoint))
+        return remote.load(recipe.model, recipe.endpoint)
     loaded: Any
     loaded, tokenizer = load.load_base(recipe.model, dtype=pick_dtype(recipe.dtype))
     return kinds.wrap(loaded.to(device()), tokenizer, recipe.model, f"{fingerprint(recipe.model)}-{loaded.dtype}")
+
+
+def trainable(lm: WordedLM) -> TrainableLM:
+    """The model, whose weights are here. Raises Refused for one that only answers."""
+    if not isinstance(lm, TrainableLM):
+        raise Refused(say("said_refused_remote"))
+    return lm

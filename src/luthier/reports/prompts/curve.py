@@ -20,14 +20,14 @@ from luthier.reports.prompts import page
 from luthier.reports.svg import Line, chart
 
 if TYPE_CHECKING:
-    from luthier.models.base import BaseLM
+    from luthier.models.base import TrainableLM
 
 WAYS = ("least informative first", "at random")
 WAYS_ZH = ("先去掉信息最少的", "随机去掉")
 
 
 def curve(
-    lm: BaseLM, data: Split, rows: Sequence[Record], keeps: Sequence[float], how: str, seed: int,
+    lm: TrainableLM, data: Split, rows: Sequence[Record], keeps: Sequence[float], how: str, seed: int,
     say: Callable[[int, int], None],
 ) -> dict[str, Any]:  # fmt: skip
     """Mean score at each length, with intervals over rows; an instruction that all rows begin with is not shortened."""
@@ -61,7 +61,7 @@ def curve(
     }  # fmt: skip
 
 
-def _tokens(lm: BaseLM, record: Record, instruction: str) -> int:
+def _tokens(lm: TrainableLM, record: Record, instruction: str) -> int:
     own = question_and_answer(record)[0].removeprefix(instruction)
     return len(lm.tokenizer(own, add_special_tokens=False)["input_ids"])
 

@@ -18,7 +18,7 @@ from luthier.reports.plain_page import both
 from luthier.reports.prompts import page
 
 if TYPE_CHECKING:
-    from luthier.models.base import BaseLM
+    from luthier.core.lm import WordedLM
 
 COLUMNS = 6
 ANSWERS = "wordings.json"
@@ -91,7 +91,7 @@ def _sheet(folder: Path, data: Split, events: Sequence[page.Event], beside: int)
     return page.Sheet(wordings, asked)
 
 
-def answered(lm: BaseLM, template: Template, data: Split, rows: Sequence[Record]) -> list[str]:
+def answered(lm: WordedLM, template: Template, data: Split, rows: Sequence[Record]) -> list[str]:
     """What the model says under a wording; a failure is the answer's place's text, the others are not lost."""
     from luthier.core.errors import LuthierError
     from luthier.core.records import Sampling

@@ -21,7 +21,7 @@ from luthier.study.finding import Cell, Claim, Finding, Table, joined
 from luthier.study.study import Arm, Measured, OnModel, Study
 
 if TYPE_CHECKING:
-    from luthier.models.base import BaseLM
+    from luthier.models.base import TrainableLM
     from luthier.study.bench import Bench, Session
 
 NAMES = {
@@ -41,7 +41,7 @@ class Watched(Lora):
 
     norms: list[tuple[float, float]] = field(default_factory=list, compare=False, repr=False)
 
-    def before_step(self, lm: BaseLM, progress: float) -> None:
+    def before_step(self, lm: TrainableLM, progress: float) -> None:
         found = {".a": 0.0, ".b": 0.0}
         for name, p in lm.model.named_parameters():
             if p.grad is not None and name[-2:] in found:
@@ -80,7 +80,7 @@ def distance(session: Session) -> float:
     return far
 
 
-def _read(work: BaseLM, batch: Any) -> Any:
+def _read(work: TrainableLM, batch: Any) -> Any:
     hidden = work.read(batch)
     return (work.head.logits(hidden) if work.label_head is None else hidden).float()
 
@@ -96,7 +96,7 @@ class LoraInit(Study):
     budget: ClassVar[str] = "3m"
     least: ClassVar[int] = STEPS
 
-    def arms(self, lm: BaseLM) -> tuple[list[Arm], list[Phrase]]:
+    def arms(self, lm: TrainableLM) -> tuple[list[Arm], list[Phrase]]:
         return [Arm(name, {"rank": self.rank, "start": name}, rate=self.rate) for name in NAMES], []
 
     def measure(self, bench: Bench, arm: Arm, seed: int) -> Measured:

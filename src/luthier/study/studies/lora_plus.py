@@ -29,7 +29,7 @@ from luthier.study.reaching import Array, Looks, resampled, times
 from luthier.study.study import Arm, Measured, OnModel, Study
 
 if TYPE_CHECKING:
-    from luthier.models.base import BaseLM
+    from luthier.models.base import TrainableLM
     from luthier.study.bench import Bench
 
 ROWS = 24  # validation rows that are looked at along the way
@@ -70,7 +70,7 @@ class LoraPlus(Study):
     title: ClassVar[Phrase] = both("LoRA+: B learns faster than A", "LoRA+：B 比 A 学得快")
     budget: ClassVar[str] = "5m"
 
-    def arms(self, lm: BaseLM) -> tuple[list[Arm], list[Phrase]]:
+    def arms(self, lm: TrainableLM) -> tuple[list[Arm], list[Phrase]]:
         from luthier.patches.lora import Lora
 
         rate = self.rate or Lora.learning_rates[len(Lora.learning_rates) // 2]

@@ -21,7 +21,7 @@ from luthier.study.study import Arm, OnModel, Study
 
 if TYPE_CHECKING:
     from luthier.evals.bootstrap import Interval
-    from luthier.models.base import BaseLM
+    from luthier.models.base import TrainableLM
 
 CENTRE = (8, 2.0, 0.0)  # rank, alpha / r, dropout
 MARGIN = 0.05  # nats: "as good as" is worse by less than this, surely
@@ -52,7 +52,7 @@ class LoraRank(Study):
         held: list[Any] = [c if c in v else v[len(v) // 2] for c, v in zip(CENTRE, asked, strict=True)]
         return held[0], held[1], held[2]
 
-    def arms(self, lm: BaseLM) -> tuple[list[Arm], list[Phrase]]:
+    def arms(self, lm: TrainableLM) -> tuple[list[Arm], list[Phrase]]:
         settings = sorted(product(self.ranks, self.alphas, self.dropouts), key=lambda s: (s[2], s[1], s[0]))
         apart = [sum(a != b for a, b in zip(s, self.centre, strict=True)) for s in settings]
         chosen = [s for s, n in zip(settings, apart, strict=True) if self.grid or n <= 1]

@@ -21,7 +21,7 @@ from luthier.study.finding import Claim, Finding, Verdict
 from luthier.study.study import Arm, OnModel, Study
 
 if TYPE_CHECKING:
-    from luthier.models.base import BaseLM
+    from luthier.models.base import TrainableLM
 
 SINGLE = {"wq": "query", "wk": "key", "wv": "value", "wo": "attention_out", "wqkv": "fused"}
 PLACEMENTS = ("wq", "wk", "wv", "wo", "wqkv", "wq+wk", "wq+wv", "wk+wv", "wv+wo", "attention", "ffn", "all")
@@ -31,14 +31,14 @@ TRIES = 4  # the largest rank that is tried on everything, in units of `rank`
 Shapes = Mapping[str, tuple[int, int]]  # path -> outputs, inputs
 
 
-def shapes_of(lm: BaseLM) -> Shapes:
+def shapes_of(lm: TrainableLM) -> Shapes:
     """Outputs and inputs of every linear layer of the blocks, by path."""
     from luthier.models.layers.surgery import linear_paths, matrix_shape
 
     return {p: matrix_shape(lm.model.get_submodule(p)) for p in linear_paths(lm.model, lm.stacks, "all")}
 
 
-def places(lm: BaseLM, shapes: Shapes) -> dict[str, list[str]]:
+def places(lm: TrainableLM, shapes: Shapes) -> dict[str, list[str]]:
     """The paths of each placement by name; those that the model does not have are empty."""
     from luthier.models.layers.sites import sites
 
@@ -91,7 +91,7 @@ class LoraTargets(Study):
     title: ClassVar[Phrase] = both("Where LoRA goes", "LoRA 放在哪里")
     budget: ClassVar[str] = "5m"
 
-    def arms(self, lm: BaseLM) -> tuple[list[Arm], list[Phrase]]:
+    def arms(self, lm: TrainableLM) -> tuple[list[Arm], list[Phrase]]:
         shapes = shapes_of(lm)
         known = places(lm, shapes)
         if wrong := [n for n in self.placements if n not in known]:

@@ -25,7 +25,7 @@ from luthier.study.study import Arm, Measured, OnModel, Study
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from luthier.models.base import BaseLM
+    from luthier.models.base import TrainableLM
     from luthier.study.bench import Bench
 
 KINDS = {
@@ -60,7 +60,7 @@ def _curve(energy: Tensor) -> list[float]:
     return [100 * float(total[k - 1] / total[-1].clamp(min=1e-300)) for k in at]
 
 
-def matrices(lm: BaseLM) -> dict[str, tuple[int, str]]:
+def matrices(lm: TrainableLM) -> dict[str, tuple[int, str]]:
     """Layer (counted through all stacks) and role of every linear layer of the blocks, by path."""
     from luthier.models.layers.sites import sites
     from luthier.models.layers.surgery import linear_paths, path_of
@@ -87,7 +87,7 @@ class Rank(Study):
     budget: ClassVar[str] = "3m"
     least: ClassVar[int] = 3
 
-    def arms(self, lm: BaseLM) -> tuple[list[Arm], list[Phrase]]:
+    def arms(self, lm: TrainableLM) -> tuple[list[Arm], list[Phrase]]:
         return [Arm("full", method="full", rate=self.rate)], []
 
     def measure(self, bench: Bench, arm: Arm, seed: int) -> Measured:
