@@ -63,7 +63,7 @@ def test_kept_only_where_validation_rows_say_so(lm: Any, tmp_path: Path, monkeyp
     monkeypatch.setattr("luthier.evals.calibration.content_free", lambda m, labels: helps)
     scores = iter([0.1, 0.9])
     monkeypatch.setattr("luthier.direct.few_shot.evaluate", lambda *a: type("S", (), {"score": next(scores)}))
-    found = method.adapt(Context(replace(lm, only=lm.wordings(data.labels)[0]), data, 0, cache=tmp_path))
+    found = method.adapt(Context(lm.asked(only=lm.wordings(data.labels)[0]), data, 0, cache=tmp_path))
     assert isinstance(found, ShotsLM)
     found.save(tmp_path)
     again = load_shots(tmp_path, lm, tmp_path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -103,7 +102,7 @@ def test_a_plain_answer_ends_with_its_line(lm: CausalLM, monkeypatch: pytest.Mon
     monkeypatch.setattr(rows, "draw", say)
     script = [*lm.tokenizer("one\ntwo")["input_ids"], int(lm.tokenizer.eos_token_id)]
     before = len(lm.tokenizer("one\n")["input_ids"])
-    plain = replace(lm, template=GENERATE[2])
+    plain = lm.asked(template=GENERATE[2])
     assert plain.generate(["x"], Sampling()) == ["one"] and len(said) == before
     said.clear()
     assert lm.generate(["x"], Sampling()) == ["one\ntwo"] and len(said) == len(script)

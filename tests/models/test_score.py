@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +69,7 @@ def test_an_empty_answer_has_no_tokens(lm: CausalLM) -> None:
 @pytest.mark.parametrize("template", CLASSIFY, ids=lambda t: t.name)
 def test_by_words(lm: CausalLM, template: Any) -> None:
     """Each label's sum per byte of its own. Seen failing with characters for bytes, and with tokens for bytes."""
-    worded, oracle = replace(lm, template=template), tiny.reference(Path(lm.name))
+    worded, oracle = lm.asked(template=template), tiny.reference(Path(lm.name))
     found = scoring.by_words(worded, TEXTS, LABELS)
     assert found.shape == (len(TEXTS), len(LABELS)) and [len(label.encode()) for label in LABELS] == list(BYTES)
     for text, got in zip(TEXTS, found, strict=True):
@@ -83,7 +82,7 @@ def test_by_words(lm: CausalLM, template: Any) -> None:
 
 def test_a_plain_label_is_scored_behind_its_prompt_and_a_space(lm: CausalLM) -> None:
     """The tokens, by hand. Seen failing with the gap left out of the answer."""
-    worded = replace(lm, template=CLASSIFY[0])
+    worded = lm.asked(template=CLASSIFY[0])
     whole = worded.encode_prompt("the box", LABELS) + worded.encode_answer("refund", LABELS)
     assert lm.tokenizer.decode(whole) == "the box\nCategory: refund"
 
