@@ -6,9 +6,9 @@ luthier.open("runs/demo").to_frame()
 """
 
 import luthier.compare  # noqa: F401  first: imported later it would take the place of the function of that name
-from luthier.api import Board, Model, compare, load, train
+from luthier.api import Board, Model, Row, compare, load, train
 from luthier.api import open as open  # not in __all__: `import *` must not hide Python's own
 from luthier.errors import LuthierError
 from luthier.version import __version__ as __version__
 
-__all__ = ["Board", "LuthierError", "Model", "compare", "load", "train"]
+__all__ = ["Board", "LuthierError", "Model", "Row", "compare", "load", "train"]
