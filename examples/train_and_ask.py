@@ -26,7 +26,7 @@ run = luthier.train(
         "method": "lora",
         "model": os.environ.get("EXAMPLE_MODEL", "embedded-encoder"),
         "patch": {"rank": 8},
-        "training": {"tokens": int(os.environ.get("EXAMPLE_TOKENS", "4000")), "batch": 4, "learning_rate": 1e-3},
+        "training": {"tokens": int(os.environ.get("EXAMPLE_TOKENS", "2000")), "batch": 8, "learning_rate": 1e-3},
     },
     out="runs/rooms",  # the same call again goes on there, or reads what is finished
     data=rows,

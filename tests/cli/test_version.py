@@ -39,7 +39,7 @@ def test_no_other_file_states_it() -> None:
         rf"""version\w*\s*[=:]\s*["']?{re.escape(__version__)}\b|luthier[=-]{{1,2}}{re.escape(__version__)}""", re.I
     )
     files = [*ROOT.glob("src/**/*.py"), *ROOT.glob("*.toml"), *ROOT.glob("*.yml"), *ROOT.glob("docs/**/*.md"),
-             *ROOT.glob("*.md"), *ROOT.glob("examples/*")]  # fmt: skip
+             *ROOT.glob("*.md"), *ROOT.glob("examples/**/*.*")]  # fmt: skip
     found = [path.relative_to(ROOT).as_posix() for path in files if stated.search(path.read_text("utf-8"))]
     assert found == ["src/luthier/version.py"]
 
