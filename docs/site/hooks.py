@@ -19,6 +19,7 @@ from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).parents[2]
 TAKEN = ("README.zh-CN.md", "CONTRIBUTING.md", "CHANGELOG.md", "examples/README.md")
+PLACES: dict[str, str] = {}  # a file of the repository: its page
 LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)\s#]+)(#[^)\s]*)?\)")
 
 
@@ -36,26 +37,34 @@ def on_files(files: Files, config: Any) -> Files:
     for path in sorted((ROOT / "examples").iterdir()):
         if path.suffix in (".py", ".ipynb"):
             texts[f"examples/{path.stem}.md"] = (script if path.suffix == ".py" else notebook)(path)
-    places = {file.src_uri: file.src_uri for file in files} | {name: name for name in texts}
-    places |= {f"docs/{file.src_uri}": file.src_uri for file in files}
-    places |= {f"examples/{path.name}": f"examples/{path.stem}.md" for path in (ROOT / "examples").iterdir()} | places
-    places["README.md"] = "README.md"  # the readme in English has its counterpart in the landing page
+            PLACES[f"examples/{path.name}"] = f"examples/{path.stem}.md"
+    PLACES.update({f"docs/{file.src_uri}": file.src_uri for file in files} | {name: name for name in TAKEN})
+    PLACES["README.md"] = "README.md"  # the readme in English has its counterpart in the landing page
     for name, text in texts.items():
-        files.append(File.generated(config, name, content=relinked(text, name, places)))
+        files.append(File.generated(config, name, content=relinked(text, name, name)))
     return files
 
 
-def relinked(text: str, name: str, places: dict[str, str]) -> str:
-    """The text with its links leading from the page `name` to the pages in `places`."""
+def on_page_markdown(markdown: str, page: Any, **more: Any) -> str:
+    """Links of a page in docs/ that lead out of it; the others are mkdocs' own, which says where one leads nowhere."""
+    own = page.file.src_uri
+    return markdown if own in TAKEN or own.startswith("examples/") else relinked(markdown, f"docs/{own}", own, "../")
+
+
+def relinked(text: str, source: str, own: str, begins: str = "") -> str:
+    """The text with its links, those of the file `source`, leading to pages from the page `own`.
+
+    begins: only links that begin so.
+    """
 
     def link(found: re.Match[str]) -> str:
         mark, words, target, anchor = found[1], found[2], found[3], found[4] or ""
-        if re.match(r"[a-z]+:", target):
+        if re.match(r"[a-z]+:", target) or not target.startswith(begins):
             return found[0]
-        place = places.get(posixpath.normpath(posixpath.join(posixpath.dirname(name), target)))
+        place = PLACES.get(posixpath.normpath(posixpath.join(posixpath.dirname(source), target)))
         if place is None:
             return words
-        return f"{mark}[{words}]({posixpath.relpath(place, posixpath.dirname(name) or '.')}{anchor})"
+        return f"{mark}[{words}]({posixpath.relpath(place, posixpath.dirname(own) or '.')}{anchor})"
 
     return LINK.sub(link, text)
 

@@ -16,7 +16,6 @@ ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
 SCRIPTS = sorted(EXAMPLES.glob("*.py"))
 NOTEBOOKS = sorted(EXAMPLES.glob("*.ipynb"))
-QUICK = {"train_and_ask"}  # in the normal run; the others take more than a few seconds
 SHOWN = {  # what must be among what an example prints, besides something
     "chinese_reviews": r"prediction.*\n(.*(好评|差评).*\n){2}",
     "classifier_in_sklearn": r"by scikit-learn, 0\.\d{4} by Luthier",
@@ -42,13 +41,8 @@ def setting(tiny_folder: Callable[[str], Path], tmp_path_factory: pytest.TempPat
     return {**os.environ, **sizes, "PYTHONPATH": path, "LUTHIER_CACHE": cache, "HF_HUB_OFFLINE": "1"}
 
 
-def marked(paths: list[Path]) -> list[object]:
-    """As parameters, the long ones slow."""
-    slow = pytest.mark.slow
-    return [pytest.param(path, id=path.stem, marks=() if path.stem in QUICK else slow) for path in paths]
-
-
-@pytest.mark.parametrize("path", marked(SCRIPTS))
+@pytest.mark.slow
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
 def test_the_script_runs(path: Path, setting: dict[str, str], tmp_path: Path) -> None:
     """In an empty folder. Seen failing with an option misspelled, and with a print taken out."""
     done = subprocess.run(

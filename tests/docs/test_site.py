@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 
@@ -85,6 +86,20 @@ def test_every_page_is_there(site: Path) -> None:
     }
     assert wanted <= made
     assert not (site / "site").exists(), "what builds the site is no page"
+
+
+@pytest.mark.slow
+def test_every_link_leads_to_a_file(site: Path) -> None:
+    """Those out of docs/ included, such as to an example. Seen failing with links of the changelog left as they are."""
+    lost = []
+    for page in site.rglob("*.html"):
+        links = re.findall(r'<a [^>]*?href="([^"#?]+)', page.read_text("utf-8")) if page.name != "404.html" else []
+        found = [link for link in links if not re.match(r"[a-z]+:", link)]
+        lost += [f"{page.name}: {link}" for link in found if not (page.parent / unquote(link)).exists()]
+    assert not lost
+    assert 'href="examples/index.html"' in (site / "index.html").read_text("utf-8")
+    assert 'href="train_and_ask.html"' in (site / "examples/index.html").read_text("utf-8")
+    assert 'href="examples/index.html"' in (site / "README.zh-CN.html").read_text("utf-8")
 
 
 def test_every_page_of_the_folder_is_in_the_navigation() -> None:
