@@ -30,7 +30,7 @@ def trained(name: str) -> Path:
             },
             "training": {"tokens": int(os.environ.get("EXAMPLE_TOKENS", "800")), "batch": 1, "learning_rate": 1e-3},
         },
-        out=f"runs/{name}",
+        out=f"runs/mix-{name}",
     )
 
 

@@ -93,6 +93,13 @@ def test_the_script_is_short_and_public(path: Path) -> None:
     assert not [n for n in (*names, *(node.module or "" for node in inside)) if n.startswith("luthier.")]
 
 
+def test_no_two_write_to_one_folder() -> None:
+    """They are run one after the other in the same place. Seen failing with two that wrote runs/translate."""
+    places = [{*re.findall(r"runs/([\w-]+)", path.read_text("utf-8"))} for path in (*SCRIPTS, *NOTEBOOKS)]
+    named = [place for found in places for place in found]
+    assert sorted(named) == sorted({*named}) and len(named) > len(SCRIPTS)
+
+
 def test_the_table_names_every_example() -> None:
     """Seen failing with a script that the table lacks. There are at least eight scripts and two notebooks."""
     linked = set(re.findall(r"\]\(([\w.-]+\.(?:py|ipynb))\)", (EXAMPLES / "README.md").read_text("utf-8")))

@@ -31,7 +31,8 @@ def parse(command: str) -> None:
     words = shlex.split(command, comments=True)[1:]
     group = typer.main.get_command(app)
     outer = group.make_context("luthier", words, resilient_parsing=True)
-    if all(word.startswith("--") for word in words):  # options of the program itself, such as --version
+    if all(word.startswith("--") for word in words):  # options of the program itself
+        assert {*words} <= {name for option in group.params for name in option.opts}, f"there is no option {command}"
         return
     inner = group.get_command(outer, words[0])  # type: ignore[attr-defined]
     assert inner is not None, f"there is no command {words[0]}"
