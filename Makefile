@@ -4,8 +4,9 @@ QUICK := zero_shot,majority,few_shot,features,full,layers,head,bitfit,lora,soft_
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+DOCS := $(VENV)/.docs
 
-.PHONY: setup demo test test-all check bench clean
+.PHONY: setup demo test test-all check bench docs clean
 
 setup: $(READY)
 
@@ -33,6 +34,14 @@ check: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+
+docs: $(DOCS)  # without --quiet: that would hide warnings from --strict, too
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+	@echo "build/docs/index.html"
+
+$(DOCS): $(READY) requirements-docs.lock
+	$(BIN)/python -m pip install --quiet -r requirements-docs.lock
+	touch $(DOCS)
 
 bench: setup
 	$(BIN)/python bench/$(NAME).py

@@ -5,9 +5,9 @@ luthier.load("RUN").predict("a text")
 luthier.open("runs/demo").to_frame()
 """
 
-from luthier.api import Board, Model, compare, load, train
+from luthier.api import Board, Model, Row, compare, load, train
 from luthier.api import open as open  # not in __all__: `import *` must not hide Python's own
 from luthier.core.errors import LuthierError
+from luthier.version import __version__ as __version__
 
-__all__ = ["Board", "LuthierError", "Model", "compare", "load", "train"]
-__version__ = "0.1.0"
+__all__ = ["Board", "LuthierError", "Model", "Row", "compare", "load", "train"]

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import runs
 from sklearn.metrics import f1_score
 from test_runs import said
 
+import runs
 import tiny
 from luthier.api import load
 from luthier.core.errors import LuthierError

@@ -145,7 +145,7 @@ def test_without_an_index(work: Path) -> None:
 
 @pytest.mark.slow
 def test_every_command_of_the_page_runs(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In the order of docs/index.md, in a folder that has what it names."""
+    """In the order of docs/documents.md, in a folder that has what it names."""
     monkeypatch.setattr("luthier.index.ask.answerable", lambda *given: True)
     monkeypatch.setattr("luthier.index.ask.reads", lambda lm, question, tell: False)
     monkeypatch.setattr("luthier.cli.index._model", lambda recipe: None)
@@ -154,7 +154,7 @@ def test_every_command_of_the_page_runs(work: Path, monkeypatch: pytest.MonkeyPa
         (work / name).write_text("满五年有十五天年假。 Refunds take five days.", encoding="utf-8")
     (work / "handbook.pdf").write_bytes(b"%PDF broken")
     (work / "questions.jsonl").write_text('{"question": "Refunds?", "source": "docs/leave.md"}')
-    page = (Path(__file__).parents[2] / "docs" / "index.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[2] / "docs" / "documents.md").read_text(encoding="utf-8")
     lines = [line for line in page.splitlines() if line.startswith("luthier index ")]
     assert len(lines) >= 12
     for line in lines:

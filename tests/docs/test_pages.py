@@ -31,6 +31,9 @@ def parse(command: str) -> None:
     words = shlex.split(command, comments=True)[1:]
     group = typer.main.get_command(app)
     outer = group.make_context("luthier", words, resilient_parsing=True)
+    if all(word.startswith("--") for word in words):  # options of the program itself
+        assert {*words} <= {name for option in group.params for name in option.opts}, f"there is no option {command}"
+        return
     inner = group.get_command(outer, words[0])  # type: ignore[attr-defined]
     assert inner is not None, f"there is no command {words[0]}"
     if hasattr(inner, "commands") and len(words) > 1:  # a group, such as `luthier prompt search`
@@ -58,6 +61,7 @@ def test_a_wrong_command_does_not_parse() -> None:
     for wrong in (
         "luthier compare --limit-tests 3",
         "luthier evaluate x",
+        "luthier --versoin",
         "luthier prompt searhc x",
         "luthier prompt search x --cals 3",
         "luthier compare --methods lora,lorra",

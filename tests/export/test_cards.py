@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import runs
 import yaml
 
 import luthier
+import runs
 import tiny
 from luthier.export.card import render
 from luthier.export.write import export_run

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-import runs
 from typer.testing import CliRunner
 
 import luthier
+import runs
 import tiny
 from luthier.cli import app
 from luthier.core.errors import LuthierError

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import runs
 import torch
 from test_folders import export
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, PreTrainedTokenizerFast
 
+import runs
 import tiny
 from luthier.core.records import Message, Sampling, Split
 from luthier.data.chat import answer_end, encode_chat

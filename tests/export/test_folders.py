@@ -8,10 +8,10 @@ from typing import Any
 
 import peft
 import pytest
-import runs
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+import runs
 import tiny
 from luthier.core.errors import LuthierError
 from luthier.export import adapter, merged

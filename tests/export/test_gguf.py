@@ -9,11 +9,11 @@ from typing import Any
 import gguf
 import numpy as np
 import pytest
-import runs
 import torch
 from test_folders import export, left_behind
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+import runs
 from luthier.core.errors import LuthierError
 from luthier.export import gguf_file, gguf_tokenizer
 from luthier.export.gguf_file import rotary_order, write_gguf

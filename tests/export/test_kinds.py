@@ -8,12 +8,12 @@ from typing import Any
 
 import peft
 import pytest
-import runs
 import torch
 from safetensors.torch import load_file
 from test_folders import export, left_behind
 from transformers import AutoModel, AutoModelForSeq2SeqLM, AutoTokenizer, BartConfig, FalconConfig
 
+import runs
 import tiny
 from luthier.core.errors import LuthierError
 from luthier.core.records import Sampling, Split

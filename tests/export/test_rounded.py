@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import runs
 import torch
 from transformers import AutoModelForCausalLM
 
+import runs
 import tiny
 from luthier.core import catalog
 from luthier.core.errors import LuthierError

@@ -56,9 +56,13 @@ def train(
 def load(
     run_folder: str | Path, progress: Callable[[int, int], None] | None = None, template: str | Path | None = None
 ) -> Model:
+    """The adapted model of a run folder, ready to predict or generate; progress is told rows done and rows in all.
+
+    template: a file with another wording than the run's own. Raises LuthierError.
+
+    >>> luthier.load("runs/demo/trials/lora/seed-0").predict("where is my parcel?")      # doctest: +SKIP
+    'delivery'
+    """
     folder = place_of(run_folder, "run_folder")
     with spoken():
         return models.load(folder, progress, None if template is None else place_of(template, "template"))
-
-
-load.__doc__ = models.load.__doc__

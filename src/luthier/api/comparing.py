@@ -38,9 +38,9 @@ def compare(
     data, test: a path or an embedded name, a pandas DataFrame, a list of dicts, or a `datasets.Dataset`; rows that are
     in memory are kept in the cache, by content. model: one, or several. methods: names, or names by comma, such as
     "lora" and "lora/lm"; one of each kind without it; or a dict of named entries, such as
-    {"r64": {"patch": "lora", "options": {"rank": 64}}}. total: how long the whole may take, ten minutes unless a budget
-    is given: training per method and seed ("90s", "3m", "20k-tokens"). seeds: final runs of each method. curve:
-    numbers of training rows to try besides all. endpoint: limits for a model behind a URL (see
+    {"r64": {"patch": "lora", "options": {"rank": 64}}}. total: how long the whole may take, ten minutes without it and
+    without a budget. budget: training per method and seed ("90s", "3m", "20k-tokens"). seeds: final runs of each
+    method. curve: numbers of training rows to try besides all. endpoint: limits for a model behind a URL (see
     `luthier.io.config.EndpointConfig`). track: names of trackers. again: begin anew, what stands there is set aside.
     map: column to field. labels: raw value to name. pair: two files of lines in place of data. max_length: tokens of a
     prompt with its answer. batch: rows of a training step. prefer: "quality", "cost", "size" or "latency": which of the

@@ -156,13 +156,7 @@ class Model:
 def load(
     run_folder: str | Path, progress: Callable[[int, int], None] | None = None, template: str | Path | None = None
 ) -> Model:
-    """The adapted model of a run folder, ready to predict or generate; progress is told rows done and rows in all.
-
-    template: a file with another wording than the run's own. Raises LuthierError.
-
-    >>> luthier.load("runs/demo/trials/lora/seed-0").predict("where is my parcel?")      # doctest: +SKIP
-    'delivery'
-    """
+    """What `luthier.load` gives, with errors as the commands spell them."""
     from luthier.evals.temperature import kept
     from luthier.evals.wording import reworded
     from luthier.io import config

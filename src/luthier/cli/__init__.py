@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+from typing import Annotated
 
 import typer
 
@@ -25,6 +26,7 @@ from luthier.cli import (
 )
 from luthier.core import command
 from luthier.core.errors import LuthierError
+from luthier.version import __version__
 
 app = typer.Typer(
     help="Adapt a pretrained language model in every way, on your data, under an equal budget; see which is worth it.",
@@ -33,6 +35,23 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"luthier {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _before(
+    version: Annotated[
+        bool, typer.Option("--version", help="Say the version.", is_eager=True, callback=_version)
+    ] = False,
+) -> None:
+    """What may stand before a command."""
+
+
 for group in (
     comparing,
     study,

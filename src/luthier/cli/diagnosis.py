@@ -43,7 +43,7 @@ def machine() -> Rows:
         ("processor", f"{about['processor'] or 'unknown'}, {cores()} of {os.cpu_count()} cores to use"),
         ("memory", _memory()),
         ("disk of the cache", f"{disk.free / 1e9:.0f} GB free of {disk.total / 1e9:.0f} GB, {cache}"),
-        ("system", f"{about['system']}, Python {about['python']}"),
+        ("system", f"{about['system']}, Python {about['python']}, Luthier {about['luthier']}"),
     ]
 
 

@@ -10,6 +10,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from luthier.version import __version__
+
 
 def cores() -> int:
     """The CPU cores that this process may use, a container's quota (cgroup 2) included."""
@@ -148,8 +150,9 @@ def memory() -> dict[str, int]:
 
 def environment() -> dict[str, str]:
     """Versions and machine, for `environment.json`; no names, no paths."""
-    out = {"python": platform.python_version(), "system": f"{platform.system()} {platform.machine()}"}
-    for name in ("luthier", "torch", "transformers", "tokenizers", "scikit-learn", "sacrebleu", "numpy"):
+    out = {"luthier": __version__, "python": platform.python_version()}
+    out["system"] = f"{platform.system()} {platform.machine()}"
+    for name in ("torch", "transformers", "tokenizers", "scikit-learn", "sacrebleu", "numpy"):
         try:
             out[name] = version(name)
         except PackageNotFoundError:
