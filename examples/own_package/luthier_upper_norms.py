@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from luthier.models.layers.weights import WeightPatch
 from luthier.core.methods import ParamGroup
+from luthier.models.layers.weights import WeightPatch
 
 if TYPE_CHECKING:
     from torch import nn

@@ -8,9 +8,8 @@ import sys
 import tomllib
 from pathlib import Path
 
-from luthier.models.machine import environment
-
 import luthier
+from luthier.models.machine import environment
 from luthier.version import __version__
 
 ROOT = Path(__file__).parents[2]
