@@ -30,7 +30,7 @@ def parse(command: str) -> None:
     """Parse a command line as the program does, without running it; an unknown option or argument raises."""
     words = shlex.split(command, comments=True)[1:]
     group = typer.main.get_command(app)
-    outer = group.make_context("luthier", words, resilient_parsing=True)
+    outer = group.make_context("luthier", [*words], resilient_parsing=True)  # which takes what it reads off the list
     if all(word.startswith("--") for word in words):  # options of the program itself
         assert {*words} <= {name for option in group.params for name in option.opts}, f"there is no option {command}"
         return
