@@ -148,7 +148,7 @@ def test_the_reference_is_what_python_gives(site: Path) -> None:
 
 @pytest.mark.slow
 def test_it_is_read_and_searched_from_the_disk(site: Path, browser: Any) -> None:
-    """Without a network, in both languages. Seen failing without `assets/iframe-worker.js`, and without jieba."""
+    """Without a network, in both languages. Seen failing without `assets/iframe-worker.js`."""
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     context.set_offline(True)
     page, asked, errors = context.new_page(), [], []
