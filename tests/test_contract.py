@@ -182,7 +182,7 @@ def raw(lm: TrainableLM, split: Split) -> list[Tensor]:
 
     Of a model that is not causal, what a label head reads in place of logits, without gradients.
     """
-    worded = dataclasses.replace(lm, template=templates(split.labels)[0])
+    worded = lm.asked(template=templates(split.labels)[0])
     ids = [worded.encode_prompt(prompt_of(r), split.labels) for r in split.train[:2]]
     if not isinstance(lm, CausalLM):
         batch = pack([Example(i, tuple(row), (0,), (0,)) for i, row in enumerate(ids)], {})

@@ -16,7 +16,7 @@ from luthier.api.predicting import answer_file
 from luthier.comparison.execution import quiet_latency
 from luthier.comparison.plan import Plan, Request
 from luthier.comparison.trial import Bench
-from luthier.comparison.trial_list import Cell
+from luthier.comparison.trial_list import Trial
 from luthier.core.errors import LuthierError, Refused
 from luthier.core.phrases import Phrase, of_error
 from luthier.core.records import Rated, Split, Tagged
@@ -80,13 +80,13 @@ def test_a_trial_of_a_comparison(lm: CausalLM, method: str, task: str, tmp_path:
     split = many(task)
     request = Request(model=lm.name, methods=(method,), budget="2k-tokens")
     plan = Plan(request, 2000, None, None, "float32", 1, lm.key, "")
-    cell = Cell(lm.name, method, None, method)
+    trial = Trial(lm.name, method, None, method)
     bench = Bench(lm, split, plan, tmp_path, lambda *_: None)
-    bench.run(cell)
+    bench.run(trial)
     result = read_json(tmp_path / "trials" / method / "seed-0" / "eval.json")
     assert result["metric"] == {"multilabel": "label_f1", "regression": "mae_skill"}[task]
     assert len(result["per_row"]) == 8 and result["latency_ms"] is None
-    quiet_latency.measure(bench, [cell], 1)
+    quiet_latency.measure(bench, [trial], 1)
     assert read_json(tmp_path / "trials" / method / "seed-0" / "latency.json")["latency_ms"] > 0
 
 

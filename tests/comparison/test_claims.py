@@ -15,8 +15,8 @@ from luthier.comparison.execution.locks import forget_claims, locked, share
 HOLD = """
 import sys
 from pathlib import Path
-from luthier.comparison.execution.locks import claimed
-with claimed(Path(sys.argv[1])) as mine:
+from luthier.comparison.execution.locks import locked
+with locked(Path(sys.argv[1])) as mine:
     print(mine, flush=True)
     sys.stdin.read()
 """

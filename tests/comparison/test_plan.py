@@ -208,7 +208,7 @@ def test_every_core_gets_a_worker_as_far_as_trials_and_memory_go(
 
 def test_a_small_budget_takes_smaller_steps(lm: CausalLM) -> None:
     """As many rows as give a short run eight steps; the same for every trial, kept in the plan."""
-    work = replace(lm, template=lm.wordings(tiny.LABELLED.labels)[0], labels=tiny.LABELLED.labels)
+    work = lm.asked(template=lm.wordings(tiny.LABELLED.labels)[0], labels=tiny.LABELLED.labels)
     examples = Sft().encode(work, tiny.LABELLED, tiny.LABELLED.train)
     row = sum(e.tokens for e in examples) / len(examples)
     assert crews.row_tokens(lm, tiny.LABELLED) == row

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import peft
@@ -129,8 +129,7 @@ def test_refused(lm: TrainableLM) -> None:
     assert "nothing to train" in str(Ia3(outputs="none", inputs="none").refuses(Context(lm)))
     bare: Any = nn.ModuleDict({"h": nn.ModuleList([nn.ModuleDict({"mixer": nn.Linear(2, 2)})])})
     assert (
-        Ia3().refuses(Context(SimpleNamespace(model=bare)))
-        == "the model's blocks have no module known as key (ModuleDict)"
+        Ia3().refuses(Context(replace(lm, model=bare))) == "the model's blocks have no module known as key (ModuleDict)"
     )
     with pytest.raises(LuthierError, match=r"both name .*v_proj"):
         Ia3(outputs="v_proj", inputs="v_proj").attach(lm)

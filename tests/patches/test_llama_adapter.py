@@ -5,8 +5,8 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import peft
@@ -189,7 +189,7 @@ def test_saved_in_our_own_layout(lm: TrainableLM, tmp_path: Path) -> None:
 
 
 def test_refused(lm: TrainableLM) -> None:
-    refuses = lambda model, **o: LlamaAdapter(**o).refuses(Context(SimpleNamespace(model=model)))  # noqa: E731
+    refuses = lambda model, **o: LlamaAdapter(**o).refuses(Context(replace(lm, model=model)))  # noqa: E731
     model: Any = lm.model
     assert refuses(model) is None
     assert refuses(model, tokens=0) == "tokens must be at least 1, not 0"
