@@ -119,7 +119,10 @@ def spread(*kinds: str) -> Any:
     return pytest.mark.parametrize(("lm", "pair"), cases, indirect=["lm"], ids=str)
 
 
-every_direct = pytest.mark.parametrize(("name", "rows"), DIRECT)
+slow = pytest.mark.slow  # a search writes answers for a quarter of a minute on each base
+every_direct = pytest.mark.parametrize(
+    ("name", "rows"), [pytest.param(*d, marks=slow) if d[0] == "hard_prompt" else d for d in DIRECT]
+)
 
 
 @pytest.fixture(autouse=True)
