@@ -79,7 +79,7 @@ def main() -> None:
             if held < in_bf16:  # the rounded weights, multiplied in float32: bitsandbytes takes bf16 where a CPU has it
                 plain = plain.dequantize()
             model = peft.PeftModel.from_pretrained(plain, Path(folder) / "adapter").eval()
-            found = plain_logits(model, want.ids)
+            found = plain_logits(model, want)
         apart = max(float((a - b).abs().max()) for a, b in zip(want.logits, found, strict=True))
         moved = max(float((a - b).abs().max()) for a, b in zip(want.logits, base.logits, strict=True))
         worst = max(worst, apart)
