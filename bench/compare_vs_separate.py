@@ -53,7 +53,7 @@ def command(given: argparse.Namespace, methods: str, out: Path) -> list[str]:
 
 def timed(commands: list[list[str]], env: dict[str, str]) -> peer.Figures:
     """Wall seconds of the commands one after the other, and the share of the cores that others took meanwhile."""
-    watch = measure.Callback()
+    watch = measure.Watch()
     watch.start()
     children = os.times()
     for each in commands:

@@ -56,7 +56,7 @@ def _busy() -> float:
     return total / os.sysconf("SC_CLK_TCK")
 
 
-class Callback:
+class Watch:
     """Wall seconds between `start` and `stop`, CPU seconds of this process (`own`), and the share of the cores that
 
     other processes took meanwhile.
@@ -78,12 +78,12 @@ class Callback:
         self.others = max(0.0, foreign / (self.seconds * len(cores())))
 
 
-def measured(work: Callable[[], T]) -> tuple[T, Callback, dict[str, Any]]:
+def measured(work: Callable[[], T]) -> tuple[T, Watch, dict[str, Any]]:
     """What the work gave, its watch, and the figures that every side tells: how long, beside whom, memory and rates.
 
     The rate of matrix products is taken before and after, so that what else ran on the cores can be seen.
     """
-    before, watch = product_rate(), Callback()
+    before, watch = product_rate(), Watch()
     watch.start()
     found = work()
     watch.stop()

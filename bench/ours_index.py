@@ -29,7 +29,7 @@ def whole(work: Path) -> None:
     questions = read_json(work / "questions.json")
     with tempfile.TemporaryDirectory() as name:
         at, cache = f"{name}/index", Path(name) / "cache"
-        watch = measure.Callback()
+        watch = measure.Watch()
         watch.start()
         report = build([work / "docs"], at, Chunking(), cache=cache)
         watch.stop()

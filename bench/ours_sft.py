@@ -91,7 +91,7 @@ def train(job: dict[str, Any]) -> None:
     counted = operations.lora_step(lm, job["rank"], encoded(lm, recipe, data)[job["batch"] :])
     before = rates()
     reports: list[Report] = []
-    watch = measure.Callback()
+    watch = measure.Watch()
 
     def say(report: Report) -> None:
         reports.append(report)

@@ -43,7 +43,7 @@ class Embedding(BaseEmbedding):  # type: ignore[misc]
 def main(work: Path) -> None:
     """Build, ask, print the figures."""
     questions: list[dict[str, Any]] = json.loads((work / "questions.json").read_text(encoding="utf-8"))
-    watch = measure.Callback()
+    watch = measure.Watch()
     watch.start()
     documents = [
         Document(text=path.read_text(encoding="utf-8"), id_=path.name) for path in sorted((work / "docs").iterdir())

@@ -30,7 +30,7 @@ class Clock(TrainerCallback):  # type: ignore[misc]
     """Time from the end of the first step to the end of the last, and the real tokens in between."""
 
     def __init__(self) -> None:
-        self.watch, self.steps, self.peak = measure.Callback(), 0, 0
+        self.watch, self.steps, self.peak = measure.Watch(), 0, 0
 
     def on_step_end(self, *_: Any, **__: Any) -> None:
         """Called by the trainer after each optimiser step."""
