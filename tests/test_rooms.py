@@ -8,8 +8,7 @@ import pytest
 
 
 def test_no_circles() -> None:
-    """Imports inside functions count, those for types alone do not. Seen failing with `data.task` and `data.together`
-    importing each other."""
+    """Imports inside functions count, those for types alone do not."""
     grimp = pytest.importorskip("grimp")
     graph = grimp.build_graph("luthier", exclude_type_checking_imports=True, cache_dir=None)
     imports = {module: graph.find_modules_directly_imported_by(module) for module in graph.modules}

@@ -120,7 +120,7 @@ def test_another_packages_members_stand_beside_ours(brought: list[EntryPoint]) -
 
 
 def test_another_packages_reader_of_rows(brought: list[EntryPoint], tmp_path: Path) -> None:
-    """Seen failing with a table of readers."""
+    """Found by its entry point, like everything else."""
     brought.append(EntryPoint("bars", "luthier_elsewhere.bars", "luthier.readers"))
     (tmp_path / "mine.psv").write_text("text|label\nit is late|bad\n")
     assert load(tmp_path / "mine.psv").rows[0].columns == {"text": "it is late", "label": "bad"}

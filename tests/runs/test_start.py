@@ -72,7 +72,7 @@ def first(base: Path, tmp_path: Path) -> Path:
 
 
 def test_the_same_method_trains_on(base: Path, first: Path, tmp_path: Path) -> None:
-    """Without a step it is what it started from, and it needs its start no more. Seen failing without `go_on`."""
+    """Without a step it is what it started from, and it needs its start no more."""
     second = made(tmp_path / "second", base, start=str(first), **STILL)
     want = says(load_run(first))
     assert goes_on(config.run_recipe(second)) and not torch.allclose(want, says(tiny.fresh(base)), atol=1e-2)
@@ -98,7 +98,7 @@ def test_every_patch_trains_on_or_says_why_not(base: Path, tmp_path: Path, name:
 def test_another_method_stands_on_the_folded_start(
     base: Path, first: Path, tmp_path: Path, name: str, options: dict[str, Any]
 ) -> None:
-    """Its reference is what the start had learned. Seen failing with a start that was left out when loading."""
+    """Its reference is what the start had learned."""
     changes = {"training": {"epochs": 1, "learning_rate": 1e-9}} if name == "prefix" else STILL
     second = made(tmp_path / "second", base, name, start=str(first), patch=options, **changes)
     want = says(load_run(first))
