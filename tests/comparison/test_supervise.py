@@ -22,7 +22,7 @@ import tiny
 from luthier.comparison import results
 from luthier.comparison.execution import faults, pool, worker
 from luthier.comparison.execution.supervisor import run, unfinished
-from luthier.comparison.plan import LOCK, STOPPED, Plan, Request, begin
+from luthier.comparison.plan import STOPPED, Plan, Request, begin
 from luthier.comparison.trial import Bench
 from luthier.comparison.trial_list import Trial, trials_of
 from luthier.core import catalog
@@ -31,7 +31,7 @@ from luthier.core.phrases import Phrase
 from luthier.core.records import Labelled
 from luthier.data.load import load_split
 from luthier.io.config import DataConfig
-from luthier.io.files import read_json
+from luthier.io.files import LOCK, read_json
 from luthier.models.causal import CausalLM
 from luthier.objectives.sft import Sft
 from luthier.reports.comparison.publish import publish

@@ -20,7 +20,7 @@ from luthier.core import catalog
 from luthier.core.errors import LuthierError
 from luthier.data import embedded
 from luthier.io.config import DataConfig, EndpointConfig, Recipe, Threads, TrainingConfig, build, lean
-from luthier.io.files import LOCK, read_json, write_json
+from luthier.io.files import is_taken, read_json, write_json
 from luthier.runs.inputs import AGAIN
 
 VERSION = 1
@@ -251,12 +251,7 @@ def read_request(folder: Path) -> Request:
 
 def check_folder(request: Request, folder: Path) -> None:
     """Refuse a folder that holds another comparison or something else; one that never came to a plan is free."""
-    if folder.exists() and not folder.is_dir():
-        raise LuthierError(f"{folder} is a file: choose another --out")
-    path = folder / "request.json"
-    if not path.exists():
-        if folder.exists() and any(p.name != LOCK for p in folder.iterdir()):
-            raise LuthierError(f"{folder} is not empty and holds no comparison: choose another --out")
+    if not is_taken(folder, "request.json", "comparison"):
         return
     try:
         same = read_request(folder) == request

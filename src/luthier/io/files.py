@@ -178,3 +178,17 @@ def alone(lock: Path, said: str) -> Iterator[None]:
         for folder in made:
             with contextlib.suppress(OSError):
                 folder.rmdir()
+
+
+def is_taken(folder: Path, mark: str, what: str) -> bool:
+    """Whether a folder holds such work already, known by the file `mark`; a free one is none or empty.
+
+    Raises LuthierError for a file, and for a folder that holds something else. what: as in "holds no run".
+    """
+    if folder.exists() and not folder.is_dir():
+        raise LuthierError(f"{folder} is a file: choose another --out")
+    if (folder / mark).exists():
+        return True
+    if folder.exists() and any(p.name != LOCK for p in folder.iterdir()):
+        raise LuthierError(f"{folder} is not empty and holds no {what}: choose another --out")
+    return False

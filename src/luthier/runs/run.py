@@ -29,7 +29,7 @@ from luthier.data.unwritten import chat_only, check_written
 from luthier.evals import cuts
 from luthier.io import config
 from luthier.io.config import Recipe
-from luthier.io.files import LOCK, sync_folder
+from luthier.io.files import is_taken, sync_folder
 from luthier.io.kept import run_labels as run_labels
 from luthier.models.base import TrainableLM
 from luthier.models.layers.nf4 import linear_bytes
@@ -181,11 +181,7 @@ def begun(folder: Path) -> bool:
 
 def check_folder(folder: Path, recipe: str) -> None:
     """Refuse a folder for a run of this recipe (YAML) that holds another run or something else."""
-    if folder.exists() and not folder.is_dir():
-        raise LuthierError(f"{folder} is a file: choose another --out")
-    path = folder / "recipe.yaml"
-    if not path.exists():
-        if folder.exists() and any(p.name != LOCK for p in folder.iterdir()):
-            raise LuthierError(f"{folder} is not empty and holds no run: choose another --out")
-    elif begun(folder) and path.read_text(encoding="utf-8", errors="replace") != recipe:
+    if not is_taken(folder, "recipe.yaml", "run") or not begun(folder):
+        return
+    if (folder / "recipe.yaml").read_text(encoding="utf-8", errors="replace") != recipe:
         raise LuthierError(f"{folder} holds a run of another recipe: {AGAIN}")

@@ -22,7 +22,7 @@ from luthier.core.cursor import Cursor
 from luthier.core.errors import LuthierError
 from luthier.core.phrases import Phrase, both
 from luthier.io.config import DataConfig, build, lean
-from luthier.io.files import LOCK, alone, read_record, write_json
+from luthier.io.files import LOCK, alone, is_taken, read_record, write_json
 from luthier.runs.inputs import (
     AGAIN,
     EARLIER,
@@ -119,13 +119,9 @@ def run(request: Request, folder: Path, say: Say, again: bool = False) -> Result
 
 def _check_folder(request: Request, folder: Path) -> None:
     """Refuse a folder that holds another study or something else."""
-    if folder.exists() and not folder.is_dir():
-        raise LuthierError(f"{folder} is a file: choose another --out")
-    path = folder / "request.json"
-    if not path.exists():
-        if folder.exists() and any(p.name != LOCK for p in folder.iterdir()):
-            raise LuthierError(f"{folder} is not empty and holds no study: choose another --out")
-    elif read_record(path) != json.loads(json.dumps(request.plain())) and (folder / "runs").exists():
+    if not is_taken(folder, "request.json", "study"):
+        return
+    if read_record(folder / "request.json") != json.loads(json.dumps(request.plain())) and (folder / "runs").exists():
         raise LuthierError(f"{folder} holds another study: give its own command, or {AGAIN}")
 
 
