@@ -7,18 +7,10 @@ other. EXAMPLE_MODEL and EXAMPLE_ROWS as elsewhere.
 """
 
 import os
-import shutil
-import subprocess
-import sys
-from pathlib import Path
 
-SOURCE, SITE = Path(__file__).parent / "own_package", Path("site").resolve()
-if not SITE.exists():
-    shutil.copytree(SOURCE, "own_package", dirs_exist_ok=True)  # pip builds where the source is
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation"]
-    subprocess.run([*pip, "--target", str(SITE), "./own_package"], check=True)
-sys.path.insert(0, str(SITE))  # `pip install ./examples/own_package` needs neither of these lines
-os.environ["PYTHONPATH"] = os.pathsep.join([str(SITE), os.environ.get("PYTHONPATH", "")])  # for the workers
+from own_package.install import install
+
+install()
 
 import luthier  # noqa: E402
 
