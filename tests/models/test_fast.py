@@ -118,6 +118,34 @@ def test_products_of_views(every_product: None) -> None:
         assert torch.equal(more, kept)
 
 
+@pytest.mark.parametrize("wide_registers", [True, False])
+def test_products_of_few_rows(monkeypatch: pytest.MonkeyPatch, every_product: None, wide_registers: bool) -> None:
+    """Weights times rows where that pays, and the same numbers everywhere."""
+    monkeypatch.setattr(product, "_wide_registers", lambda: wide_registers)
+    few, taken = product._few, set()
+
+    def watched(x: Tensor, w: Tensor) -> Tensor | None:
+        out = few(x, w)
+        if out is not None:
+            taken.add((x.shape[1], w.shape))
+        return out
+
+    monkeypatch.setattr(product, "_few", watched)
+    square, low, high = (24, 24), (24, 40), (640, 40)
+    for rows in (1, 2, 4, 5, 16, 48, 49):
+        for shape in (square, low, high):
+            x, w = torch.randn(1, rows, shape[1]), torch.randn(shape)
+            want = x @ w.T
+            close(product.product(x, w), want)
+            close(product.product(x, w, want.clone()), 2 * want)
+            with torch.no_grad():
+                close(product.linear(x, w, w[:, 0]), want + w[:, 0])
+    assert taken == {
+        *((rows, shape) for rows in (2, 4) for shape in (square, high)),
+        *((rows, shape) for rows in (5, 16, 48) for shape in ((square, low, high) if wide_registers else (high,))),
+    }
+
+
 @pytest.mark.parametrize("n", [1, 4, 5, 11])
 def test_causal_attention(every_product: None, n: int) -> None:
     """Meant to catch blocks that see one key too many, and with the scale left out of the keys' gradient."""

@@ -139,7 +139,7 @@ class LoraLinear(nn.Module):
         w = self.matrix()
         # a few tokens at a time: folding would cost more than it saves
         flat = x.reshape(-1, x.shape[-1])
-        y = torch.addmm(F.linear(flat, w), flat @ a.T, b.T, alpha=self.scale)
+        y = product(flat, w).addmm_(flat @ a.T, b.T, alpha=self.scale)
         return y.view(*x.shape[:-1], w.shape[0])
 
     def forward(self, x: Tensor) -> Tensor:
