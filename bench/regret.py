@@ -57,8 +57,8 @@ from regret_rules import CONSTANT, order, outcome, times
 from regret_table import markdown
 
 METHODS = {
-    "classification": "zero_shot,majority,few_shot,retrieval,features,full,head,bitfit,lora,soft_prompt",
-    "generation": "zero_shot,few_shot,retrieval,full,layers,bitfit,lora,soft_prompt",
+    "classification": "zero_shot,majority,few_shot,retrieval,features,full,lora,soft_prompt",
+    "generation": "zero_shot,few_shot,retrieval,full,layers,lora,soft_prompt",
 }
 OUT = peer.HERE / "results" / "regret"
 SIZES = ("small", "large")
@@ -74,7 +74,7 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, help="folder of SST-2, Multi30k and regret/; else embedded sets alone")
     parser.add_argument("--sets", default=",".join(regret_sets.SETS))
-    parser.add_argument("--methods", default="", help="of every set; without it eight or ten that suit its task")
+    parser.add_argument("--methods", default="", help="of every set; without it seven or eight that suit its task")
     parser.add_argument("--budget", default="4k-tokens", help="b, of each method")
     parser.add_argument("--truth", type=int, default=10, help="how many times b the large budget is")
     parser.add_argument("--rows", type=int, default=1000, help="training rows at most, a fifth of them to validate")
