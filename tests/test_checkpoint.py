@@ -13,12 +13,12 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import tiny
+from looping import loop_on, trained
 from luthier.core.errors import LuthierError
 from luthier.io.metrics_file import read_metrics
 from luthier.models.causal import CausalLM
 from luthier.patches.lora import Lora
 from luthier.training.loop import Loop
-from test_loop import loop_on, trained
 
 
 class Killed(Exception):  # noqa: N818

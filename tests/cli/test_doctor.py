@@ -7,9 +7,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import pytest
-from test_runs import said
 
 import runs
+from commands import said
 from luthier.cli import diagnosis
 from luthier.io.files import read_json
 

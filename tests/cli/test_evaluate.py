@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from sklearn.metrics import f1_score
-from test_runs import said
 
 import runs
 import tiny
+from commands import said
 from luthier.api import load
 from luthier.core.errors import LuthierError
 from luthier.io.files import read_json

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hashed import hashed  # type: ignore[import-not-found]
 from typer.testing import CliRunner, Result
 
+from hashed import hashed  # type: ignore[import-not-found]
 from luthier.cli import app
 from luthier.core.errors import LuthierError
 

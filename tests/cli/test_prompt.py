@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_server import Reply, serving
-from fake_server import said as answer
-from test_runs import said
 
 import tiny
+from commands import said
+from fake_server import Reply, serving
+from fake_server import said as answer
 from luthier.api import load
 from luthier.core.errors import LuthierError
 from luthier.direct.wording_search.log import read_log

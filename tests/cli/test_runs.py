@@ -6,23 +6,13 @@ import os
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from luthier.cli import app
+from commands import said
 from luthier.core.errors import LuthierError
 from luthier.core.phrases import remember, say
 from luthier.io import config
 from luthier.io.files import write_json, write_text
 from luthier.reports import run_list
-
-
-def said(*arguments: str | Path, answer: str = "", code: int = 0) -> str:
-    """What a command prints; what it is asked is answered."""
-    done = CliRunner().invoke(app, [*map(str, arguments)], input=answer, env={"COLUMNS": "200"})
-    if done.exception and not isinstance(done.exception, SystemExit):
-        raise done.exception
-    assert done.exit_code == code, done.output
-    return done.output
 
 
 def a_run(folder: Path, score: float | None = 0.5, **changes: object) -> Path:

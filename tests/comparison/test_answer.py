@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from finished import REASON, comparison, evaluation
 from rich.console import Console
 
+from finished import REASON, comparison, evaluation
 from luthier.comparison.answer import trend
 from luthier.comparison.board import gather
 from luthier.io.files import write_json

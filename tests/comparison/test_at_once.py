@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from finished import comparison, evaluation
 from rich.console import Console
 
+from finished import comparison, evaluation
 from luthier.comparison.board import gather
 from luthier.comparison.leaderboard import verdicts_of
 from luthier.evals import bootstrap

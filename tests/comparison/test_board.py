@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from finished import REASON, comparison, evaluation
 from rich.console import Console
 
+from finished import REASON, comparison, evaluation
 from luthier.comparison import board as board_module
 from luthier.comparison.board import command_of, gather
 from luthier.comparison.plan import Request

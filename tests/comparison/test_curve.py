@@ -7,10 +7,10 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from board_sample import sample_board, sample_details
 from hypothesis import given
 from hypothesis import strategies as st
 
+from board_sample import sample_board, sample_details
 from luthier.comparison import curve
 from luthier.comparison.trial_list import scaled
 from luthier.evals.bootstrap import Interval

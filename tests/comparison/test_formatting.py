@@ -6,9 +6,9 @@ import math
 from io import StringIO
 
 import pytest
-from board_sample import sample_board, sample_curves, sample_details
 from rich.console import Console
 
+from board_sample import sample_board, sample_curves, sample_details
 from luthier.evals import formatting as shown
 from luthier.reports.comparison import charts
 from luthier.reports.comparison.terminal import print_leaderboard

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from finished import comparison, evaluation
 from rich.console import Console
 
 import luthier
+from finished import comparison, evaluation
 from luthier.comparison import leaderboard
 from luthier.comparison.board import gather
 from luthier.comparison.leaderboard import Recommendation, Row, Verdict, as_json, read_board, verdicts_of

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from finished import comparison, evaluation
 from rich.console import Console
 
 import tiny
+from finished import comparison, evaluation
 from luthier.comparison.board import command_of, gather
 from luthier.comparison.plan import Plan, Request, make_request
 from luthier.comparison.planning import make_plan, spoken_total

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from finished import comparison, evaluation
 
 import luthier
+from finished import comparison, evaluation
 from luthier.comparison.board import command_of
 from luthier.comparison.plan import Request, begin, make_request, read_request
 from luthier.core.errors import LuthierError

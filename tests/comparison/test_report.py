@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from board_sample import NASTY, sample_board, sample_curves, sample_details
 
+from board_sample import NASTY, sample_board, sample_curves, sample_details
 from luthier.reports.comparison import html_report
 
 OVERLAPS = """() => [...document.querySelectorAll(".grid .chart")].map(chart => {

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 import yaml
-from board_sample import sample_board, sample_details
-from evidence_sample import HOSTILE, sample_evidence
 from markdown_it import MarkdownIt
 
+from board_sample import sample_board, sample_details
+from evidence_sample import HOSTILE, sample_evidence
 from luthier.io.files import write_json
 from luthier.reports.comparison import card
 

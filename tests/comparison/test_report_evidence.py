@@ -10,13 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from evidence_sample import HOSTILE, LABELS, sample_rows, sample_runs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 from sklearn.metrics import confusion_matrix
 
 import tiny
+from evidence_sample import HOSTILE, LABELS, sample_rows, sample_runs
 from luthier.comparison import per_row as ev
 from luthier.comparison.rows import TestRow, read_languages, read_rows, record_rows, to_row
 from luthier.core.records import Chat, Labelled, Message, Preference, Rated, Split, Tagged

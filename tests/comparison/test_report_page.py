@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import page_checks
 import pytest
+
+import page_checks
 from board_sample import sample_board, sample_curves, sample_details
 from evidence_sample import HOSTILE, LABELS, sample_evidence
-
 from luthier.core import phrases
 from luthier.reports.comparison import html_report
 from luthier.reports.comparison.per_row_html import evidence_sections

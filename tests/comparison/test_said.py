@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from finished import comparison, evaluation
 
+from finished import comparison, evaluation
 from luthier.comparison.board import gather
 from luthier.comparison.results import (
     log_error,

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_server import Reply, completed, said, serving
 from rich.console import Console
 
-import luthier
+from comparing import compare
+from fake_server import Reply, completed, said, serving
 from luthier.comparison import trial, trial_list
 from luthier.comparison.board import command_of, gather
 from luthier.comparison.plan import Request, make_request, read_plans, read_request
@@ -56,11 +56,6 @@ def answering(unknown: str = "") -> AbstractContextManager[Any]:
         return said(label) if "messages" in body else completed(label)
 
     return serving(decide)
-
-
-def compare(data: Path, out: Path, models: list[str], **more: Any) -> luthier.Board:
-    asked = {"methods": ["zero_shot", "few_shot", "head"], "budget": "3000-tokens", "threads": 1} | more
-    return luthier.compare(data, model=models, out=out, **asked)
 
 
 def kept(board: dict[str, Any]) -> Any:

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_several import compare
 
 import luthier
 import tiny
+from comparing import compare
 from luthier.comparison.board import command_of, gather
 from luthier.comparison.plan import Request, make_request, read_request
 from luthier.comparison.specs import MethodSpec, check_grid, read_grid, spec

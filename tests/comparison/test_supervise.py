@@ -13,12 +13,12 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import planting
 import pytest
 from filelock import FileLock
-from finished import comparison, evaluation
 
+import planting
 import tiny
+from finished import comparison, evaluation
 from luthier.comparison import results
 from luthier.comparison.execution import faults, pool, worker
 from luthier.comparison.execution.supervisor import run, unfinished

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hashed import Hashed, hashed
 
 import tiny
+from hashed import Hashed, hashed
 from luthier.core.errors import LuthierError
 from luthier.core.records import Chat, Message, Rated, Sampling, Split, Tagged, Text
 from luthier.direct.retrieval import Retrieval

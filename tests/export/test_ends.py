@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 import torch
-from test_folders import export
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, PreTrainedTokenizerFast
 
 import runs
@@ -19,6 +18,7 @@ from luthier.export.gguf_tokenizer import stored_ends
 from luthier.models.ends import Ends
 from luthier.runs import run
 from luthier.runs.loaded import load_run
+from runs import export
 
 WORDS = "{% for m in messages %}{{ m.role + ': ' + m.content + '\n###\n' }}{% endfor %}" + (
     "{% if add_generation_prompt %}{{ 'assistant: ' }}{% endif %}"

@@ -16,22 +16,11 @@ import tiny
 from luthier.core.errors import LuthierError
 from luthier.export import adapter, merged
 from luthier.export.parity import Check
-from luthier.export.write import export_run
 from luthier.io.files import read_json
+from runs import export, left_behind
 
 Folder = Callable[[str], Path]
 every_model = pytest.mark.parametrize("kind", tiny.MODELS)
-
-
-def export(run: Path, to: Any, out: Path, kind: str = "f16") -> list[Check]:
-    """Export, and the parity table that was shown."""
-    shown: list[Check] = []
-    export_run(run, to, out, kind, lambda _: None, shown.extend)
-    return shown
-
-
-def left_behind(folder: Path) -> list[str]:
-    return sorted(p.name for p in folder.iterdir() if p.name.startswith("."))
 
 
 @every_model

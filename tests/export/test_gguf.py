@@ -10,7 +10,6 @@ import gguf
 import numpy as np
 import pytest
 import torch
-from test_folders import export, left_behind
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import runs
@@ -18,6 +17,7 @@ from luthier.core.errors import LuthierError
 from luthier.export import gguf_file, gguf_tokenizer
 from luthier.export.gguf_file import rotary_order, write_gguf
 from luthier.models.loading.gguf import import_gguf
+from runs import export, left_behind
 
 Folder = Callable[[str], Path]
 KINDS = ("llama_tied", "llama_untied", "llama-16", "qwen2", "qwen3", "qwen3-8", "qwen3-16")

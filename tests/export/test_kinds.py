@@ -10,7 +10,6 @@ import peft
 import pytest
 import torch
 from safetensors.torch import load_file
-from test_folders import export, left_behind
 from transformers import AutoModel, AutoModelForSeq2SeqLM, AutoTokenizer, BartConfig, FalconConfig
 
 import runs
@@ -20,6 +19,7 @@ from luthier.core.records import Sampling, Split
 from luthier.export import merged
 from luthier.io.files import read_json
 from luthier.runs.loaded import load_run
+from runs import export, left_behind
 
 Folder = Callable[[str], Path]
 BART: dict[str, Any] = {

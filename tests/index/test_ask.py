@@ -9,8 +9,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from hashed import Hashed, hashed
 
+from hashed import Hashed, hashed
 from luthier.core.records import Sampling
 from luthier.data import embedded
 from luthier.data.prompts import Template

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hashed import Hashed
 
+from hashed import Hashed
 from luthier.core.errors import LuthierError
 from luthier.index.build import add, build, opened, remove
 from luthier.index.chunks import Chunking

@@ -30,8 +30,7 @@ FILES = 60
 
 
 def start(at: str, work: Path) -> subprocess.Popen[str]:
-    path = os.pathsep.join([str(Path(__file__).parent), *sys.path])
-    env = os.environ | {"PYTHONPATH": path}
+    env = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, "-c", BUILD, at, str(work / f"cache-{at}")]
     run = subprocess.Popen(command, cwd=work, env=env, stdout=subprocess.PIPE, text=True, start_new_session=True)
     assert run.stdout is not None and run.stdout.readline() == "ready\n"

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hashed import Hashed
 
+from hashed import Hashed
 from luthier.core.errors import LuthierError
 from luthier.index.build import build, opened
 from luthier.index.chunks import Chunking

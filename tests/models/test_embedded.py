@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny_gguf import tiny
 
 import luthier.models.loading.gguf
 from luthier.core.errors import LuthierError
 from luthier.models.loading import bundled
 from luthier.models.loading.bundled import cache_dir, embedded_model, fetch, import_once, sha256_of
 from luthier.models.loading.load import load_base
+from tiny_gguf import tiny
 
 
 @pytest.fixture(autouse=True)

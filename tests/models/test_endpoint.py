@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_server import Reply, Server, completed, echoing, said, serving
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tiny
+from fake_server import Reply, Server, completed, echoing, said, serving
 from luthier.core.errors import LuthierError, Refused
 from luthier.core.phrases import Phrase, of_error
 from luthier.core.records import Message, Sampling

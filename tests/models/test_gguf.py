@@ -10,14 +10,6 @@ from typing import Any
 import gguf
 import pytest
 import torch
-from tiny_gguf import (
-    F16,
-    LLAMA_KEYS,
-    Q8_0,
-    TINY,
-    add_sentencepiece_vocabulary,
-    tiny,
-)
 from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
 import luthier.models.loading.gguf
@@ -26,6 +18,14 @@ from luthier.models.loading.bundled import _model_file, embedded_model, sha256_o
 from luthier.models.loading.gguf import SUPPORTED, import_gguf
 from luthier.models.loading.gguf_header import read_header
 from luthier.models.loading.load import load_base, resolve
+from tiny_gguf import (
+    F16,
+    LLAMA_KEYS,
+    Q8_0,
+    TINY,
+    add_sentencepiece_vocabulary,
+    tiny,
+)
 
 TEXTS = (
     "Hello, world! 12345",

@@ -6,11 +6,11 @@ import gguf
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tiny_gguf import tiny
 
 from luthier.core.errors import LuthierError
 from luthier.models.loading.gguf import import_gguf
 from luthier.models.loading.gguf_header import read_header
+from tiny_gguf import tiny
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,6 @@ import pytest
 import torch
 from huggingface_hub import errors
 from safetensors.torch import load_file, save_file
-from tiny_gguf import tiny
 from transformers import BartConfig, BertConfig, GPT2Config, LlamaConfig, ModernBertConfig, PreTrainedConfig, T5Config
 
 from luthier.core.errors import LuthierError
@@ -19,6 +18,7 @@ from luthier.models.loading.fingerprint import fingerprint
 from luthier.models.loading.gguf import import_gguf
 from luthier.models.loading.kinds import kind_of
 from luthier.models.loading.load import load_base, resolve
+from tiny_gguf import tiny
 
 
 @pytest.fixture(scope="module")

@@ -6,10 +6,10 @@ import re
 from pathlib import Path
 from typing import Any
 
-import page_checks
 import pytest
 from rich.console import Console
 
+import page_checks
 from luthier.core.phrases import both
 from luthier.reports.study.page import _table, render, write_page
 from luthier.reports.study.terminal import print_finding

@@ -6,7 +6,6 @@ import random
 from typing import Any
 
 from board_sample import sample_board
-
 from luthier.comparison.per_row import evidence
 from luthier.comparison.rows import TestRow
 

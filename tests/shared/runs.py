@@ -11,6 +11,8 @@ from transformers import AutoModelForCausalLM, LlamaConfig, Qwen2Config, Qwen3Co
 
 import tiny
 from luthier.core.records import Split
+from luthier.export.parity import Check
+from luthier.export.write import export_run
 from luthier.io import config
 from luthier.io.files import write_json, write_text
 from luthier.models.causal import CausalLM
@@ -72,3 +74,15 @@ def tiny_size(folder: Path) -> int:
     from transformers import AutoTokenizer
 
     return len(AutoTokenizer.from_pretrained(folder))
+
+
+def export(run: Path, to: Any, out: Path, kind: str = "f16") -> list[Check]:
+    """Export, and the parity table that was shown."""
+    shown: list[Check] = []
+    export_run(run, to, out, kind, lambda _: None, shown.extend)
+    return shown
+
+
+def left_behind(folder: Path) -> list[str]:
+    """What an export should not leave."""
+    return sorted(p.name for p in folder.iterdir() if p.name.startswith("."))
