@@ -65,6 +65,10 @@ CASES: dict[str, tuple[dict[str, Any], str, str]] = {
     ),
     "no_tuned": ({"zero_shot": untuned(0.9), "few_shot": untuned(0.8)}, "Nothing was trained here", "没有训练任何方法"),
     "no_untuned": ({"lora": trained(0.9)}, "Nothing without training was compared", "没有比较无需训练的方法"),
+    "cannot": (
+        {"lora": trained(0.9), "zero_shot": ("skipped", REASON)},
+        "Nothing without training could answer here", "无需训练的方法在这里都不能作答",
+    ),
     "nothing": ({"lora": ("failed", REASON)}, "No method finished: the reasons stand below.", "没有方法完成"),
 }  # fmt: skip
 

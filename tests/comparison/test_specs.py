@@ -42,7 +42,7 @@ def test_names() -> None:
     ("grid", "why"),
     [
         ({}, "a table of names"),
-        ({"lora": {"patch": "lora"}}, "lora: a name of its own"),
+        ({"lora": {"patch": "lora"}}, "lora: that is a method; its entry needs a name of its own, such as my-lora"),
         ({"../x": {"patch": "lora"}}, "a name of its own"),
         ({"a": {"patch": "lora", "direct": "few_shot"}}, "a: a table with patch or direct"),
         ({"a": {"patch": "lora", "option": {}}}, "unknown key option, did you mean options"),

@@ -17,6 +17,7 @@ from transformers import AutoTokenizer
 import tiny
 from families import CHECKS, Family, examine
 from family_models import FAMILIES, build, tokenizer
+from luthier.core import errors
 from luthier.core.errors import LuthierError, Refused
 from luthier.core.phrases import Phrase, of_error
 from luthier.core.records import Sampling
@@ -288,3 +289,27 @@ def test_a_part_of_ours_that_is_missing_is_no_fact_about_the_model() -> None:
     with pytest.raises(ModuleNotFoundError, match="luthier"):
         probe._tried(lambda: bool(importlib.import_module("luthier.models.not_there")))
     assert probe._tried(lambda: bool(importlib.import_module("of_somebody_else"))) is False
+
+
+@pytest.mark.parametrize(
+    ("body", "ours"),
+    [
+        ("return not_defined", True),
+        ("return errors.not_there", True),
+        ("return errors.LuthierError().not_there", True),
+        ("return model.not_there", False),  # what a model gives back may lack what ours look for
+        ("raise ValueError('a shape')", False),
+    ],
+)
+def test_faults_of_ours_pass_through(body: str, ours: bool) -> None:
+    """Seen failing with every error taken for the model's."""
+    there: dict[str, Any] = {"__name__": "luthier.models.planted", "errors": errors, "model": torch.nn.Linear(1, 1)}
+    exec(f"def check():\n    {body}", there)
+    if ours:
+        with pytest.raises((NameError, AttributeError)):
+            probe._tried(there["check"])
+    else:
+        assert probe._tried(there["check"]) is False
+    there["__name__"] = "transformers.models.planted"
+    exec(f"def check():\n    {body}", there)
+    assert probe._tried(there["check"]) is False

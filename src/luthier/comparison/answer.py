@@ -12,12 +12,12 @@ from dataclasses import asdict, dataclass
 from statistics import fmean
 from typing import Any, Literal
 
-from luthier.comparison.leaderboard import CONSTANT, Verdict
+from luthier.comparison.leaderboard import BASELINE, CONSTANT, Verdict
 from luthier.comparison.verdicts import Floor
 from luthier.evals import formatting
 from luthier.evals.bootstrap import Bootstrap, Interval
 
-Kind = Literal["pays", "pays_not", "unsure", "collapsed", "useless", "no_tuned", "no_untuned", "nothing"]
+Kind = Literal["pays", "pays_not", "unsure", "collapsed", "useless", "no_tuned", "no_untuned", "cannot", "nothing"]
 MATTERS = 1.0  # points: a difference that is surely smaller is not worth training for
 MOST_ROWS = 100_000  # test rows: to need more is to say that nothing can be told
 STILL_FALLING = 0.9  # of the third quarter's loss: the last quarter's, where training had not come to its end
@@ -54,8 +54,11 @@ def answer(
     first, second = next(iter(tuned), ""), next(iter(untuned), "")
     if floor and (ok[0]["method"] == CONSTANT or _no_better(verdicts, ok[0]["name"])):
         return Answer("useless", first, second, rows=count)
-    if not tuned or not untuned:
-        return Answer("no_untuned" if tuned else "no_tuned", first, second, rows=count)
+    if not tuned:
+        return Answer("no_tuned", first, second, rows=count)
+    if not untuned:
+        tried = any(row["method"] == BASELINE for row in rows)
+        return Answer("cannot" if tried else "no_untuned", first, second, rows=count)
     apart = bootstrap.together(first, second)  # both were chosen
     scale = formatting.scale(metric)
     found = Answer("unsure", first, second, (apart.value * scale, apart.low * scale, apart.high * scale), rows=count)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from luthier.comparison.execution.workers import measure_rate
 from luthier.comparison.learning_rate_search import JUDGED
 from luthier.comparison.trial_list import scaled, trials_of
-from luthier.core.errors import Refused
+from luthier.core.errors import Refused, is_our_fault
 from luthier.core.methods import Patch
 from luthier.core.records import Split
 from luthier.evals.task import evaluate
@@ -100,7 +100,9 @@ def measure_speed(plan: Plan, lm: WordedLM, data: Split, mark: Path | None = Non
             rates[method] = measure_rate(lm, data, plan.request.batch, SECONDS, patch, wanted, STEPS)
         except Refused:  # costs nothing, and its trial says so
             refused.append(method)
-        except Exception:  # its trial says so, or does better
+        except Exception as error:  # its trial says so, or does better
+            if is_our_fault(error):
+                raise
             continue
     if mark:
         mark.unlink(missing_ok=True)

@@ -91,7 +91,9 @@ def check_grid(grid: Mapping[Any, Any], where: str) -> dict[str, dict[str, Any]]
     known = catalog.methods()
     for key, given in grid.items():
         name, at = str(key), f"{where}: {key}"
-        if not NAME.fullmatch(name) or name in known or name in (*catalog.ALIASES, *catalog.FAMILIES):
+        if name in known or name in (*catalog.ALIASES, *catalog.FAMILIES):
+            raise LuthierError(f"{at}: that is a method; its entry needs a name of its own, such as my-{name}")
+        if not NAME.fullmatch(name):
             raise LuthierError(f"{at}: a name of its own, of letters, digits, dots, dashes and underscores")
         if not isinstance(given, Mapping) or ("patch" in given) == ("direct" in given):
             raise LuthierError(f"{at}: a table with patch or direct, and with options and objective if need be")

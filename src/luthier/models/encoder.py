@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from luthier.core.batch import Batch
-from luthier.core.errors import LuthierError
+from luthier.core.errors import LuthierError, is_our_fault
 from luthier.core.phrases import say
 from luthier.core.records import Prompt, Record
 from luthier.models.attention.packed import Bidirectional, KeysValues, register, using
@@ -122,6 +122,8 @@ class EncoderLM(TrainableLM):
             with _Positions(self.model) as seen:
                 want = torch.cat([self.decoder(input_ids=p[None]).last_hidden_state[0] for p in ids.split(PROBE)])
         except Exception as error:  # a model that also wants boxes, entities, an image...
+            if is_our_fault(error):
+                raise
             raise LuthierError(f"{self.name}: a {kind} does not run on a text's tokens alone ({error})") from error
         positions = torch.cat([torch.arange(n, device=self.device) for n in PROBE])
         own = self.model.config._attn_implementation
@@ -141,7 +143,9 @@ class EncoderLM(TrainableLM):
     def _agrees(self, want: Tensor, ids: Tensor, positions: Tensor) -> bool:
         try:
             got = self.hidden(ids, positions, PROBE)
-        except Exception:  # a model is a program of somebody else's: what it cannot run it may say in any way
+        except Exception as error:  # a model is a program of somebody else's: what it cannot run it may say in any way
+            if is_our_fault(error):
+                raise
             return False
         tolerance = 1e-3 if want.dtype == torch.float32 else 5e-2
         return bool((got - want).abs().max() <= tolerance * want.abs().max())

@@ -21,7 +21,7 @@ import torch
 import transformers
 from torch import Tensor
 
-from luthier.core.errors import LuthierError
+from luthier.core.errors import LuthierError, is_our_fault
 from luthier.core.records import Sampling
 from luthier.io.files import read_record, write_json
 from luthier.models.attention.packed import How, KeysValues, Packed, register
@@ -55,6 +55,8 @@ def probe(lm: C) -> C:
     except LuthierError:
         raise
     except Exception as error:  # what a model cannot do it may say in any way
+        if is_our_fault(error):
+            raise
         kind = type(lm.model).__name__
         raise LuthierError(f"{lm.name}: a {kind} cannot be run here ({type(error).__name__}: {error})") from error
     if path:
@@ -224,11 +226,9 @@ def _tried(check: Callable[[], bool]) -> bool:
     """The check's answer; False where the model cannot do it at all: it is a program of somebody else's."""
     try:
         return check()
-    except ModuleNotFoundError as error:
-        if (error.name or "").startswith("luthier"):  # a fault of ours, and no fact about the model
+    except Exception as error:
+        if is_our_fault(error):
             raise
-        return False
-    except Exception:
         return False
 
 
