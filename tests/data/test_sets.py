@@ -37,8 +37,8 @@ def test_every_set_is_found_by_its_file() -> None:
 
 
 PREFERENCES = (
-    "replies: 120 rows have a preferred and a rejected answer: the methods here learn the preferred ones and do not "
-    "use the rejected ones."
+    "replies: 120 rows have a preferred and a rejected answer: methods are compared by which of the "
+    "two they find likelier; --metric chrF imitates the preferred ones."
 )
 
 
@@ -99,6 +99,9 @@ def test_replies_are_preferences_and_are_learned_as_chats() -> None:
     assert isinstance(record, Preference)
     assert (record.chosen, record.rejected) == (first["empathetic"], first["blunt"])
     split, _ = load_split(DataConfig("replies"))
+    assert split.task == "preference" and all(isinstance(r, Preference) for r in split.train)
+    split, _ = load_split(DataConfig("replies", metric="chrF"))
+    assert split.task == "generation"
     learned = {r.messages[0].content: r.wanted for r in split.train if isinstance(r, Chat)}
     assert len(learned) == len(split.train) and {r["question"]: r["empathetic"] for r in rows("replies")}.items() >= (
         learned.items()

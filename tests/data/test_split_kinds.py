@@ -12,7 +12,7 @@ from luthier.core.records import Chat, Judged, Message, Preference, Rated, Recor
 from luthier.data.load import load_split
 from luthier.data.read import Table
 from luthier.data.split import make_split
-from luthier.data.task import supervised
+from luthier.data.task import imitated, supervised
 from luthier.io.config import DataConfig
 
 ASK = (Message("user", "u"),)
@@ -79,10 +79,11 @@ def test_texts_are_split_by_what_they_say() -> None:
 
 def test_only_good_answers_are_imitated() -> None:
     records = [Preference(ASK, "good", "bad"), Judged(ASK, "bad", False), Judged(ASK, "fine", True), Text("t")]
-    found, unused = supervised(table("generation", records))
-    assert found.records == (
-        Chat((*ASK, Message("assistant", "good"))), Chat((*ASK, Message("assistant", "fine"))), Text("t"),
-    )  # fmt: skip
+    found, unused = supervised(table("preference", records))
+    fine = Chat((*ASK, Message("assistant", "fine")))
+    assert found.records == (records[0], fine, Text("t"))
+    assert imitated(found).records == (Chat((*ASK, Message("assistant", "good"))), fine, Text("t"))
+    assert imitated(found).task == "generation"
     assert found.lines == (1, 3, 4) and [(b.line, b.reason[:24]) for b in unused] == [(2, "the answer was found bad")]
 
 

@@ -72,12 +72,12 @@ def test_that_rejected_answers_are_not_used_is_told_once(tmp_path: Path, tiny_fo
     reads(tmp_path, *rows)
     config = DataConfig(str(tmp_path / "rows.jsonl"))
     said = (
-        "rows.jsonl: 12 rows have a preferred and a rejected answer: the methods here learn the preferred ones and do "
-        "not use the rejected ones."
+        "rows.jsonl: 12 rows have a preferred and a rejected answer: methods are compared by which "
+        "of the two they find likelier; --metric chrF imitates the preferred ones."
     )
     (note,) = load_split(config)[1]
     assert note == said and isinstance(note, Phrase) and note.key == "said_data_preferences"
-    assert "不使用较差的回答" in note.text("zh")
+    assert "只模仿较好的回答" in note.text("zh")
     (found,) = inspect(config, Reader(str(tiny_folder("llama_tied"))))
     assert [f.text.text() for f in findings(found)].count(said) == 1
     assert [f.text.text("zh") for f in findings(found)].count(note.text("zh")) == 1

@@ -41,6 +41,14 @@ class Example:
         return self.row if self.record is None else self.record
 
 
+def units_of(examples: Sequence[Example]) -> list[list[int]]:
+    """Places of what must not be parted: the members of each group, where its first stands, and single examples."""
+    units: dict[tuple[str, int], list[int]] = {}
+    for at, example in enumerate(examples):
+        units.setdefault(("single", at) if example.group is None else ("group", example.group), []).append(at)
+    return list(units.values())
+
+
 def renumbered(examples: Sequence[Example]) -> list[Example]:
     """Examples with ids of their own: a conversation may have given several, or none."""
     return [replace(e, row=i, record=e.source) for i, e in enumerate(examples)]

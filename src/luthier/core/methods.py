@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from luthier.core.batch import Batch
 from luthier.core.cursor import Cursor
 from luthier.core.errors import Refused, Unrendered
-from luthier.core.example import Example, renumbered
+from luthier.core.example import Example, renumbered, units_of
 from luthier.core.lm import LM, WordedLM
 from luthier.core.records import Record, Split, Task
 
@@ -69,6 +69,7 @@ class Patch(Method):
         "regression": "regress",
         "generation": "sft",
         "text": "lm",
+        "preference": "dpo",
     }
     save_as: ClassVar[Literal["adapter", "model"]] = "adapter"
     peft_type: ClassVar[str] = ""  # of the class that reads PEFT's adapters of this type: see `luthier.runs.adapters`
@@ -226,14 +227,15 @@ class Objective(Method):
         """What is computed once from the dataset, such as the scales of a head."""
 
     def batches(self, ctx: Context, dataset: Sequence[Example], size: int, cursor: Cursor) -> Iterator[list[Example]]:
-        """Endless steps of `size` examples, each once per epoch. `cursor` (and `state`) stand behind what was yielded,
-        so that a resumed run goes on with the next."""
+        """Endless steps of `size` examples, or groups of examples, each once per epoch. `cursor` (and `state`) stand
+        behind what was yielded, so that a resumed run goes on with the next."""
+        units = units_of(dataset)
         while True:
-            order = cursor.permutation(len(dataset))
+            order = cursor.permutation(len(units))
             while cursor.at < len(order):
-                chosen = [dataset[int(i)] for i in order[cursor.at : cursor.at + size]]
+                chosen = [units[int(i)] for i in order[cursor.at : cursor.at + size]]
                 cursor.at += len(chosen)
-                yield chosen
+                yield [dataset[at] for unit in chosen for at in unit]
             cursor.next_epoch()
 
     def divisors(self, examples: Sequence[Any]) -> dict[str, float]:

@@ -29,6 +29,7 @@ DEFAULTS: dict[Task, str] = {
     "regression": "mae_skill",
     "generation": "chrF",
     "text": "token_probability",
+    "preference": "pair_accuracy",
 }
 
 

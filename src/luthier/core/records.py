@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from typing import Any, Literal
 
-Task = Literal["classification", "multilabel", "regression", "generation", "text"]
+Task = Literal["classification", "multilabel", "regression", "generation", "text", "preference"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,12 +8,14 @@ from functools import reduce
 from luthier.core.phrases import Phrase, say
 from luthier.core.records import Task
 
+WRITTEN: frozenset[Task] = frozenset({"generation", "preference"})  # what is wanted is written
 GIVES: dict[Task, str] = {
     "classification": "said_gives_labels",
     "multilabel": "said_gives_several",
     "regression": "said_gives_numbers",
     "generation": "said_gives_text",
     "text": "said_gives_likelihoods",
+    "preference": "said_gives_preferences",
 }
 
 

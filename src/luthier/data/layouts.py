@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from luthier.core.records import Chat, Labelled, Message, Preference, Prompt, Rated, Record, Tagged, Task, Text
+from luthier.core.tasks import WRITTEN
 from luthier.data.conversation import FRAME, asked, asked_messages, bare, framed
 from luthier.data.keys import Trace, nothing
 from luthier.data.rows import (
@@ -56,7 +57,7 @@ class Layout:
     def fields(self) -> frozenset[str]:
         """All that --map may name together."""
         beside = FRAME | ({"label"} if "chosen" not in self.needs else frozenset())
-        return self.needs | self.more | (beside if self.task == "generation" else frozenset())
+        return self.needs | self.more | (beside if self.task in WRITTEN else frozenset())
 
     def fits(self, fields: Fields, wanted: Wanted, answers: bool = True) -> bool:
         """Whether a row can be meant like this; `answers` False asks it of a row to predict on."""
@@ -267,7 +268,7 @@ LAYOUTS = (
            asks=_set("question"), ask=_asks(_told("question"))),
     Layout("prompt and completion", _set("prompt", "completion"), "generation", _completion, instruction=True,
            asks=_set("prompt"), ask=_asked),
-    Layout("prompt and chosen and rejected", _set("chosen", "rejected"), "generation", _preference,
+    Layout("prompt and chosen and rejected", _set("chosen", "rejected"), "preference", _preference,
            instruction=True, more=_set("prompt", "conversations", "messages"), rank=3,
            asks=_set("chosen", "rejected"), ask=lambda fields, wanted: bare(_preference(fields, wanted, False).asked)),
 )  # fmt: skip

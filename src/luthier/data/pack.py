@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from luthier.core.batch import Batch
-from luthier.core.example import Example
+from luthier.core.example import Example, units_of
 
 if TYPE_CHECKING:
     import torch
@@ -82,7 +82,7 @@ def micro_batches(examples: Sequence[Example], limit: int) -> list[list[Example]
     """Cut a step's examples into runs of at most `limit` tokens; one longer example, or group of them, stands alone."""
     out: list[list[Example]] = []
     size = 0
-    for unit in _units(examples):
+    for unit in ([examples[at] for at in unit] for unit in units_of(examples)):
         tokens = sum(e.tokens for e in unit)
         if not out or size + tokens > limit:
             out.append([])
@@ -90,14 +90,6 @@ def micro_batches(examples: Sequence[Example], limit: int) -> list[list[Example]
         out[-1] += unit
         size += tokens
     return out
-
-
-def _units(examples: Sequence[Example]) -> Iterable[list[Example]]:
-    """What must not be parted: the members of each group, in the place of their first, and single examples."""
-    units: dict[tuple[str, int], list[Example]] = {}
-    for at, e in enumerate(examples):
-        units.setdefault(("single", at) if e.group is None else ("group", e.group), []).append(e)
-    return units.values()
 
 
 def grouped(sizes: Sequence[int], order: Sequence[int], limit: int) -> list[list[int]]:

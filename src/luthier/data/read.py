@@ -16,6 +16,7 @@ from types import MappingProxyType
 from luthier.core.errors import LuthierError
 from luthier.core.phrases import say
 from luthier.core.records import Prompt, Record, Task
+from luthier.core.tasks import WRITTEN
 from luthier.data import advice, verdicts
 from luthier.data.blanks import fill_in
 from luthier.data.conversation import FRAME
@@ -246,7 +247,7 @@ def _layout(source: Source, wanted: Wanted, answers: bool = True, writes: bool |
     rank = max(layout.rank for layout, count in counts if 2 * count >= most)
     most = max(count for layout, count in counts if layout.rank == rank)
     fitting = [layout for layout, count in counts if layout.rank == rank and count == most]
-    kind = [layout for layout in fitting if writes in (None, layout.task == "generation")]
+    kind = [layout for layout in fitting if writes in (None, layout.task in WRITTEN)]
     best, *rivals = kind or fitting
     if rivals:
         raise LuthierError(advice.rivals(source, wanted, (best, *rivals)))

@@ -89,13 +89,15 @@ def check(learned: Table, path: str) -> None:
 
 
 def _answers(record: Record) -> Iterator[str]:
-    """All answers of a conversation that are learned."""
-    if isinstance(record, Chat):
+    """All answers of a conversation that are learned; of a pair, the preferred one."""
+    if isinstance(record, Preference):
+        yield record.chosen
+    elif isinstance(record, Chat):
         yield from (message.said for message in record.messages if message.role == "assistant" and message.learned)
 
 
 def _common(learned: Sequence[Record], name: str) -> Iterator[str]:
-    answers = Counter(" ".join(record.wanted.split()) for record in learned if isinstance(record, Chat))
+    answers = Counter(" ".join(record.wanted.split()) for record in learned if isinstance(record, Chat | Preference))
     if answers.total() < FEWEST:
         return
     ((answer, rows),) = answers.most_common(1)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from luthier.core.errors import LuthierError
-from luthier.core.metric import for_task
+from luthier.core.metric import find, for_task
 from luthier.core.phrases import say
 from luthier.core.records import Chat, Judged, Message, Preference, Record, Split
 from luthier.data import embedded, paired, seeming
@@ -21,12 +21,17 @@ from luthier.data.used import with_left, with_train
 from luthier.io.config import DataConfig
 
 
-def load_alone(config: DataConfig, rejected: Path | None = None) -> tuple[Split, list[str]]:
-    """The split of one task's rows, and notes; see `luthier.data.load`."""
+def load_alone(config: DataConfig, rejected: Path | None = None, imitate: bool = False) -> tuple[Split, list[str]]:
+    """The split of one task's rows, and notes; see `luthier.data.load`.
+
+    imitate: of pairs, the preferred answers alone, as where the score that decides is one of written answers.
+    """
+    imitate = imitate or bool(config.metric and "generation" in find(config.metric).tasks)
     notes: list[str] = []
     left: tuple[dict[str, int], dict[str, int]] = ({}, {})
-    table = _table(config, config.path, rejected, notes, left[0])
-    held_out = _table(config, config.test, rejected and rejected.with_name("rejected-test.jsonl"), notes, left[1])
+    table = _table(config, config.path, rejected, notes, left[0], imitate)
+    beside = rejected and rejected.with_name("rejected-test.jsonl")
+    held_out = _table(config, config.test, beside, notes, left[1], imitate)
     if table is None:
         raise LuthierError("data.path: name a file, or tickets for the embedded data")
     check_filled(config.fill, [*table.places, *(held_out.places if held_out else ())])
@@ -93,8 +98,8 @@ def _pair(config: DataConfig, path: str) -> tuple[str, ...]:
 def supervised(table: Table) -> tuple[Table, list[Bad]]:
     """The table with what can be learned by imitation, and the rows that it leaves out, each with the reason.
 
-    A preferred answer and an answer that was found good become conversations; an answer that was found bad is left
-    out. Every other record stays as it is.
+    An answer that was found good becomes a conversation; one that was found bad is left out. Every other record stays
+    as it is, pairs of a preferred and a rejected answer among them.
     """
     records: list[Record] = []
     lines: list[int] = []
@@ -105,15 +110,26 @@ def supervised(table: Table) -> tuple[Table, list[Bad]]:
             continue
         if isinstance(record, Judged):
             record = Chat((*record.messages, record.reply))
-        elif isinstance(record, Preference):
-            record = Chat((*record.messages, Message("assistant", record.chosen)))
         records.append(record)
         lines.append(line)
     return replace(table, records=tuple(records), lines=tuple(lines)), unused
 
 
+def imitated(table: Table) -> Table:
+    """Pairs as conversations that end with the preferred answer."""
+    records = (
+        Chat((*r.messages, Message("assistant", r.chosen))) if isinstance(r, Preference) else r for r in table.records
+    )
+    return replace(table, task="generation", records=tuple(records))
+
+
 def _table(
-    config: DataConfig, path: str | None, rejected: Path | None, notes: list[str], left: dict[str, int]
+    config: DataConfig,
+    path: str | None,
+    rejected: Path | None,
+    notes: list[str],
+    left: dict[str, int],
+    imitate: bool,
 ) -> Table | None:
     """The rows to learn or to test. left: gets what is left out, by reason (`data.used`)."""
     if path is None:
@@ -123,6 +139,8 @@ def _table(
         raise LuthierError(table.hopeless)
     report_bad(table, config.skip_bad, rejected)
     notes += table.notes
+    if imitate and table.task == "preference":
+        table = imitated(table)
     table, unused = supervised(table)
     left.update(bad=len(table.bad), judged=len(unused))
     if not table.records:

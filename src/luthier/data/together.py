@@ -33,7 +33,7 @@ def load_together(config: DataConfig, rejected: Path | None = None) -> tuple[Spl
     notes: list[str] = []
     for number, part in enumerate(_parts(config)):
         own = rejected.with_name(f"{rejected.stem}-{number}.jsonl") if rejected else None
-        split, more = load_alone(part, own)
+        split, more = load_alone(part, own, imitate=True)
         if split.task not in TASKS:
             raise LuthierError(f"{part.path}: is for {split.task}; only {' and '.join(TASKS)} are learned together")
         splits.append(split)
@@ -61,7 +61,7 @@ def spoken_table(table: Table, config: DataConfig) -> Table:
     labels = tuple(sorted(own))
     for part in _parts(config):
         try:
-            known = load_alone(replace(part, skip_bad=True))[0].labels
+            known = load_alone(replace(part, skip_bad=True), imitate=True)[0].labels
         except (LuthierError, OSError):  # that file is gone
             continue
         if own <= set(known):

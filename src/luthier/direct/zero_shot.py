@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from luthier.core.methods import Direct
-from luthier.core.records import Split
+from luthier.core.records import Split, Task
 from luthier.evals.wording import best_wording, chosen, load_wording, wordings
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ class ZeroShot(Direct):
 
     validation: int = 32
 
+    tasks: ClassVar[tuple[Task, ...]] = ("classification", "generation", "preference")
     seeded: ClassVar[bool] = False
     remote: ClassVar[bool] = True
     learns: ClassVar[bool] = False

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from luthier.core.batch import Batch
 from luthier.core.example import Example
 from luthier.core.methods import Objective
-from luthier.core.records import Chat, Record, Split
+from luthier.core.records import Chat, Message, Preference, Record, Split, Task
 from luthier.data.pack import WEIGHT, weighed
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ class Sft(Objective):
     max_length: int = 1024
 
     record: ClassVar[type] = Chat
+    tasks: ClassVar[tuple[Task, ...]] = ("classification", "generation", "text", "preference")
 
     def room(self, lm: TrainableLM, data: Split) -> int:
         """Of the longest label, or the longest answer of the training rows; a part of max_length at most."""
@@ -43,6 +44,8 @@ class Sft(Objective):
         return min(longest, lm.limit // PART)
 
     def examples(self, lm: TrainableLM, data: Split, row: int, record: Record) -> list[Example]:
+        if isinstance(record, Preference):
+            record = Chat((*record.messages, Message("assistant", record.chosen)))
         if isinstance(record, Chat):
             learned = any(m.role == "assistant" and m.learned for m in record.messages[1:])
             return lm.chat_examples(row, record.messages) if learned else []

@@ -37,7 +37,7 @@ class Looks(Callback):
 
     def finish(self, loop: Loop) -> None:
         if self.seen[-1][0] < loop.done.steps:
-            self.look(loop, loop.spent / loop.limit)
+            self.look(loop, loop.share)
 
 
 def crossing(shares: Array, curve: Array, level: Array) -> Array:

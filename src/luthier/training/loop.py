@@ -22,7 +22,7 @@ import torch
 
 from luthier.core.cursor import Cursor
 from luthier.core.errors import Diverged, LuthierError
-from luthier.core.example import Example
+from luthier.core.example import Example, units_of
 from luthier.core.methods import Objective, ParamGroup, Patch
 from luthier.core.phrases import say
 from luthier.core.progress import Report
@@ -70,13 +70,21 @@ class Loop:
         self._before = self.cursor.place  # before the step that is being made
         self.done = Trained()
         self.finished = False
-        self.limit = ctx.meter.limit = self._limit()
+        ctx.meter.limit = training.tokens
+        self.epochs = self._epochs()
+        self.limit = min(training.tokens, self.epochs)
         torch.manual_seed(ctx.seed)
 
-    def _limit(self) -> int:
+    def _epochs(self) -> int:
+        """Tokens of training in as many epochs as are asked for; what else is read does not count in them."""
         if self.training.epochs is None:
             return self.training.tokens
-        return min(self.training.tokens, math.ceil(self.training.epochs * sum(e.tokens for e in self.examples)))
+        return math.ceil(self.training.epochs * sum(e.tokens for e in self.examples))
+
+    @property
+    def share(self) -> float:
+        """Of the budget or of the epochs: what is spent, and how far training has come."""
+        return max(self.spent / self.training.tokens, self.done.tokens / self.epochs)
 
     @property
     def spent(self) -> int:
@@ -125,14 +133,15 @@ class Loop:
             if (chosen := next(batches, None)) is None:
                 return
             self.done.others = self.ctx.meter.total
-            if self.spent + sum(e.tokens for e in chosen) > self.limit:
+            more = sum(e.tokens for e in chosen)
+            if self.spent + more > self.training.tokens or self.done.tokens + more > self.epochs:
                 return
             yield chosen
 
     def _rate(self) -> float:
         """Linear warm-up, then cosine to a tenth, by the share of the budget that is spent."""
         peak = self.training.learning_rate or 0.0
-        share, warm = self.spent / self.limit, self.training.warmup
+        share, warm = self.share, self.training.warmup
         if share < warm:
             # half a step in, so that the first step is not wasted at zero
             return peak * max(share / warm, 0.1)
@@ -140,7 +149,7 @@ class Loop:
         return peak * (0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * min(turn, 1.0))))
 
     def _step(self, chosen: Sequence[Example]) -> Report:
-        rate, progress = self._rate(), self.spent / self.limit
+        rate, progress = self._rate(), self.share
         losses = self.executor.forward_backward(chosen, self.objective)
         norm = self.executor.clip_and_step(rate, progress) if math.isfinite(losses.total) else math.nan
         if not math.isfinite(norm):
@@ -150,7 +159,7 @@ class Loop:
         self.ctx.meter.trained = self.done.tokens
         self.done.loss = losses.total
         told = losses.metrics or None
-        return Report(self.done.steps, self.spent, losses.total, rate, norm, 0.0, self.spent / self.limit, metrics=told)
+        return Report(self.done.steps, self.spent, losses.total, rate, norm, 0.0, self.share, metrics=told)
 
     def _not_finite(self, chosen: Sequence[Example], loss: float, norm: float) -> None:
         """Stop before the weights are touched, naming the rows; the weights as they are become the checkpoint."""
@@ -159,11 +168,11 @@ class Loop:
         if not self.executor.sound():
             raise Diverged(say("said_diverged_weights", **known))
         bad = set()
-        for example in chosen:
-            value = self.executor.forward_backward([example], self.objective).total
+        for unit in ([chosen[at] for at in unit] for unit in units_of(chosen)):
+            value = self.executor.forward_backward(unit, self.objective).total
             grads = [p.grad for p in self.executor.masters.values()]
             if not (math.isfinite(value) and all(g is None or bool(torch.isfinite(g).all()) for g in grads)):
-                bad.add(example.source)
+                bad |= {example.source for example in unit}
             self.executor.forget()
         known |= {"rows": ", ".join(map(str, sorted(bad or {e.source for e in chosen})))}
         if not self.folder:

@@ -117,7 +117,7 @@ class Reader:
         from luthier.core import catalog
         from luthier.models.loading.tokenizer import tokenizer_only
 
-        name = self.objective or ("lm" if task == "text" else "sft")
+        name = self.objective or {"text": "lm", "preference": "dpo"}.get(task, "sft")
         made: Any = catalog.load(catalog.find(name, "objectives"))()
         lm = self.lm = self.lm or tokenizer_only(self.model)
         limit = min(self.max_length or made.max_length, lm.context)

@@ -1,0 +1,106 @@
+"""Answers to one prompt as examples, sums over their tokens, and what the reference thought of them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from luthier.core.errors import LuthierError
+from luthier.core.example import Example
+from luthier.core.records import Preference, Record, Split
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from luthier.core.batch import Batch
+    from luthier.models.base import TrainableLM
+    from luthier.training.context import Context
+
+CHOSEN, REFERENCE = "chosen", "reference"  # columns: 1 or 0; log p of the reference, summed at an answer's first token
+
+
+def room_for(lm: TrainableLM, data: Split, part: int) -> int:
+    """Tokens that prompts leave for answers: of the longest one, a part of the limit at most."""
+    answers = {text for r in data.train if isinstance(r, Preference) for text in (r.chosen, r.rejected)}
+    longest = max((lm.answer_room(lm.encode_answer(text, ())) for text in answers), default=0)
+    return min(longest, lm.limit // part)
+
+
+def pair(lm: TrainableLM, name: str, row: int, record: Record) -> list[Example]:
+    """The preferred answer and the other one behind the same prompt, in one group; nothing where one is left empty.
+
+    Raises LuthierError for a record of another kind.
+    """
+    if not isinstance(record, Preference):
+        raise LuthierError(f"objective {name}: learns from pairs of a preferred and a rejected answer")
+    found = [lm.example(row, record.asked, text, ()) for text in (record.chosen, record.rejected)]
+    if not all(e.where for e in found):
+        return []
+    return [
+        replace(e, group=row, columns={**e.columns, CHOSEN: [float(first)] * len(e.where)})
+        for e, first in zip(found, (True, False), strict=True)
+    ]
+
+
+def sums(values: Tensor, batch: Batch) -> Tensor:
+    """Sums of the values at each segment's places: (N,) -> (S,)."""
+    import torch
+
+    spans = torch.tensor(batch.spans, device=values.device)
+    where = torch.repeat_interleave(torch.arange(len(batch.spans), device=values.device), spans)
+    return torch.zeros(len(batch.spans), dtype=values.dtype, device=values.device).index_add(0, where, values)
+
+
+def lengths(batch: Batch) -> Tensor:
+    """Learned tokens of each segment, (S,) float32."""
+    import torch
+
+    return torch.tensor(batch.spans, dtype=torch.float32, device=batch.ids.device)
+
+
+def sides(batch: Batch) -> tuple[Tensor, Tensor]:
+    """Places of the preferred and of the rejected segments, pair by pair: (P,) and (P,)."""
+    import torch
+
+    first = torch.tensor(batch.spans, device=batch.ids.device).cumsum(0) - 1
+    preferred = batch.columns[CHOSEN][first] > 0
+    by_group: dict[Any, list[int]] = {}
+    for at, group in enumerate(batch.groups):
+        by_group.setdefault(group, []).append(at)
+    flags = preferred.tolist()
+    pairs = [sorted(members, key=lambda at: not flags[at]) for members in by_group.values()]
+    found = torch.tensor(pairs, device=batch.ids.device).view(-1, 2)
+    return found[:, 0], found[:, 1]
+
+
+def unknown(examples: Sequence[Example], known: Mapping[str, float]) -> dict[str, Example]:
+    """Those whose log-probability under the reference is not known yet, by their content."""
+    return {key: e for e in examples if (key := _key(e)) not in known}
+
+
+def with_reference(ctx: Context, examples: Sequence[Example], known: dict[str, float]) -> list[Example]:
+    """The examples with the reference's log-probability of each answer as a column."""
+    return [
+        replace(e, columns={**e.columns, REFERENCE: [value, *[0.0] * (len(e.where) - 1)]})
+        for e, value in zip(examples, asked(ctx, examples, known), strict=True)
+    ]
+
+
+def asked(ctx: Context, examples: Sequence[Example], known: dict[str, float]) -> list[float]:
+    """The reference's log-probability of each answer in nats; what is known is not computed again.
+
+    known: by content; it is added to. What is computed counts in the budget.
+    """
+    if missing := unknown(examples, known):
+        with ctx.reference() as reference:
+            found = reference.logprobs(list(missing.values()))
+        known |= {key: float(values.double().sum()) for key, values in zip(missing, found, strict=True)}
+    return [known[_key(e)] for e in examples]
+
+
+def _key(example: Example) -> str:
+    """The same for examples of the same content."""
+    content = (example.ids, example.decoder, example.where, example.targets)
+    return hashlib.blake2b(repr(content).encode(), digest_size=16).hexdigest()

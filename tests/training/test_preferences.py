@@ -1,0 +1,291 @@
+"""Losses over judged answers: values and gradients by hand and by the papers' formulas; what the reference says."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+import tiny
+from luthier.core.methods import Objective, Patch
+from luthier.core.records import Judged, Message, Preference, Record, Split
+from luthier.data.pack import micro_batches, pack
+from luthier.io.config import TrainingConfig
+from luthier.models.causal import CausalLM
+from luthier.objectives import dpo, orpo
+from luthier.objectives.dpo import Dpo
+from luthier.objectives.kto import Kto
+from luthier.objectives.orpo import Orpo
+from luthier.objectives.preferences import answers
+from luthier.patches.full import Full
+from luthier.patches.lora import Lora
+from luthier.patches.prefix import Prefix
+from luthier.training.attach import Ready, prepared
+from luthier.training.context import Context
+
+PATCHES: dict[str, Callable[[], Patch]] = {"lora": lambda: Lora(rank=2), "full": Full, "prefix": lambda: Prefix(n=3)}
+every_patch = pytest.mark.parametrize("patch", PATCHES)
+
+
+def asked(text: str) -> tuple[Message, ...]:
+    return (Message("user", text),)
+
+
+PAIRS = tuple(
+    Preference(asked(f"where is order {i} of {'x' * i}?"), f"on its way, {i} days", f"no idea {'at all ' * (i % 3)}")
+    for i in range(12)
+)
+DATA = Split("preference", PAIRS[:8], PAIRS[8:])
+
+
+@contextmanager
+def ready(
+    lm: CausalLM, objective: Objective, patch: str = "lora", data: Split = DATA, folder: Path | None = None,
+    **settings: Any,
+) -> Iterator[Ready]:  # fmt: skip
+    values = {"tokens": 10**6, "epochs": 2, "learning_rate": 0.003, "batch": 4} | settings
+    with prepared(Context(lm, data), PATCHES[patch](), objective, TrainingConfig(**values), folder=folder) as found:
+        yield found
+
+
+# -- losses ----------------------------------------------------------------------------------------------------------
+
+
+def pairs_of(*numbers: float) -> dpo.Pairs:
+    """One pair from log π and log π_ref of the preferred and the rejected answer, of 2 and 4 tokens."""
+    a, b, c, d = (torch.tensor([x], dtype=torch.float64, requires_grad=i < 2) for i, x in enumerate(numbers))
+    return dpo.Pairs((a, b), (c, d), (torch.tensor([2.0]), torch.tensor([4.0])))
+
+
+def test_dpo_by_hand() -> None:
+    """log π -3 and -4, log π_ref -5 and -3: 2 - (-1) = 3 apart; -log σ(0.1 · 3) = 0.554355; gradient -β σ(-0.3)."""
+    pairs = pairs_of(-3, -4, -5, -3)
+    loss = dpo.sigmoid(pairs, 0.1, 0)
+    loss.sum().backward()
+    assert loss.item() == pytest.approx(0.5543552444685271, abs=1e-9)
+    slope = 0.1 / (1 + math.exp(0.3))
+    assert [float(x.grad) for x in pairs.policy if x.grad is not None] == pytest.approx([-slope, slope], abs=1e-9)
+
+
+def test_ipo_by_hand() -> None:
+    """A token on average: 2 / 2 - (-1) / 4 = 1.25; (1.25 - 1 / 0.2)² = 14.0625; gradients 2 · (-3.75) / 2 and / -4."""
+    pairs = pairs_of(-3, -4, -5, -3)
+    loss = dpo.ipo(pairs, 0.1, 0)
+    loss.sum().backward()
+    assert loss.item() == pytest.approx(14.0625)
+    assert [float(x.grad) for x in pairs.policy if x.grad is not None] == pytest.approx([-3.75, 1.875])
+
+
+def test_simpo_by_hand() -> None:
+    """-3 / 2 - (-4 / 4) = -0.5; -log σ(2 · (-0.5) - 1) = log(1 + e²) = 2.126928."""
+    pairs = pairs_of(-3, -4, -99, -99)
+    loss = dpo.simpo(pairs, 2.0, 1.0)
+    loss.sum().backward()
+    assert loss.item() == pytest.approx(math.log1p(math.exp(2)), abs=1e-9)
+    slope = 2 / (1 + math.exp(-2))
+    assert [float(x.grad) for x in pairs.policy if x.grad is not None] == pytest.approx([-slope / 2, slope / 4])
+
+
+def test_odds_by_hand() -> None:
+    """p = 0.8: odds 4; p = 0.5: odds 1. A certain answer has odds all the same."""
+    logp = torch.tensor([0.8, 0.5, 1.0]).log()
+    found = orpo.log_odds(logp)
+    assert found[:2].exp().tolist() == pytest.approx([4.0, 1.0], rel=1e-5) and bool(torch.isfinite(found).all())
+
+
+@pytest.mark.parametrize(
+    ("good", "whole", "want"), [(5, 10, (1, 1)), (4, 7, (1, 1)), (6, 9, (1, 1.5)), (2, 8, (3, 1)), (0, 4, (1, 1))]
+)
+def test_weights_of_the_rarer_kind(good: int, whole: int, want: tuple[float, float]) -> None:
+    """w n of the good ones to that of the bad ones lies in 1 to 4/3 (Ethayarajh et al. 2024, equation 9)."""
+    found = Kto()._weights(good, whole)
+    assert found == pytest.approx(want)
+    if 0 < good < whole:
+        ratio = found[0] * good / (found[1] * (whole - good))
+        assert 1 - 1e-9 <= ratio <= 4 / 3 + 1e-9
+
+
+# -- on a model ------------------------------------------------------------------------------------------------------
+
+
+def logp_of(model: Any, lm: CausalLM, prompt: Any, text: str) -> Tensor:
+    """log p of each token of an answer, by transformers alone."""
+    before, after = lm.encode_prompt(prompt), list(lm.encode_answer(text))
+    ids = torch.tensor([[*before, *after]])
+    logp = model(ids).logits[0].log_softmax(-1)
+    return logp[torch.arange(len(before) - 1, ids.shape[1] - 1), ids[0, len(before) :]]
+
+
+def nudged(loop: Any, by: float = 0.05) -> None:
+    """The policy is another model than the reference."""
+    random = torch.Generator().manual_seed(7)
+    with torch.no_grad():
+        for p in loop.executor.params.values():
+            p.add_(by * torch.randn(p.shape, generator=random))
+
+
+def oracle(name: str, policy: list[tuple[Tensor, Tensor]], reference: list[tuple[Tensor, Tensor]]) -> Tensor:
+    """Loss of a batch of pairs from the log-probabilities of their tokens, as the papers write it."""
+    losses = []
+    for (a, b), (c, d) in zip(policy, reference, strict=True):
+        if name == "sigmoid":
+            losses.append(-F.logsigmoid(0.1 * ((a.sum() - c.sum()) - (b.sum() - d.sum()))))
+        elif name == "ipo":
+            losses.append(((a - c).mean() - (b - d).mean() - 5.0) ** 2)
+        elif name == "simpo":
+            losses.append(-F.logsigmoid(2.0 * (a.mean() - b.mean()) - 1.0))
+        else:
+            p, q = a.mean().exp(), b.mean().exp()
+            losses.append(-0.1 * F.logsigmoid((p / (1 - p)).log() - (q / (1 - q)).log()))
+    whole = torch.stack(losses).mean()
+    return whole - torch.cat([a for a, _ in policy]).mean() if name == "orpo" else whole
+
+
+@pytest.mark.parametrize("name", ["sigmoid", "ipo", "simpo", "orpo"])
+def test_loss_and_gradients_against_plain_transformers(lm: CausalLM, name: str) -> None:
+    """Four pairs in one step, whole and in micro-batches of one pair."""
+    objective: Objective = Orpo() if name == "orpo" else Dpo(variant=name)  # type: ignore[arg-type]
+    model, first = tiny.reference(Path(lm.name)), tiny.reference(Path(lm.name))
+    for limit in (10**6, 1):
+        with ready(tiny.fresh(Path(lm.name)), objective, "full", micro_tokens=limit) as found:
+            loop = found.loop
+            nudged(loop)
+            loop.executor.publish() if hasattr(loop.executor, "publish") else None
+            chosen = next(objective.batches(loop.ctx, loop.examples, 4, loop.cursor))
+            got = loop.executor.forward_backward(chosen, objective).total
+            grads = {n: p.grad.clone() for n, p in loop.executor.params.items() if p.grad is not None}
+            model.load_state_dict(loop.lm.model.state_dict(), strict=False)
+            rows = [DATA.train[e.source] for e in chosen[::2]]
+            want = oracle(name, *([
+                tuple(logp_of(m, loop.lm, r.asked, t) for t in (r.chosen, r.rejected)) for r in rows
+            ] for m in (model, first)))  # fmt: skip
+            assert got == pytest.approx(want.item(), abs=1e-5)
+            model.zero_grad()
+            want.backward()
+            weights = dict(model.named_parameters())
+            for key, gradient in grads.items():
+                if key in weights and weights[key].grad is not None:
+                    torch.testing.assert_close(gradient, weights[key].grad, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("by", [5e-4, -5e-4])
+def test_kto_against_plain_transformers(lm: CausalLM, by: float) -> None:
+    """The distance of a step is what the policy is away from the reference on answers to other prompts, at least 0."""
+    objective = Kto(good=2.0)
+    model, first = tiny.reference(Path(lm.name)), tiny.reference(Path(lm.name))
+    with ready(lm, objective, "full") as found:
+        loop = found.loop
+        nudged(loop, by)
+        chosen = next(objective.batches(loop.ctx, loop.examples, 6, loop.cursor))
+        got = loop.executor.forward_backward(chosen, objective).total
+        model.load_state_dict(loop.lm.model.state_dict(), strict=False)
+        mates = [objective._kept["mates"][e.row] for e in chosen]
+        assert all(m.ids[: m.where[0] + 1] == e.ids[: e.where[0] + 1] for m, e in zip(mates, chosen, strict=True))
+        assert all(m.targets != e.targets for m, e in zip(mates, chosen, strict=True))
+        with torch.no_grad():
+            apart = float(torch.stack([_of(model, m) - _of(first, m) for m in mates]).mean())
+            losses = []
+            for e in chosen:
+                gained, good = _of(model, e) - _of(first, e), bool(e.columns[answers.CHOSEN][0])
+                z = max(apart, 0.0)
+                value = torch.sigmoid(0.1 * (gained - z) if good else 0.1 * (z - gained))
+                losses.append((2.0 if good else 1.0) * (1 - value))
+        assert (apart > 0) == (by > 0), "one of the two ways is towards those answers"
+        assert got == pytest.approx(float(torch.stack(losses).mean()), abs=1e-5)
+
+
+def _of(model: Any, example: Any) -> Tensor:
+    logp = model(torch.tensor([example.ids])).logits[0].log_softmax(-1)
+    return logp[torch.tensor(example.where), torch.tensor(example.targets)].sum()
+
+
+# -- groups, reference, resume ---------------------------------------------------------------------------------------
+
+
+def test_pairs_stay_together(lm: CausalLM) -> None:
+    """In batches and in micro-batches; seen failing with the examples of a step taken one by one."""
+    with ready(lm, Dpo(), micro_tokens=1) as found:
+        steps = found.loop.objective.batches(found.ctx, found.loop.examples, 3, found.loop.cursor)
+        for chosen in islice(steps, 5):
+            for part in (chosen, *micro_batches(chosen, 1)):
+                batch = pack(part, {})
+                good, bad = answers.sides(batch)
+                assert sorted([*good.tolist(), *bad.tolist()]) == list(range(len(part)))
+                assert [batch.groups[i] for i in good] == [batch.groups[i] for i in bad]
+
+
+def test_sides_know_the_preferred_answer_wherever_it_stands(lm: CausalLM) -> None:
+    found = Dpo().encode(lm, DATA, DATA.train[:2])
+    turned = [found[3], found[0], found[2], found[1]]
+    good, bad = answers.sides(pack(turned, {}))
+    assert good.tolist() == [2, 1] and bad.tolist() == [0, 3]
+
+
+@every_patch
+def test_the_reference_is_asked_once(lm: CausalLM, patch: str) -> None:
+    """A second epoch costs no pass; what was asked counts. Seen failing without what is known."""
+    with ready(lm, Dpo(), patch, epochs=3) as found:
+        found.loop.run()
+        once = sum(e.tokens for e in found.loop.examples)
+        assert found.ctx.meter.by["reference"] == once and found.loop.done.tokens == 3 * once
+
+
+@every_patch
+@pytest.mark.parametrize("name", ["dpo", "kto"])
+def test_resumes_bit_for_bit(lm: CausalLM, patch: str, name: str, tmp_path: Path) -> None:
+    made: Callable[[], Objective] = {"dpo": Dpo, "kto": Kto}[name]  # type: ignore[assignment]
+    with ready(tiny.fresh(Path(lm.name)), made(), patch) as whole:
+        whole.loop.run()
+        want, spent = tiny.bits(whole.loop.lm.model), whole.loop.spent
+
+    class KilledError(Exception):
+        pass
+
+    with ready(tiny.fresh(Path(lm.name)), made(), patch, folder=tmp_path) as broken:
+
+        def kill(report: Any) -> None:
+            if report.step == 2:
+                broken.loop.save()
+                raise KilledError
+
+        broken.loop.say = kill
+        with pytest.raises(KilledError):
+            broken.loop.run()
+    with ready(tiny.fresh(Path(lm.name)), made(), patch, folder=tmp_path) as again:
+        again.loop.run()
+        assert tiny.same(want, tiny.bits(again.loop.lm.model)) and again.loop.spent == spent
+
+
+@every_patch
+@pytest.mark.parametrize("name", ["sigmoid", "ipo", "simpo", "orpo", "kto"])
+def test_the_preferred_answer_gains(lm: CausalLM, patch: str, name: str) -> None:
+    """After training the margin between the two answers has risen."""
+    objective: Objective = {"orpo": Orpo, "kto": Kto}[name]() if name in ("orpo", "kto") else Dpo(variant=name)  # type: ignore
+    rate = 0.1 if patch == "prefix" else 0.01
+    with ready(lm, objective, patch, epochs=8, learning_rate=rate) as found:
+
+        def margin() -> float:
+            said = found.loop.lm.logprobs([(r.asked, t) for r in DATA.train for t in (r.chosen, r.rejected)])
+            return sum(float(a.mean() - b.mean()) for a, b in zip(said[::2], said[1::2], strict=True))
+
+        before = margin()
+        found.loop.run()
+        assert margin() > before + 0.5
+
+
+def test_thumbs_are_learned_one_by_one(lm: CausalLM) -> None:
+    rows: tuple[Record, ...] = tuple(Judged(asked(f"question {i}"), f"answer {i}", good=i % 3 > 0) for i in range(9))
+    data = replace(DATA, train=rows, validation=rows[:3])
+    with ready(lm, Kto(), data=data) as found:
+        assert len(found.loop.examples) == 9 and len(found.loop.objective._kept["mates"]) == 9
+        found.loop.run()
+        assert found.loop.done.steps > 0
