@@ -117,12 +117,10 @@ def test_weights_of_the_rarer_kind(good: int, whole: int, want: tuple[float, flo
 # -- on a model ------------------------------------------------------------------------------------------------------
 
 
-def logp_of(model: Any, lm: CausalLM, prompt: Any, text: str) -> Tensor:
-    """log p of each token of an answer, by transformers alone."""
-    before, after = lm.encode_prompt(prompt), list(lm.encode_answer(text))
-    ids = torch.tensor([[*before, *after]])
-    logp = model(ids).logits[0].log_softmax(-1)
-    return logp[torch.arange(len(before) - 1, ids.shape[1] - 1), ids[0, len(before) :]]
+def logp_of(model: Any, example: Any) -> Tensor:
+    """log p of each learned token, by transformers alone."""
+    logp = model(torch.tensor([example.ids])).logits[0].log_softmax(-1)
+    return logp[torch.tensor(example.where), torch.tensor(example.targets)]
 
 
 def nudged(loop: Any, by: float = 0.05) -> None:
@@ -164,10 +162,8 @@ def test_loss_and_gradients_against_plain_transformers(lm: CausalLM, name: str) 
             got = loop.executor.forward_backward(chosen, objective).total
             grads = {n: p.grad.clone() for n, p in loop.executor.params.items() if p.grad is not None}
             model.load_state_dict(loop.lm.model.state_dict(), strict=False)
-            rows = [DATA.train[e.source] for e in chosen[::2]]
-            want = oracle(name, *([
-                tuple(logp_of(m, loop.lm, r.asked, t) for t in (r.chosen, r.rejected)) for r in rows
-            ] for m in (model, first)))  # fmt: skip
+            sides = [[logp_of(m, e) for e in chosen] for m in (model, first)]
+            want = oracle(name, *(list(zip(x[::2], x[1::2], strict=True)) for x in sides))
             assert got == pytest.approx(want.item(), abs=1e-5)
             model.zero_grad()
             want.backward()
@@ -204,8 +200,7 @@ def test_kto_against_plain_transformers(lm: CausalLM, by: float) -> None:
 
 
 def _of(model: Any, example: Any) -> Tensor:
-    logp = model(torch.tensor([example.ids])).logits[0].log_softmax(-1)
-    return logp[torch.tensor(example.where), torch.tensor(example.targets)].sum()
+    return logp_of(model, example).sum()
 
 
 # -- groups, reference, resume ---------------------------------------------------------------------------------------
@@ -221,6 +216,18 @@ def test_pairs_stay_together(lm: CausalLM) -> None:
                 good, bad = answers.sides(batch)
                 assert sorted([*good.tolist(), *bad.tolist()]) == list(range(len(part)))
                 assert [batch.groups[i] for i in good] == [batch.groups[i] for i in bad]
+
+
+def test_answers_end_with_their_turn(lm: CausalLM) -> None:
+    """The whole conversation as the template writes it; the answer and the token that ends it are learned."""
+    record = Preference((*asked("hi"), Message("assistant", "yes?"), *asked("where?")), "on its way", "no")
+    for e, text in zip(answers.pair(lm, "dpo", 3, record), (record.chosen, record.rejected), strict=True):
+        turns = [{"role": m.role, "content": m.content} for m in (*record.messages, Message("assistant", text))]
+        whole = lm.tokenizer.apply_chat_template(turns, tokenize=False)
+        ids = lm.tokenizer(whole, add_special_tokens=False)["input_ids"]
+        assert list(e.ids) == ids[: len(e.ids)] and e.group == 3
+        said = lm.tokenizer.decode(list(e.targets))
+        assert said.startswith(text) and len(said) > len(text) and "yes?" not in said
 
 
 def test_sides_know_the_preferred_answer_wherever_it_stands(lm: CausalLM) -> None:

@@ -53,7 +53,12 @@ class Kto(Referred):
         return found
 
     def _mates(self, lm: TrainableLM, records: Sequence[Record], examples: Sequence[Example]) -> dict[int, Example]:
-        said = [(row, record.asked, text) for row, record in enumerate(records) for text, _ in _judged(record)]
+        said = [
+            (row, record.messages, text)
+            for row, record in enumerate(records)
+            if isinstance(record, Judged | Preference)
+            for text, _ in _judged(record)
+        ]
         last = {row: at for at, (row, _, _) in enumerate(said)}
         out: dict[int, Example] = {}
         for example in examples:
@@ -61,7 +66,7 @@ class Kto(Referred):
             prompt = said[at][1]
             others = (said[(at + step) % len(said)] for step in range(1, len(said)))
             if other := next((text for _, asked, text in others if asked != prompt), None):
-                out[example.row] = lm.example(example.row, prompt, other, ())
+                out |= {example.row: found for found in answers.answered(lm, example.row, prompt, other)}
         return out
 
     def encode(self, lm: TrainableLM, data: Split, records: Sequence[Record]) -> list[Any]:
@@ -83,8 +88,8 @@ class Kto(Referred):
             raise LuthierError("objective kto: learns from answers that were found good or bad")
         out = []
         for text, good in _judged(record):
-            found = lm.example(row, record.asked, text, ())
-            out.append(replace(found, columns={**found.columns, answers.CHOSEN: [float(good)] * len(found.where)}))
+            for found in answers.answered(lm, row, record.messages, text):
+                out.append(replace(found, columns={**found.columns, answers.CHOSEN: [float(good)] * len(found.where)}))
         return out
 
     def batches(self, ctx: Context, dataset: Sequence[Example], size: int, cursor: Cursor) -> Iterator[list[Example]]:

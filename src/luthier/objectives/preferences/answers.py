@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from luthier.core.errors import LuthierError
 from luthier.core.example import Example
-from luthier.core.records import Preference, Record, Split
+from luthier.core.records import Message, Preference, Record, Split
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -35,13 +35,19 @@ def pair(lm: TrainableLM, name: str, row: int, record: Record) -> list[Example]:
     """
     if not isinstance(record, Preference):
         raise LuthierError(f"objective {name}: learns from pairs of a preferred and a rejected answer")
-    found = [lm.example(row, record.asked, text, ()) for text in (record.chosen, record.rejected)]
-    if not all(e.where for e in found):
+    found = [e for text in (record.chosen, record.rejected) for e in answered(lm, row, record.messages, text)]
+    if len(found) < 2 or not all(e.where for e in found):
         return []
     return [
         replace(e, group=row, columns={**e.columns, CHOSEN: [float(first)] * len(e.where)})
         for e, first in zip(found, (True, False), strict=True)
     ]
+
+
+def answered(lm: TrainableLM, row: int, messages: Sequence[Message], text: str) -> list[Example]:
+    """An answer behind its prompt, with the token that ends its turn; the assistant's turns before it carry no loss."""
+    before = (replace(m, learned=False) if m.role == "assistant" else m for m in messages)
+    return lm.chat_examples(row, (*before, Message("assistant", text)))
 
 
 def sums(values: Tensor, batch: Batch) -> Tensor:
