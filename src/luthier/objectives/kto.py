@@ -65,8 +65,9 @@ class Kto(Referred):
             at = last[example.source]
             prompt = said[at][1]
             others = (said[(at + step) % len(said)] for step in range(1, len(said)))
-            if other := next((text for _, asked, text in others if asked != prompt), None):
-                out |= {example.row: found for found in answers.answered(lm, example.row, prompt, other)}
+            other = next((text for _, asked, text in others if asked != prompt), None)
+            for found in answers.answered(lm, example.row, prompt, other) if other else ():
+                out[example.row] = found
         return out
 
     def encode(self, lm: TrainableLM, data: Split, records: Sequence[Record]) -> list[Any]:
