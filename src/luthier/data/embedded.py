@@ -24,7 +24,7 @@ GENERAL: tuple[Path, ...] = (_FOLDER / "general_en.txt", _FOLDER / "general_zh.t
 class EmbeddedSet:
     """about: what it is. files: of rows. map, instruction: as the options of that name. metric: the score that fits.
 
-    documents: a folder of the texts that its questions are about.
+    documents: a folder of the texts that its questions are about. test: the set that is held out for it.
     """
 
     name: str
@@ -34,6 +34,7 @@ class EmbeddedSet:
     instruction: str | None = None
     metric: str = ""
     documents: str = ""
+    test: str = ""
 
     @property
     def paths(self) -> tuple[Path, ...]:

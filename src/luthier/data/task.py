@@ -30,14 +30,16 @@ def load_alone(config: DataConfig, rejected: Path | None = None, imitate: bool =
     notes: list[str] = []
     left: tuple[dict[str, int], dict[str, int]] = ({}, {})
     table = _table(config, config.path, rejected, notes, left[0], imitate)
+    found = embedded.find(config.path)
+    test = config.test or (found.test if found else "") or None
     beside = rejected and rejected.with_name("rejected-test.jsonl")
-    held_out = _table(config, config.test, beside, notes, left[1], imitate)
+    held_out = _table(config, test, beside, notes, left[1], imitate)
     if table is None:
         raise LuthierError("data.path: name a file, or tickets for the embedded data")
     check_filled(config.fill, [*table.places, *(held_out.places if held_out else ())])
     split, more = make_split(table, held_out, seed=config.split_seed, limit=config.limit, limit_test=config.limit_test)
     split = replace(split, used=with_left(split.used, *left) if split.used else None)
-    if found := embedded.find(config.path):
+    if found:
         split = replace(split, metric=found.metric, documents=found.texts())
     if config.metric:
         for_task(split.task, config.metric)  # a score that does not fit is said before anything long begins
