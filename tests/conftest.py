@@ -40,4 +40,5 @@ def lm(
     import tiny
 
     monkeypatch.setenv("LUTHIER_CACHE", str(tmp_path / "cache"))
-    return tiny.fresh(tiny_folder(getattr(request, "param", "llama_tied")))
+    found: CausalLM = tiny.fresh(tiny_folder(getattr(request, "param", "llama_tied")))
+    return found
