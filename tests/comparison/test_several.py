@@ -151,8 +151,8 @@ def check_files(out: Path, board: Mapping[str, Any]) -> None:
     names = [formatting.name(row) for row in board["rows"] if row["status"] == "ok"]
     assert all(" on " in name for name in names) and set(details["secondary"]) == set(names)
     best, verdicts = board["best"], sentences.verdicts(board)
-    for name in names:
-        assert name == best or any(v.startswith(name) and ("behind" in v or "from the best" in v) for v in verdicts)
+    against = {v["a"] for v in board["verdicts"] if v["b"] == best}
+    assert against == set(names) - {best}, "each is held against the best"
     heads = [v for v in verdicts if v.startswith("head on") and "zero_shot" in v and "behind" not in v]
     assert all(v.count(v.split(" on ")[1].split()[0].rstrip(":")) >= 2 for v in heads), "against its own model's"
     file = StringIO()
