@@ -67,11 +67,22 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Base:
     def make(kind: str) -> Seq2SeqLM:
         if kind not in folders:
             folders[kind] = tiny.save(CONFIGS[kind], tmp_path_factory.mktemp(kind), AutoModelForSeq2SeqLM, seed=5)
+            if kind.endswith("untied"):
+                untie(folders[kind])
         lm = tiny.fresh(folders[kind])
         assert isinstance(lm, Seq2SeqLM)
         return lm
 
     return make
+
+
+def untie(folder: Path) -> None:
+    """A head with weights of its own, as T5 1.1 has: no configuration of transformers 5 makes one."""
+    model: Any = AutoModelForSeq2SeqLM.from_pretrained(folder)
+    random = torch.Generator().manual_seed(8)
+    model.lm_head.weight = torch.nn.Parameter(torch.randn(model.lm_head.weight.shape, generator=random))
+    model.config.tie_word_embeddings = False
+    model.save_pretrained(folder)
 
 
 def own(lm: Seq2SeqLM) -> Any:
