@@ -173,7 +173,7 @@ def settings(sizes: Sequence[int]) -> Iterator[Setting]:
 def quick(resamples: int = 2000) -> None:
     """Fewer resamples than the product takes, the same for every board."""
     bootstrap.RESAMPLES = resamples
-    bootstrap.draws = lambda rows, seed: iter(_kept(rows, seed))
+    bootstrap.draws = lambda n, seed: iter(_kept(n, seed))
 
 
 def main(boards: int = 2000, *sizes: int) -> None:

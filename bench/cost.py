@@ -101,7 +101,7 @@ def slope(seconds: dict[int, float]) -> float:
     """The power of x with which seconds grow, by least squares of the logarithms; 1 is linear."""
     points = [(math.log(x), math.log(y)) for x, y in seconds.items() if x]
     mx, my = (sum(column) / len(points) for column in zip(*points, strict=True))
-    return sum((x - mx) * (y - my) for x, y in points) / sum((x - mx) ** 2 for x, _ in points)
+    return float(sum((x - mx) * (y - my) for x, y in points) / sum((x - mx) ** 2 for x, _ in points))
 
 
 def line(seconds: dict[int, float]) -> tuple[float, float]:

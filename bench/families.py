@@ -108,13 +108,14 @@ class Family:
         from luthier.export.write import export_run
         from luthier.io import config
         from luthier.io.files import write_json, write_text
+        from luthier.models.base import TrainableLM
         from luthier.runs import run
         from luthier.runs.loaded import load_run
 
         folder, found = self.work / "run", dict[str, bool | str]()
         with run.adapted(self.lm, self.recipe, self.split, cache=self.work / "cache") as outcome:
             loop, lm = outcome.loop, outcome.lm
-            assert loop is not None
+            assert loop is not None and isinstance(lm, TrainableLM)
             after = loop.evaluate(loop.examples)
             with loop.patch.off(lm):
                 before = loop.evaluate(loop.examples)

@@ -34,7 +34,7 @@ _SIZES: dict[str, Any] = {
 }  # fmt: skip
 _IDS = {"vocab_size": VOCABULARY, "pad_token_id": 0, "bos_token_id": 0, "eos_token_id": 2}
 _GPT = {**_IDS, "n_embd": 64, "n_layer": 2, "n_head": 4, "n_positions": 512}
-_MIXED = {"layer_types": ["sliding_attention", "full_attention"], "sliding_window": WINDOW}
+_MIXED: dict[str, Any] = {"layer_types": ["sliding_attention", "full_attention"], "sliding_window": WINDOW}
 _EXPERTS = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 48}
 _LOCAL_EXPERTS = {"num_local_experts": 4, "num_experts_per_tok": 2}
 _LATENT = {

@@ -67,8 +67,8 @@ def main() -> None:
     python = peer.environment("transformers")
     with tempfile.TemporaryDirectory(prefix="generate-") as name:
         work = Path(name)
-        ours = [sys.executable, peer.HERE / "ours_generate.py"]
-        theirs = [python, peer.HERE / "peers" / "transformers_generate.py", work]
+        ours: list[str | Path] = [sys.executable, peer.HERE / "ours_generate.py"]
+        theirs: list[str | Path] = [python, peer.HERE / "peers" / "transformers_generate.py", work]
         size = peer.side([*ours, "prepare", work, *(["--busy"] if busy else [])], threads)
         print(f"{ROWS} prompts, {size['shared']} tokens shared, {size['own']} their own; {size['new']} new", flush=True)
         tried: dict[str, peer.Figures] = {}

@@ -129,8 +129,8 @@ def main() -> None:
         }
         own, other = peer.rounds(sides, 1 if options.docs else options.rounds, line).values()
         sizes = [str(n // 10 if options.docs else n) for n in SIZES]
-        ours = [sys.executable, peer.HERE / "ours_index.py", "sizes", work, *sizes]
-        cost = peer.side(list(ours), THREADS)["points"]
+        ours: list[str | Path] = [sys.executable, peer.HERE / "ours_index.py", "sizes", work, *sizes]
+        cost = peer.side(ours, THREADS)["points"]
     compared: dict[str, Any] = {
         key: [peer.middle(own, key), peer.middle(other, key)]
         for key in ("build_seconds", "p95", "median", "chunks", "peak_bytes")

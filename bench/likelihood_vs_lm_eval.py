@@ -60,8 +60,8 @@ def line(figures: peer.Figures) -> str:
 
 def measured(work: Path, python: str, name: str, rounds: int) -> dict[str, Any]:
     """One task: the peer's best batch size, then both in turn."""
-    ours = [sys.executable, peer.HERE / "ours_likelihood.py", name, work]
-    theirs = [python, peer.HERE / "peers" / "lm_eval_likelihood.py", name, work]
+    ours: list[str | Path] = [sys.executable, peer.HERE / "ours_likelihood.py", name, work]
+    theirs: list[str | Path] = [python, peer.HERE / "peers" / "lm_eval_likelihood.py", name, work]
     speeds: dict[str, float] = {}
     for batch in BATCHES:
         tried = peer.side([*theirs, batch, str(TRIED_ROWS)], THREADS)
@@ -69,7 +69,7 @@ def measured(work: Path, python: str, name: str, rounds: int) -> dict[str, Any]:
         print(f"  {name}: lm_eval, batch {batch}, {tried['rows']} rows: {line(tried)}", flush=True)
     best = max(speeds, key=lambda batch: speeds[batch])
     sides: dict[str, Callable[[], peer.Figures]] = {
-        f"{name}: luthier": lambda: peer.side(list(ours), THREADS),
+        f"{name}: luthier": lambda: peer.side(ours, THREADS),
         f"{name}: lm_eval, batch {best}": lambda: peer.side([*theirs, best], THREADS),
     }
     own, other = peer.rounds(sides, rounds, line).values()

@@ -39,7 +39,7 @@ def prepare(work: Path, busy: bool) -> None:
     from luthier.models.loading.bundled import embedded_model
 
     threads = 1 if busy else THREADS
-    lm = load_base(Recipe(dtype="float32", threads=threads))
+    lm: Any = load_base(Recipe(dtype="float32", threads=threads))
     folder = Path(sys.modules["luthier"].__path__[0]) / "data" / "embedded" / "handbook"
     words = " ".join(path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.md"))).split()
     frame = len(_ids(lm, ""))

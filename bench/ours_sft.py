@@ -22,7 +22,7 @@ from luthier.io.config import Recipe, options, recipe_from
 from luthier.io.files import read_json, write_json, write_tensors
 from luthier.models.base import TrainableLM
 from luthier.models.kernels.product import product
-from luthier.models.loading.of_recipe import load_base
+from luthier.models.loading.of_recipe import load_base, trainable
 from luthier.runs import run
 from luthier.training.attach import attached
 
@@ -62,7 +62,7 @@ def encoded(lm: TrainableLM, recipe: Recipe, data: Split) -> list[Example]:
 def prepare(work: Path, job: dict[str, Any]) -> None:
     """Token ids and labels in training order, and the LoRA matrices as they are before the first step."""
     recipe, data = recipe_of(job), chats(job["rows"])
-    lm = load_base(recipe)
+    lm = trainable(load_base(recipe))
     rows = []
     for e in encoded(lm, recipe, data):
         labels = [-100] * len(e.ids)
@@ -87,7 +87,7 @@ def rates() -> dict[str, float]:
 def train(job: dict[str, Any]) -> None:
     """One epoch; time and tokens count from the end of the first step to the end of the last."""
     recipe, data = recipe_of(job), chats(job["rows"])
-    lm = load_base(recipe)
+    lm = trainable(load_base(recipe))
     counted = operations.lora_step(lm, job["rank"], encoded(lm, recipe, data)[job["batch"] :])
     before = rates()
     reports: list[Report] = []

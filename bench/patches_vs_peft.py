@@ -232,12 +232,12 @@ def main() -> None:
     from luthier.core.errors import LuthierError
     from luthier.io.config import Recipe
     from luthier.models.loading.bundled import embedded_model
-    from luthier.models.loading.of_recipe import load_base
+    from luthier.models.loading.of_recipe import load_base, trainable
     from ours_sft import chats
 
     threads = min(2, len(os.sched_getaffinity(0)))
     given.folder = str(embedded_model())
-    lm = load_base(Recipe(dtype="float32", threads=threads))
+    lm = trainable(load_base(Recipe(dtype="float32", threads=threads)))
     data = chats(json.loads(given.data.read_text(encoding="utf-8"))[: given.rows])
     found: dict[str, Any] = {}
     for job in jobs(given.methods):

@@ -9,7 +9,7 @@ from html import escape
 WIDE, HIGH, LEFT, BOTTOM, TOP = 360, 260, 64, 44, 34
 
 
-def panel(title: str, across: str, points: Mapping[float, float], log: bool) -> str:
+def panel(title: str, across: str, points: Mapping[int, float], log: bool) -> str:
     """One chart of seconds; log: both axes in powers, where a straight line of slope 1 (dashed) is linear growth."""
     place = math.log2 if log else float
     xs, ys = [place(x) for x in points], [place(y) for y in points.values()]

@@ -55,7 +55,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="sft-") as name:
         work = Path(name)
         (work / "job.json").write_text(json.dumps(job_of(data)), encoding="utf-8")
-        ours, theirs = [sys.executable, peer.HERE / "ours_sft.py"], [python, peer.HERE / "peers" / "trl_sft.py"]
+        ours: list[str | Path] = [sys.executable, peer.HERE / "ours_sft.py"]
+        theirs: list[str | Path] = [python, peer.HERE / "peers" / "trl_sft.py"]
         size = peer.side([*ours, "prepare", work], THREADS)
         print(f"{ROWS} rows, {size['tokens']} tokens, the longest has {size['longest']}", flush=True)
         first = peer.side([*ours, "run", work], THREADS)

@@ -11,6 +11,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import luthier
 
@@ -33,7 +34,7 @@ print("files:", *(f"{path.name} ({path.stat().st_size:,} bytes)" for path in sor
 
 # The card's functions: features(folder, texts, base) by transformers, classifier(folder) by scikit-learn.
 blocks = re.findall(r"```python\n(.*?)```", (OUT / "README.md").read_text("utf-8"), re.DOTALL)
-card: dict = {}
+card: dict[str, Any] = {}
 for block in blocks:
     if block.startswith("def "):  # the last lines of a block may ask about "a text": not needed here
         exec(block.split("\n\n\n")[0], card)

@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import torch
 from peft import PeftModel
@@ -33,8 +34,8 @@ for form in ("adapter", "merged"):  # each is read again and compared with the r
         command = ["export", str(run), "--to", form, "--out", f"runs/translate-{form}"]
         subprocess.run([sys.executable, "-m", "luthier", *command], check=True)
 
-tokenizer = AutoTokenizer.from_pretrained("runs/translate-merged")
-merged = AutoModelForCausalLM.from_pretrained("runs/translate-merged", dtype=torch.float32)
+tokenizer: Any = AutoTokenizer.from_pretrained("runs/translate-merged")
+merged: Any = AutoModelForCausalLM.from_pretrained("runs/translate-merged", dtype=torch.float32)
 base = os.environ.get("EXAMPLE_MODEL") or next(CACHE.glob("models/SmolLM2-135M-Instruct-*"))
 adapted = PeftModel.from_pretrained(
     AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32), "runs/translate-adapter"

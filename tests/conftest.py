@@ -14,6 +14,12 @@ if TYPE_CHECKING:
     from luthier.models.causal import CausalLM
 
 
+@pytest.fixture(autouse=True)
+def float32_unless_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which number format is faster differs between processors; what tests expect must not."""
+    monkeypatch.setattr("luthier.models.machine.product_rates", lambda: {"float32": 1.0, "bfloat16": 1.0})
+
+
 @pytest.fixture(scope="session")
 def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """The folder of a tiny random model by its kind (`tiny.KINDS`), written once."""
@@ -40,4 +46,5 @@ def lm(
     import tiny
 
     monkeypatch.setenv("LUTHIER_CACHE", str(tmp_path / "cache"))
-    return tiny.fresh(tiny_folder(getattr(request, "param", "llama_tied")))
+    found: CausalLM = tiny.fresh(tiny_folder(getattr(request, "param", "llama_tied")))
+    return found

@@ -79,7 +79,7 @@ def test_adalora_that_peft_wrote(lm: TrainableLM, pruned: bool, tmp_path: Path) 
         init_r=6, target_r=3, lora_alpha=9, total_step=10, target_modules=TARGETS[kind_of(lm)], task_type=lm.peft_task
     )
     torch.manual_seed(0)
-    model = peft.get_peft_model(oracle.reference(Path(lm.name)), config).eval()
+    model: Any = peft.get_peft_model(oracle.reference(Path(lm.name)), config).eval()
     oracle.scramble(model)
     if pruned:
         masks = {n: torch.rand(6) < 0.5 for n, _ in model.base_model.model.named_parameters() if "lora_E" in n}
@@ -173,7 +173,7 @@ def test_folders_that_are_no_adapter(lm: TrainableLM, tmp_path: Path) -> None:
 def test_an_adapter_taken_with_a_tasks_head_around_the_base(lm: TrainableLM, tmp_path: Path) -> None:
     """`bert.encoder…` is `encoder…` here."""
     config = peft.LoraConfig(target_modules=["query"])
-    model = peft.get_peft_model(BertForSequenceClassification.from_pretrained(lm.name), config).eval()
+    model: Any = peft.get_peft_model(BertForSequenceClassification.from_pretrained(lm.name), config).eval()
     oracle.scramble(model)
     model.save_pretrained(tmp_path)
     work, _ = adapters.load_adapter(lm, tmp_path)

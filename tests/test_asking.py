@@ -42,7 +42,8 @@ class Fake:
 
 
 def model(output: str) -> Any:
-    return Model(Fake(output), ("first", "second") if output in ("labels", "tags") else (), "lora", "some/base")
+    fake: Any = Fake(output)
+    return Model(fake, ("first", "second") if output in ("labels", "tags") else (), "lora", "some/base")
 
 
 def test_a_text_is_one_question_and_gets_one_answer() -> None:

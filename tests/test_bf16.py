@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,8 +14,8 @@ from luthier.core import catalog
 from luthier.core.example import renumbered
 from luthier.io import config
 from luthier.io.config import TrainingConfig
+from luthier.models.causal import CausalLM
 from luthier.objectives.sft import Sft
-from luthier.runs import run
 from luthier.training.attach import attached
 from luthier.training.context import Context
 from luthier.training.loop import Loop
@@ -23,13 +24,14 @@ PATCHES = [e.name for e in catalog.entries("patches").values() if not catalog.la
 RATE = 2e-4  # far below what bfloat16 can add to weights of size 0.2
 
 
-def losses(lm: run.CausalLM, method: str, folder: Path | None = None, **settings: float) -> tuple[list[float], Loop]:
+def losses(lm: CausalLM, method: str, folder: Path | None = None, **settings: float) -> tuple[list[float], Loop]:
     """The losses of a training run with full batches."""
     out: list[float] = []
     patch = config.options(tiny.recipe(Path(lm.name), method))
     with attached(lm, patch, Sft(), tiny.LABELLED.labels, 0) as (work, groups, objective):
         examples = renumbered(objective.encode(work, tiny.LABELLED, tiny.LABELLED.train))
-        training = TrainingConfig(**{"tokens": 10**9, "epochs": 30, "learning_rate": RATE, **settings})
+        values: dict[str, Any] = {"tokens": 10**9, "epochs": 30, "learning_rate": RATE, **settings}
+        training = TrainingConfig(**values)
         loop = Loop(Context(work), patch, objective, groups, examples, training, folder, lambda r: out.append(r.loss))
         loop.run()
         assert all(m.dtype == torch.float32 for m in loop.executor.masters.values())
@@ -51,9 +53,9 @@ def test_16_bits_learn_like_32(tiny_folder: Callable[[str], Path], method: str) 
 
 
 def test_16_bits_resume_exactly(tiny_folder: Callable[[str], Path], tmp_path: Path) -> None:
-    def half() -> run.CausalLM:
-        lm = tiny.fresh(tiny_folder("llama_untied"))
-        lm.model.to(torch.bfloat16)
+    def half() -> CausalLM:
+        lm: CausalLM = tiny.fresh(tiny_folder("llama_untied"))
+        tiny.moved(lm.model, torch.bfloat16)
         return lm
 
     _, unbroken = losses(half(), "full")

@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 import tiny
 from looping import loop_on, trained
 from luthier.core.errors import LuthierError
+from luthier.core.progress import Report
 from luthier.io.metrics_file import read_metrics
 from luthier.models.causal import CausalLM
 from luthier.patches.lora import Lora
@@ -104,7 +105,12 @@ def test_a_full_disk_leaves_the_checkpoint_before(
 
     fresh = loop_on(tiny.fresh(Path(lm.name)), folder=tmp_path)
     with fresh as loop, monkeypatch.context() as patched, pytest.raises(OSError, match="No space left"):
-        loop.say = lambda _: (patched.setattr(os, "fsync", full), loop.save())
+
+        def out_of_space(_: Report) -> None:
+            patched.setattr(os, "fsync", full)
+            loop.save()
+
+        loop.say = out_of_space
         loop.run()
     assert state(tmp_path).read_bytes() == kept and list((tmp_path / "checkpoint").iterdir()) == [state(tmp_path)]
     assert tiny.same(trained(lm), resumed(lm, tmp_path))

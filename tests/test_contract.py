@@ -42,6 +42,7 @@ from luthier.training.attach import attached as attached_to
 from luthier.training.attach import refusal
 from luthier.training.context import Context
 from luthier.training.loop import Loop
+from watching import watched
 
 FOUND = catalog.entries("direct", "patches", "objectives")
 ENTRIES = {name: e for name, e in FOUND.items() if not catalog.lacking(e)}  # the rest needs extras
@@ -68,7 +69,7 @@ def made(name: str, folder: Path, **options: Any) -> Any:
     recipe = tiny.recipe(folder, **({} if ENTRIES[name].kind == "objectives" else {"method": name}))
     if ENTRIES[name].kind == "objectives":
         return config.objective(recipe, name)
-    return config.options(dataclasses.replace(recipe, **{"patch": options} if options else {}))
+    return config.options(dataclasses.replace(recipe, patch=options) if options else recipe)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,7 +111,7 @@ every_model = pytest.mark.parametrize("lm", tiny.KINDS, indirect=True)
 every_pair = pytest.mark.parametrize("pair", PAIRS, ids=str)
 
 
-def spread(*kinds: str) -> Any:
+def spread(*kinds: str) -> pytest.MarkDecorator:
     """Every pair on the first kind of model; on the others each patch with the objectives it takes by itself."""
     own = {
         pair for pair in PAIRS if pair.objective == catalog.load(ENTRIES[pair.patch]).objectives.get(pair.split.task)
@@ -222,7 +223,8 @@ def test_form(name: str) -> None:
     module = __import__(method.__module__, fromlist=["extras"])
     assert isinstance(module.extras, tuple) and module.METHOD is method
     parent = {"patches": Patch, "direct": Direct, "objectives": Objective}[entry.kind]
-    assert issubclass(method, parent) and dataclasses.is_dataclass(method) and method.__dataclass_params__.frozen
+    assert issubclass(method, parent) and dataclasses.is_dataclass(method)
+    assert catalog.load(entry).__dataclass_params__.frozen
     fields = [f for f in dataclasses.fields(method) if f.init]
     assert len(fields) <= 12 and all(f.name in (method.__doc__ or "") for f in fields), "each option is explained"
     assert method() == method(), "constructors only store their parameters"
@@ -332,7 +334,8 @@ def test_detach_leaves_the_base_as_it_was(lm: TrainableLM, pair: Pair) -> None:
     assert modes == [m.training for m in lm.model.modules()] and not any(lm.model._forward_pre_hooks)
     assert all(getattr(lm, name) is value for name, value in fields.items())
     with training(lm, pair, boost=10) as second:  # and nothing is left in the patch or the base
-        assert tiny.same(second.run() and tiny.bits(second.lm.model), _trained_bits(lm.name, pair, boost=10))
+        second.run()
+        assert tiny.same(tiny.bits(second.lm.model), _trained_bits(lm.name, pair, boost=10))
 
 
 def _trained_bits(folder: str, pair: Pair, **settings: Any) -> dict[str, Tensor]:
@@ -376,7 +379,7 @@ def test_eight_rows_at_once_are_eight_times_one(lm: TrainableLM, pair: Pair) -> 
     scale = max(1.0, *(float(g.abs().max()) for g in whole.values()))
     for name, gradient in whole.items():
         # sums in another order: 1.2e-6 was seen on a processor without AVX-512
-        torch.testing.assert_close(gradient, parts[name], rtol=0, atol=2e-6 * scale, msg=lambda m, n=name: f"{n}: {m}")
+        torch.testing.assert_close(gradient, parts[name], rtol=0, atol=2e-6 * scale, msg=f"{name}: {{}}".format)
 
 
 @spread(*tiny.KINDS)
@@ -448,7 +451,8 @@ def test_layers_has_no_backward_pass_below_the_lowest_trained_block(lm: Trainabl
     with training(lm, Pair("layers", "sft", "labelled")) as loop:
         loop.executor.trunk = loop.executor.trunk if cached else None
         reached: list[int] = []
-        for i, block in enumerate(lm.blocks):
+        blocks: list[Any] = list(lm.blocks)
+        for i, block in enumerate(blocks):
             block.register_full_backward_hook(lambda *_, i=i: reached.append(i))
             block.mlp.down_proj.weight.register_hook(lambda _, i=i: reached.append(i)) if i else None
         loop.executor.forward_backward(loop.examples[:8], loop.objective)
@@ -532,7 +536,7 @@ def test_no_method_sees_the_test_rows(lm: TrainableLM, name: str, rows: str, mon
         return tokenise(self, text, *args, **kwargs)
 
     embed = Embedder.queries
-    monkeypatch.setattr(Embedder, "queries", lambda self, texts: (seen.extend(texts), embed(self, texts))[1])
+    monkeypatch.setattr(Embedder, "queries", watched(embed, lambda self, texts: seen.extend(texts)))
     monkeypatch.setattr(type(lm.tokenizer), "__call__", watch)
     if ENTRIES[name].kind == "patches" and catalog.load(ENTRIES[name]).objectives[SPLITS[rows].task] not in OBJECTIVES:
         pytest.skip(f"{name} trains by an objective that is not installed")
@@ -541,7 +545,7 @@ def test_no_method_sees_the_test_rows(lm: TrainableLM, name: str, rows: str, mon
     if ENTRIES[name].kind == "direct":
         hooks.append((catalog.load(ENTRIES[name]), "adapt"))
     for cls, hook in hooks:
-        monkeypatch.setattr(cls, hook, lambda *a, f=getattr(cls, hook): (held.append(_data_of(a)), f(*a))[1])
+        monkeypatch.setattr(cls, hook, watched(getattr(cls, hook), lambda *a: held.append(_data_of(a))))
     data = dataclasses.replace(SPLITS[rows], documents=(Text("what the questions are about", "page.md"),))
     with run.adapted(lm, tiny.recipe(Path(lm.name), name), data):
         pass

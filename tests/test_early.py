@@ -32,10 +32,11 @@ class Scripted(EarlyStop):
 
     def __init__(self, losses: list[float], every: float, patience: int | None) -> None:
         super().__init__([object()], every, patience)  # type: ignore[list-item]
-        self.losses, self.seen = losses, []
+        self.losses = losses
+        self.seen: list[int] = []
 
     def _look(self, loop: Loop) -> float:
-        evaluate, loop.evaluate = loop.evaluate, lambda _: self.losses[len(self.seen) - 1]  # type: ignore[method-assign]
+        evaluate, loop.evaluate = loop.evaluate, lambda examples: self.losses[len(self.seen) - 1]  # type: ignore[method-assign]
         try:
             self.seen.append(loop.done.steps)
             return super()._look(loop)
@@ -45,9 +46,9 @@ class Scripted(EarlyStop):
 
 def trained(
     lm: CausalLM, watch: EarlyStop | None, folder: Path | None = None, **more: Any
-) -> tuple[Loop, dict[str, Any]]:
+) -> tuple[Loop, dict[int | str, Any]]:
     """A run of LoRA at most 12 steps long; its loop, and the weights after each step and at the end."""
-    kept: dict[str, Any] = {}
+    kept: dict[int | str, Any] = {}
     with attached(lm, Lora(), Classify(), LABELS, 0) as (work, groups, objective):
         examples = renumbered(objective.encode(work, tiny.LABELLED, tiny.LABELLED.train))
         training = TrainingConfig(tokens=10**9, epochs=6, batch=4, learning_rate=0.01)
@@ -152,7 +153,7 @@ def test_what_makes_no_sense_is_said() -> None:
 
 
 def test_sixteen_bit_weights_come_back_through_their_masters(lm: CausalLM) -> None:
-    lm.model.to(torch.bfloat16)
+    tiny.moved(lm.model, torch.bfloat16)
     watch = Scripted([1.0, 2.0, 3.0], every=1, patience=2)
     with attached(lm, (patch := _full()), Classify(), LABELS, 0) as (work, groups, objective):
         examples = renumbered(objective.encode(work, tiny.LABELLED, tiny.LABELLED.train))

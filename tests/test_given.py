@@ -20,6 +20,7 @@ from luthier.core.errors import LuthierError
 from luthier.core.records import Split, Text
 from luthier.io.config import DataConfig, Recipe
 from luthier.models.loading import hashes
+from luthier.models.loading.bundled import sha256_of
 from luthier.models.loading.fingerprint import fingerprint, parts
 from luthier.runs.inputs import NAME, changed, keep_or_check, of_recipe, set_aside
 
@@ -186,7 +187,7 @@ def test_hashes_are_remembered_until_a_file_is_touched(
     """Seen failing with a change in the middle of a large file unseen, and with one that keeps size and time."""
     monkeypatch.setattr(hashes, "SETTLED", -1.0)
     read: list[str] = []
-    real = hashes.sha256_of
+    real = sha256_of
 
     def counted(path: Path) -> str:
         read.append(path.name)

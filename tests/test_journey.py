@@ -13,6 +13,7 @@ import pytest
 
 import luthier
 import tiny
+from kinds import labelled_rows
 from luthier.io.files import read_json
 
 BROKEN = ['{"text": "no label here"}', "not json at all", '{"text": "   ", "label": "joy"}', '["a", "list"]',
@@ -28,7 +29,8 @@ def luthier_command(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Thirty-odd good rows with five broken ones among them."""
-    rows = [json.dumps({"text": f"{r.text} ({i})", "label": r.label}) for i in range(3) for r in tiny.LABELLED.train]
+    known = labelled_rows(tiny.LABELLED.train)
+    rows = [json.dumps({"text": f"{r.text} ({i})", "label": r.label}) for i in range(3) for r in known]
     for at, line in zip((2, 5, 9, 12, 17), BROKEN, strict=True):
         rows.insert(at, line)
     path = tmp_path_factory.mktemp("data") / "mine.jsonl"

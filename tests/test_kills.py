@@ -59,7 +59,8 @@ def survives(tmp_path: Path, model: str, kills: int, seed: int = 0) -> list[floa
     start = time.monotonic()
     assert run(tmp_path / "unbroken", model)
     whole = time.monotonic() - start
-    rng, moments = random.Random(seed), []
+    rng = random.Random(seed)
+    moments: list[float] = []
     expected = scores(tmp_path / "unbroken")
     for round_ in range(kills):  # a run that comes to its end before the last kill is compared and begun anew
         out = tmp_path / f"killed-{round_}"

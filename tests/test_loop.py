@@ -21,6 +21,7 @@ from luthier.core.errors import LuthierError
 from luthier.core.example import Example
 from luthier.core.methods import ParamGroup
 from luthier.core.phrases import Phrase, of_error
+from luthier.models.base import TrainableLM
 from luthier.models.causal import CausalLM
 from luthier.models.outputs import Outputs
 from luthier.objectives.sft import Sft
@@ -52,7 +53,7 @@ def test_accumulation_is_exact(lm: CausalLM, limit: int) -> None:
 class Slow(Lora):
     """LoRA with parameters that train at half the rate."""
 
-    def attach(self, lm: CausalLM) -> list[ParamGroup]:
+    def attach(self, lm: TrainableLM) -> list[ParamGroup]:
         return [ParamGroup(group.names, 0.5) for group in super().attach(lm)]
 
 
@@ -75,7 +76,7 @@ def test_clipping(lm: CausalLM, clip: float, factor: float | None) -> None:
     norms: list[float] = []
 
     class Watched(Lora):
-        def before_step(self, lm: CausalLM, progress: float) -> None:
+        def before_step(self, lm: TrainableLM, progress: float) -> None:
             gradients = [p.grad for p in lm.model.parameters() if p.grad is not None]
             norms.append(float(torch.stack([g.norm() for g in gradients]).norm()))
 

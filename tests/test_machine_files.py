@@ -15,6 +15,7 @@ from luthier.core.progress import Report
 from luthier.io.files import LOCK, alone, read_json, replacing, write_json, write_tensors, write_text
 from luthier.io.metrics_file import MetricsFile, read_metrics
 from luthier.models import machine
+from watching import watched
 
 
 def names(folder: Path) -> list[str]:
@@ -39,10 +40,10 @@ def test_an_error_leaves_the_old_file_and_no_other(tmp_path: Path, error: type[B
 
 def test_a_file_appears_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is on the disk before it has its name. Seen failing without the sync."""
-    path, seen = tmp_path / "a.txt", []
+    path = tmp_path / "a.txt"
+    seen: list[str] = []
     write_text(path, "old")
-    sync = os.fsync
-    monkeypatch.setattr(os, "fsync", lambda handle: (seen.append(path.read_text()), sync(handle)))
+    monkeypatch.setattr(os, "fsync", watched(os.fsync, lambda handle: seen.append(path.read_text())))
     write_text(path, "new\nüö 中")
     assert seen[0] == "old" and path.read_bytes() == "new\nüö 中".encode() and names(tmp_path) == ["a.txt"]
 

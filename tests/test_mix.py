@@ -16,6 +16,7 @@ import runs
 import tiny
 from luthier.api.predicting import answer_file
 from luthier.cli import app
+from luthier.core import catalog
 from luthier.core.errors import LuthierError
 from luthier.core.records import Sampling
 from luthier.export.write import export_run
@@ -77,7 +78,7 @@ def test_a_mix_is_pefts_cat(lm: TrainableLM, tmp_path: Path) -> None:
 def test_kinds_of_low_rank_updates_mix(lm: TrainableLM, tmp_path: Path) -> None:
     """AdaLoRA with LoRA+; and two over rounded weights, on those. Seen failing on the weights as they came."""
     methods = [("adalora", "lora_plus")]
-    if not config.catalog.lacking(config.catalog.find("qlora", "patches")):
+    if not catalog.lacking(catalog.find("qlora", "patches")):
         methods.append(("qlora", "qlora"))
     for number, pair in enumerate(methods):
         adapters = Adapters(lm)
@@ -86,7 +87,8 @@ def test_kinds_of_low_rank_updates_mix(lm: TrainableLM, tmp_path: Path) -> None:
             adapters.add(f"{i}", made(lm, tmp_path / f"{number}-{i}", method, i, rank=2))
             adapters.use(f"{i}")
             matrices = {p: m.folded() for p, m in lm.model.named_modules() if hasattr(m, "folded") and hasattr(m, "a")}
-            base = {p: lm.model.get_submodule(p).matrix() for p in matrices}
+            plain: dict[str, Any] = {p: lm.model.get_submodule(p) for p in matrices}
+            base = {p: layer.matrix() for p, layer in plain.items()}
             single.append({p: (w - base[p]).clone() for p, w in matrices.items()})
         adapters.mix({"0": 0.5, "1": -2.0})
         for path, one in single[0].items():

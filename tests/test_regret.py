@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -87,7 +89,7 @@ def test_held() -> None:
 def test_a_set_whose_recommendation_was_right_about_the_method_and_short_of_budget() -> None:
     found = rules.outcome(record(board("lora", lora=0.7), board("full", full=0.8, lora=0.8, zero_shot=0.3), 0.6))
     assert found.best == "full" and found.method and found.run and found.held
-    assert (found.method.value, found.run.value) == (pytest.approx(0.0), pytest.approx(20.0))
+    assert (found.method.value, found.run.value) == pytest.approx((0.0, 20.0))
     assert (found.held.kind, found.named) == ("yes", None)
 
 
@@ -109,7 +111,7 @@ def test_a_set_whose_advised_method_did_not_finish_at_the_large_budget() -> None
 
 
 def test_nothing_finished() -> None:
-    small = {"rows": [], "best": None, "winner": None, "recommendation": {"kind": "none", "name": ""}}
+    small: dict[str, Any] = {"rows": [], "best": None, "winner": None, "recommendation": {"kind": "none", "name": ""}}
     kept = record(board("a", a=0.5), board("full", full=0.8), 0.5)
     found = rules.outcome(kept | {"small": small, "scores": kept["scores"] | {"small": {}}})
     assert found.followed.name is None and found.method is None and found.held is None
@@ -120,7 +122,7 @@ def test_nothing_finished() -> None:
 
 def test_shares_and_means_over_sets() -> None:
     """Wilson's interval of 6 of 8 as its paper's formula gives it: 0.409 to 0.929."""
-    assert rules.wilson(6, 8) == (pytest.approx(0.409, abs=0.001), pytest.approx(0.929, abs=0.001))
+    assert rules.wilson(6, 8) == pytest.approx((0.409, 0.929), abs=0.001)
     mean, low, high = rules.mean_over_sets([0.0, 1.0, 5.0])
     assert mean == 2.0 and 0.0 <= low < 2.0 < high <= 5.0
 

@@ -52,7 +52,7 @@ def test_learned_saved_and_answered(lm: CausalLM, method: str, task: str, tmp_pa
     with run.adapted(lm, recipe, split, folder) as outcome:
         run.save_adapted(outcome, folder)
         scores = evaluate(outcome.lm, split, split.test)
-        assert outcome.lm.output == {"multilabel": "tags", "regression": "scalar"}[task]  # type: ignore[attr-defined]
+        assert outcome.lm.output == {"multilabel": "tags", "regression": "scalar"}[task]
     json.dumps(scores.secondary, allow_nan=False)
     assert scores.score > 0.6 and len(scores.per_row) == len(scores.answers) == 8
     model = luthier.load(folder)

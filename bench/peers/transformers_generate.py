@@ -33,7 +33,8 @@ class AtLength(StoppingCriteria):  # type: ignore[misc]
 
 def write(model: Any, job: dict[str, Any], settings: dict[str, Any]) -> list[list[int]]:
     """All answers."""
-    prompts, rooms, answers = job["prompts"], job["rooms"], [[] for _ in job["prompts"]]
+    prompts, rooms = job["prompts"], job["rooms"]
+    answers: list[list[int]] = [[] for _ in prompts]
     order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
     shared = job["shared"] if settings.get("prefix") else 0
     cache = DynamicCache(config=model.config)

@@ -14,7 +14,7 @@ from luthier.models.layers.weights import WeightPatch
 if TYPE_CHECKING:
     from torch import nn
 
-    from luthier.models.causal import CausalLM
+    from luthier.models.base import TrainableLM
     from luthier.training.context import Context
 
 extras = ()
@@ -38,12 +38,12 @@ class UpperNorms(WeightPatch):
     def refuses(self, ctx: Context) -> str | None:
         return None if upper(ctx.policy.model) else "the model has no norms with weights"
 
-    def attach(self, lm: CausalLM) -> list[ParamGroup]:
+    def attach(self, lm: TrainableLM) -> list[ParamGroup]:
         names = upper(lm.model)
         self.keep(lm, names)
         return [ParamGroup(names, weight_decay=self.weight_decay)]
 
-    def merge(self, lm: CausalLM) -> bool:
+    def merge(self, lm: TrainableLM) -> bool:
         return True  # the trained weights are the model's own
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -25,7 +26,7 @@ def test_doctor_says_all_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_doctor_names_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Packages of an extra, packages of Luthier itself, and the model."""
     monkeypatch.setenv("LUTHIER_CACHE", str(tmp_path))
-    monkeypatch.setattr(diagnosis.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     monkeypatch.setattr(
         diagnosis,
         "requires",

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from hashed import hashed  # type: ignore[import-not-found]
+from hashed import hashed
 from luthier.cli import app
 from luthier.core.errors import LuthierError
 

@@ -83,7 +83,7 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Answers of a few tokens: a random model does not end by itself."""
     monkeypatch.setitem(
         predicting.ADDED, "text", lambda model, asked: [{"prediction": t} for t in model.generate(asked, 4)]
-    )  # type: ignore[arg-type]
+    )
 
 
 METHODS = {"multilabel": "features", "regression": "features", "text": "bitfit"}

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import tiny
+from kinds import labelled_rows
 from luthier.comparison.execution import pool, worker
 
 
@@ -26,7 +27,7 @@ def in_this_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     """A file of labelled rows."""
-    rows = [{"text": f"{r.text} ({i})", "label": r.label} for i in range(5) for r in tiny.LABELLED.train]
+    rows = [{"text": f"{r.text} ({i})", "label": r.label} for i in range(5) for r in labelled_rows(tiny.LABELLED.train)]
     path = tmp_path / "mine.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return path

@@ -21,17 +21,17 @@ from luthier.direct.few_shot import FewShot
 from luthier.io.files import read_json
 from luthier.models.loading import kinds
 from luthier.patches.head import Head
-from luthier.runs import session
+from luthier.runs import run, session
 
 pytestmark = pytest.mark.usefixtures("in_this_process")
 
 
-def compare(data: Path, out: Path, models: list[Path], *methods: str) -> dict[str, Any]:
+def compare(data: Path, out: Path, models: list[Path], *methods: str) -> luthier.Board:
     asked: Any = {"methods": methods or ("zero_shot", "head"), "budget": "3000-tokens", "threads": 1}
     return luthier.compare(data, model=list(map(str, models)), out=out, **asked)
 
 
-def statuses(board: dict[str, Any]) -> dict[tuple[str, str], str]:
+def statuses(board: luthier.Board) -> dict[tuple[str, str], str]:
     return {(Path(row["model"]).name, row["method"]): row["status"] for row in board["rows"]}
 
 
@@ -148,11 +148,12 @@ def test_what_failed_is_tried_again_by_the_same_command(
     """What finished or was refused stays; what fails again has its row again."""
     models, out = [tiny_folder("llama_tied")], tmp_path / "out"
     with monkeypatch.context() as planted:
-        planted.setattr(FewShot, "adapt", lambda *_: {}["x"])
+        planted.setattr(FewShot, "adapt", lambda *_: dict[str, Any]()["x"])
         board = compare(data, out, models, "few_shot", "zero_shot")
         assert statuses(board)[models[0].name, "few_shot"] == "failed"
         before = (out / "trials/zero_shot/seed-0/eval.json").stat().st_mtime_ns
-        assert compare(data, out, models, "few_shot", "zero_shot") == board
+        again = compare(data, out, models, "few_shot", "zero_shot")
+        assert {**again, "spent": None} == {**board, "spent": None}, "but for the time that trying again took"
     said = "few_shot failed before (KeyError: 'x' (details in trials/few_shot/error.log)) and is tried again"
     assert said in capsys.readouterr().out
     board = compare(data, out, models, "few_shot", "zero_shot")
@@ -165,7 +166,7 @@ def test_a_rate_that_diverges_is_out_and_the_method_goes_on(
     data: Path, tmp_path: Path, tiny_folder: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The lowest and the highest of the range leave the finite numbers, one in training and one in validation."""
-    real, low, high = trial.adapted, min(Head.learning_rates), max(Head.learning_rates)
+    real, low, high = run.adapted, min(Head.learning_rates), max(Head.learning_rates)
 
     def diverging(lm: Any, recipe: Any, *more: Any) -> Any:
         if recipe.method == "head" and recipe.training.learning_rate == high:
@@ -187,7 +188,7 @@ def test_a_rate_that_diverges_is_out_and_the_method_goes_on(
 def test_the_exit_status_says_whether_any_row_is_ok(
     data: Path, tmp_path: Path, tiny_folder: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(FewShot, "adapt", lambda *_: {}["x"])
+    monkeypatch.setattr(FewShot, "adapt", lambda *_: dict[str, Any]()["x"])
     command = ["compare", str(data), "--model", str(tiny_folder("llama_tied")), "--budget", "1k-tokens"]
     one = CliRunner().invoke(app, [*command, "--methods", "few_shot,zero_shot", "--out", str(tmp_path / "one")])
     none = CliRunner().invoke(app, [*command, "--methods", "few_shot", "--out", str(tmp_path / "none")])

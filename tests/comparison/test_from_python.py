@@ -13,6 +13,7 @@ import pytest
 
 import luthier
 import tiny
+from kinds import labelled_rows
 from luthier.api import comparing
 from luthier.api.spelling import NAMES, from_python, keyed
 from luthier.api.tables import as_path
@@ -24,7 +25,7 @@ from luthier.reports.comparison import publish as shown
 
 pytestmark = pytest.mark.usefixtures("in_this_process")
 
-ROWS = [{"text": f"{r.text} ({i})", "label": r.label} for i in range(4) for r in tiny.LABELLED.train]
+ROWS = [{"text": f"{r.text} ({i})", "label": r.label} for i in range(4) for r in labelled_rows(tiny.LABELLED.train)]
 QUICK: Any = {"methods": "majority,zero_shot", "budget": "500-tokens", "threads": 1}
 
 
@@ -162,7 +163,8 @@ def test_a_board_in_a_notebook_is_escaped_and_has_no_colours_of_its_own(tmp_path
 
 def test_without_pandas_a_board_says_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pandas", None)
-    values = {"metric": "accuracy", "rows": [], "best": None, "recommendation": {"kind": "none"}, "verdicts": []}
+    none: dict[str, Any] = {"rows": [], "best": None, "verdicts": []}
+    values = none | {"metric": "accuracy", "recommendation": {"kind": "none"}}
     board = luthier.Board(values, tmp_path)
     assert board.best is None and "No method finished." in repr(board)
     with pytest.raises(LuthierError, match="needs pandas, which is not installed: pip install pandas"):

@@ -37,10 +37,10 @@ def board_of(scores: dict[str, tuple[str, str, list[float]]]) -> dict[str, Any]:
         row = Row(name, method, model, "ok", score=found.value, ci95=(found.low, found.high), train_seconds=1.0)
         rows.append(as_json(row))
     rows.sort(key=lambda row: -row["score"])
-    found = judge(rows, bootstrap, None)
+    verdicts = judge(rows, bootstrap, None)
     return {"schema": 2, "metric": "accuracy", "task": "classification", "rows": rows, "best": rows[0]["name"],
-            "verdicts": list(map(as_json, found)), "recommendation": as_json(recommend(rows, found, None, Path)),
-            "tied": [v.a for v in found if v.against == "best" and v.kind == "tied"]}  # fmt: skip
+            "verdicts": list(map(as_json, verdicts)), "recommendation": as_json(recommend(rows, verdicts, None, Path)),
+            "tied": [v.a for v in verdicts if v.against == "best" and v.kind == "tied"]}  # fmt: skip
 
 
 def test_a_name_that_begins_another_is_not_that_other() -> None:

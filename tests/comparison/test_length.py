@@ -13,6 +13,7 @@ from rich.console import Console
 
 import tiny
 from finished import comparison, evaluation
+from kinds import labelled_rows, texts_of
 from luthier.comparison.board import command_of, gather
 from luthier.comparison.plan import Plan, Request, make_request
 from luthier.comparison.planning import make_plan, spoken_total
@@ -29,7 +30,7 @@ from luthier.runs.loaded import load_run
 LONG = "word " * 60
 SPLIT = replace(
     tiny.LABELLED,
-    train=tuple(Labelled(r.text + LONG, r.label) for r in tiny.LABELLED.train),
+    train=tuple(Labelled(r.text + LONG, r.label) for r in labelled_rows(tiny.LABELLED.train)),
     test=(Labelled("where is it " + LONG, "delivery"),),
 )
 
@@ -66,7 +67,7 @@ def test_training_scoring_and_features_read_alike(method: str, lm: Any, tmp_path
     lm.model.config.max_position_embeddings = 2048
     with run.adapted(lm, recipe, SPLIT, cache=tmp_path) as outcome:
         cuts.begin(outcome.lm)
-        outcome.lm.predict([r.text for r in SPLIT.test], SPLIT.labels)
+        outcome.lm.predict(texts_of(SPLIT.test), SPLIT.labels)
         notes = [*outcome.notes, *cuts.of_test(outcome.lm, SPLIT.test)]
         run.save_adapted(outcome, tmp_path / "run")
     test = "1 of 1 test rows was shortened to 48 tokens (--max-length sets it): the middle of the longest text gave way"
@@ -74,7 +75,7 @@ def test_training_scoring_and_features_read_alike(method: str, lm: Any, tmp_path
     (tmp_path / "run" / "recipe.yaml").write_text(config.to_yaml(recipe))
     again: Any = load_run(tmp_path / "run", tiny.fresh(Path(lm.name)))
     cuts.begin(again)
-    again.predict([r.text for r in SPLIT.test], SPLIT.labels)
+    again.predict(texts_of(SPLIT.test), SPLIT.labels)
     assert test in cuts.of_test(again, SPLIT.test), "a run that is loaded reads as it did"
 
 
@@ -83,9 +84,15 @@ def test_generation_reads_alike(lm: Any, tmp_path: Path) -> None:
                      model=lm.name)  # fmt: skip
     with run.adapted(lm, recipe, tiny.CHATS, cache=tmp_path) as outcome:
         seen: list[int] = []
-        encode = type(outcome.lm).encode_prompt
-        outcome.lm.encode_prompt = lambda *a: seen.append(len(encode(outcome.lm, *a))) or encode(outcome.lm, *a)  # type: ignore[method-assign, func-returns-value, assignment, union-attr]
-        outcome.lm.generate([LONG], Sampling(4))
+        work: Any = outcome.lm
+        encode = work.encode_prompt
+
+        def watched(*given: Any) -> Any:
+            seen.append(len(encode(*given)))
+            return encode(*given)
+
+        work.encode_prompt = watched
+        work.generate([LONG], Sampling(4))
     assert seen and max(seen) <= 60
 
 

@@ -22,7 +22,7 @@ from luthier.core.errors import LuthierError
 from luthier.data.load import load_split
 from luthier.evals import latency
 from luthier.io.config import Recipe
-from luthier.models.loading.of_recipe import load_base
+from luthier.models.loading.of_recipe import load_base, trainable
 
 import tiny  # isort: skip
 
@@ -65,7 +65,7 @@ def test_measuring_waits_for_other_workers_and_leaves_the_base_alone(finished_fo
     assert plan
     for file in folder.glob("trials/*/seed-0/latency.json"):
         file.unlink()
-    lm = load_base(Recipe(model=request.model, dtype=plan.dtype))
+    lm = trainable(load_base(Recipe(model=request.model, dtype=plan.dtype)))
     split, _ = load_split(request.data)
     bits, shape = tiny.bits(lm.model), tiny.tree(lm.model)
     held, ended = threading.Event(), threading.Event()

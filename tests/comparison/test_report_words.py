@@ -73,20 +73,20 @@ def bootstrap() -> Bootstrap:
     rng = np.random.default_rng(0)
     luck = rng.random(300)  # the same rows are hard for all
     rates = {"zero_shot": 0.4, "lora": 0.9, "full": 0.895, "head": 0.405, "worse": 0.1}
-    return Bootstrap({name: [(luck < rate).astype(float)] for name, rate in rates.items()})
+    return Bootstrap({name: [(luck < rate).astype(float).tolist()] for name, rate in rates.items()})
 
 
 def board_of(bootstrap: Bootstrap, floor: Floor | None = None, **seconds: float) -> dict[str, Any]:
-    rows = []
+    rows: list[dict[str, Any]] = []
     for name in [name for name in bootstrap.scores if name != KEY]:
         found = bootstrap.score(name)
         rows.append({"name": name, "method": name, "model": "m", "status": "ok", "score": found.value,
                      "ci95": [found.low, found.high], "train_seconds": seconds.get(name, 5.0)})  # fmt: skip
     rows.sort(key=lambda row: -row["score"])
-    found = judge(rows, bootstrap, floor)
-    return {"rows": rows, "metric": "accuracy", "verdicts": list(map(as_json, found)),
+    verdicts = judge(rows, bootstrap, floor)
+    return {"rows": rows, "metric": "accuracy", "verdicts": list(map(as_json, verdicts)),
             "constant": as_json(floor.constant) if floor else None,
-            "recommendation": as_json(recommend(rows, found, floor, Path))}  # fmt: skip
+            "recommendation": as_json(recommend(rows, verdicts, floor, Path))}  # fmt: skip
 
 
 def test_verdicts_are_said_in_both_languages(bootstrap: Bootstrap) -> None:
@@ -99,7 +99,7 @@ def test_verdicts_are_said_in_both_languages(bootstrap: Bootstrap) -> None:
 
 @pytest.mark.parametrize("seconds", [{}, {"lora": 200.0, "full": 20.0, "head": 1.0}])
 def test_the_recommendation_says_what_is_cheaper(bootstrap: Bootstrap, seconds: dict[str, float]) -> None:
-    board = board_of(bootstrap, **seconds)
+    board = board_of(bootstrap, None, **seconds)
     phrase = sentences.recommendation(board)
     assert phrase and sentences.go_on(board).startswith("luthier predict")
     assert phrase.key == ("said_use_cheaper" if seconds else "said_use")
@@ -112,7 +112,7 @@ def test_what_is_said_beside_the_constant_answer(kind: Any) -> None:
     right = np.array([1.0] * 50 + [0.0] * 50)
     scores = {"zero_shot": right, "lora": np.roll(right, 1), "full": np.zeros(100)}
     floor = Floor(Constant(kind, "差评"), [1.0] * 52 + [0.0] * 48)
-    board = board_of(Bootstrap({**{n: [s] for n, s in scores.items()}, KEY: [floor.per_row]}), floor)
+    board = board_of(Bootstrap({**{n: [s.tolist()] for n, s in scores.items()}, KEY: [floor.per_row]}), floor)
     said = [s for s in sentences.verdicts(board) if "always answering" in s]
     assert [s.key for s in said if isinstance(s, Phrase)] == ["said_below", "said_level", "said_level"]
     kinds = ("level", "constant", "below")

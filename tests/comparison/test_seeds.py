@@ -12,6 +12,7 @@ import pytest
 
 import luthier
 import tiny
+from kinds import labelled_rows
 from luthier import api
 from luthier.io.config import run_recipe
 from luthier.io.files import read_json
@@ -21,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("in_this_process")
 
 def test_each_seed_has_the_examples_that_it_has_alone(tmp_path: Path, tiny_folder: Callable[[str], Path]) -> None:
     """The same recipe in a comparison of two seeds and by itself: examples, their order, notes, answers."""
-    rows = [{"text": f"{r.text} ({i})", "label": r.label} for i in range(5) for r in tiny.LABELLED.train]
+    rows = [{"text": f"{r.text} ({i})", "label": r.label} for i in range(5) for r in labelled_rows(tiny.LABELLED.train)]
     data = tmp_path / "mine.jsonl"
     data.write_text("".join(json.dumps(row) + "\n" for row in rows))
     out = tmp_path / "both"

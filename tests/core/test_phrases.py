@@ -30,7 +30,8 @@ def same(found: object, wanted: Phrase) -> bool:
 
 def test_a_phrase_is_its_english_text() -> None:
     assert isinstance(NOTE, str) and NOTE == ENGLISH and NOTE.text() == ENGLISH and NOTE.text("zh") == CHINESE
-    assert hash(NOTE) == hash(ENGLISH) and {NOTE: 1}[ENGLISH] == 1 and list(dict.fromkeys([NOTE, ENGLISH])) == [NOTE]
+    found: dict[str, int] = {NOTE: 1}
+    assert hash(NOTE) == hash(ENGLISH) and found[ENGLISH] == 1 and list(dict.fromkeys([NOTE, ENGLISH])) == [NOTE]
     assert f"{NOTE}!" == f"{ENGLISH}!" and json.dumps([NOTE]) == json.dumps([ENGLISH])
     listed = say("said_elsewhere", methods=["head", say("said_gives_text")])
     assert listed.text() == "Not tried, being for other data: head, text." and "head、文本" in listed.text("zh")

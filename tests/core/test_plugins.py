@@ -139,8 +139,8 @@ def test_an_installed_package_is_listed_and_compared(tmp_path: Path, tiny_folder
     data = tmp_path / "mine.csv"
     data.write_text("text,label\n" + "".join(f"a {w} {i},{w}\n" for i in range(20) for w in ("cat", "dog")))
     site = tmp_path / "site"
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--target", site]
-    subprocess.run([*pip, package(tmp_path / "src")], check=True, timeout=300)
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation"]
+    subprocess.run([*pip, "--target", site, package(tmp_path / "src")], check=True, timeout=300)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(site), os.environ.get("PYTHONPATH", "")])}
 
     def luthier(*words: object) -> subprocess.CompletedProcess[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -192,7 +194,7 @@ def test_generation_tags_agree(base: PreTrainedTokenizerFast) -> None:
     tokenizer = with_template(base, TEMPLATES["generation_tags"][0])
     chat = [ASK, assistant(ANSWERS[1]), user("?"), assistant(ANSWERS[2])]
     turns = [{"role": m.role, "content": m.content} for m in chat]
-    theirs = tokenizer.apply_chat_template(turns, return_dict=True, return_assistant_tokens_mask=True)
+    theirs: Any = tokenizer.apply_chat_template(turns, return_dict=True, return_assistant_tokens_mask=True)
     (ours,) = encode_chat(tokenizer, chat)
     assert ours.ids == theirs["input_ids"]
     assert [int(a) for a in ours.answer] == theirs["assistant_masks"]

@@ -58,7 +58,7 @@ def test_an_own_system_text_stays_behind_that_of_the_column(tmp_path: Path) -> N
 
 
 def test_columns_that_hold_nothing_change_nothing(tmp_path: Path) -> None:
-    empty = {"system": "", "history": [], "tools": "[]", "context": None}
+    empty: dict[str, Any] = {"system": "", "history": [], "tools": "[]", "context": None}
     (record,) = reads(tmp_path, LAYOUTS["instruct"] | empty).records
     assert record == Chat((Message("user", "q"), Message("assistant", "a")))
 

@@ -73,7 +73,7 @@ def test_what_is_not_used_is_told_once_and_compactly(tmp_path: Path) -> None:
 def test_notes_come_for_both_files_and_in_chinese(tmp_path: Path) -> None:
     """What `compare` and `train` say at their start, and the report after it."""
     for name in ("train", "test"):
-        rows = [
+        rows: list[dict[str, Any]] = [
             {"messages": [{**USER, "content": f"{name} {i}"}, {**ANSWER, "content": f"a {i}", "name": "Bo"}], name: i}
             for i in range(12)
         ]
@@ -111,7 +111,9 @@ WORD = st.text(st.characters(codec="utf-8", exclude_categories=("C", "Z")), min_
 UNKNOWN = st.dictionaries(
     st.sampled_from(["id", "idx", "metadata", "source", "时间", "x y"]), WORD | st.integers(), max_size=2
 )
-FLAG = st.sampled_from([{}, {}, {"weight": 0}, {"weight": 1}, {"train": False}, {"loss_mask": 1}, {"name": "Bo"}])
+FLAG: st.SearchStrategy[Row] = st.sampled_from(
+    [{}, {}, {"weight": 0}, {"weight": 1}, {"train": False}, {"loss_mask": 1}, {"name": "Bo"}]
+)
 
 
 def _merged(*parts: st.SearchStrategy[Row]) -> st.SearchStrategy[Row]:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,8 +18,8 @@ from luthier.core.records import Chat, Labelled, Message
 from luthier.data.read import Table, read, read_inputs, report_bad
 
 Write = Callable[[str, str | bytes], Path]
-DE_EN = {"columns": {"de": "input", "en": "output"}, "instruction": "Translate."}
-NUMBERS = {"columns": {"0": "text", "1": "label"}}
+DE_EN: dict[str, Any] = {"columns": {"de": "input", "en": "output"}, "instruction": "Translate."}
+NUMBERS: dict[str, Any] = {"columns": {"0": "text", "1": "label"}}
 
 
 def jsonl(*rows: object) -> str:
@@ -104,7 +105,8 @@ def test_mapping_and_instruction(write: Write) -> None:
 
 
 def test_labels(write: Write) -> None:
-    rows = [{"text": "t", "label": label} for label in (1, 0, 1.0, True, " positive ", "neutral", 2, None, [])]
+    labels: list[Any] = [1, 0, 1.0, True, " positive ", "neutral", 2, None, []]
+    rows = [{"text": "t", "label": label} for label in labels]
     names = {"0": "negative", "1": "positive", "true": "yes"}
     table = read(write("a.jsonl", jsonl(*rows)), labels=names, known_labels=["neutral"])
     found = [record.label for record in table.records if isinstance(record, Labelled)]

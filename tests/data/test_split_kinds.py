@@ -78,7 +78,12 @@ def test_texts_are_split_by_what_they_say() -> None:
 
 
 def test_only_good_answers_are_imitated() -> None:
-    records = [Preference(ASK, "good", "bad"), Judged(ASK, "bad", False), Judged(ASK, "fine", True), Text("t")]
+    records: list[Record] = [
+        Preference(ASK, "good", "bad"),
+        Judged(ASK, "bad", False),
+        Judged(ASK, "fine", True),
+        Text("t"),
+    ]
     found, unused = supervised(table("preference", records))
     fine = Chat((*ASK, Message("assistant", "fine")))
     assert found.records == (records[0], fine, Text("t"))

@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from hypothesis import assume, given, settings
@@ -245,7 +246,7 @@ def test_what_csv_writes_is_read_back(
         cells = [(text, "".join(c for c in more if c.isascii() or c in "“”，。"), label) for text, more, label in cells]
     assume(every or end != "\r" or not any("\n" in more for _, more, _ in cells))  # which csv leaves without quotes
     sink = io.StringIO()
-    quoting = csv.QUOTE_ALL if every else csv.QUOTE_MINIMAL
+    quoting: Literal[0, 1] = csv.QUOTE_ALL if every else csv.QUOTE_MINIMAL
     writer = csv.writer(sink, delimiter=separator, lineterminator=end, quoting=quoting)
     writer.writerows([("text", "more", "label"), *cells])
     path = tmp_path_factory.mktemp("csv") / "a.csv"

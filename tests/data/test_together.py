@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 import tiny
+from kinds import labelled_rows
 from luthier.api import train
 from luthier.core.errors import LuthierError
 from luthier.core.phrases import Phrase
@@ -28,7 +30,7 @@ GREETINGS = (("Guten Tag", "good day"), ("Gute Nacht", "good night"), ("Danke", 
 def files(tmp_path: Path) -> tuple[Path, Path]:
     """Tickets with labels, and greetings with answers; every question stands there with several numbers."""
     tickets, greetings = tmp_path / "tickets.jsonl", tmp_path / "greetings.jsonl"
-    rows = [{"text": f"{r.text} {i}", "label": r.label} for i in range(4) for r in tiny.LABELLED.train]
+    rows = [{"text": f"{r.text} {i}", "label": r.label} for i in range(4) for r in labelled_rows(tiny.LABELLED.train)]
     tickets.write_text("".join(json.dumps(row) + "\n" for row in rows))
     asked = [{"question": f"{q} {i}", "answer": a} for i in range(6) for q, a in GREETINGS]
     greetings.write_text("".join(json.dumps(row) + "\n" for row in asked))
@@ -78,7 +80,7 @@ def test_rows_that_another_file_holds_out_are_left_out_of_training(tmp_path: Pat
 
 def test_a_path_alone_and_what_is_wrong_is_named(files: tuple[Path, Path], tmp_path: Path) -> None:
     short = config.read_recipe(None, [f"data.path={files[0]}", f"data.also=[{files[1]}]"])
-    assert short.data == data(files) == config.recipe_from(config.yaml.safe_load(config.to_yaml(short))).data
+    assert short.data == data(files) == config.recipe_from(yaml.safe_load(config.to_yaml(short))).data
     (tmp_path / "prices.csv").write_text("text,value\n" + "".join(f"row {i},{i}\n" for i in range(30)))
     cases: list[tuple[Any, str]] = [
         ({"pth": "b"}, "data.also.0.pth: unknown key, did you mean path"), (3, "data.also: must be a list"),

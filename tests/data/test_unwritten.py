@@ -18,6 +18,7 @@ from luthier.core.phrases import Phrase, of_error
 from luthier.core.records import Chat, Message, Split
 from luthier.data.prompts import Template
 from luthier.data.unwritten import chat_only, check_written
+from luthier.models.base import TrainableLM
 from luthier.runs import run
 
 CALLED = Chat((replace(tools.ASK, tools=""), tools.CALL, tools.TOLD, tools.SAY))
@@ -26,7 +27,8 @@ Folder = Callable[[str], Path]
 
 
 def split(*rows: Chat, part: str = "test") -> Split:
-    return replace(tiny.CHATS, **{part: (*getattr(tiny.CHATS, part), *rows)})
+    changes: dict[str, Any] = {part: (*getattr(tiny.CHATS, part), *rows)}
+    return replace(tiny.CHATS, **changes)
 
 
 def qwen(lm: Any) -> Any:
@@ -65,6 +67,7 @@ def test_calls_are_asked_by_the_chat_wording_alone(tiny_folder: Folder) -> None:
     with pytest.raises(Refused, match="the wording mine is plain text"):
         chat_only(lm.asked(only=Template("mine", "{input}", chat=False)), data)
     with run.adapted(lm, tiny.recipe(folder, "zero_shot"), data) as outcome:
+        assert isinstance(outcome.lm, TrainableLM) and outcome.lm.template is not None
         assert outcome.lm.template.name == "chat"
 
 

@@ -54,7 +54,7 @@ def fetches(page: str) -> list[str]:
 
 def build(out: Path, *, config: Path = ROOT / "mkdocs.yml") -> subprocess.CompletedProcess[str]:
     """Build as `make docs` does, into another folder."""
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "-f", config, "-d", out]
+    command: list[str | Path] = [sys.executable, "-m", "mkdocs", "build", "--strict", "-f", config, "-d", out]
     environment = {
         **os.environ,
         "NO_MKDOCS_2_WARNING": "1",

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import tiny
+from kinds import texts_of
 from luthier.core.phrases import Phrase
 from luthier.direct.few_shot import FewShot
 from luthier.evals.calibration import CONTENT_FREE, calibrated, content_free
@@ -23,7 +24,7 @@ def test_against_numpy(lm: Any) -> None:
     """q = diag(p_cf)^-1 p, normalised, with p_cf the mean of three distributions. Seen failing with a mean of logs."""
     labels = tiny.LABELLED.labels
     worded = lm.worded(lm.wordings(labels)[0], labels, tiny.LABELLED.train[:4])
-    texts = [r.text for r in tiny.LABELLED.validation]
+    texts = texts_of(tiny.LABELLED.validation)
     p = np.exp(worded.predict(texts, labels).double().numpy())
     free = np.exp(worded.predict(list(CONTENT_FREE), labels).double().numpy()).mean(0)
     want = p @ np.linalg.inv(np.diag(free))
@@ -67,7 +68,7 @@ def test_kept_only_where_validation_rows_say_so(lm: Any, tmp_path: Path, monkeyp
     assert isinstance(found, ShotsLM)
     found.save(tmp_path)
     again = load_shots(tmp_path, lm, tmp_path)
-    texts = [r.text for r in data.validation]
+    texts = texts_of(data.validation)
     assert torch.equal(found.predict(texts, data.labels), again.predict(texts, data.labels))
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import tiny
+from kinds import labelled_rows, texts_of
 from luthier import api
 from luthier.comparison import board
 from luthier.core.example import Example
@@ -70,15 +71,15 @@ def test_fewer_examples_are_said_in_both_languages() -> None:
 
 def test_a_run_says_how_many_rows_were_shortened(lm: Any, tmp_path: Path) -> None:
     """Training and test rows apart; a direct method's training rows as well. Seen failing with no word in either."""
-    rows = tuple(Labelled(r.text + LONG * (i < 3), r.label) for i, r in enumerate(tiny.LABELLED.train))
-    test = (*tiny.LABELLED.test, Labelled("where is it " + LONG, "delivery"))
+    rows = tuple(Labelled(r.text + LONG * (i < 3), r.label) for i, r in enumerate(labelled_rows(tiny.LABELLED.train)))
+    test = (*labelled_rows(tiny.LABELLED.test), Labelled("where is it " + LONG, "delivery"))
     split = replace(tiny.LABELLED, train=rows, test=test)
     for method, limit in (("lora", 100), ("features", 512)):
         changes = {} if method == "features" else {"objective": {"max_length": 100}}
         made = tiny.recipe(Path(lm.name), method, training={"epochs": 1, "tokens": 10**6}, **changes)
         with run.adapted(lm, made, split, cache=tmp_path) as outcome:
             cuts.begin(outcome.lm)
-            outcome.lm.predict([r.text for r in test], split.labels)
+            outcome.lm.predict(texts_of(test), split.labels)
             notes = [*outcome.notes, *cuts.of_test(outcome.lm, test)]
         assert [n for n in notes if "shortened" in n] == [
             f"3 of 8 training rows were shortened to {limit} tokens " + GAVE_WAY,
@@ -112,5 +113,9 @@ def test_rows_without_an_answer_are_said(lm: Any) -> None:
 def test_the_board_says_what_runs_noted_once() -> None:
     said = cuts.shortened(3, 9, "training", 512)
     choice = say("said_tried_nearest")
-    runs = {"lora": [{"notes": [*said, "8 examples", choice]}] * 2, "full": [{"notes": said}], "head": [{}]}
+    runs: dict[str, Any] = {
+        "lora": [{"notes": [*said, "8 examples", choice]}] * 2,
+        "full": [{"notes": said}],
+        "head": [{}],
+    }
     assert board._run_notes(runs) == [["lora, full", said[0]]]

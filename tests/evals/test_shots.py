@@ -12,16 +12,19 @@ import pytest
 import torch
 
 import tiny
+from kinds import labelled_rows, texts_of
 from luthier.core.errors import LuthierError
 from luthier.core.phrases import Phrase
-from luthier.core.records import Sampling
+from luthier.core.records import Message, Sampling
 from luthier.data.prompts import answer_of
 from luthier.direct.few_shot import FewShot
 from luthier.evals import cuts, examples
 from luthier.evals.with_examples import ShotsLM, load_shots
+from luthier.models.reading import ROOM
 from luthier.training.context import Context
 
 DATA = replace(tiny.LABELLED, test=())
+TRAIN = labelled_rows(DATA.train)
 CHATS = replace(tiny.CHATS, test=())
 
 
@@ -35,7 +38,8 @@ class Letters:
 
     def _vectors(self, texts: Sequence[str]) -> np.ndarray[Any, Any]:
         found = np.array([[t.count(chr(97 + i)) + 0.01 for i in range(26)] for t in texts], np.float32).reshape(-1, 26)
-        return found / np.linalg.norm(found, axis=1, keepdims=True)
+        unit: np.ndarray[Any, Any] = found / np.linalg.norm(found, axis=1, keepdims=True)
+        return unit
 
     passages = _vectors
 
@@ -55,20 +59,20 @@ def test_nearest_against_brute_force(lm: Any, letters: Letters) -> None:
     """Seen failing with the k farthest, and with the nearest put first."""
     worded = lm.worded(lm.wordings(DATA.labels)[0], DATA.labels)
     near = examples.Nearest(worded, DATA.train, 3, letters)  # type: ignore[arg-type]
-    for row in DATA.validation:
-        q, pool = letters._vectors([row.text])[0], letters._vectors([r.text for r in DATA.train])
+    for text in texts_of(DATA.validation):
+        q, pool = letters._vectors([text])[0], letters._vectors(texts_of(DATA.train))
         distance = [float(((p - q) ** 2).sum()) for p in pool]
         brute = sorted(range(len(pool)), key=lambda i: (round(distance[i], 6), i))[:3]
-        assert near(row.text) == tuple(DATA.train[i] for i in reversed(brute))
+        assert near(text) == tuple(DATA.train[i] for i in reversed(brute))
         first = examples.Nearest(worded, DATA.train, 3, letters, first=True)  # type: ignore[arg-type]
-        assert first(row.text) == tuple(DATA.train[i] for i in brute)
+        assert first(text) == tuple(DATA.train[i] for i in brute)
 
 
 def test_each_question_gets_its_own_examples(lm: Any, letters: Letters, tmp_path: Path) -> None:
     """The same as wording every question by itself. Seen failing with one chooser's examples for all rows."""
     found = FewShot(k=2, choose="nearest", orders=1).adapt(run := Context(lm, DATA, 0, cache=tmp_path))
     assert isinstance(found, ShotsLM) and found.nearest and any("not tried: each question" in n for n in run.notes)
-    texts = [r.text for r in DATA.validation]
+    texts = texts_of(DATA.validation)
     letters.asked.clear()
     fresh = ShotsLM(found.lm)
     fresh.nearest._known.clear()  # type: ignore[union-attr]
@@ -95,11 +99,11 @@ def test_saved_and_loaded(lm: Any, letters: Letters, split: Any, tmp_path: Path)
 def test_what_does_not_fit_is_what_stands_in_front(lm: Any, tmp_path: Path) -> None:
     """Seen failing with the last example, which is the nearest, left out."""
     worded = lm.worded(lm.wordings(DATA.labels)[0], DATA.labels)
-    rows = [replace(DATA.train[0], text=f"{i} " + "word " * 60) for i in range(40)]
+    rows = [replace(TRAIN[0], text=f"{i} " + "word " * 60) for i in range(40)]
     left = examples.fitting(worded, rows, "what is it")
     length = lambda some: worded.worded(worded.template, DATA.labels, some).length("what is it", DATA.labels)  # noqa: E731
     assert 0 < len(left) < 40 and left == tuple(rows[-len(left) :])
-    assert length(left) <= worded.context - examples.ROOM < length(rows[-len(left) - 1 :])
+    assert length(left) <= worded.context - ROOM < length(rows[-len(left) - 1 :])
     run = Context(lm, replace(DATA, train=tuple(rows)), 0, cache=tmp_path)
     FewShot(k=40, orders=1, calibrate=False, choose="random").adapt(run)
     assert any(f"{40 - len(left)} of 40 examples were cut off" in n for n in run.notes)
@@ -111,9 +115,9 @@ def test_a_long_question_gets_fewer_examples_and_that_is_said(lm: Any, tmp_path:
     found: Any = FewShot(k=3, calibrate=False, choose="random").adapt(run)
     some = [lm.worded(found.template, DATA.labels, found.shots[n:]) for n in range(len(found.shots) + 1)]
     long = "word "
-    while some[0].length(long, DATA.labels) <= lm.context - examples.ROOM:
+    while some[0].length(long, DATA.labels) <= lm.context - ROOM:
         long += "word "
-    fits = next(w for w in some if w.length(long, DATA.labels) <= lm.context - examples.ROOM)
+    fits = next(w for w in some if w.length(long, DATA.labels) <= lm.context - ROOM)
     assert found.shots_for("a") == found.shots and len(fits.shots) < len(found.shots)
     asked = ["where is it", long]
     got = found.predict(asked, DATA.labels)
@@ -141,7 +145,7 @@ def test_a_question_is_never_among_its_own_examples(lm: Any, letters: Letters, a
     assert DATA.train[0] not in near(asked) and len(near(asked)) == 3
     assert DATA.train[0] in near("where is my parcels")
     chats = examples.fixed(lm.worded(lm.wordings(())[0], (), CHATS.train[:2]))
-    prompt = (tiny.Message("system", "be brief"), tiny.Message("user", "ICH mag Tee "))
+    prompt = (Message("system", "be brief"), Message("user", "ICH mag Tee "))
     assert chats.shots_for(prompt) == CHATS.train[1:2]
 
 
@@ -158,7 +162,7 @@ def test_texts_embedded_together_do_not_decide_the_nearest(lm: Any) -> None:
             return found
 
     worded = lm.worded(lm.wordings(DATA.labels)[0], DATA.labels)
-    pool = tuple(replace(DATA.train[0], text=text) for text in ("abc x", "cba x", "bca x", "xyz"))
+    pool = tuple(replace(TRAIN[0], text=text) for text in ("abc x", "cba x", "bca x", "xyz"))
     near = examples.Nearest(worded, pool, 2, Noisy())  # type: ignore[arg-type]
     assert near.neighbours("abc") == [0, 1]
 

@@ -13,6 +13,7 @@ import yaml
 import luthier
 import runs
 import tiny
+from kinds import labelled_rows
 from luthier.export.card import render
 from luthier.export.write import export_run
 from luthier.io.files import read_json, write_json
@@ -28,7 +29,7 @@ def exports(tmp_path_factory: pytest.TempPathFactory, tiny_folder: Folder) -> di
     """One export of each form, by name; runs of what would be `luthier train` on data of this machine."""
     root = tmp_path_factory.mktemp("exports")
     base = runs.another("llama-8", root / "a place of ours" / "small-base")
-    rows = [{"text": f"{r.text} ({i})", "label": r.label} for i in range(3) for r in tiny.LABELLED.train]
+    rows = [{"text": f"{r.text} ({i})", "label": r.label} for i in range(3) for r in labelled_rows(tiny.LABELLED.train)]
     (root / "mine.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     settings: dict[str, Any] = {"model": str(base), "dtype": "float32", "threads": 1, "training": {"tokens": 400}}
     settings["data"] = {"path": str(root / "mine.jsonl")}

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, PreTrainedTokenizerFast
+from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
 import runs
 import tiny
@@ -125,7 +125,7 @@ def test_a_template_that_writes_the_end_token_keeps_it(tmp_path: Path) -> None:
     template = tiny.CHATML.replace("'<|im_start|>' + m.role", "eos_token + '<|im_start|>' + m.role")
     made = runs.finished(base(tmp_path / "base", template), tmp_path / "run")
     checks = export(made, "merged", tmp_path / "out")
-    tokenizer: PreTrainedTokenizerFast = AutoTokenizer.from_pretrained(tmp_path / "out")
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "out")
     assert tokenizer.eos_token == "<|endoftext|>" and all(c.ok for c in checks)
     assert GenerationConfig.from_pretrained(tmp_path / "out").eos_token_id == [2, 0]
     export(made, "gguf", tmp_path / "out.gguf")

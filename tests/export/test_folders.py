@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import tiny
 from luthier.core.errors import LuthierError
 from luthier.export import adapter, merged
 from luthier.export.parity import Check
-from luthier.io.files import read_json
+from luthier.io.files import read_json, write_json
 from runs import export, left_behind
 
 Folder = Callable[[str], Path]
@@ -33,10 +34,10 @@ def test_peft_loads_the_adapter(kind: str, method: str, tiny_folder: Folder, tmp
     config = read_json(tmp_path / "out" / "adapter_config.json")
     assert config["base_model_name_or_path"] == base.name, "what others can find, not a path of this machine"
     plain = AutoModelForCausalLM.from_pretrained(base, attn_implementation="eager")
-    theirs = peft.PeftModel.from_pretrained(plain, tmp_path / "out").eval()
+    loaded = peft.PeftModel.from_pretrained(plain, tmp_path / "out").eval()
     rows = runs.ids(tiny.fresh(base))
     ours = runs.of_run(run, base)
-    theirs, untouched = runs.of_plain(theirs, rows), runs.of_plain(tiny.reference(base), rows)
+    theirs, untouched = runs.of_plain(loaded, rows), runs.of_plain(tiny.reference(base), rows)
     for one, two, before in zip(ours, theirs, untouched, strict=True):
         torch.testing.assert_close(one, two, rtol=0, atol=1e-4)
         assert (one - before).abs().max() > 0.05
@@ -49,7 +50,8 @@ def test_transformers_loads_the_merged_folder(kind: str, method: str, tiny_folde
     """Seen failing with the configuration still saying that an untied head is tied."""
     base = tiny_folder(kind)
     method, _, untied = method.partition(" ")
-    run = runs.finished(base, tmp_path / "run", method, **({"patch": {"untie": True}} if untied else {}))
+    changes: dict[str, Any] = {"patch": {"untie": True}} if untied else {}
+    run = runs.finished(base, tmp_path / "run", method, **changes)
     checks = export(run, "merged", tmp_path / "out")
     plain: Any = AutoModelForCausalLM.from_pretrained(tmp_path / "out", attn_implementation="eager").eval()
     rows = runs.ids(tiny.fresh(base))
@@ -68,7 +70,7 @@ def test_transformers_loads_the_merged_folder(kind: str, method: str, tiny_folde
 
 def test_what_cannot_be_written_is_refused(tiny_folder: Folder, tmp_path: Path) -> None:
     base = tiny_folder("llama_tied")
-    labelled = {"data": tiny.LABELLED, "objective": {"name": "classify"}}
+    labelled: dict[str, Any] = {"data": tiny.LABELLED, "objective": {"name": "classify"}}
     head = runs.finished(base, tmp_path / "head", "head", **labelled)
     full = runs.finished(base, tmp_path / "full", "full", **labelled)
     soft = runs.finished(base, tmp_path / "soft", "soft_prompt")
@@ -98,7 +100,6 @@ def test_what_differs_is_not_published(tiny_folder: Folder, tmp_path: Path, monk
     with pytest.raises(LuthierError, match="logits in transformers, float32: differ by"):
         export(run, "merged", tmp_path / "out")
     monkeypatch.undo()
-    write_json = adapter.write_json
 
     def spoil(path: Path, value: Any) -> None:
         write_json(path, {**value, "lora_alpha": value["lora_alpha"] * 1.001})
@@ -107,13 +108,13 @@ def test_what_differs_is_not_published(tiny_folder: Folder, tmp_path: Path, monk
     with pytest.raises(LuthierError, match="logits in PEFT: differ by"):
         export(run, "adapter", tmp_path / "out")
     monkeypatch.undo()
-    copy = merged.shutil.copyfile  # what is called last before the folder is read again
+    copy = shutil.copyfile  # what is called last before the folder is read again
 
     def other_template(source: Path, target: Path) -> None:
         copy(source, target)
         (target.parent / "chat_template.jinja").write_text("{{ messages[0].content }}")
 
-    monkeypatch.setattr(merged.shutil, "copyfile", other_template)
+    monkeypatch.setattr(shutil, "copyfile", other_template)
     with pytest.raises(LuthierError, match="chat template in transformers: 0 of 3"):
         export(run, "merged", tmp_path / "out")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["run"]

@@ -39,7 +39,12 @@ def made(tiny_folder: Folder, tmp_path_factory: pytest.TempPathFactory) -> Folde
             return tiny_folder(kind)
         if kind not in found:
             place = tmp_path_factory.mktemp(kind)
-            sizes = {"vocab_size": 320, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
+            sizes: dict[str, Any] = {
+                "vocab_size": 320,
+                "hidden_size": 32,
+                "num_hidden_layers": 2,
+                "num_attention_heads": 4,
+            }
             found[kind] = {
                 "bart": lambda: tiny.save(BartConfig(**BART), place, AutoModelForSeq2SeqLM, seed=4),
                 "falcon": lambda: tiny.save(FalconConfig(**sizes, alibi=True, eos_token_id=2, pad_token_id=0), place),
@@ -136,7 +141,7 @@ def test_label_heads(kind: str, gives: str, made: Folder, tmp_path: Path) -> Non
 def test_heads_and_whole_models_with_a_label_head(made: Folder, tmp_path: Path) -> None:
     """`head` trains nothing but the head, `full` everything; no file has the head among the model's own weights."""
     for method in ("head", "full"):
-        labelled = {"data": tiny.LABELLED, "objective": {"name": "classify"}}
+        labelled: dict[str, Any] = {"data": tiny.LABELLED, "objective": {"name": "classify"}}
         run = runs.finished(made("gpt2"), tmp_path / method, method, **labelled)
         assert all(c.ok for c in export(run, "merged", tmp_path / f"{method}-out"))
         names = load_file(tmp_path / f"{method}-out" / "model.safetensors")

@@ -23,6 +23,7 @@ from luthier.index.search import Searcher
 from luthier.index.sentences import sentences
 from luthier.index.threshold import KEPT, MEASURED, absent, answerable, measure, similarities
 from luthier.models.embedding import load_embedder
+from watching import watched
 
 
 class Scripted:
@@ -92,7 +93,7 @@ def test_a_wording_is_for_the_model_alone(searcher: Searcher, monkeypatch: pytes
     wording = Template("short", "Tersely, parrot year bows: {input}", chat=False)
     asked = searcher.embedder.queries
     seen: list[str] = []
-    monkeypatch.setattr(searcher.embedder, "queries", lambda texts: seen.extend(texts) or asked(texts))
+    monkeypatch.setattr(searcher.embedder, "queries", watched(asked, seen.extend))
     found = ask(searcher, lambda: lm, "What is the cat called?", template=wording)  # type: ignore[arg-type,return-value]
     assert found.how == "written" and set(seen) == {"What is the cat called?"}
     assert lm.prompts[0].endswith("Question: Tersely, parrot year bows: What is the cat called?")
@@ -144,7 +145,8 @@ def test_passages_that_do_not_fit_are_left_out() -> None:
 def test_a_passage_in_another_script_has_a_border_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     """Seen failing with the border of the question's script for every passage."""
     monkeypatch.setitem(MEASURED, "hashed", {"han": 0.8, "": 0.7, "han, crossed": 0.5, ", crossed": 0.4})
-    passages, embedder = {"han": "年假十五天", "": "leave"}, Hashed()
+    passages = {"han": "年假十五天", "": "leave"}
+    embedder: Any = Hashed()
     for question, (same, other), borders in (
         ("年假几天？", ("han", ""), (0.8, 0.5)),
         ("Leave?", ("", "han"), (0.7, 0.4)),

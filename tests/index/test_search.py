@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -39,7 +40,7 @@ def searcher(model: Hashed) -> Searcher:
     return Searcher(*opened("at"))
 
 
-def files(searcher: Searcher, query: str, **options: str) -> list[str]:
+def files(searcher: Searcher, query: str, **options: Any) -> list[str]:
     return [hit.chunk.file.removeprefix("docs/") for hit in searcher.search(query, **options)]
 
 

@@ -34,13 +34,13 @@ def alone(oracle: Any, prompt: list[int], room: int, stops: list[int]) -> list[i
     ids = torch.tensor([prompt])
     settings = {"do_sample": False, "eos_token_id": stops, "pad_token_id": 0}
     out = oracle.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=room, **settings)
-    found = out[0, len(prompt) :].tolist()
+    found: list[int] = out[0, len(prompt) :].tolist()
     return found[:-1] if found and found[-1] in stops else found
 
 
 def stop_at(lm: CausalLM, tokens: list[int]) -> list[int]:
     """Make these the tokens that end an answer; gives all of them."""
-    lm.model.generation_config.eos_token_id = tokens  # type: ignore[union-attr]
+    lm.model.generation_config.eos_token_id = tokens
     return [*tokens, int(lm.tokenizer.eos_token_id)]
 
 

@@ -25,7 +25,7 @@ from transformers import (
 import tiny
 from luthier.core.errors import LuthierError, Refused
 from luthier.core.example import Example
-from luthier.core.records import Sampling
+from luthier.core.records import Sampling, Split
 from luthier.data.pack import pack
 from luthier.models.encoder import EncoderLM
 from luthier.models.inference.feature_cache import make_trunk
@@ -43,13 +43,13 @@ CONFIGS: dict[str, PreTrainedConfig] = {
     "bert": BertConfig(**SIZES, max_position_embeddings=64),
     "roberta": RobertaConfig(**SIZES | {"pad_token_id": PADDING}, max_position_embeddings=64 + PADDING + 1),
     "modernbert": ModernBertConfig(
-        **SIZES, cls_token_id=1, sep_token_id=2, local_attention=8, global_attn_every_n_layers=3
+        **SIZES | {"global_attn_every_n_layers": 3}, cls_token_id=1, sep_token_id=2, local_attention=8
     ),
     "electra": ElectraConfig(**SIZES, embedding_size=16),
     "distilbert": DistilBertConfig(**VOCABULARY, dim=32, n_layers=3, n_heads=4, hidden_dim=48),
     "mpnet": MPNetConfig(**SIZES | {"pad_token_id": PADDING}),
     "deberta": DebertaV2Config(
-        **SIZES, relative_attention=True, pos_att_type=["c2p", "p2c"], position_buckets=8, share_att_key=True
+        **SIZES | {"position_buckets": 8, "share_att_key": True}, relative_attention=True, pos_att_type=["c2p", "p2c"]
     ),
 }  # fmt: skip
 PACKED = ("bert", "roberta", "modernbert", "electra", "distilbert")
@@ -134,7 +134,7 @@ def test_long_texts_are_cut_to_the_table_of_positions(base: Base, kind: str, siz
     ids = lm.encode_prompt("where is my parcel " * 100)
     assert len(ids) == size and ids[-1] == lm.tokenizer.eos_token_id
     recipe = tiny.recipe(Path(lm.name), "soft_prompt", patch={"n": 5})
-    split = tiny.Split("classification", tiny.labelled(("where " * 200, "a"), ("no " * 200, "b")), (), (), ("a", "b"))
+    split = Split("classification", tiny.labelled(("where " * 200, "a"), ("no " * 200, "b")), (), (), ("a", "b"))
     with run.adapted(lm, recipe, split) as outcome:
         assert outcome.lm.predict(["parcel " * 300], ("a", "b")).shape == (1, 2)
 

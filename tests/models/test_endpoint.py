@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 import tiny
 from fake_server import Reply, Server, completed, echoing, said, serving
+from kinds import labelled_rows
 from luthier.core.errors import LuthierError, Refused
 from luthier.core.phrases import Phrase, of_error
 from luthier.core.records import Message, Sampling
@@ -52,7 +53,7 @@ def kept_files(tmp_path: Path) -> list[Path]:
 def right(_: str, body: dict[str, Any], __: int) -> Reply:
     """Finds the label of a row of `tiny.LABELLED` in what it is asked; another text (calibration's) gets the first."""
     text = body["messages"][-1]["content"] if "messages" in body else body["prompt"]
-    rows = [*tiny.LABELLED.train, *tiny.LABELLED.validation, *tiny.LABELLED.test]
+    rows = labelled_rows([*tiny.LABELLED.train, *tiny.LABELLED.validation, *tiny.LABELLED.test])
     label = next((r.label for r in rows if f"Text: {r.text}" in text.rpartition("\n\n")[2]), rows[0].label)
     return said(label) if "messages" in body else completed(f" {label}\n")
 
@@ -60,20 +61,20 @@ def right(_: str, body: dict[str, Any], __: int) -> Reply:
 def test_good_answers_and_the_cache() -> None:
     """Planted bug that it caught: a cache name without the body, which answered every question with the first."""
     with serving(right) as server:
-        lm = ZeroShot().adapt(Context(opened(server), tiny.LABELLED, 0, cache=Path()))  # type: ignore[arg-type]
+        lm = ZeroShot().adapt(Context(opened(server), tiny.LABELLED, 0, cache=Path()))
         scores = evaluate(lm, tiny.LABELLED, tiny.LABELLED.validation)
         assert scores.per_row == [1.0, 1.0, 1.0]
         asked = len(server.asked)
         assert {path for path, _, _ in server.asked} == {"/v1/completions", "/v1/chat/completions"}
         assert evaluate(lm, tiny.LABELLED, tiny.LABELLED.validation).per_row == [1.0, 1.0, 1.0]
-        again = ZeroShot().adapt(Context(opened(server, max_calls=0), tiny.LABELLED, 0, cache=Path()))  # type: ignore[arg-type]
+        again = ZeroShot().adapt(Context(opened(server, max_calls=0), tiny.LABELLED, 0, cache=Path()))
         assert evaluate(again, tiny.LABELLED, tiny.LABELLED.validation).per_row == [1.0, 1.0, 1.0]
         assert len(server.asked) == asked, "an answer that is kept was asked for again"
 
 
 def test_few_shot_puts_its_examples_before_the_question(tmp_path: Path) -> None:
     with serving(right) as server:
-        lm: Any = FewShot(k=3).adapt(Context(opened(server), tiny.LABELLED, 0, cache=Path()))  # type: ignore[arg-type]
+        lm: Any = FewShot(k=3).adapt(Context(opened(server), tiny.LABELLED, 0, cache=Path()))
         assert len(lm.shots) == 3
         lm.worded(CLASSIFY[2], LABELS, lm.shots).predict(["TEST ROW two"], LABELS)
         messages = server.posted()[-1]["messages"]
@@ -127,8 +128,9 @@ def test_pauses_grow_and_follow_the_server(monkeypatch: pytest.MonkeyPatch) -> N
         return Reply({}, 429, {"Retry-After": "7"} if before == 3 else {}) if before < 5 else said("ok")
 
     with serving(busy) as server:
-        lm, pauses = opened(server), []
-        lm.client.sleep = pauses.append  # type: ignore[assignment]
+        lm = opened(server)
+        pauses: list[float] = []
+        lm.client.sleep = pauses.append
         assert lm.generate([[Message("user", "x")]], Sampling()) == ["ok"]
     assert len(pauses) == 5
     for pause, low in zip(pauses, (0.5, 1, 2, 7, 8), strict=True):
@@ -433,7 +435,7 @@ def test_a_run_folder_of_an_endpoint_can_be_loaded(tmp_path: Path) -> None:
     import luthier
 
     data = tmp_path / "rows.jsonl"
-    rows = [r for _ in range(2) for r in (*tiny.LABELLED.train, *tiny.LABELLED.validation)]
+    rows = [r for _ in range(2) for r in labelled_rows([*tiny.LABELLED.train, *tiny.LABELLED.validation])]
     data.write_text("".join(json.dumps({"text": r.text, "label": r.label}) + "\n" for r in rows))
     with serving(right) as server:
         recipe = {"method": "few_shot", "model": server.url + "#fake", "data": {"path": str(data)}}

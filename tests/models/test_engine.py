@@ -17,7 +17,7 @@ from luthier.core.errors import LuthierError
 from luthier.core.records import Sampling
 from luthier.models.causal import CausalLM
 from luthier.models.ends import Ends
-from luthier.models.inference import beginnings, decode, rows
+from luthier.models.inference import beginnings, decode, rows, scoring
 from luthier.models.inference.engine import Engine, Token, engine_of
 from luthier.models.runner import PaddedRunner
 
@@ -134,7 +134,7 @@ def test_most_shared_saves_most() -> None:
         saved = {
             tuple(p[:size]): size * (sum(q[:size] == p[:size] and len(q) > size for q in made) - 1)
             for p in made
-            for size in range(beginnings.WORTH_SHARING, len(p))
+            for size in range(scoring.WORTH_SHARING, len(p))
         }
         length, members = beginnings.most_shared(made)
         assert length * max(len(members) - 1, 0) == max(saved.values(), default=0)
@@ -152,7 +152,7 @@ def test_ends_are_told_apart(lm: CausalLM) -> None:
     """
     engine, prompt = Engine(lm), prompts()[3]
     free = alone(lm, prompt, 8)
-    text = lm.tokenizer.decode([t.id for t in free[2:5]])
+    text = str(lm.tokenizer.decode([t.id for t in free[2:5]]))
     found = list(engine.submit(prompt, Sampling(8), ends=Ends((), text)))
     assert [t.id for t in found] == [t.id for t in free[: len(found)]] and len(found) <= 5
     assert text in lm.tokenizer.decode([t.id for t in found])
@@ -250,7 +250,7 @@ def test_threads_share_the_steps(lm: CausalLM) -> None:
         same(list(engine.submit(asked[i], Sampling(12), ends=NEVER)), want[i])
 
     with watched(lm, lambda ids: widths.append(len(ids))):
-        at_once(*(lambda i=i: stream(i) for i in range(6)))  # type: ignore[misc]
+        at_once(*(lambda i=i: stream(i) for i in range(6)))
     assert max(widths) > 1 and not engine._batches
 
 
@@ -301,7 +301,8 @@ def test_adapters_are_not_mixed(lm: CausalLM) -> None:
 
     requests in the first one's pass.
     """
-    weight, inside = lm.blocks[0].mlp.down_proj.weight, list[str]()
+    lowest: Any = lm.blocks[0]
+    weight, inside = lowest.mlp.down_proj.weight, list[str]()
 
     @contextmanager
     def switched(name: str, factor: float) -> Iterator[None]:
@@ -395,7 +396,7 @@ def test_a_step_that_fails_is_told_to_everyone(lm: CausalLM, monkeypatch: pytest
 @pytest.mark.parametrize("cached_from", [1, None])
 def test_padded_models_are_asked_whole(lm: CausalLM, cached_from: int | None) -> None:
     """The same tokens and ends; log-probabilities are not told. Seen failing with the end token left out."""
-    lm.model.set_attn_implementation("eager")  # type: ignore[attr-defined]
+    lm.model.set_attn_implementation("eager")
     padded = replace(lm, runner=PaddedRunner(masked=True, cached_from=cached_from))
     asked = prompts()
     stop = alone(padded, asked[1], 12)[4].id

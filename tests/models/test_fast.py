@@ -213,7 +213,7 @@ def test_same_loss_and_gradients(lm: Any, method: str, every_product: None) -> N
     assert quick_loss == pytest.approx(loss, rel=1e-5) and plain.keys() == quick.keys() and plain
     largest = max(float(g.abs().max()) for g in plain.values())
     for name, g in plain.items():
-        torch.testing.assert_close(quick[name], g, rtol=1e-5, atol=1e-5 * largest, msg=lambda m, n=name: f"{n}: {m}")
+        torch.testing.assert_close(quick[name], g, rtol=1e-5, atol=1e-5 * largest, msg=f"{name}: {{}}".format)
 
 
 def test_lora_on_some_layers_only(lm: Any, every_product: None) -> None:

@@ -36,7 +36,8 @@ def hidden(lm: CausalLM, sequences: list[list[int]]) -> tuple[Tensor, ...]:
     """Packed hidden states, a tensor (n, d) a sequence."""
     sizes = [len(s) for s in sequences]
     with torch.no_grad():
-        return lm.hidden(row(*sequences), row(*[list(range(n)) for n in sizes]), sizes).split(sizes)
+        whole = lm.hidden(row(*sequences), row(*[list(range(n)) for n in sizes]), sizes)
+    return torch.split(whole, sizes)
 
 
 def logits(oracle: Any, ids: list[int]) -> Tensor:
@@ -131,4 +132,4 @@ def test_gradients_are_those_of_single_sequences(lm: CausalLM) -> None:
     assert wanted.keys() == dict(lm.model.named_parameters()).keys()
     for name, p in lm.model.named_parameters():
         scale = float(wanted[name].abs().max())
-        torch.testing.assert_close(p.grad, wanted[name], rtol=0, atol=1e-4 * scale, msg=lambda m, n=name: f"{n}: {m}")
+        torch.testing.assert_close(p.grad, wanted[name], rtol=0, atol=1e-4 * scale, msg=f"{name}: {{}}".format)

@@ -86,20 +86,21 @@ def test_token_logprobs(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_lora_linear(bias: bool, shape: tuple[int, ...]) -> None:
     """Folded and unfolded values and the gradients of x, A and B. Seen failing without the scale in dB."""
     torch.manual_seed(0)
-    layer = LoraLinear(nn.Linear(10, 14, bias=bias).requires_grad_(False), 3, 0.7)
+    base = nn.Linear(10, 14, bias=bias).requires_grad_(False)
+    layer = LoraLinear(base, 3, 0.7)
     layer.b.data.normal_()
     x = drawn(*shape, 10).requires_grad_()
     pull = drawn(*shape, 14, seed=1)
     y = layer(x)
     (y * pull).sum().backward()
     exact_x, a, b = (t.detach().double().requires_grad_() for t in (x, layer.a, layer.b))
-    plain = exact_x @ layer.base.weight.double().T + 0.7 * (exact_x @ a.T @ b.T)
-    plain = plain + layer.base.bias.double() if bias else plain
+    plain = exact_x @ base.weight.double().T + 0.7 * (exact_x @ a.T @ b.T)
+    plain = plain + base.bias.double() if bias else plain
     (plain * pull).sum().backward()
     torch.testing.assert_close(y, plain.float())
     with torch.no_grad():
         torch.testing.assert_close(layer(x), plain.float())
-        torch.testing.assert_close(F.linear(x, layer.folded(), layer.base.bias), plain.float())
+        torch.testing.assert_close(F.linear(x, layer.folded(), base.bias), plain.float())
     for got, want in ((x, exact_x), (layer.a, a), (layer.b, b)):
         assert got.grad is not None and want.grad is not None
         torch.testing.assert_close(got.grad, want.grad.float())

@@ -27,12 +27,13 @@ from luthier.models.attention.positions import stretched_from
 from luthier.models.ends import Ends
 from luthier.models.kernels.vocabulary_head import VocabHead, head_loss, token_logprobs
 from luthier.models.loading import probe
-from luthier.models.loading.of_recipe import load_base
+from luthier.models.loading.of_recipe import load_base, trainable
 from luthier.models.loading.plain import plain_pass
 from luthier.models.loading.vocabulary import first_free
 from luthier.models.outputs import Outputs
 from luthier.models.runner import PackedRunner, PaddedRunner
 from luthier.training.attach import attached
+from watching import watched
 
 PACKED = ("Gemma 2", "Phi", "Granite", "StableLM", "DeepSeek V3", "OPT 350m")
 PADDED = ("BLOOM", "Mamba", "LFM 2", "RecurrentGemma", "gpt-oss", "Llama 4")
@@ -121,9 +122,9 @@ def test_what_was_found_is_remembered_by_content(family: Any, monkeypatch: pytes
     first: Any = again()
     [record] = (tmp_path / "cache" / "probes").glob("*.json")
     assert json.loads(record.read_text())["softcap"] == 30.0
-    tried = []
+    tried: list[int] = []
     probed = probe._probed
-    monkeypatch.setattr(probe, "_probed", lambda lm: tried.append(1) or probed(lm))
+    monkeypatch.setattr(probe, "_probed", watched(probed, lambda lm: tried.append(1)))
     second: Any = again()
     assert not tried and (second.softcap, second.head_scale, second.runner) == (30.0, 1.0, first.runner)
     assert own.same(second, own.plain())
@@ -152,7 +153,7 @@ def test_head_with_bias_scale_and_cap(scale: float, cap: float | None) -> None:
     random = torch.Generator().manual_seed(0)
     parts = [torch.randn(*size, generator=random).double().requires_grad_() for size in ((7, 6), (11, 6), (11,))]
     targets = torch.randint(11, (7,), generator=random)
-    logits = _plain_logits(*parts, scale, cap)  # type: ignore[arg-type]
+    logits = _plain_logits(parts[0], parts[1], parts[2], scale, cap)
     want = nn.functional.cross_entropy(logits, targets, reduction="sum")
     wanted = torch.autograd.grad(2 * want, parts)
     hidden, weight, bias = (p.detach().float().requires_grad_() for p in parts)
@@ -230,7 +231,7 @@ def test_encoders_refuse_it_too(kind: str, tmp_path: Path) -> None:
     own = AutoTokenizer.from_pretrained(folder)
     own.add_tokens(["<tool>"])
     own.save_pretrained(folder)
-    lm = load_base(tiny.recipe(folder))
+    lm = trainable(load_base(tiny.recipe(folder)))
     ids = torch.tensor(lm.encode_prompt("use <tool> now"))
     with pytest.raises(Refused, match="<tool>"):
         lm.hidden(ids, torch.arange(len(ids)), [len(ids)])

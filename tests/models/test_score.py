@@ -10,10 +10,12 @@ import torch
 from torch import Tensor
 
 import tiny
-from luthier.core.records import Message
+from luthier.core.records import Message, Prompt
 from luthier.data.prompts import CLASSIFY
 from luthier.models.causal import CausalLM
 from luthier.models.inference import scoring
+from luthier.models.reading import Row
+from watching import watched
 
 LABELS = ("delivery", "退款", "账号登录", "re")
 BYTES = (8, 6, 12, 2)  # of these labels in UTF-8
@@ -30,7 +32,7 @@ def alone(oracle: Any, prompt: list[int], answer: list[int]) -> Tensor:
     return torch.stack(picked).float() if picked else torch.empty(0)
 
 
-def rows(lm: CausalLM, shared: int) -> list[scoring.Row]:
+def rows(lm: CausalLM, shared: int) -> list[Row]:
     """Prompts of several lengths behind `shared` common tokens, with one to four answers each."""
     random = torch.Generator().manual_seed(shared)
 
@@ -90,7 +92,11 @@ def test_a_plain_label_is_scored_behind_its_prompt_and_a_space(lm: CausalLM) -> 
 @every_model
 def test_logprobs_of_a_conversation(lm: CausalLM) -> None:
     """Seen failing with the first answer token read one place late."""
-    asked = [((Message("user", "Wo ist der Bus?"),), "Where?"), ("一二三", "再见 and bye"), ("a", "b")]
+    asked: list[tuple[Prompt, str]] = [
+        ((Message("user", "Wo ist der Bus?"),), "Where?"),
+        ("一二三", "再见 and bye"),
+        ("a", "b"),
+    ]
     oracle, found = tiny.reference(Path(lm.name)), lm.logprobs(asked)
     for (question, answer), got in zip(asked, found, strict=True):
         text = question if isinstance(question, str) else question[0].content
@@ -102,7 +108,7 @@ def test_logprobs_of_a_conversation(lm: CausalLM) -> None:
 def test_a_prompt_that_all_others_begin_with(lm: CausalLM) -> None:
     """Each row alone scores the same. Seen failing with a prefix that leaves such a prompt no token of its own."""
     whole = rows(lm, 12)[0][0]
-    asked: list[scoring.Row] = [(whole[:12], [[3]]), (whole, [[4, 5], [6]]), (whole[:12], [[7, 8]])]
+    asked: list[Row] = [(whole[:12], [[3]]), (whole, [[4, 5], [6]]), (whole[:12], [[7, 8]])]
     assert scoring.common_prefix([prompt for prompt, _ in asked]) == 11
     for row, values in zip(asked, scoring.continuations(lm, asked), strict=True):
         for got, want in zip(values, scoring.continuations(lm, [row])[0], strict=True):
@@ -115,12 +121,12 @@ def test_one_overlong_prompt_does_not_take_the_prefix_from_the_others(
 ) -> None:
     """Seen failing with one common prefix for all: the examples ran again for each row."""
     head = list(range(5, 45))
-    asked: list[scoring.Row] = [([*head, 50 + i, 60], [[3], [4, 5]]) for i in range(5)]
+    asked: list[Row] = [([*head, 50 + i, 60], [[3], [4, 5]]) for i in range(5)]
     asked.insert(2, ([*range(90, 70, -1), 61], [[3], [4, 5]]))
     assert scoring.sharing([p for p, _ in asked]) == [[0, 1, 3, 4, 5], [2]] and scoring.sharing([]) == []
     once: list[int] = []
     real = scoring.run_prefix
-    monkeypatch.setattr(scoring, "run_prefix", lambda lm, ids: (once.append(len(ids)), real(lm, ids))[1])
+    monkeypatch.setattr(scoring, "run_prefix", watched(real, lambda lm, ids: once.append(len(ids))))
     found = scoring.continuations(lm, asked)
     assert once == [40, 0]
     for row, values in zip(asked, found, strict=True):

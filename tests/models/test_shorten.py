@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import tiny
+from kinds import texts_of
 from luthier.core.errors import Refused
-from luthier.core.records import Chat, Labelled, Message, Rated, Sampling, Split, Tagged
+from luthier.core.records import Chat, Labelled, Message, Rated, Record, Sampling, Split, Tagged, Task
 from luthier.data.pack import KEPT_TAIL
 from luthier.data.shorten import LEAST, ends, fitted, spans_of
 from luthier.io.config import objective, options
@@ -24,6 +25,7 @@ from luthier.objectives.sft import Sft
 from luthier.runs import run
 from luthier.runs.loaded import load_run
 from luthier.training.attach import attached
+from watching import watched
 
 every_kind = pytest.mark.parametrize("lm", tiny.KINDS, indirect=True)
 writes = pytest.mark.parametrize("lm", [k for k in tiny.KINDS if k != "bert"], indirect=True)
@@ -79,7 +81,7 @@ def test_labels_are_scored_behind_the_prompts_that_were_trained(
         chosen.keep_limit(work, data)
         examples = chosen.encode(work, data, rows)
         seen = texts_seen(monkeypatch, work, "continuations")
-        work.predict([r.text for r in rows], data.labels)
+        work.predict(texts_of(rows), data.labels)
         assert prompts_of(work, examples) == seen and len(seen) == len(rows)
         assert all(max(len(e.ids), len(e.decoder)) <= LIMIT and e.cut > 0 and not e.lost for e in examples)
         assert all(tuple(e.ids[: len(work.virtual)]) == work.virtual for e in examples)
@@ -90,7 +92,7 @@ def test_labels_are_scored_behind_the_prompts_that_were_trained(
             assert list(example.targets) == answer
 
 
-HEADS = {
+HEADS: dict[str, tuple[Callable[[str, int], Record], Task, tuple[str, ...]]] = {
     "classify": (lambda text, i: Labelled(text, "ab"[i % 2]), "classification", ("a", "b")),
     "multilabel": (lambda text, i: Tagged(text, ("a",) * (i % 2)), "multilabel", ("a", "b")),
     "regress": (lambda text, i: Rated(text, float(i)), "regression", ()),
@@ -103,15 +105,15 @@ def test_heads_read_the_prompts_that_were_trained(lm: Any, name: str, monkeypatc
     """Seen failing with a limit of training that prediction did not know."""
     make, task, labels = HEADS[name]
     rows = tuple(make(long_text(i), i) for i in range(4))
-    data = Split(task, rows, rows, labels=labels)  # type: ignore[arg-type]
+    data = Split(task, rows, rows, labels=labels)
     made = tiny.recipe(Path(lm.name), "lora", objective={"name": name, "max_length": LIMIT})
     seen: list[list[int]] = []
     last = scoring.last_hidden
-    monkeypatch.setattr(scoring, "last_hidden", lambda lm, prompts: (seen.extend(prompts), last(lm, prompts))[1])
+    monkeypatch.setattr(scoring, "last_hidden", watched(last, lambda lm, prompts: seen.extend(prompts)))
     with attached(lm, options(made), objective(made, name), labels, 0) as (work, _, chosen):
         chosen.keep_limit(work, data)
         examples = chosen.encode(work, data, rows)
-        work.predict([r.text for r in rows], labels)
+        work.predict(texts_of(rows), labels)
         assert [list(e.ids) for e in examples] == seen
         assert all(len(e.ids) <= LIMIT and e.cut > 0 for e in examples)
 
@@ -138,7 +140,12 @@ def test_conversations_are_asked_as_they_were_trained(lm: Any, monkeypatch: pyte
         assert prompts_of(work, examples) == scored
         asked: list[list[int]] = []
         read = work.encode_prompt
-        monkeypatch.setattr(work, "encode_prompt", lambda *given: (asked.append(read(*given)), asked[-1])[1])
+
+        def encoded(*given: Any) -> list[int]:
+            asked.append(read(*given))
+            return asked[-1]
+
+        monkeypatch.setattr(work, "encode_prompt", encoded)
         work.generate([r.asked for r in rows], Sampling(2))
         assert asked == scored
         for ids in asked:

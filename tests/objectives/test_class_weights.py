@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 
 import tiny
+from luthier.core.errors import LuthierError
+from luthier.core.example import Example
 from luthier.core.records import Labelled, Split
 from luthier.data.load import load_split
 from luthier.data.pack import WEIGHT
@@ -22,7 +24,6 @@ from luthier.io.config import TrainingConfig
 from luthier.models.causal import CausalLM
 from luthier.models.kernels.vocabulary_head import VocabHead, head_loss
 from luthier.patches.head import Head
-from luthier.runs import run
 from luthier.training.attach import prepared
 from luthier.training.context import Context
 
@@ -54,16 +55,22 @@ def test_a_weighted_vocabulary_loss_is_torchs(trained: bool) -> None:
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
 
 
+def weight_of(example: Example) -> float:
+    weight = example.columns[WEIGHT][0]
+    assert isinstance(weight, float)
+    return weight
+
+
 @pytest.mark.parametrize("name", ["classify", "sft"])
 def test_the_step_is_the_weighted_mean(lm: CausalLM, name: str) -> None:
     """Seen failing with the sum of the weighted losses divided by the number of rows of the step."""
     objective = config.objective(tiny.recipe(Path(lm.name)), name)
     with prepared(Context(lm, DATA), Head(), objective, TrainingConfig()) as ready:
         loop, examples = ready.loop, list(ready.loop.examples)
-        assert sorted({e.columns[WEIGHT][0] for e in examples}) == pytest.approx([2 / 3, 2.0])
+        assert sorted({weight_of(e) for e in examples}) == pytest.approx([2 / 3, 2.0])
         some = examples[:3]
         losses = [loop.executor.evaluate([e], objective) for e in some]
-        counts = [e.columns[WEIGHT][0] * len(e.where) for e in some]
+        counts = [weight_of(e) * len(e.where) for e in some]
         want = sum(a * b for a, b in zip(losses, counts, strict=True)) / sum(counts)
         assert loop.executor.evaluate(some, objective) == pytest.approx(want, rel=1e-5)
 
@@ -86,5 +93,5 @@ def test_asked_for_in_the_data_section(tmp_path: Path) -> None:
     path.write_text("text,label\n" + "".join(f"text {i},{'a' if i % 5 else 'b'}\n" for i in range(40)))
     made: Any = config.recipe_from({"data": {"path": str(path), "class_weights": "balanced"}})
     assert load_split(made.data)[0].balanced and not load_split(replace(made.data, class_weights=""))[0].balanced
-    with pytest.raises(run.LuthierError, match=r"data\.class_weights"):
+    with pytest.raises(LuthierError, match=r"data\.class_weights"):
         config.recipe_from({"data": {"path": str(path), "class_weights": "heavy"}})

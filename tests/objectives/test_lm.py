@@ -11,6 +11,7 @@ import torch
 import tiny
 from luthier.core.records import Text
 from luthier.data.pack import pack
+from luthier.models.base import TrainableLM
 from luthier.models.causal import CausalLM
 from luthier.models.outputs import Outputs
 from luthier.objectives.lm import Lm
@@ -70,7 +71,7 @@ def test_documents_are_what_is_trained_on(lm: CausalLM) -> None:
     trained = Lm().encode(lm, data, data.train)
     assert trained == Lm().encode(lm, tiny.TEXTS, data.documents) and len(trained) == 2
     judged = Lm().encode(lm, data, data.validation)
-    assert len(judged) == 2 and "Ich mag Bus" in lm.tokenizer.decode(judged[0].targets)
+    assert len(judged) == 2 and "Ich mag Bus" in lm.tokenizer.decode(list(judged[0].targets))
     assert len(Lm().encode(lm, tiny.CHATS, tiny.CHATS.train)) == len(tiny.CHATS.train)
     recipe = tiny.recipe(Path(lm.name), objective={"name": "lm"})
     with run.adapted(lm, recipe, data) as outcome:
@@ -81,5 +82,6 @@ def test_documents_are_what_is_trained_on(lm: CausalLM) -> None:
 def test_text_is_the_task_s_own_objective(lm: CausalLM) -> None:
     with run.adapted(lm, tiny.recipe(Path(lm.name)), tiny.TEXTS) as outcome:
         assert outcome.loop is not None and isinstance(outcome.loop.objective, Lm)
+        assert isinstance(outcome.lm, TrainableLM)
         before = outcome.loop.evaluate(outcome.loop.objective.encode(outcome.lm, tiny.TEXTS, tiny.TEXTS.validation))
         assert before > 0

@@ -109,6 +109,6 @@ def test_a_llama_with_biases(tiny_folder: Any) -> None:
 
 def test_sixteen_bits(lm: CausalLM) -> None:
     """The added biases are in the weights' own number format."""
-    lm.model.to(torch.bfloat16)
+    tiny.moved(lm.model, torch.bfloat16)
     with run.adapted(lm, tiny.recipe(Path(lm.name), "bitfit"), tiny.CHATS) as outcome:
         assert outcome.trained and outcome.trained.steps == 3

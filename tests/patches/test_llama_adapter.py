@@ -149,7 +149,8 @@ def test_layers_numbers_and_what_is_left_behind(lm: TrainableLM) -> None:
         assert patch.cut(work) == (1 if len(lm.stacks) == 1 else None)
     assert lm.model.config._attn_implementation == used and tiny.tree(lm.model) == tree
     for stack in lm.stacks:
-        assert all(m.config._attn_implementation == used for m in stack.modules() if hasattr(m, "config"))
+        configs: list[Any] = [m.config for m in stack.modules() if hasattr(m, "config")]
+        assert all(config._attn_implementation == used for config in configs)
 
 
 def test_all_layers_when_more_are_asked_for(lm: TrainableLM) -> None:
@@ -166,7 +167,7 @@ def test_norm_of_keys(tmp_path: Path) -> None:
     )  # fmt: skip
     lm = tiny.fresh(tiny.save(config, tmp_path / "qwen3"))
     with learned(lm, layers=1, tokens=3) as (work, _, tensors):
-        attention: Any = work.blocks[-1].self_attn  # type: ignore[union-attr]
+        attention: Any = work.blocks[-1].self_attn
         query = torch.randn(1, 4, 5, 8)
         prompt, gate = tensors.values()
         key = attention.k_norm(attention.k_proj(prompt).view(3, 2, 8)).transpose(0, 1).repeat_interleave(2, 0)
@@ -210,4 +211,5 @@ def test_refused(lm: TrainableLM) -> None:
     said = refuses(model)
     assert said == "the model's attention (eager) is computed by its own code" and isinstance(said, Phrase)
     assert said.text("zh") == "模型的注意力（eager）由它自己的代码计算"
-    assert refuses(model, tokens=0).text("zh") == "tokens 至少为 1，不能是 0"
+    said = refuses(model, tokens=0)
+    assert isinstance(said, Phrase) and said.text("zh") == "tokens 至少为 1，不能是 0"

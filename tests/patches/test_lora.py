@@ -44,8 +44,9 @@ class One(nn.Module):
 
 def theirs(layer: nn.Module, patch: Lora) -> tuple[nn.Module, dict[str, nn.Parameter]]:
     """The layer as `peft` adapts it, and its trained parameters by our names; both random."""
+    alpha: Any = patch.alpha or 2 * patch.rank
     config = peft.LoraConfig(
-        r=patch.rank, lora_alpha=patch.alpha or 2 * patch.rank, lora_dropout=patch.dropout, target_modules=["layer"],
+        r=patch.rank, lora_alpha=alpha, lora_dropout=patch.dropout, target_modules=["layer"],
         use_rslora=patch.rank_stabilised, use_dora=patch.dora, fan_in_fan_out=isinstance(layer, Conv1D),
     )  # fmt: skip
     model = peft.get_peft_model(One(layer), config)
@@ -90,7 +91,7 @@ def test_dropout_spares_the_base_under_dora() -> None:
     """With everything dropped what is left is the base's output, scaled."""
     layer = Lora(rank=2, dora=True, dropout=1 - 1e-7, start="gauss_gauss").layer(nn.Linear(6, 4, bias=False))
     x = torch.randn(3, 6)
-    want = x @ layer.matrix().T * layer.scaling()  # type: ignore[attr-defined]
+    want = x @ layer.matrix().T * layer.scaling()
     torch.testing.assert_close(layer(x), want)
 
 
@@ -122,7 +123,9 @@ def test_the_four_starts(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     """Which of A and B get a gradient at steps 1 and 2, and whether the model differs before: METHODS' four cases."""
-    base, seen, at_0 = oracle.ours(lm), [], []
+    base = oracle.ours(lm)
+    seen: list[tuple[bool, ...]] = []
+    at_0: list[Tensor] = []
 
     def look(patch: Lora, lm: TrainableLM, progress: float) -> None:
         if not seen:

@@ -12,24 +12,26 @@ from torch import Tensor, nn
 
 import peft_oracle as oracle
 import tiny
+from kinds import labelled_rows
 from luthier.api import train
 from luthier.core.example import renumbered
 from luthier.core.methods import ParamGroup
-from luthier.io.config import TrainingConfig
+from luthier.io.config import DataConfig, TrainingConfig
 from luthier.io.files import read_json
 from luthier.models.base import TrainableLM
 from luthier.models.layers.lowrank import LoraLinear
 from luthier.models.layers.surgery import linear_paths, matrix_of, replace_module
 from luthier.objectives.sft import Sft
 from luthier.patches.lora import Lora
-from luthier.runs import adapters, run
+from luthier.runs import adapters
 from luthier.training.attach import attached
 from luthier.training.context import Context
 from luthier.training.loop import Loop
+from watching import watched
 
 pytest.importorskip("bitsandbytes")
 
-from bitsandbytes.nn import Linear4bit
+from bitsandbytes.nn.modules import Linear4bit
 
 from luthier.models.layers.nf4 import Nf4Linear, linear_bytes
 from luthier.patches.qlora import Qlora
@@ -75,7 +77,8 @@ class Naive(LoraLinear):
         y = nn.functional.linear(x, w) + self.scale * (x @ self.a.T) @ self.b.T
         if not hasattr(self, "m"):
             return y
-        return y * (self.m / (w + self.scale * self.b @ self.a).detach().norm(dim=1))
+        scaled: Tensor = y * (self.m / (w + self.scale * self.b @ self.a).detach().norm(dim=1))
+        return scaled
 
 
 class Brute(Lora):
@@ -136,7 +139,7 @@ def test_no_rounded_weight_is_kept_for_the_backward_pass(form: str) -> None:
     base.requires_grad_(False)
     layer = Qlora(rank=2, **FORMS[form]).layer(Nf4Linear(base))
     kept: list[Tensor] = []
-    with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t) or t, lambda t: t):
+    with torch.autograd.graph.saved_tensors_hooks(watched(lambda t: t, kept.append), lambda t: t):
         layer(torch.randn(3, 96, requires_grad=True)).sum().backward()
     assert kept and not {(160, 96), (96, 160)} & {tuple(t.shape) for t in kept}
 
@@ -191,7 +194,7 @@ def test_two_ways_to_merge(lm: TrainableLM) -> None:
 
 def test_half_precision(lm: TrainableLM) -> None:
     """The rounded weight comes back in the model's own format, and training moves A and B in float32."""
-    lm.model.to(torch.bfloat16)
+    tiny.moved(lm.model, torch.bfloat16)
     patch = Qlora(rank=2)
     with attached(lm, patch, Sft(), tiny.LABELLED.labels, 0) as (work, groups, objective):
         assert all(m.weight.dtype == torch.bfloat16 for m in work.model.modules() if isinstance(m, Nf4Linear))
@@ -203,9 +206,9 @@ def test_half_precision(lm: TrainableLM) -> None:
 
 
 def test_a_run_says_what_the_base_takes(lm: TrainableLM, tmp_path: Path) -> None:
-    rows = "\n".join(f"{r.text} {i}\t{r.label}" for i in range(4) for r in tiny.LABELLED.train)
+    rows = "\n".join(f"{r.text} {i}\t{r.label}" for i in range(4) for r in labelled_rows(tiny.LABELLED.train))
     (tmp_path / "data.tsv").write_text(f"text\tlabel\n{rows}\n")
-    data = run.config.DataConfig(path=str(tmp_path / "data.tsv"))
+    data = DataConfig(path=str(tmp_path / "data.tsv"))
     found = {}
     for method in ("lora", "qlora"):
         recipe = tiny.recipe(Path(lm.name), method, data=data, training={"epochs": 1})
@@ -218,7 +221,7 @@ def test_a_run_says_what_the_base_takes(lm: TrainableLM, tmp_path: Path) -> None
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 def test_on_a_gpu_the_full_weights_wait_in_main_memory(lm: TrainableLM) -> None:
     before = tiny.bits(lm.model)
-    lm.model.to("cuda")
+    tiny.moved(lm.model, "cuda")
     patch = Qlora(rank=2)
     patch.attach(lm)
     assert all(base.weight.device.type == "cpu" for base in patch._kept.values())

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import tiny
+from kinds import texts_of
 from luthier.core.example import renumbered
 from luthier.core.records import Sampling
 from luthier.data.pack import next_token, pack
@@ -144,7 +145,7 @@ def test_folded_equals_unfolded(lm: Any, method: str, patch: dict[str, Any]) -> 
     """
     recipe = tiny.recipe(Path(lm.name), method, patch={"n": 7, **patch}, objective={"name": "classify"})
     method_of, objective = config.options(recipe), config.objective(recipe, "classify")
-    texts = [r.text for r in tiny.LABELLED.validation]  # type: ignore[union-attr]
+    texts = texts_of(tiny.LABELLED.validation)
 
     def answers(work: Any) -> list[Tensor]:
         row = next_token(0, work.encode_prompt(texts[0]), [True] * 99, 99)

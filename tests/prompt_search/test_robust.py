@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -12,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tiny
+from kinds import texts_of
 from luthier.core.errors import LuthierError
 from luthier.core.records import Split
 from luthier.data.prompts import Template
@@ -53,7 +55,7 @@ def test_places_stay_whatever_happens() -> None:
     """Seen failing with the change made to the whole template."""
     for seed in range(20):
         source = np.random.default_rng(seed)
-        changed = perturb.around_places(TEMPLATE.text, lambda t, s=source: perturb.typos(t, s, 0.9))
+        changed = perturb.around_places(TEMPLATE.text, partial(perturb.typos, rng=source, share=0.9))
         assert "{input}" in changed and "{labels}" in changed and changed != TEMPLATE.text
     assert perturb.around_places("Say {input}", str.upper) == "SAY {input}"
 
@@ -165,7 +167,7 @@ def test_a_variant_that_cannot_be_scored_is_said_and_a_calibrated_prompt_stays_c
     failed: list[str] = []
     result = robust.measure(calibrated, data, data.validation, same, lambda *_: None, failed)
     assert failed == ["x was not scored: no answer within 60 s"] and len(result["tried"]) == 2
-    asked = [r.text for r in data.validation]
+    asked = texts_of(data.validation)
     got = seen[2].predict(asked, data.labels)
     assert result["changes"][0]["change"] == 0 and got.equal(calibrated.predict(asked, data.labels))
     assert seen[3].favoured is not None

@@ -20,6 +20,7 @@ from luthier.export.write import export_run
 from luthier.io import config
 from luthier.io.config import Recipe
 from luthier.io.files import write_text
+from luthier.models.base import TrainableLM
 from luthier.models.causal import CausalLM
 from luthier.objectives.sft import Sft
 from luthier.runs import inputs, run
@@ -27,10 +28,11 @@ from luthier.runs.judges import reward_of, teacher_of
 from luthier.runs.loaded import load_run
 from luthier.runs.start import goes_on, started
 from luthier.training.context import Context, Meter
+from watching import watched
 
 DATA = replace(tiny.CHATS, test=())
 PROMPTS = ("where is my parcel", "pay me back")
-STILL = {"training": {"epochs": 1, "learning_rate": 0.0}}
+STILL: dict[str, Any] = {"training": {"epochs": 1, "learning_rate": 0.0}}
 
 
 JUDGES = """
@@ -99,7 +101,7 @@ def test_another_method_stands_on_the_folded_start(
     base: Path, first: Path, tmp_path: Path, name: str, options: dict[str, Any]
 ) -> None:
     """Its reference is what the start had learned."""
-    changes = {"training": {"epochs": 1, "learning_rate": 1e-9}} if name == "prefix" else STILL
+    changes: dict[str, Any] = {"training": {"epochs": 1, "learning_rate": 1e-9}} if name == "prefix" else STILL
     second = made(tmp_path / "second", base, name, start=str(first), patch=options, **changes)
     want = says(load_run(first))
     given = tiny.fresh(base)
@@ -113,6 +115,7 @@ def test_another_method_stands_on_the_folded_start(
     assert lm.key != given.key and recipe.start == str(first)
     with run.adapted(lm, recipe, DATA) as outcome:
         assert outcome.loop is not None
+        assert isinstance(outcome.lm, TrainableLM)
         with outcome.loop.patch.off(outcome.lm):
             torch.testing.assert_close(says(outcome.lm), want, rtol=0, atol=2e-5)
     first.rename(tmp_path / "elsewhere")
@@ -196,7 +199,7 @@ def test_what_a_teacher_says_is_learned_from(
         made(tmp_path / "x", base)
     monkeypatch.setattr(Sft, "setup", lambda self, lm, examples: None)
     dataset = Sft.dataset
-    monkeypatch.setattr(Sft, "dataset", lambda self, ctx, data: (seen.append(ctx), dataset(self, ctx, data))[1])
+    monkeypatch.setattr(Sft, "dataset", watched(dataset, lambda self, ctx, data: seen.append(ctx)))
     made(tmp_path / "y", base, teacher=str(first), reward="re:ok")
     assert seen[0].teacher is not None and seen[0].reward is not None
     seen[0].teacher.logprobs(dataset(Sft(), seen[0], DATA)[:1])

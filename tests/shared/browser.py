@@ -37,10 +37,16 @@ def open_page(browser: Any) -> Open:
         values = {"viewport": {"width": 1280, "height": 900}, "accept_downloads": True, "locale": "en-US"} | settings
         context = browser.new_context(**values)
         context.set_offline(True)
-        page, heard = context.new_page(), []
+        page = context.new_page()
+        heard: list[str] = []
+
+        def refuse(dialog: Any) -> None:
+            heard.append("dialog")
+            dialog.dismiss()
+
         page.on("console", lambda message: heard.append(f"console: {message.text}"))
         page.on("pageerror", lambda error: heard.append(f"error: {error}"))
-        page.on("dialog", lambda dialog: (heard.append("dialog"), dialog.dismiss()))
+        page.on("dialog", refuse)
         page.on("request", lambda request: heard.append(f"request: {request.url[:60]}"))
         page.goto(file.as_uri(), wait_until="commit", timeout=PATIENCE)
         page.wait_for_selector("html.drawn", timeout=PATIENCE)

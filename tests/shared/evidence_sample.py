@@ -28,7 +28,8 @@ def sample_rows(n: int = 60) -> list[TestRow]:
 
 def sample_runs(rows: list[TestRow], seeds: int = 2, keep: tuple[str, ...] = ()) -> dict[str, list[dict[str, Any]]]:
     """Answers of the sample board's finished methods, right about as often as its scores say."""
-    rng, runs = random.Random(5), {}
+    rng = random.Random(5)
+    runs: dict[str, list[dict[str, Any]]] = {}
     for row in sample_board()["rows"]:
         if row["status"] != "ok" or (keep and row["method"] not in keep):
             continue

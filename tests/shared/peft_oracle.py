@@ -66,7 +66,7 @@ def write_with_peft(folder: Path, adapter: Path, config: peft.PeftConfig) -> Ten
     """Save an adapter of random tensors as `peft` does; gives what the adapted model says."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        model = peft.get_peft_model(reference(folder), config).eval()  # type: ignore[arg-type]
+        model = peft.get_peft_model(reference(folder), config).eval()
     scramble(model)
-    model.save_pretrained(adapter)
+    model.save_pretrained(str(adapter))
     return theirs(model)

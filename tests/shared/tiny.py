@@ -20,16 +20,18 @@ from transformers import (
     GPT2Config,
     LlamaConfig,
     PreTrainedConfig,
+    PreTrainedModel,
     PreTrainedTokenizerFast,
     Qwen2Config,
     T5Config,
 )
 
+from kinds import labelled_rows, of_kind, texts_of
 from luthier.core.records import Chat, Labelled, Message, Rated, Split, Tagged, Text
 from luthier.data.prompts import Template
 from luthier.io.config import Recipe, TrainingConfig
 from luthier.models.base import TrainableLM
-from luthier.models.loading.of_recipe import load_base
+from luthier.models.loading.of_recipe import load_base, trainable
 
 CHATML = (
     "{% for m in messages %}{{ '<|im_start|>' + m.role + '\n' + m.content + '<|im_end|>' + '\n' }}{% endfor %}"
@@ -73,12 +75,10 @@ def _config(kind: str, **more: Any) -> PreTrainedConfig:
         return BertConfig(**sizes, num_hidden_layers=3, max_position_embeddings=512, **more)
     if kind == "t5":
         sizes = {"d_model": 32, "d_kv": 8, "d_ff": 48, "num_heads": 4, "relative_attention_max_distance": 16}
-        return T5Config(
-            **sizes, num_layers=2, num_decoder_layers=3, relative_attention_num_buckets=8, decoder_start_token_id=0,
-            **more,
-        )  # fmt: skip
+        more = {"decoder_start_token_id": 0} | more
+        return T5Config(**sizes, num_layers=2, num_decoder_layers=3, relative_attention_num_buckets=8, **more)
     if kind == "qwen2_sliding":
-        sliding = {"use_sliding_window": True, "sliding_window": WINDOW, "max_window_layers": 1}
+        sliding: dict[str, Any] = {"use_sliding_window": True, "sliding_window": WINDOW, "max_window_layers": 1}
         return Qwen2Config(**_SIZES, num_hidden_layers=3, tie_word_embeddings=True, **sliding, **more)
     layers, tied = {"llama_tied": (3, True), "llama_untied": (4, False)}[kind]
     return LlamaConfig(**_SIZES, num_hidden_layers=layers, tie_word_embeddings=tied, **more)
@@ -103,7 +103,8 @@ def auto_class(kind: str) -> Any:
 
 def tokenizer(ends: bool = False) -> PreTrainedTokenizerFast:
     """The tokenizer of all tiny models; `ends` puts a token before and one after every text, as encoders' do."""
-    texts = [r.text + " " + r.label for r in LABELLED.train] + [m.content for r in CHATS.train for m in r.messages]
+    texts = [f"{r.text} {r.label}" for r in labelled_rows(LABELLED.train)]
+    texts += [m.content for r in of_kind(Chat, CHATS.train) for m in r.messages]
     made = byte_tokenizer(texts, SPECIAL, 320, eos_token="<|im_end|>", pad_token="<|endoftext|>")
     made.chat_template = CHATML
     if ends:
@@ -131,7 +132,7 @@ def save_model(kind: str, folder: Path) -> Path:
 
 @cache
 def _loaded(folder: Path) -> TrainableLM:
-    return load_base(recipe(folder))
+    return trainable(load_base(recipe(folder)))
 
 
 def fresh(folder: Path) -> Any:
@@ -178,9 +179,9 @@ LABELLED = Split(
 TAGGED = Split(
     "multilabel",
     train=tuple(
-        Tagged(r.text, tags)
-        for r, tags in zip(
-            LABELLED.train,
+        Tagged(text, tags)
+        for text, tags in zip(
+            texts_of(LABELLED.train),
             (("parcel",), ("parcel", "angry"), ("parcel",), ("money",), ("money",), ("money",), (), ()),
             strict=True,
         )
@@ -191,7 +192,7 @@ TAGGED = Split(
 )
 RATED = Split(
     "regression",
-    train=tuple(Rated(r.text, 10.0 + 2.5 * len(r.text)) for r in LABELLED.train),
+    train=tuple(Rated(text, 10.0 + 2.5 * len(text)) for text in texts_of(LABELLED.train)),
     validation=(Rated("the parcel is late", 55.0), Rated("pay me back", 37.5), Rated("log in fails", 41.0)),
     test=(Rated("TEST ROW one", 40.0), Rated("TEST ROW two", 39.5)),
 )
@@ -219,6 +220,12 @@ TEXTS = Split(
     validation=(Text("the parcel is late"), Text("pay me back")),
     test=(Text("TEST ROW one"), Text("TEST ROW two")),
 )  # fmt: skip
+
+
+def moved(model: PreTrainedModel, where: torch.dtype | str) -> None:
+    """Into that number format or onto that device: `to` itself is annotated as if it took a model."""
+    untyped: Any = model
+    untyped.to(where)
 
 
 def bits(model: nn.Module) -> dict[str, Tensor]:

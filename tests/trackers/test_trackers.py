@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 import types
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from typing import Any, ClassVar
 import pytest
 
 import tiny
+from luthier.core import plugins
 from luthier.core.errors import LuthierError
 from luthier.core.progress import Report
 from luthier.io.metrics_file import read_metrics
@@ -27,7 +29,9 @@ class Recorder:
     made: ClassVar[list[Recorder]] = []
 
     def __init__(self, run: str, group: str, settings: Any, folder: Path, step: int) -> None:
-        self.begun, self.steps, self.scores = (run, group, settings, step), [], {}
+        self.begun = (run, group, settings, step)
+        self.steps: list[tuple[int, dict[str, float]]] = []
+        self.scores: dict[str, float] = {}
         Recorder.made.append(self)
 
     def log(self, values: dict[str, float], step: int) -> None:
@@ -40,9 +44,9 @@ class Recorder:
 @pytest.fixture
 def recorder(monkeypatch: pytest.MonkeyPatch) -> type[Recorder]:
     found = types.SimpleNamespace(constants={"extras": ()}, load=lambda _: Recorder)
-    real, names = trackers.plugins.members, [*trackers.names(), "recorder"]
+    real, names = plugins.members, [*trackers.names(), "recorder"]
     ours = lambda room: dict.fromkeys(names, found) if room == "trackers" else real(room)  # noqa: E731
-    monkeypatch.setattr(trackers.plugins, "members", ours)
+    monkeypatch.setattr(plugins, "members", ours)
     monkeypatch.setattr(Recorder, "made", [])
     return Recorder
 
@@ -62,7 +66,7 @@ def test_found_by_file_name() -> None:
 
 @pytest.mark.parametrize("name", ["mlflow", "tensorboard", "trackio", "wandb"])
 def test_a_missing_package_says_its_command(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trackers.importlib.util, "find_spec", lambda n: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda n: None)
     with pytest.raises(LuthierError, match=f"tracker {name} needs {name}: pip install {name}"):
         trackers.check([name])
 
@@ -137,7 +141,9 @@ class FakeRun:
     """What wandb.init gives, with what it was told."""
 
     def __init__(self, **given: Any) -> None:
-        self.given, self.logged, self.summary, self.ended = given, [], {}, False
+        self.given, self.ended = given, False
+        self.logged: list[tuple[int, dict[str, float]]] = []
+        self.summary: dict[str, Any] = {}
 
     def log(self, values: dict[str, float], step: int) -> None:
         self.logged.append((step, values))
@@ -162,9 +168,13 @@ def test_wandb_is_offline_unless_asked(
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     runs: list[FakeRun] = []
-    fake = types.ModuleType("wandb")
-    fake.init = lambda **given: runs.append(FakeRun(**given)) or runs[-1]  # type: ignore[attr-defined]
-    fake.Settings = lambda **given: given  # type: ignore[attr-defined]
+
+    def begin(**given: Any) -> FakeRun:
+        runs.append(FakeRun(**given))
+        return runs[-1]
+
+    fake: Any = types.ModuleType("wandb")
+    fake.init, fake.Settings = begin, lambda **given: given
     monkeypatch.setitem(sys.modules, "wandb", fake)
     tell(trackers.Tracking(["wandb"], "lora/seed-0", {"seed": 0}, tmp_path))
     tell(trackers.Tracking(["wandb"], "lora/seed-0", {"seed": 0}, tmp_path))

@@ -91,7 +91,8 @@ class Sampled(Sft):
 
     def load_state(self, state: dict[str, Any]) -> None:  # type: ignore[override]
         def made(values: dict[str, Any]) -> Example:
-            return Example(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+            parts: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+            return Example(**parts)
 
         self._kept["left"] = [[made(values) for values in group] for group in state["left"]]
 

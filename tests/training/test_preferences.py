@@ -17,18 +17,25 @@ from torch import Tensor
 
 import tiny
 from luthier.core.methods import Objective, Patch
+from luthier.core.metric import for_task
 from luthier.core.records import Judged, Message, Preference, Record, Split
 from luthier.data.pack import micro_batches, pack
+from luthier.io import config
 from luthier.io.config import TrainingConfig
+from luthier.io.files import write_text
 from luthier.models.causal import CausalLM
+from luthier.models.outputs import Outputs
 from luthier.objectives import dpo, orpo
 from luthier.objectives.dpo import Dpo
 from luthier.objectives.kto import Kto
 from luthier.objectives.orpo import Orpo
 from luthier.objectives.preferences import answers
+from luthier.objectives.reward import Reward
 from luthier.patches.full import Full
 from luthier.patches.lora import Lora
 from luthier.patches.prefix import Prefix
+from luthier.runs import run
+from luthier.runs.loaded import load_run
 from luthier.training.attach import Ready, prepared
 from luthier.training.context import Context
 
@@ -120,7 +127,8 @@ def test_weights_of_the_rarer_kind(good: int, whole: int, want: tuple[float, flo
 def logp_of(model: Any, example: Any) -> Tensor:
     """log p of each learned token, by transformers alone."""
     logp = model(torch.tensor([example.ids])).logits[0].log_softmax(-1)
-    return logp[torch.tensor(example.where), torch.tensor(example.targets)]
+    found: Tensor = logp[torch.tensor(example.where), torch.tensor(example.targets)]
+    return found
 
 
 def nudged(loop: Any, by: float = 0.05) -> None:
@@ -226,7 +234,7 @@ def test_answers_end_with_their_turn(lm: CausalLM) -> None:
         whole = lm.tokenizer.apply_chat_template(turns, tokenize=False)
         ids = lm.tokenizer(whole, add_special_tokens=False)["input_ids"]
         assert list(e.ids) == ids[: len(e.ids)] and e.group == 3
-        said = lm.tokenizer.decode(list(e.targets))
+        said = str(lm.tokenizer.decode(list(e.targets)))
         assert said.startswith(text) and len(said) > len(text) and "yes?" not in said
 
 
@@ -281,7 +289,7 @@ def test_the_preferred_answer_gains(lm: CausalLM, patch: str, name: str) -> None
     with ready(lm, objective, patch, epochs=8, learning_rate=rate) as found:
 
         def margin() -> float:
-            said = found.loop.lm.logprobs([(r.asked, t) for r in DATA.train for t in (r.chosen, r.rejected)])
+            said = found.loop.lm.logprobs([(r.asked, t) for r in PAIRS[:8] for t in (r.chosen, r.rejected)])
             return sum(float(a.mean() - b.mean()) for a, b in zip(said[::2], said[1::2], strict=True))
 
         before = margin()
@@ -292,7 +300,43 @@ def test_the_preferred_answer_gains(lm: CausalLM, patch: str, name: str) -> None
 def test_thumbs_are_learned_one_by_one(lm: CausalLM) -> None:
     rows: tuple[Record, ...] = tuple(Judged(asked(f"question {i}"), f"answer {i}", good=i % 3 > 0) for i in range(9))
     data = replace(DATA, train=rows, validation=rows[:3])
-    with ready(lm, Kto(), data=data) as found:
-        assert len(found.loop.examples) == 9 and len(found.loop.objective._kept["mates"]) == 9
+    objective = Kto()
+    with ready(lm, objective, data=data) as found:
+        assert len(found.loop.examples) == 9 and len(objective._kept["mates"]) == 9
         found.loop.run()
         assert found.loop.done.steps > 0
+
+
+# -- a reward model --------------------------------------------------------------------------------------------------
+
+
+def test_reward_loss_by_hand(lm: CausalLM) -> None:
+    """-log σ(r - r' - margin) of each pair, from the head's own numbers; every pair in one group."""
+    with ready(lm, Reward(margin=0.5)) as found:
+        loop = found.loop
+        nudged(loop, 0.3)
+        got = loop.executor.forward_backward(loop.examples[:6], loop.objective)
+        batch = pack(loop.examples[:6], {})
+        with torch.no_grad():
+            r = Outputs(loop.lm.read(batch), loop.lm, batch.targets).head("scalar")[:, 0]
+        want = [math.log1p(math.exp(-float(r[i] - r[i + 1] - 0.5))) for i in (0, 2, 4)]
+        assert got.total == pytest.approx(sum(want) / 3, abs=1e-5)
+        assert got.metrics["accuracy"] == pytest.approx(sum(float(r[i] > r[i + 1]) for i in (0, 2, 4)) / 3)
+
+
+@every_patch
+def test_reward_learns_and_is_centred(lm: CausalLM, patch: str, tmp_path: Path) -> None:
+    """Saved and loaded it tells the training pairs, by the numbers of training; preferred answers have 0 on average."""
+    options: dict[str, Any] = {"prefix": {"n": 3}, "lora": {"rank": 2}}.get(patch, {})
+    training = {"tokens": 10**6, "epochs": 12, "learning_rate": 0.1 if patch == "prefix" else 0.01, "batch": 4}
+    objective = {"name": "reward"}
+    recipe = tiny.recipe(Path(lm.name), patch, patch=options, objective=objective, training=training)
+    with run.adapted(lm, recipe, DATA, tmp_path) as outcome:
+        want = for_task("preference").scores(outcome.lm, DATA, DATA.train)
+        run.save_adapted(outcome, tmp_path)
+    write_text(tmp_path / "recipe.yaml", config.to_yaml(recipe))
+    again = load_run(tmp_path)
+    got = for_task("preference").scores(again, DATA, DATA.train)
+    assert got.per_row == want.per_row and got.score > 0.8 and got.secondary["pair_margin"] > 0.5
+    said: Any = [(*r.messages, Message("assistant", r.chosen)) for r in PAIRS[:8]]
+    assert float(again.predict(said, ()).mean()) == pytest.approx(0, abs=1e-4)

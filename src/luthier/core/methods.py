@@ -247,6 +247,9 @@ class Objective(Method):
         an underscore is told (without it), not minimised."""
         raise NotImplementedError
 
+    def finish(self, ctx: Context, examples: Sequence[Any]) -> None:
+        """Called once when training is over, with what it drew on."""
+
     def validate(self, ctx: Context, rows: Sequence[Record]) -> float:
         """What the search for a learning rate is judged by, lower is better: the mean loss of these rows."""
         assert ctx.executor is not None and ctx.data is not None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -86,6 +87,12 @@ def encode_prompt(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message
     text = _prompt(writer, form)
     earlier = [turn for turn in _turns(writer, form) if text.startswith(turn.text[: turn.end])]
     return _tokenise(tokenizer, text, earlier)[0]
+
+
+def encode_said(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message]) -> list[int]:
+    """Token ids of a conversation that ends with the assistant's turn, as far as the token that ends it."""
+    (*_, last) = encode_chat(tokenizer, [*messages[:-1], replace(messages[-1], learned=True)])
+    return last.ids[: max((i + 1 for i, said in enumerate(last.answer) if said), default=len(last.ids))]
 
 
 class Verdict(NamedTuple):

@@ -111,11 +111,13 @@ class CausalLM(TrainableLM):
         return run_prefix(self, ids) or {}
 
     def encode_whole(self, prompt: Prompt, labels: Sequence[str], shots: Sequence[Record]) -> list[int]:
-        from luthier.data.chat import encode_prompt
+        from luthier.data.chat import encode_prompt, encode_said
 
         composed = compose(self.wording(labels), prompt, labels, shots)
         if isinstance(composed, str):
             return list(self.tokenizer(composed, verbose=False)["input_ids"])
+        if self.label_head is not None and composed[-1].role == "assistant":
+            return encode_said(self.tokenizer, composed)
         return encode_prompt(self.tokenizer, composed)
 
     def encode_answer(self, answer: str, labels: Sequence[str] = ()) -> list[int]:

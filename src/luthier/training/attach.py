@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from luthier.models.base import TrainableLM
     from luthier.training.early_stopping import Callback
 
+Model = TypeVar("Model", bound="TrainableLM")
 ON = "_patch_that_is_on"  # an attribute of the model
 
 
@@ -67,8 +68,8 @@ def put_on(lm: TrainableLM, patch: Patch) -> list[ParamGroup]:
 
 @contextmanager
 def attached(
-    lm: TrainableLM, patch: Patch, objective: Objective, labels: tuple[str, ...], seed: int
-) -> Iterator[tuple[TrainableLM, list[ParamGroup], Objective]]:
+    lm: Model, patch: Patch, objective: Objective, labels: tuple[str, ...], seed: int
+) -> Iterator[tuple[Model, list[ParamGroup], Objective]]:
     """The patch, and the heads that the objective wants, on the base; all gone afterwards."""
     if reason := refusal(Context(lm), patch, objective):
         raise Refused(reason)

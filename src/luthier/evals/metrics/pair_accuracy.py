@@ -7,11 +7,12 @@ Beside it stands the accuracy by summed log-probabilities, which a longer answer
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from luthier.core.errors import LuthierError
 from luthier.core.lm import LM
 from luthier.core.metric import Metric, Scores
-from luthier.core.records import Preference, Record, Split
+from luthier.core.records import Message, Preference, Record, Split
 
 
 class PairAccuracy(Metric):
@@ -26,9 +27,11 @@ class PairAccuracy(Metric):
     )
 
     def scores(self, lm: LM, data: Split, rows: Sequence[Record]) -> Scores:
+        pairs = [row for row in rows if isinstance(row, Preference)]
+        if lm.output == "scalar":
+            return _by_number(self.name, lm, pairs)
         if "logprobs" not in lm.can:
             raise LuthierError("this model gives no likelihood of an answer")
-        pairs = [row for row in rows if isinstance(row, Preference)]
         said = [(row.asked, text) for row in pairs for text in (row.chosen, row.rejected)]
         found = lm.logprobs(said)
         means = [float(x.mean()) if len(x) else -float("inf") for x in found]
@@ -42,6 +45,15 @@ class PairAccuracy(Metric):
             "pair_margin": sum(margins) / max(len(margins), 1),
         }
         return Scores(self.name, per_row, answers, secondary)
+
+
+def _by_number(name: str, lm: LM, pairs: Sequence[Preference]) -> Scores:
+    asked: list[Any] = [(*r.messages, Message("assistant", text)) for r in pairs for text in (r.chosen, r.rejected)]
+    found = lm.predict(asked, ())[:, 0].tolist()
+    margins = [a - b for a, b in zip(found[::2], found[1::2], strict=True)]
+    per_row = [_told(*both) for both in zip(found[::2], found[1::2], strict=True)]
+    answers = [f"{a:.3g} / {b:.3g}" for a, b in zip(found[::2], found[1::2], strict=True)]
+    return Scores(name, per_row, answers, {"pair_margin": sum(margins) / max(len(margins), 1)})
 
 
 def _told(good: float, bad: float) -> float:

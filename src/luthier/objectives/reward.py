@@ -1,0 +1,107 @@
+"""A reward model: a number for an answer, learned from which of two answers people preferred.
+
+-log σ(r(preferred) - r(rejected) - margin), r read off the last token of the conversation with the answer by a linear
+head on standardised states, whose weights start as N(0, 1 / √(d + 1)). At the end the numbers are moved so that the
+preferred answers of the training rows have 0 on average. Source: Bradley and Terry 1952; Ouyang et al. 2022,
+"Training language models to follow instructions with human feedback".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from luthier.core.batch import Batch
+from luthier.core.errors import LuthierError
+from luthier.core.example import Example
+from luthier.core.methods import Objective
+from luthier.core.records import Message, Preference, Record, Split, Task
+from luthier.objectives.classify import scale_head
+from luthier.objectives.preferences import answers
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from luthier.models.base import TrainableLM
+    from luthier.models.labelling import ScalarHead
+    from luthier.models.outputs import Outputs
+    from luthier.training.context import Context
+
+extras = ()
+CENTRED = 256  # rows whose preferred answers have 0 on average
+
+
+@dataclass(frozen=True)
+class Reward(Objective):
+    """margin: by how much the preferred answer must be ahead. max_length: in tokens, of a prompt with an answer."""
+
+    margin: float = 0.0
+    max_length: int = 1024
+
+    record: ClassVar[type] = Preference
+    heads: ClassVar[tuple[str, ...]] = ("scalar",)
+    tasks: ClassVar[tuple[Task, ...]] = ("preference",)
+
+    def examples(self, lm: TrainableLM, data: Split, row: int, record: Record) -> list[Example]:
+        if not isinstance(record, Preference):
+            raise LuthierError("objective reward: learns from pairs of a preferred and a rejected answer")
+        found = (
+            lm.labelled(row, answered(record.messages, text), (), [0]) for text in (record.chosen, record.rejected)
+        )
+        return [
+            replace(e, group=row, columns={answers.CHOSEN: [float(first)]})
+            for e, first in zip(found, (True, False), strict=True)
+        ]
+
+    def setup(self, lm: TrainableLM, examples: Sequence[Any]) -> None:
+        """The head reads standardised states, and starts small."""
+        import torch
+
+        head = _head(lm)
+        scale_head(lm, examples)
+        torch.nn.init.normal_(head.weight, std=(head.weight.shape[1] + 1) ** -0.5)
+
+    def divisors(self, examples: Sequence[Any]) -> dict[str, float]:
+        pairs = max(len(examples) / 2, 1.0)
+        return {"pair": pairs, "_accuracy": pairs, "_margin": pairs}
+
+    def loss(self, out: Outputs, batch: Batch) -> dict[str, Tensor]:
+        import torch.nn.functional as F
+
+        good, bad = answers.sides(batch)
+        found = out.head("scalar")[:, 0]
+        apart = found[good] - found[bad]
+        return {
+            "pair": -F.logsigmoid(apart - self.margin).sum(),
+            "_accuracy": (apart > 0).float().sum().detach(),
+            "_margin": apart.sum().detach(),
+        }
+
+    def finish(self, ctx: Context, examples: Sequence[Any]) -> None:
+        """Centre the numbers on preferred answers."""
+        import torch
+
+        from luthier.data.pack import pack
+
+        head, lm = _head(ctx.policy), ctx.policy
+        preferred = [e for e in examples if e.columns[answers.CHOSEN][0]][:CENTRED]
+        with torch.no_grad():
+            found = [head(lm.read(pack([e], {}, lm.device))).double() for e in preferred]
+            head.centre.copy_(-torch.cat(found).mean() if found else torch.zeros(1))
+
+
+def answered(messages: Sequence[Message], text: str) -> tuple[Message, ...]:
+    """The conversation with the answer: what a reward model reads."""
+    return (*messages, Message("assistant", text))
+
+
+def _head(lm: TrainableLM) -> ScalarHead:
+    from luthier.models.labelling import ScalarHead
+
+    head = lm.label_head
+    assert isinstance(head, ScalarHead)
+    return head
+
+
+METHOD = Reward
