@@ -1,0 +1,189 @@
+"""What the contract suite is made of: every method of the catalogue, with every kind of rows that it learns from."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+import tiny
+from luthier.core import catalog
+from luthier.core.example import Example, renumbered
+from luthier.core.lm import LM
+from luthier.core.methods import Objective, Patch
+from luthier.core.records import Chat, Labelled, Rated, Sampling, Split, Tagged, Text
+from luthier.data.pack import pack
+from luthier.data.prompts import answer_of, prompt_of, templates
+from luthier.evals.task import PREDICTED
+from luthier.io import config
+from luthier.io.config import TrainingConfig
+from luthier.models.base import TrainableLM
+from luthier.models.causal import CausalLM
+from luthier.models.inference import scoring
+from luthier.training.attach import attached as attached_to
+from luthier.training.attach import refusal
+from luthier.training.context import Context
+from luthier.training.loop import Loop
+
+FOUND = catalog.entries("direct", "patches", "objectives")
+ENTRIES = {name: e for name, e in FOUND.items() if not catalog.lacking(e)}  # the rest needs extras
+SPLITS = {
+    "labelled": tiny.LABELLED,
+    "chats": tiny.CHATS,
+    "tagged": tiny.TAGGED,
+    "rated": tiny.RATED,
+    "texts": tiny.TEXTS,
+}
+TAKES = {
+    Labelled: ("labelled",),
+    Chat: ("chats", "labelled"),
+    Tagged: ("tagged",),
+    Rated: ("rated",),
+    Text: ("texts",),
+}  # kind of record -> the rows that serve it
+GREEDY = Sampling(max_new_tokens=8)
+LARGEST = 0.3  # learning rate that a tiny model learns with
+
+
+def made(name: str, folder: Path, **options: Any) -> Any:
+    """A configured method or objective by its name."""
+    recipe = tiny.recipe(folder, **({} if ENTRIES[name].kind == "objectives" else {"method": name}))
+    if ENTRIES[name].kind == "objectives":
+        return config.objective(recipe, name)
+    return config.options(dataclasses.replace(recipe, patch=options) if options else recipe)
+
+
+@dataclasses.dataclass(frozen=True)
+class Pair:
+    """A patch with an objective and the rows to learn."""
+
+    patch: str
+    objective: str
+    rows: str
+
+    @property
+    def split(self) -> Split:
+        return SPLITS[self.rows]
+
+    def recipe(self, lm: TrainableLM, **changes: Any) -> config.Recipe:
+        return tiny.recipe(Path(lm.name), self.patch, objective={"name": self.objective}, **changes)
+
+    def __str__(self) -> str:
+        return f"{self.patch}-{self.objective}-{self.rows}"
+
+
+def rows_of(objective: str) -> tuple[str, ...]:
+    record = catalog.load(ENTRIES[objective]).record
+    assert record in TAKES, f"objective {objective} learns from {record.__name__}: give this test such rows in TAKES"
+    return TAKES[record]
+
+
+PATCHES = [e.name for e in ENTRIES.values() if e.kind == "patches"]
+OBJECTIVES = [e.name for e in ENTRIES.values() if e.kind == "objectives"]
+PAIRS = [Pair(p, o, rows) for p in PATCHES for o in OBJECTIVES for rows in rows_of(o)]
+DIRECT = [
+    (e.name, rows)
+    for e in ENTRIES.values()
+    if e.kind == "direct"
+    for rows, split in SPLITS.items()
+    if split.task in catalog.load(e).tasks
+]
+every_model = pytest.mark.parametrize("lm", tiny.KINDS, indirect=True)
+every_pair = pytest.mark.parametrize("pair", PAIRS, ids=str)
+
+
+def spread(*kinds: str) -> pytest.MarkDecorator:
+    """Every pair on the first kind of model; on the others each patch with the objectives it takes by itself."""
+    own = {
+        pair for pair in PAIRS if pair.objective == catalog.load(ENTRIES[pair.patch]).objectives.get(pair.split.task)
+    }
+    cases = [(kind, pair) for kind in kinds for pair in PAIRS if kind == kinds[0] or pair in own]
+    return pytest.mark.parametrize(("lm", "pair"), cases, indirect=["lm"], ids=str)
+
+
+slow = pytest.mark.slow  # a search writes answers for a quarter of a minute on each base
+every_direct = pytest.mark.parametrize(
+    ("name", "rows"), [pytest.param(*d, marks=slow) if d[0] == "hard_prompt" else d for d in DIRECT]
+)
+
+
+def suits(lm: TrainableLM, pair: Pair) -> None:
+    """A refusal skips the test (that it is a fact about the model is a test of its own)."""
+    patch, objective = made(pair.patch, Path(lm.name)), made(pair.objective, Path(lm.name))
+    if pair.split.task not in patch.objectives:
+        pytest.skip(f"{pair.patch} is not for {pair.split.task}")
+    if reason := refusal(Context(lm), patch, objective):
+        pytest.skip(f"{pair} on {Path(lm.name).name}: {reason}")
+
+
+@contextmanager
+def attached(lm: TrainableLM, pair: Pair, seed: int = 0) -> Iterator[tuple[TrainableLM, Patch, Objective, list[Any]]]:
+    """The pair on the model."""
+    suits(lm, pair)
+    patch, objective = made(pair.patch, Path(lm.name)), made(pair.objective, Path(lm.name))
+    with attached_to(lm, patch, objective, pair.split.labels, seed) as (work, groups, _):
+        yield work, patch, objective, groups
+
+
+@contextmanager
+def training(
+    lm: TrainableLM, pair: Pair, *, seed: int = 0, folder: Path | None = None, boost: float = 1, **settings: Any
+) -> Iterator[Loop]:
+    """A loop, ready to run, at `boost` times the patch's highest learning rate: tiny models need large steps.
+
+    Never above `LARGEST`, though: rates that suit vectors which start at one are high already.
+    """
+    with attached(lm, pair, seed) as (work, patch, objective, groups):
+        examples = renumbered(objective.encode(work, pair.split, pair.split.train))
+        rate = min(boost * max(patch.learning_rates), LARGEST)
+        values = {"tokens": 10**9, "epochs": 3, "learning_rate": rate} | settings
+        yield Loop(Context(work, seed=seed), patch, objective, groups, examples, TrainingConfig(**values), folder)
+
+
+def answers(lm: LM, split: Split) -> list[Tensor]:
+    """All that an adapted model can say about the validation rows: probabilities, likelihoods and text as tokens."""
+    out: list[Tensor] = []
+    prompts = [prompt_of(r) for r in split.validation]
+    if split.task in PREDICTED:
+        out.append(lm.predict([str(p) for p in prompts], split.labels))
+    if "logprobs" in lm.can:
+        out += lm.logprobs([(prompt_of(r), answer_of(r)) for r in split.validation])
+    if "generate" in lm.can:
+        out += [torch.tensor(list(text.encode())) for text in lm.generate(prompts, GREEDY)]
+    return out
+
+
+def raw(lm: TrainableLM, split: Split) -> list[Tensor]:
+    """Logits at every token of two rows, with and without gradients, and the likelihood of label words or answers.
+
+    Of a model that is not causal, what a label head reads in place of logits, without gradients.
+    """
+    worded = lm.asked(template=templates(split.labels)[0])
+    ids = [worded.encode_prompt(prompt_of(r), split.labels) for r in split.train[:2]]
+    if not isinstance(lm, CausalLM):
+        batch = pack([Example(i, tuple(row), (0,), (0,)) for i, row in enumerate(ids)], {})
+        with torch.no_grad():
+            out = [worded.read(batch), *scoring.last_hidden(worded, ids)]
+        return out if worded.lacks("logprobs") else out + _likelihoods(worded, split)
+    packed = torch.tensor([i for row in ids for i in row])
+    positions = torch.tensor([p for row in ids for p in range(len(row))])
+    hidden = lm.hidden(packed, positions, [len(row) for row in ids])
+    with torch.no_grad():
+        out = [lm.head.logits(h) for h in (hidden, lm.hidden(packed, positions, [len(row) for row in ids]))]
+    return out + _likelihoods(worded, split)
+
+
+def _likelihoods(lm: TrainableLM, split: Split) -> list[Tensor]:
+    prompts = [prompt_of(r) for r in split.validation]
+    words = [scoring.by_words(lm, [str(p) for p in prompts], split.labels)] if split.labels else []
+    return words + lm.logprobs([(prompt_of(r), answer_of(r)) for r in split.validation])
+
+
+def equal(a: list[Tensor], b: list[Tensor]) -> bool:
+    return len(a) == len(b) and all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
