@@ -10,9 +10,17 @@ from luthier.core import catalog
 
 
 @pytest.fixture(autouse=True)
-def _heads_on_one_model(request: pytest.FixtureRequest) -> None:
-    """Objectives that differ from `classify` by their head and loss only run on the first model."""
+def _what_differs_little_on_fewer_models(request: pytest.FixtureRequest) -> None:
+    """Objectives that differ from another one by their head or their loss only run on the first model.
+
+    Of those that learn from pairs `dpo` stands for the others, on one model of each kind.
+    """
     given = request.node.callspec.params if hasattr(request.node, "callspec") else {}
-    other = "pair" in given and given.get("lm", tiny.MODELS[0]) != tiny.MODELS[0]
-    if other and catalog.load(ENTRIES[given["pair"].objective]).heads[0] in ("tags", "scalar"):
+    model = given.get("lm", tiny.MODELS[0])
+    if "pair" not in given or model == tiny.MODELS[0]:
+        return
+    objective = catalog.load(ENTRIES[given["pair"].objective])
+    if objective.heads[0] in ("tags", "scalar"):
         pytest.skip("the head is the same on every model")
+    if objective.tasks == ("preference",) and (given["pair"].objective != "dpo" or model not in ("gpt2", "t5")):
+        pytest.skip("the loss is the same on every model")

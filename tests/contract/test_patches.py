@@ -25,6 +25,7 @@ from contract import (
     Pair,
     answers,
     attached,
+    drawn,
     equal,
     every_model,
     every_pair,
@@ -35,6 +36,7 @@ from contract import (
     training,
 )
 from luthier.core import catalog
+from luthier.core.example import units_of
 from luthier.core.methods import Direct, Objective, Patch
 from luthier.core.progress import Report
 from luthier.io import config
@@ -102,7 +104,7 @@ def test_only_declared_parameters_move(lm: TrainableLM, pair: Pair) -> None:
         grouped = [set(group["params"]) for group in loop.executor.optimizer.param_groups]
         assert {n for n, p in loop.lm.model.named_parameters() if p.requires_grad} == set(loop.executor.params)
         loop.run()
-        assert loop.done.steps == 3 * -(-len(loop.examples) // 8)  # some models get one example a turn
+        assert loop.done.steps == 3 * -(-len(units_of(loop.examples)) // 8)  # some models get one example a turn
         after = dict(loop.lm.model.named_parameters())
         moved = {name for name, p in after.items() if not torch.equal(p, before[name])}
         assert before.keys() == after.keys() and moved <= set(loop.executor.params)
@@ -223,7 +225,7 @@ def test_eight_rows_at_once_are_eight_times_one(lm: TrainableLM, pair: Pair) -> 
     found = []
     for limit in (10**6, 1):
         with training(lm, pair, micro_tokens=limit) as loop:
-            loss = loop.executor.forward_backward(loop.examples, loop.objective).total
+            loss = loop.executor.forward_backward(drawn(loop), loop.objective).total
             found.append((loss, {n: p.grad for n, p in loop.executor.params.items() if p.grad is not None}))
             loop.lm.model.zero_grad()
     (loss, whole), (sum_of_parts, parts) = found
@@ -244,7 +246,7 @@ def test_cached_trunk_gives_the_same_gradients(lm: TrainableLM, pair: Pair) -> N
                 pytest.skip(f"{pair.patch} trains from the first block on")
             assert loop.executor.trunk
             loop.executor.trunk = loop.executor.trunk if cached else None
-            loop.executor.forward_backward([loop.examples[i] for i in (3, 0, 5)], loop.objective)
+            loop.executor.forward_backward(drawn(loop, 3), loop.objective)
             found.append({n: p.grad for n, p in loop.executor.params.items() if p.grad is not None})
             loop.lm.model.zero_grad()
     assert found[0].keys() == found[1].keys()

@@ -14,10 +14,11 @@ from torch import Tensor
 
 import tiny
 from luthier.core import catalog
+from luthier.core.cursor import Cursor
 from luthier.core.example import Example, renumbered
 from luthier.core.lm import LM
 from luthier.core.methods import Objective, Patch
-from luthier.core.records import Chat, Labelled, Rated, Sampling, Split, Tagged, Text
+from luthier.core.records import Chat, Labelled, Preference, Rated, Sampling, Split, Tagged, Text
 from luthier.data.pack import pack
 from luthier.data.prompts import answer_of, prompt_of, templates
 from luthier.evals.task import PREDICTED
@@ -39,6 +40,7 @@ SPLITS = {
     "tagged": tiny.TAGGED,
     "rated": tiny.RATED,
     "texts": tiny.TEXTS,
+    "pairs": tiny.PAIRS,
 }
 TAKES = {
     Labelled: ("labelled",),
@@ -46,6 +48,7 @@ TAKES = {
     Tagged: ("tagged",),
     Rated: ("rated",),
     Text: ("texts",),
+    Preference: ("pairs",),
 }  # kind of record -> the rows that serve it
 GREEDY = Sampling(max_new_tokens=8)
 LARGEST = 0.3  # learning rate that a tiny model learns with
@@ -140,10 +143,17 @@ def training(
     Never above `LARGEST`, though: rates that suit vectors which start at one are high already.
     """
     with attached(lm, pair, seed) as (work, patch, objective, groups):
-        examples = renumbered(objective.encode(work, pair.split, pair.split.train))
+        ctx = Context(work, data=dataclasses.replace(pair.split, test=()), seed=seed, patch=patch)
+        encoded = renumbered(objective.encode(work, pair.split, pair.split.train))
+        examples = objective.dataset(ctx, ctx.data) if objective.needs else encoded
         rate = min(boost * max(patch.learning_rates), LARGEST)
         values = {"tokens": 10**9, "epochs": 3, "learning_rate": rate} | settings
-        yield Loop(Context(work, seed=seed), patch, objective, groups, examples, TrainingConfig(**values), folder)
+        yield Loop(ctx, patch, objective, groups, examples, TrainingConfig(**values), folder)
+
+
+def drawn(loop: Loop, size: int = 8) -> list[Example]:
+    """The examples of a first step."""
+    return next(loop.objective.batches(loop.ctx, loop.examples, size, Cursor(0)))
 
 
 def answers(lm: LM, split: Split) -> list[Tensor]:

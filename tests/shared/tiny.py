@@ -27,7 +27,7 @@ from transformers import (
 )
 
 from kinds import labelled_rows, of_kind, texts_of
-from luthier.core.records import Chat, Labelled, Message, Rated, Split, Tagged, Text
+from luthier.core.records import Chat, Labelled, Message, Preference, Rated, Split, Tagged, Text
 from luthier.data.prompts import Template
 from luthier.io.config import Recipe, TrainingConfig
 from luthier.models.base import TrainableLM
@@ -208,6 +208,21 @@ CHATS = Split(
 )  # fmt: skip
 
 
+PAIRS = Split(
+    "preference",
+    train=tuple(
+        Preference(chat(r.text, "").asked, f"yes, {tail} for you", f"no {tail}")
+        for r, tail in zip(LABELLED.train, ("soon", "now", "today", "twice", "again", "好", "in", "here"), strict=True)
+        if isinstance(r, Labelled)
+    ),
+    validation=(
+        Preference(chat("the parcel is late", "").asked, "yes, soon for you", "no"),
+        Preference(chat("pay me back", "").asked, "yes, now", "no never"),
+    ),
+    test=(
+        Preference(chat("TEST ROW one", "").asked, "yes", "no"), Preference(chat("TEST ROW two", "").asked, "a", "b"),
+    ),
+)  # fmt: skip
 TEXTS = Split(
     "text",
     train=tuple(

@@ -1,4 +1,4 @@
-"""Learning from pairs without a reward model: the policy itself is the reward, against a reference that stands still.
+"""Learning from pairs without a reward model, the policy held against a reference that stands still.
 
 -log σ(β [(log π - log π_ref)(preferred) - (log π - log π_ref)(rejected)]), log π summed over the answer's tokens
 (Rafailov et al. 2023, "Direct Preference Optimization"). `ipo` regresses the same difference, a token on average, to

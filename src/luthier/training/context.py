@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
@@ -78,6 +78,7 @@ class Reader:
     lm: TrainableLM
     meter: Meter
     purpose: str
+    without: tuple[int, ...] = ()  # tokens that examples begin with and that it does not know
 
     def logprobs(self, examples: Sequence[Example], temperature: float = 1.0) -> list[Tensor]:
         """log p(target) at each place of each example, (places,) float32 in nats."""
@@ -102,6 +103,13 @@ class Reader:
 
         return self._read(examples, likeliest)
 
+    def _known(self, example: Example) -> Example:
+        n = len(self.without)
+        if not n or example.ids[:n] != self.without:
+            return example
+        where = example.where if example.decoder else tuple(at - n for at in example.where)
+        return replace(example, ids=example.ids[n:], where=where)
+
     def _read(self, examples: Sequence[Example], found: Callable[[Batch, Tensor], Iterable[T]]) -> list[T]:
         """What is found in the states (N, d) at the places of a batch, for each of its examples, counted."""
         import torch
@@ -111,7 +119,7 @@ class Reader:
 
         out: list[T] = []
         with torch.no_grad(), fast(self.lm.model):
-            for part in micro_batches(examples, PASS):
+            for part in micro_batches([self._known(e) for e in examples], PASS):
                 batch = pack(part, {}, self.lm.device)
                 out += found(batch, self.lm.read(batch))
                 self.meter.count(self.purpose, batch.tokens)
@@ -155,8 +163,9 @@ class Context:
     def reference(self) -> Iterator[Reader]:
         """The model with the patch off, for the length of a `with` block."""
         assert self.patch is not None
+        virtual = self.policy.virtual  # a prompt that was learned is no part of what the reference reads
         with self.patch.off(self.policy):
-            yield Reader(self.policy, self.meter, "reference")
+            yield Reader(self.policy, self.meter, "reference", () if self.policy.virtual else virtual)
 
     @property
     def teacher(self) -> Reader | None:
