@@ -73,7 +73,8 @@ def test_that_rejected_answers_are_not_used_is_told_once(tmp_path: Path, tiny_fo
     config = DataConfig(str(tmp_path / "rows.jsonl"))
     said = (
         "rows.jsonl: 12 rows have a preferred and a rejected answer: methods are compared by which "
-        "of the two they find likelier; --metric chrF imitates the preferred ones."
+        "of the two they find likelier; --metric chrF imitates the preferred ones. The preferred answer is the "
+        "longer one in 17% of them."
     )
     (note,) = load_split(config)[1]
     assert note == said and isinstance(note, Phrase) and note.key == "said_data_preferences"

@@ -33,8 +33,9 @@ def notes(table: Table, learned: Sequence[Record], config: DataConfig, name: str
     config: how the table was asked for. name: of the file.
     """
     whole = len(table.records)
-    if preferred := sum(isinstance(record, Preference) for record in table.records):
-        yield say("said_data_preferences", file=name, rows=preferred)
+    if pairs := [record for record in table.records if isinstance(record, Preference)]:
+        longer = sum(len(pair.chosen) > len(pair.rejected) for pair in pairs) / len(pairs)
+        yield say("said_data_preferences", file=name, rows=len(pairs), longer=f"{longer:.0%}")
     judged = sum(isinstance(record, Judged) for record in table.records)
     if judged and (unjudged := whole - judged):
         yield say("said_data_unjudged", file=name, rows=unjudged, whole=whole)

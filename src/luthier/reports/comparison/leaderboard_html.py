@@ -25,6 +25,8 @@ _SECONDARY: dict[str, tuple[object, float, int]] = {
     "micro_f1": (say("column_micro_f1"), 100, 1), "all_labels_right": (say("column_all_right"), 100, 1),
     "all_fields_right": (say("column_all_right"), 100, 1), "broken_json": (say("column_broken_json"), 100, 1),
     "mae": ("MAE", 1, 3), "rmse": ("RMSE", 1, 3), "pearson": ("Pearson", 1, 2), "spearman": ("Spearman", 1, 2),
+    "pair_accuracy_by_sums": (say("column_pair_accuracy_by_sums"), 100, 1),
+    "pair_margin": (say("column_pair_margin"), 1, 2),
     "token_f1": (say("column_token_f1"), 100, 1), "rouge1": ("ROUGE\u20111", 100, 1),
     "rouge2": ("ROUGE\u20112", 100, 1), "bits_per_byte": (say("column_bits_per_byte"), 1, 3),
     "ece": (say("column_ece"), 100, 1),
