@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -16,53 +15,16 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import tiny
-from luthier.core.methods import Objective, Patch
-from luthier.core.metric import for_task
-from luthier.core.records import Judged, Message, Preference, Record, Split
+from luthier.core.methods import Objective
+from luthier.core.records import Judged, Message, Preference, Record
 from luthier.data.pack import micro_batches, pack
-from luthier.io import config
-from luthier.io.config import TrainingConfig
-from luthier.io.files import write_text
 from luthier.models.causal import CausalLM
-from luthier.models.outputs import Outputs
 from luthier.objectives import dpo, orpo
 from luthier.objectives.dpo import Dpo
 from luthier.objectives.kto import Kto
 from luthier.objectives.orpo import Orpo
 from luthier.objectives.preferences import answers
-from luthier.objectives.reward import Reward
-from luthier.patches.full import Full
-from luthier.patches.lora import Lora
-from luthier.patches.prefix import Prefix
-from luthier.runs import run
-from luthier.runs.loaded import load_run
-from luthier.training.attach import Ready, prepared
-from luthier.training.context import Context
-
-PATCHES: dict[str, Callable[[], Patch]] = {"lora": lambda: Lora(rank=2), "full": Full, "prefix": lambda: Prefix(n=3)}
-every_patch = pytest.mark.parametrize("patch", PATCHES)
-
-
-def asked(text: str) -> tuple[Message, ...]:
-    return (Message("user", text),)
-
-
-PAIRS = tuple(
-    Preference(asked(f"where is order {i} of {'x' * i}?"), f"on its way, {i} days", f"no idea {'at all ' * (i % 3)}")
-    for i in range(12)
-)
-DATA = Split("preference", PAIRS[:8], PAIRS[8:])
-
-
-@contextmanager
-def ready(
-    lm: CausalLM, objective: Objective, patch: str = "lora", data: Split = DATA, folder: Path | None = None,
-    **settings: Any,
-) -> Iterator[Ready]:  # fmt: skip
-    values = {"tokens": 10**6, "epochs": 2, "learning_rate": 0.003, "batch": 4} | settings
-    with prepared(Context(lm, data), PATCHES[patch](), objective, TrainingConfig(**values), folder=folder) as found:
-        yield found
-
+from preferring import DATA, PAIRS, asked, every_patch, nudged, ready
 
 # -- losses ----------------------------------------------------------------------------------------------------------
 
@@ -129,14 +91,6 @@ def logp_of(model: Any, example: Any) -> Tensor:
     logp = model(torch.tensor([example.ids])).logits[0].log_softmax(-1)
     found: Tensor = logp[torch.tensor(example.where), torch.tensor(example.targets)]
     return found
-
-
-def nudged(loop: Any, by: float = 0.05) -> None:
-    """The policy is another model than the reference."""
-    random = torch.Generator().manual_seed(7)
-    with torch.no_grad():
-        for p in loop.executor.params.values():
-            p.add_(by * torch.randn(p.shape, generator=random))
 
 
 def oracle(name: str, policy: list[tuple[Tensor, Tensor]], reference: list[tuple[Tensor, Tensor]]) -> Tensor:
@@ -305,38 +259,3 @@ def test_thumbs_are_learned_one_by_one(lm: CausalLM) -> None:
         assert len(found.loop.examples) == 9 and len(objective._kept["mates"]) == 9
         found.loop.run()
         assert found.loop.done.steps > 0
-
-
-# -- a reward model --------------------------------------------------------------------------------------------------
-
-
-def test_reward_loss_by_hand(lm: CausalLM) -> None:
-    """-log σ(r - r' - margin) of each pair, from the head's own numbers; every pair in one group."""
-    with ready(lm, Reward(margin=0.5)) as found:
-        loop = found.loop
-        nudged(loop, 0.3)
-        got = loop.executor.forward_backward(loop.examples[:6], loop.objective)
-        batch = pack(loop.examples[:6], {})
-        with torch.no_grad():
-            r = Outputs(loop.lm.read(batch), loop.lm, batch.targets).head("scalar")[:, 0]
-        want = [math.log1p(math.exp(-float(r[i] - r[i + 1] - 0.5))) for i in (0, 2, 4)]
-        assert got.total == pytest.approx(sum(want) / 3, abs=1e-5)
-        assert got.metrics["accuracy"] == pytest.approx(sum(float(r[i] > r[i + 1]) for i in (0, 2, 4)) / 3)
-
-
-@every_patch
-def test_reward_learns_and_is_centred(lm: CausalLM, patch: str, tmp_path: Path) -> None:
-    """Saved and loaded it tells the training pairs, by the numbers of training; preferred answers have 0 on average."""
-    options: dict[str, Any] = {"prefix": {"n": 3}, "lora": {"rank": 2}}.get(patch, {})
-    training = {"tokens": 10**6, "epochs": 12, "learning_rate": 0.1 if patch == "prefix" else 0.01, "batch": 4}
-    objective = {"name": "reward"}
-    recipe = tiny.recipe(Path(lm.name), patch, patch=options, objective=objective, training=training)
-    with run.adapted(lm, recipe, DATA, tmp_path) as outcome:
-        want = for_task("preference").scores(outcome.lm, DATA, DATA.train)
-        run.save_adapted(outcome, tmp_path)
-    write_text(tmp_path / "recipe.yaml", config.to_yaml(recipe))
-    again = load_run(tmp_path)
-    got = for_task("preference").scores(again, DATA, DATA.train)
-    assert got.per_row == want.per_row and got.score > 0.8 and got.secondary["pair_margin"] > 0.5
-    said: Any = [(*r.messages, Message("assistant", r.chosen)) for r in PAIRS[:8]]
-    assert float(again.predict(said, ()).mean()) == pytest.approx(0, abs=1e-4)

@@ -95,8 +95,6 @@ class Kto(Referred):
 
     def batches(self, ctx: Context, dataset: Sequence[Example], size: int, cursor: Cursor) -> Iterator[list[Example]]:
         """Every step's distance is measured before it, on the answers to other prompts."""
-        from luthier.training.context import Reader
-
         mates: dict[int, Example] = self._kept["mates"]
         for chosen in super().batches(ctx, dataset, size, cursor):
             other = [mates[e.row] for e in chosen if e.row in mates and mates[e.row].where]
@@ -104,7 +102,7 @@ class Kto(Referred):
             if not ctx.meter.fits(sum(e.tokens for e in (*other, *asked, *chosen))):
                 return
             before = answers.asked(ctx, other, self.known)
-            now = Reader(ctx.policy, ctx.meter, "distance").logprobs(other)
+            now = ctx.now("distance").logprobs(other)
             apart = [float(a.double().sum()) - b for a, b in zip(now, before, strict=True)]
             distance = max(sum(apart) / max(len(apart), 1), 0.0)
             yield [replace(e, columns={**e.columns, DISTANCE: [distance] * len(e.where)}) for e in chosen]

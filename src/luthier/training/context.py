@@ -167,6 +167,10 @@ class Context:
         with self.patch.off(self.policy):
             yield Reader(self.policy, self.meter, "reference", () if self.policy.virtual else virtual)
 
+    def now(self, purpose: str) -> Reader:
+        """The policy as it is now, asked without gradients."""
+        return Reader(self.policy, self.meter, purpose)
+
     @property
     def teacher(self) -> Reader | None:
         """The model to imitate, where the recipe names one."""
