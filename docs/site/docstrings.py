@@ -21,6 +21,8 @@ class Docstrings(griffe.Extension):
     def on_package(self, *, pkg: griffe.Module, **more: Any) -> None:
         """A function that the package imports hides a folder of the same name, as it does in Python."""
         for name, target in pkg.imports.items():
+            if not target.startswith(f"{pkg.path}."):  # of another package, which may not be read
+                continue
             member = pkg.members.get(name)
             if member is not None and member.is_module and target not in (member.path, pkg.path):
                 pkg.set_member(name, griffe.Alias(name, target, parent=pkg))
