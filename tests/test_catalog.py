@@ -61,8 +61,8 @@ def test_a_missing_package_is_said_with_its_command(rooms: Path) -> None:
 def test_unknown_names() -> None:
     with pytest.raises(LuthierError, match="there is no method 'zeroshot', did you mean zero_shot"):
         catalog.find("zeroshot", "direct", "patches")
-    with pytest.raises(LuthierError, match="there is no objective 'lora'; known: classify, "):
-        catalog.find("lora", "objectives")
+    with pytest.raises(LuthierError, match="there is no objective 'xyz'; known: classify, "):
+        catalog.find("xyz", "objectives")
     with pytest.raises(LuthierError, match="known: features, few_shot"):
         catalog.find("", "direct")
 

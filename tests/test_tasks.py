@@ -93,14 +93,19 @@ def test_a_trial_of_a_comparison(lm: CausalLM, method: str, task: str, tmp_path:
 @pytest.mark.parametrize("method", ["zero_shot", "few_shot"])
 def test_methods_that_only_word_the_question_say_that_they_cannot(lm: CausalLM, method: str) -> None:
     recipe = tiny.recipe(Path(lm.name), method)
+    more = (" or a preference between two answers", "或两个回答之间的偏好") if method == "zero_shot" else ("", "")
     for task, wants in (("multilabel", "several labels a text"), ("regression", "numbers")):
         with (
-            pytest.raises(Refused, match=f"{method} gives labels or text, and this task wants {wants}") as error,
+            pytest.raises(
+                Refused, match=f"{method} gives labels or text{more[0]}, and this task wants {wants}"
+            ) as error,
             run.adapted(lm, recipe, many(task)),
         ):
             pass
         said = of_error(error.value)
-        assert isinstance(said, Phrase) and said.text("zh").startswith(f"{method} 给出标签或文本，而本任务需要")
+        assert isinstance(said, Phrase) and said.text("zh").startswith(
+            f"{method} 给出标签或文本{more[1]}，而本任务需要"
+        )
 
 
 def test_all_training_values_the_same(lm: CausalLM) -> None:
