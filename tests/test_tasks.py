@@ -93,11 +93,12 @@ def test_a_trial_of_a_comparison(lm: CausalLM, method: str, task: str, tmp_path:
 @pytest.mark.parametrize("method", ["zero_shot", "few_shot"])
 def test_methods_that_only_word_the_question_say_that_they_cannot(lm: CausalLM, method: str) -> None:
     recipe = tiny.recipe(Path(lm.name), method)
-    more = (" or a preference between two answers", "或两个回答之间的偏好") if method == "zero_shot" else ("", "")
+    both = ("labels or text or a preference between two answers", "标签或文本或两个回答之间的偏好")
+    en, zh = both if method == "zero_shot" else ("labels or text", "标签或文本")
     for task, wants in (("multilabel", "several labels a text"), ("regression", "numbers")):
         with (
             pytest.raises(
-                Refused, match=f"{method} gives labels or text{more[0]}, and this task wants {wants}"
+                Refused, match=f"{method} gives {en}, and this task wants {wants}"
             ) as error,
             run.adapted(lm, recipe, many(task)),
         ):
