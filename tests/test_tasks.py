@@ -97,16 +97,12 @@ def test_methods_that_only_word_the_question_say_that_they_cannot(lm: CausalLM, 
     en, zh = both if method == "zero_shot" else ("labels or text", "标签或文本")
     for task, wants in (("multilabel", "several labels a text"), ("regression", "numbers")):
         with (
-            pytest.raises(
-                Refused, match=f"{method} gives {en}, and this task wants {wants}"
-            ) as error,
+            pytest.raises(Refused, match=f"{method} gives {en}, and this task wants {wants}") as error,
             run.adapted(lm, recipe, many(task)),
         ):
             pass
         said = of_error(error.value)
-        assert isinstance(said, Phrase) and said.text("zh").startswith(
-            f"{method} 给出标签或文本{more[1]}，而本任务需要"
-        )
+        assert isinstance(said, Phrase) and said.text("zh").startswith(f"{method} 给出{zh}，而本任务需要")
 
 
 def test_all_training_values_the_same(lm: CausalLM) -> None:
