@@ -27,8 +27,7 @@ from contract import (
     attached,
     drawn,
     equal,
-    every_model,
-    every_pair,
+    everywhere,
     made,
     raw,
     spread,
@@ -96,8 +95,7 @@ def test_identity_at_step_0(lm: TrainableLM, pair: Pair) -> None:
             torch.testing.assert_close(x, y, rtol=1e-5, atol=1e-5)
 
 
-@every_model
-@every_pair
+@everywhere(*tiny.KINDS)
 def test_only_declared_parameters_move(lm: TrainableLM, pair: Pair) -> None:
     with training(lm, pair, boost=10) as loop:
         before = tiny.bits(loop.lm.model)
