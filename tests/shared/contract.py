@@ -115,7 +115,7 @@ def _differs(kind: str, pair: Pair) -> bool:
     Of those that learn from pairs `dpo` stands for the others, on one model of each kind.
     """
     objective = catalog.load(ENTRIES[pair.objective])
-    if objective.heads[0] in ("tags", "scalar"):
+    if objective.heads[0] in ("tags", "scalar", "reward"):
         return False
     return objective.tasks != ("preference",) or (pair.objective == "dpo" and kind in ("gpt2", "t5"))
 

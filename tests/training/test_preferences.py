@@ -18,12 +18,14 @@ import tiny
 from luthier.core.methods import Objective
 from luthier.core.records import Judged, Message, Preference, Record
 from luthier.data.pack import micro_batches, pack
+from luthier.io.metrics_file import read_metrics
 from luthier.models.causal import CausalLM
 from luthier.objectives import dpo, orpo
 from luthier.objectives.dpo import Dpo
 from luthier.objectives.kto import Kto
 from luthier.objectives.orpo import Orpo
 from luthier.objectives.preferences import answers
+from luthier.runs import run
 from preferring import DATA, PAIRS, asked, every_patch, nudged, ready
 
 # -- losses ----------------------------------------------------------------------------------------------------------
@@ -259,3 +261,14 @@ def test_thumbs_are_learned_one_by_one(lm: CausalLM) -> None:
         assert len(found.loop.examples) == 9 and len(objective._kept["mates"]) == 9
         found.loop.run()
         assert found.loop.done.steps > 0
+
+
+@pytest.mark.parametrize("name", ["dpo", "kto", "orpo"])
+def test_validation_rows_are_looked_at_while_it_trains(lm: CausalLM, name: str, tmp_path: Path) -> None:
+    """Seen failing: early stopping handed the loss rows of which no reference had been asked (KeyError)."""
+    training = {"tokens": 10**6, "epochs": 3, "learning_rate": 0.003, "batch": 4, "evaluate_every": 1, "early_stop": 9}
+    recipe = tiny.recipe(Path(lm.name), "lora", objective={"name": name}, training=training)
+    with run.adapted(lm, recipe, DATA, tmp_path) as outcome:
+        assert outcome.loop is not None and outcome.loop.done.steps > 0
+    told = [m["validation_loss"] for m in read_metrics(tmp_path / "metrics.jsonl")]
+    assert len(told) == outcome.loop.done.steps and all(math.isfinite(x) for x in told)

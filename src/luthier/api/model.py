@@ -14,8 +14,10 @@ if TYPE_CHECKING:
     from luthier.core.lm import LM
     from luthier.core.records import Prompt
 
-USE = {"labels": "predict()", "tags": "tags()", "scalar": "values()", "text": "generate()"}
-GIVES = {"labels": "labels", "tags": "several labels", "scalar": "numbers", "text": "text"}
+USE = {"labels": "predict()", "tags": "tags()", "scalar": "values()", "text": "generate()",
+       "reward": "luthier eval RUN PAIRS"}  # fmt: skip
+GIVES = {"labels": "labels", "tags": "several labels", "scalar": "numbers", "text": "text",
+         "reward": "numbers for answers, not for texts"}  # fmt: skip
 SHOWN = 6  # labels in `repr`
 
 
@@ -48,10 +50,10 @@ class Model:
 
     @property
     def output(self) -> str:
-        """What it gives: labels, tags (several labels a text), scalar (a number) or text."""
+        """What it gives: labels, tags (several labels a text), scalar (a number), reward (of an answer) or text."""
         return str(getattr(self.lm, "output", "labels" if self.labels else "text"))
 
-    def _gives(self, *outputs: str) -> None:
+    def gives(self, *outputs: str) -> None:
         """Raise LuthierError naming what to use where this run gives something else."""
         if self.output not in outputs:
             gives = "writes text" if self.output == "text" else f"gives {GIVES[self.output]}"
@@ -70,7 +72,7 @@ class Model:
         ['delivery', 'refund']
         """
         asked, one = texts_of(texts)
-        self._gives("labels")
+        self.gives("labels")
         rows: Any = self.lm.predict(asked, self.labels) if asked else []
         found = [self.labels[int(row.argmax())] if bool(row.isfinite().any()) else "" for row in rows]
         return found[0] if one else found
@@ -88,7 +90,7 @@ class Model:
         from luthier.evals.metrics.label_f1 import chosen
 
         asked, one = texts_of(texts)
-        self._gives("tags")
+        self.gives("tags")
         found = chosen(self.lm, asked, self.labels) if asked else []
         return found[0] if one else found
 
@@ -103,7 +105,7 @@ class Model:
         812.5
         """
         asked, one = texts_of(texts)
-        self._gives("scalar")
+        self.gives("scalar")
         found = [float(v) for v in self.lm.predict(asked, ())[:, 0]] if asked else []
         return found[0] if one else found
 
@@ -122,7 +124,7 @@ class Model:
         from luthier.evals.temperature import tempered
 
         asked, one = texts_of(texts)
-        self._gives("labels", "tags")
+        self.gives("labels", "tags")
         scores: Any = self.lm.predict(asked, self.labels) if asked else None
         if scores is not None and self.temperature is not None:
             scores = tempered(scores, self.temperature)

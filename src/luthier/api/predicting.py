@@ -41,6 +41,7 @@ def answer_file(
             note(sentence)
     report_bad(inputs, skip_bad, rejected)
     model = load(run, say, template)
+    model.gives(*ADDED)
     if model.output != "text":
         _check_texts(inputs)
     else:

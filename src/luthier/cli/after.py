@@ -60,6 +60,7 @@ def chat(
 
     run_recipe(run)  # says at once what is wrong with the folder
     model = load(run, template=template)
+    model.gives("labels", "tags", "scalar", "text")
     turns: list[Message] = []
     print("An empty line ends the conversation.")
     while True:

@@ -21,7 +21,7 @@ class LM(Protocol):
 
     @property
     def output(self) -> str:
-        """What it answers with: labels, tags, scalar or text."""
+        """What it answers with: labels, tags, scalar, reward (a number for a conversation with its answer) or text."""
 
     def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> list[str]:
         """One answer a prompt."""

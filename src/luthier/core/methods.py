@@ -161,9 +161,9 @@ class Patch(Method):
 class Objective(Method):
     """What is minimised. A subclass is a frozen dataclass whose fields are its configuration.
 
-    heads: what is read: the vocabulary, or heads of its own: "labels", "tags" or "scalar", which answers, and "value",
-    which only training uses. What belongs to one run (samples, a coefficient that adapts) lives in `self._kept`, which
-    `state` and `load_state` keep for exact resume.
+    heads: what is read: the vocabulary, or heads of its own: "labels", "tags", "scalar" or "reward", which answers, and
+    "value", which only training uses. What belongs to one run (samples, a coefficient that adapts) lives in
+    `self._kept`, which `state` and `load_state` keep for exact resume.
     """
 
     record: ClassVar[type]
@@ -238,6 +238,10 @@ class Objective(Method):
                 yield [dataset[at] for unit in chosen for at in unit]
             cursor.next_epoch()
 
+    def completed(self, ctx: Context, examples: Sequence[Any]) -> Sequence[Any]:
+        """The examples with what a loss needs besides their tokens, such as what a reference says of them."""
+        return examples
+
     def divisors(self, examples: Sequence[Any]) -> dict[str, float]:
         """What each named sum of one step over these examples is divided by, known before the forward pass."""
         raise NotImplementedError
@@ -253,7 +257,7 @@ class Objective(Method):
     def validate(self, ctx: Context, rows: Sequence[Record]) -> float:
         """What the search for a learning rate is judged by, lower is better: the mean loss of these rows."""
         assert ctx.executor is not None and ctx.data is not None
-        return ctx.executor.evaluate(self.encode(ctx.policy, ctx.data, rows), self)
+        return ctx.executor.evaluate(self.completed(ctx, self.encode(ctx.policy, ctx.data, rows)), self)
 
     def state(self) -> dict[str, Any]:
         """What exact resume needs besides weights and cursor: JSON values and tensors."""

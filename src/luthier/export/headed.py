@@ -32,6 +32,7 @@ MEANING = {
     "labels": "softmax over the labels",
     "tags": "sigmoid of each label by itself",
     "scalar": "the number",
+    "reward": "the number",
 }
 
 
@@ -40,12 +41,13 @@ def read_by_head(lm: TrainableLM) -> Before:
     import torch
 
     from luthier.models.inference.scoring import last_hidden
+    from luthier.models.labelling import ScalarHead
 
     assert lm.label_head is not None
     ids = [lm.encode_prompt(text, lm.labels) for text in TEXTS]
     with torch.no_grad():
         rows = torch.cat([lm.label_head(states) for states in last_hidden(lm, ids)]).double()
-        if lm.label_head.kind == "scalar":
+        if isinstance(lm.label_head, ScalarHead):
             rows = lm.label_head.read(rows, [0])
     own = [row[len(lm.virtual) :] for row in ids]
     return Before(own, list(rows.float().cpu()[:, None]), *texts_of(lm.tokenizer), lm.ends)

@@ -78,6 +78,12 @@ class ScalarHead(LabelHead):
         return logits.double() * self.spread.to(logits.device) + self.centre.to(logits.device)
 
 
+class RewardHead(ScalarHead):
+    """How good an answer is: a number for a conversation that ends with it, and for nothing else."""
+
+    kind: ClassVar[str] = "reward"
+
+
 class ValueHead(LabelHead):
     """How good what stands so far is: a number at every place that is read, for training only."""
 
@@ -88,4 +94,4 @@ class ValueHead(LabelHead):
         super().__init__(size, 1)
 
 
-HEADS: dict[str, type[LabelHead]] = {cls.kind: cls for cls in (LabelHead, TagHead, ScalarHead, ValueHead)}
+HEADS: dict[str, type[LabelHead]] = {cls.kind: cls for cls in (LabelHead, TagHead, ScalarHead, RewardHead, ValueHead)}

@@ -40,7 +40,7 @@ class Reward(Objective):
     max_length: int = 1024
 
     record: ClassVar[type] = Preference
-    heads: ClassVar[tuple[str, ...]] = ("scalar",)
+    heads: ClassVar[tuple[str, ...]] = ("reward",)
     tasks: ClassVar[tuple[Task, ...]] = ("preference",)
 
     def examples(self, lm: TrainableLM, data: Split, row: int, record: Record) -> list[Example]:
@@ -70,7 +70,7 @@ class Reward(Objective):
         import torch.nn.functional as F
 
         good, bad = answers.sides(batch)
-        found = out.head("scalar")[:, 0]
+        found = out.head("reward")[:, 0]
         apart = found[good] - found[bad]
         return {
             "pair": -F.logsigmoid(apart - self.margin).sum(),

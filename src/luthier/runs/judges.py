@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from luthier.core.errors import LuthierError
+from luthier.core.records import Message
 from luthier.io.kept import files_of
 from luthier.models.loading.of_recipe import load_base
 
 if TYPE_CHECKING:
-    from luthier.core.records import Record
+    from luthier.core.records import Prompt, Record
     from luthier.io.config import Recipe
     from luthier.training.context import Meter, Reward
 
@@ -58,7 +59,7 @@ def reward_of(recipe: Recipe, meter: Meter) -> Reward | None:
     from luthier.runs.loaded import load_run
 
     lm = load_run(Path(name))
-    if lm.output != "scalar":
+    if lm.output not in ("scalar", "reward"):
         raise LuthierError(f"reward: the run {name} answers with {lm.output}, and a reward is a number")
     return Predicted(lm, meter)
 
@@ -107,9 +108,22 @@ class Predicted:
     meter: Meter
 
     def score(self, prompts: Sequence[Any], answers: Sequence[str], records: Sequence[Record]) -> list[float]:
-        texts = [f"{prompt}\n{answer}" for prompt, answer in zip(prompts, answers, strict=True)]
-        self.meter.count("reward", sum(len(self.lm.tokenizer(text)["input_ids"]) for text in texts))
-        return [float(value) for value in self.lm.predict(texts, ())[:, 0]] if texts else []
+        read = conversation if self.lm.output == "reward" else text
+        asked = [read(prompt, answer) for prompt, answer in zip(prompts, answers, strict=True)]
+        self.meter.count("reward", sum(self.lm.length(prompt) for prompt in asked))
+        return [float(value) for value in self.lm.predict(asked, ())[:, 0]] if asked else []
+
+
+def text(prompt: Prompt, answer: str) -> str:
+    """What a run that gives a number for a text reads."""
+    said = prompt if isinstance(prompt, str) else "\n".join(message.content for message in prompt)
+    return f"{said}\n{answer}"
+
+
+def conversation(prompt: Prompt, answer: str) -> tuple[Message, ...]:
+    """What a reward model reads."""
+    before = (Message("user", prompt),) if isinstance(prompt, str) else tuple(prompt)
+    return (*before, Message("assistant", answer))
 
 
 def _function(path: Path, name: str) -> Callable[[Any, str, Any], float]:

@@ -217,7 +217,7 @@ class Loop:
 
     def evaluate(self, examples: Sequence[Example]) -> float:
         """Mean loss over examples that were encoded the same way, in nats per weighted item."""
-        return self.executor.evaluate(examples, self.objective)
+        return self.executor.evaluate(self.objective.completed(self.ctx, examples), self.objective)
 
     def validate(self, rows: Sequence[Record]) -> float:
         """What the search for a learning rate is judged by."""

@@ -28,7 +28,7 @@ class PairAccuracy(Metric):
 
     def scores(self, lm: LM, data: Split, rows: Sequence[Record]) -> Scores:
         pairs = [row for row in rows if isinstance(row, Preference)]
-        if lm.output == "scalar":
+        if lm.output == "reward":
             return _by_number(self.name, lm, pairs)
         if "logprobs" not in lm.can:
             raise LuthierError("this model gives no likelihood of an answer")

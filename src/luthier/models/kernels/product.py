@@ -31,9 +31,15 @@ TALL = 16  # times as high as wide is a vocabulary's head: w xᵀ by oneDNN wins
 
 
 @cache
+def has_onednn() -> bool:
+    """Whether this build of torch carries oneDNN with the product that is called here."""
+    return torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+
+
+@cache
 def onednn_pays() -> bool:
     """Whether oneDNN's products are clearly faster here than MKL's."""
-    if not (torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")):
+    if not has_onednn():
         return False
     before = torch.get_num_threads()
     torch.set_num_threads(1)  # so that processes with other numbers of threads choose alike
@@ -59,7 +65,7 @@ def _onednn(x: Tensor, w: Tensor, more: Tensor | None = None) -> Tensor:
 
 
 def _few(x: Tensor, w: Tensor) -> Tensor | None:
-    """x wᵀ of few rows as (w xᵀ)ᵀ; None where that does not pay."""
+    """x wᵀ of few rows as (w xᵀ)ᵀ: x (…, k), w (n, k) -> (…, n); None where that does not pay."""
     rows, (high, wide) = x.numel() // max(x.shape[-1], 1), w.shape
     suits = x.device.type == "cpu" and x.dtype == w.dtype == torch.float32 and w.is_contiguous()
     if not (suits and FEWEST <= rows <= MANY and rows * w.numel() >= SMALL):
@@ -68,15 +74,13 @@ def _few(x: Tensor, w: Tensor) -> Tensor | None:
     if rows < FEW:
         turned = torch.mm(w, flat.T) if high >= wide else None
     else:
-        turned = _onednn(w, flat.contiguous()) if _wide_registers() or high >= TALL * wide else None
+        pays = has_onednn() and (_avx512() or high >= TALL * wide)
+        turned = _onednn(w, flat.contiguous()) if pays else None
     return None if turned is None else turned.T.contiguous().view(*x.shape[:-1], high)
 
 
-@cache
-def _wide_registers() -> bool:
-    """Whether oneDNN is there and has AVX-512."""
-    capable = torch.backends.cpu.get_cpu_capability() == "AVX512"
-    return capable and torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+def _avx512() -> bool:
+    return torch.backends.cpu.get_cpu_capability() == "AVX512"
 
 
 def large(x: Tensor, w: Tensor) -> bool:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from luthier.core.cursor import Cursor
 from luthier.core.example import Example
 from luthier.core.methods import Objective
-from luthier.core.records import Preference, Record, Split, Task
+from luthier.core.records import Preference, Split, Task
 from luthier.objectives.preferences import answers
 
 if TYPE_CHECKING:
@@ -45,21 +45,14 @@ class Referred(Objective):
 
     def batches(self, ctx: Context, dataset: Sequence[Example], size: int, cursor: Cursor) -> Iterator[list[Example]]:
         for chosen in super().batches(ctx, dataset, size, cursor):
-            if not self.held:
-                yield chosen
-                continue
-            asked = answers.unknown(chosen, self.known).values()
+            asked = answers.unknown(chosen, self.known).values() if self.held else ()
             if not ctx.meter.fits(sum(e.tokens for e in (*asked, *chosen))):
                 return
-            yield answers.with_reference(ctx, chosen, self.known)
+            yield self.completed(ctx, chosen)
 
-    def validate(self, ctx: Context, rows: Sequence[Record]) -> float:
-        """Their mean loss; what the reference says of them counts in the budget, as whatever it is asked."""
-        assert ctx.executor is not None and ctx.data is not None
-        found = self.encode(ctx.policy, ctx.data, rows)
-        if self.held:
-            found = answers.with_reference(ctx, found, self.known)
-        return ctx.executor.evaluate(found, self)
+    def completed(self, ctx: Context, examples: Sequence[Any]) -> list[Any]:
+        """With what the reference says of them, which counts in the budget."""
+        return answers.with_reference(ctx, examples, self.known) if self.held else list(examples)
 
     def state(self) -> dict[str, Any]:
         return {"reference": self.known}
