@@ -121,7 +121,6 @@ def test_loss_and_gradients_against_plain_transformers(lm: CausalLM, name: str) 
         with ready(tiny.fresh(Path(lm.name)), objective, "full", micro_tokens=limit) as found:
             loop = found.loop
             nudged(loop)
-            loop.executor.publish() if hasattr(loop.executor, "publish") else None
             chosen = next(objective.batches(loop.ctx, loop.examples, 4, loop.cursor))
             got = loop.executor.forward_backward(chosen, objective).total
             grads = {n: p.grad.clone() for n, p in loop.executor.params.items() if p.grad is not None}
@@ -148,7 +147,7 @@ def test_kto_against_plain_transformers(lm: CausalLM) -> None:
             chosen = next(objective.batches(loop.ctx, loop.examples, 6, loop.cursor))
             got = loop.executor.forward_backward(chosen, objective).total
             model.load_state_dict(loop.lm.model.state_dict(), strict=False)
-        mates = [objective._kept["mates"][e.row] for e in chosen]
+        mates = [objective._kept["mismatched"][e.row] for e in chosen]
         assert all(m.ids[: m.where[0] + 1] == e.ids[: e.where[0] + 1] for m, e in zip(mates, chosen, strict=True))
         assert all(m.targets != e.targets for m, e in zip(mates, chosen, strict=True))
         with torch.no_grad():
@@ -258,7 +257,7 @@ def test_thumbs_are_learned_one_by_one(lm: CausalLM) -> None:
     data = replace(DATA, train=rows, validation=rows[:3])
     objective = Kto()
     with ready(lm, objective, data=data) as found:
-        assert len(found.loop.examples) == 9 and len(objective._kept["mates"]) == 9
+        assert len(found.loop.examples) == 9 and len(objective._kept["mismatched"]) == 9
         found.loop.run()
         assert found.loop.done.steps > 0
 

@@ -140,6 +140,12 @@ class Preference:
     rejected: str
 
     @property
+    def conversations(self) -> tuple[tuple[Message, ...], tuple[Message, ...]]:
+        """The whole conversation with the preferred answer, and with the other one."""
+        good, bad = ((*self.messages, Message("assistant", text)) for text in (self.chosen, self.rejected))
+        return good, bad
+
+    @property
     def asked(self) -> tuple[Message, ...]:
         """What a model is given."""
         return self.messages

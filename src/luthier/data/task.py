@@ -9,7 +9,7 @@ from pathlib import Path
 from luthier.core.errors import LuthierError
 from luthier.core.metric import find, for_task
 from luthier.core.phrases import say
-from luthier.core.records import Chat, Judged, Message, Preference, Record, Split
+from luthier.core.records import Chat, Judged, Preference, Record, Split
 from luthier.data import embedded, paired, seeming
 from luthier.data.blanks import check_filled
 from luthier.data.documents import read_documents
@@ -119,9 +119,7 @@ def supervised(table: Table) -> tuple[Table, list[Bad]]:
 
 def imitated(table: Table) -> Table:
     """Pairs as conversations that end with the preferred answer."""
-    records = (
-        Chat((*r.messages, Message("assistant", r.chosen))) if isinstance(r, Preference) else r for r in table.records
-    )
+    records = (Chat(r.conversations[0]) if isinstance(r, Preference) else r for r in table.records)
     return replace(table, task="generation", records=tuple(records))
 
 

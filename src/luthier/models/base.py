@@ -144,7 +144,7 @@ class TrainableLM(Reading):
 
     @property
     def output(self) -> str:
-        """What `predict` gives: labels, tags (each by itself), scalar or reward (numbers); text, when it only writes."""
+        """What `predict` gives: labels, tags (each by itself), scalar or reward (numbers); text if it only writes."""
         if self.label_head is not None:
             return self.label_head.kind
         return "labels" if self.labels else "text"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -92,6 +92,12 @@ class ValueHead(LabelHead):
 
     def __init__(self, size: int, labels: int = 1) -> None:
         super().__init__(size, 1)
+
+
+def number_head(lm: Any) -> ScalarHead:
+    """The head of a model that was made ready to give numbers."""
+    assert isinstance(lm.label_head, ScalarHead)
+    return lm.label_head
 
 
 HEADS: dict[str, type[LabelHead]] = {cls.kind: cls for cls in (LabelHead, TagHead, ScalarHead, RewardHead, ValueHead)}

@@ -19,7 +19,7 @@ from luthier.core.batch import Batch
 from luthier.core.example import Example
 from luthier.core.records import Record, Split
 from luthier.objectives.preferences import answers
-from luthier.objectives.preferences.referred import Referred
+from luthier.objectives.preferences.reference import WithReference
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -76,7 +76,7 @@ FREE = ("simpo",)  # of a reference
 
 
 @dataclass(frozen=True)
-class Dpo(Referred):
+class Dpo(WithReference):
     """variant: sigmoid (DPO), ipo or simpo. beta: how tightly the policy is held to the reference: 0.1, for simpo 2.
 
     gamma: SimPO's margin. max_length: in tokens, of a prompt with an answer; a prompt that is too long is shortened.
@@ -88,20 +88,20 @@ class Dpo(Referred):
     max_length: int = 1024
 
     @property
-    def held(self) -> bool:
+    def uses_reference(self) -> bool:
         return self.variant not in FREE
 
     def examples(self, lm: TrainableLM, data: Split, row: int, record: Record) -> list[Example]:
         return answers.pair(lm, "dpo", row, record)
 
     def divisors(self, examples: Sequence[Any]) -> dict[str, float]:
-        pairs = max(len(examples) / 2, 1.0)
+        pairs = answers.pairs_in(examples)
         return {"pair": pairs, "_accuracy": pairs, "_margin": pairs}
 
     def loss(self, out: Outputs, batch: Batch) -> dict[str, Tensor]:
         good, bad = answers.sides(batch)
         policy, tokens = answers.sums(out.logprobs(), batch), answers.lengths(batch)
-        before = answers.sums(batch.columns[answers.REFERENCE], batch) if self.held else policy.detach() * 0
+        before = answers.sums(batch.columns[answers.REFERENCE], batch) if self.uses_reference else policy.detach() * 0
         pairs = Pairs((policy[good], policy[bad]), (before[good], before[bad]), (tokens[good], tokens[bad]))
         beta = BETA[self.variant] if self.beta is None else self.beta
         chosen, rejected = pairs.gained

@@ -20,7 +20,7 @@ from luthier.core.errors import LuthierError
 from luthier.core.example import Example
 from luthier.core.records import Judged, Preference, Record, Split
 from luthier.objectives.preferences import answers
-from luthier.objectives.preferences.referred import Referred
+from luthier.objectives.preferences.reference import WithReference
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -35,7 +35,7 @@ MOST = 4 / 3  # of w n of the good answers to that of the bad ones
 
 
 @dataclass(frozen=True)
-class Kto(Referred):
+class Kto(WithReference):
     """beta: how tightly the policy is held to the reference. good, bad: what such an answer weighs; by default the
 
     rarer kind more. max_length: in tokens, of a prompt with an answer; a prompt that is too long is shortened.
@@ -49,15 +49,18 @@ class Kto(Referred):
     def dataset(self, ctx: Context, data: Split) -> Sequence[Example]:
         """Beside each example stands, in `_kept`, its prompt with the next answer to another prompt."""
         found = super().dataset(ctx, data)
-        self._kept["mates"] = self._mates(ctx.policy, data.train, found)
+        self._kept["mismatched"] = self._mismatched(ctx.policy, data.train, found)
         return found
 
-    def _mates(self, lm: TrainableLM, records: Sequence[Record], examples: Sequence[Example]) -> dict[int, Example]:
+    def _mismatched(
+        self, lm: TrainableLM, records: Sequence[Record], examples: Sequence[Example]
+    ) -> dict[int, Example]:
+        """Each example's prompt with the next answer to another prompt, by the example's row."""
         said = [
             (row, record.messages, text)
             for row, record in enumerate(records)
             if isinstance(record, Judged | Preference)
-            for text, _ in _judged(record)
+            for text, _ in answers.judged(record)
         ]
         last = {row: at for at, (row, _, _) in enumerate(said)}
         out: dict[int, Example] = {}
@@ -88,20 +91,20 @@ class Kto(Referred):
         if not isinstance(record, Judged | Preference):
             raise LuthierError("objective kto: learns from answers that were found good or bad")
         out = []
-        for text, good in _judged(record):
+        for text, good in answers.judged(record):
             for found in answers.answered(lm, row, record.messages, text):
                 out.append(replace(found, columns={**found.columns, answers.CHOSEN: [float(good)] * len(found.where)}))
         return out
 
     def batches(self, ctx: Context, dataset: Sequence[Example], size: int, cursor: Cursor) -> Iterator[list[Example]]:
         """Every step's distance is measured before it, on the answers to other prompts."""
-        mates: dict[int, Example] = self._kept["mates"]
+        mismatched: dict[int, Example] = self._kept["mismatched"]
         for chosen in super().batches(ctx, dataset, size, cursor):
-            other = [mates[e.row] for e in chosen if e.row in mates and mates[e.row].where]
-            asked = answers.unknown(other, self.known).values()
+            other = [mismatched[e.row] for e in chosen if e.row in mismatched and mismatched[e.row].where]
+            asked = answers.not_asked(other, self.known).values()
             if not ctx.meter.fits(sum(e.tokens for e in (*other, *asked, *chosen))):
                 return
-            before = answers.asked(ctx, other, self.known)
+            before = answers.reference_logprobs(ctx, other, self.known)
             now = ctx.now("distance").logprobs(other)
             apart = [float(a.double().sum()) - b for a, b in zip(now, before, strict=True)]
             distance = max(sum(apart) / max(len(apart), 1), 0.0)
@@ -122,13 +125,6 @@ class Kto(Referred):
         sign = torch.where(good, 1.0, -1.0)
         loss = weight * (1 - torch.sigmoid(sign * self.beta * (gained - distance)))
         return {"kto": loss.sum(), "_distance": distance.sum()}
-
-
-def _judged(record: Record) -> list[tuple[str, bool]]:
-    """The answers of a row, and whether each was found good."""
-    if isinstance(record, Preference):
-        return [(record.chosen, True), (record.rejected, False)]
-    return [(record.reply.said, record.good)] if isinstance(record, Judged) else []
 
 
 METHOD = Kto

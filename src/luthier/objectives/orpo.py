@@ -16,7 +16,6 @@ from luthier.core.example import Example
 from luthier.core.methods import Objective
 from luthier.core.records import Preference, Record, Split, Task
 from luthier.objectives.preferences import answers
-from luthier.objectives.preferences.referred import PART
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -39,14 +38,14 @@ class Orpo(Objective):
     tasks: ClassVar[tuple[Task, ...]] = ("preference",)
 
     def room(self, lm: TrainableLM, data: Split) -> int:
-        return answers.room_for(lm, data, PART)
+        return answers.room_for(lm, data)
 
     def examples(self, lm: TrainableLM, data: Split, row: int, record: Record) -> list[Example]:
         return answers.pair(lm, "orpo", row, record)
 
     def divisors(self, examples: Sequence[Any]) -> dict[str, float]:
         learned = sum(len(e.where) for e in examples if e.columns[answers.CHOSEN][0])
-        return {"nll": max(float(learned), 1.0), "odds": max(len(examples) / 2, 1.0)}
+        return {"nll": max(float(learned), 1.0), "odds": answers.pairs_in(examples)}
 
     def loss(self, out: Outputs, batch: Batch) -> dict[str, Tensor]:
         import torch.nn.functional as F

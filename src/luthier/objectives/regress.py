@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from luthier.models.base import TrainableLM
-    from luthier.models.labelling import ScalarHead
     from luthier.models.outputs import Outputs
 
 extras = ()
@@ -40,7 +39,9 @@ class Regress(Objective):
 
     def encode(self, lm: TrainableLM, data: Split, records: Sequence[Record]) -> list[Example]:
         """The mean and the deviation of the training values become the head's own."""
-        head = _head(lm)
+        from luthier.models.labelling import number_head
+
+        head = number_head(lm)
         centre, spread = units_of(data)
         head.centre.fill_(centre)
         head.spread.fill_(spread)
@@ -50,7 +51,9 @@ class Regress(Objective):
         """The target in the head's units."""
         if not isinstance(record, Rated):
             raise LuthierError("objective regress: learns from rows with a text and a number")
-        head = _head(lm)
+        from luthier.models.labelling import number_head
+
+        head = number_head(lm)
         apart = (record.value - float(head.centre)) / float(head.spread)
         found = lm.labelled(row, record.text, (), [0])
         return [replace(found, columns={"wanted": (min(max(apart, -FARTHEST), FARTHEST),)})]
@@ -67,14 +70,6 @@ class Regress(Objective):
 
         found = out.head("scalar")[:, 0]
         return {"squared_error": F.mse_loss(found, batch.columns["wanted"].to(found.dtype), reduction="sum")}
-
-
-def _head(lm: TrainableLM) -> ScalarHead:
-    from luthier.models.labelling import ScalarHead
-
-    head = lm.label_head
-    assert isinstance(head, ScalarHead)
-    return head
 
 
 def units_of(data: Split) -> tuple[float, float]:

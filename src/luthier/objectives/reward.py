@@ -9,14 +9,13 @@ preferred answers of the training rows have 0 on average. Source: Bradley and Te
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from luthier.core.batch import Batch
-from luthier.core.errors import LuthierError
 from luthier.core.example import Example
 from luthier.core.methods import Objective
-from luthier.core.records import Message, Preference, Record, Split, Task
+from luthier.core.records import Preference, Record, Split, Task
 from luthier.objectives.classify import scale_head
 from luthier.objectives.preferences import answers
 
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from luthier.models.base import TrainableLM
-    from luthier.models.labelling import ScalarHead
     from luthier.models.outputs import Outputs
     from luthier.training.context import Context
 
@@ -44,26 +42,21 @@ class Reward(Objective):
     tasks: ClassVar[tuple[Task, ...]] = ("preference",)
 
     def examples(self, lm: TrainableLM, data: Split, row: int, record: Record) -> list[Example]:
-        if not isinstance(record, Preference):
-            raise LuthierError("objective reward: learns from pairs of a preferred and a rejected answer")
-        found = (
-            lm.labelled(row, answered(record.messages, text), (), [0]) for text in (record.chosen, record.rejected)
-        )
-        return [
-            replace(e, group=row, columns={answers.CHOSEN: [float(first)]})
-            for e, first in zip(found, (True, False), strict=True)
-        ]
+        both = answers.pair_of("reward", record).conversations
+        return answers.grouped(row, [lm.labelled(row, conversation, (), [0]) for conversation in both])
 
     def setup(self, lm: TrainableLM, examples: Sequence[Any]) -> None:
         """The head reads standardised states, and starts small."""
         import torch
 
-        head = _head(lm)
+        from luthier.models.labelling import number_head
+
+        head = number_head(lm)
         scale_head(lm, examples)
         torch.nn.init.normal_(head.weight, std=(head.weight.shape[1] + 1) ** -0.5)
 
     def divisors(self, examples: Sequence[Any]) -> dict[str, float]:
-        pairs = max(len(examples) / 2, 1.0)
+        pairs = answers.pairs_in(examples)
         return {"pair": pairs, "_accuracy": pairs, "_margin": pairs}
 
     def loss(self, out: Outputs, batch: Batch) -> dict[str, Tensor]:
@@ -83,25 +76,13 @@ class Reward(Objective):
         import torch
 
         from luthier.data.pack import pack
+        from luthier.models.labelling import number_head
 
-        head, lm = _head(ctx.policy), ctx.policy
+        head, lm = number_head(ctx.policy), ctx.policy
         preferred = [e for e in examples if e.columns[answers.CHOSEN][0]][:CENTRED]
         with torch.no_grad():
             found = [head(lm.read(pack([e], {}, lm.device))).double() for e in preferred]
             head.centre.copy_(-torch.cat(found).mean() if found else torch.zeros(1))
-
-
-def answered(messages: Sequence[Message], text: str) -> tuple[Message, ...]:
-    """The conversation with the answer: what a reward model reads."""
-    return (*messages, Message("assistant", text))
-
-
-def _head(lm: TrainableLM) -> ScalarHead:
-    from luthier.models.labelling import ScalarHead
-
-    head = lm.label_head
-    assert isinstance(head, ScalarHead)
-    return head
 
 
 METHOD = Reward

@@ -148,7 +148,6 @@ def _train(method: Patch, objective: Objective, ctx: Context, recipe: Recipe) ->
         if goes_on(recipe):
             go_on(lm, method, recipe)
         trained = loop.run()
-        loop.objective.finish(ready.ctx, loop.examples)
         cut = cuts.of_training(loop.examples, len(loop.objective.rows(ctx.data)), lm.limit)
         method.fold(lm)
         lm.save_extra = lambda target: save_patch(lm, method, target)

@@ -117,6 +117,7 @@ class Loop:
             self._no_step()
         self.watch.finish(self)
         self.executor.publish()
+        self.objective.finish(self.ctx, self.examples)
         self.finished = True
         return self.done
 

@@ -12,7 +12,7 @@ from typing import Any
 from luthier.core.errors import LuthierError
 from luthier.core.lm import LM
 from luthier.core.metric import Metric, Scores
-from luthier.core.records import Message, Preference, Record, Split
+from luthier.core.records import Preference, Record, Split
 
 
 class PairAccuracy(Metric):
@@ -29,31 +29,26 @@ class PairAccuracy(Metric):
     def scores(self, lm: LM, data: Split, rows: Sequence[Record]) -> Scores:
         pairs = [row for row in rows if isinstance(row, Preference)]
         if lm.output == "reward":
-            return _by_number(self.name, lm, pairs)
+            asked: list[Any] = [conversation for pair in pairs for conversation in pair.conversations]
+            numbers = _two(lm.predict(asked, ())[:, 0].tolist())
+            return _scored(self.name, numbers, [f"{good:.3g} / {bad:.3g}" for good, bad in numbers])
         if "logprobs" not in lm.can:
             raise LuthierError("this model gives no likelihood of an answer")
-        said = [(row.asked, text) for row in pairs for text in (row.chosen, row.rejected)]
-        found = lm.logprobs(said)
+        found = lm.logprobs([(pair.asked, text) for pair in pairs for text in (pair.chosen, pair.rejected)])
         means = [float(x.mean()) if len(x) else -float("inf") for x in found]
-        sums = [float(x.sum()) for x in found]
-        per_row = [_told(*both) for both in zip(means[::2], means[1::2], strict=True)]
-        by_sums = [_told(*both) for both in zip(sums[::2], sums[1::2], strict=True)]
-        margins = [a - b for a, b in zip(means[::2], means[1::2], strict=True)]
-        answers = ["chosen" if x == 1 else "rejected" if x == 0 else "" for x in per_row]
-        secondary = {
-            "pair_accuracy_by_sums": sum(by_sums) / max(len(by_sums), 1),
-            "pair_margin": sum(margins) / max(len(margins), 1),
-        }
-        return Scores(self.name, per_row, answers, secondary)
+        told = [_told(*both) for both in _two([float(x.sum()) for x in found])]
+        answers = [{1.0: "chosen", 0.0: "rejected"}.get(_told(*both), "") for both in _two(means)]
+        return _scored(self.name, _two(means), answers, pair_accuracy_by_sums=sum(told) / max(len(told), 1))
 
 
-def _by_number(name: str, lm: LM, pairs: Sequence[Preference]) -> Scores:
-    asked: list[Any] = [(*r.messages, Message("assistant", text)) for r in pairs for text in (r.chosen, r.rejected)]
-    found = lm.predict(asked, ())[:, 0].tolist()
-    margins = [a - b for a, b in zip(found[::2], found[1::2], strict=True)]
-    per_row = [_told(*both) for both in zip(found[::2], found[1::2], strict=True)]
-    answers = [f"{a:.3g} / {b:.3g}" for a, b in zip(found[::2], found[1::2], strict=True)]
-    return Scores(name, per_row, answers, {"pair_margin": sum(margins) / max(len(margins), 1)})
+def _scored(name: str, pairs: Sequence[tuple[float, float]], answers: list[str], **more: float) -> Scores:
+    """Scores of what was found of each pair, the preferred answer first."""
+    margin = sum(good - bad for good, bad in pairs) / max(len(pairs), 1)
+    return Scores(name, [_told(*pair) for pair in pairs], answers, {**more, "pair_margin": margin})
+
+
+def _two(values: Sequence[float]) -> list[tuple[float, float]]:
+    return list(zip(values[::2], values[1::2], strict=True))
 
 
 def _told(good: float, bad: float) -> float:

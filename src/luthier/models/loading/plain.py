@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from luthier.core.errors import LuthierError
+from luthier.core.errors import LuthierError, is_our_fault
 
 if TYPE_CHECKING:
     from luthier.models.causal import CausalLM
@@ -36,6 +36,8 @@ def plain_pass(lm: CausalLM) -> Plain:
             logits.append(lm.model(input_ids=one[None], use_cache=False).logits[0])
             before = lm.decoder(input_ids=one[None, :-2], use_cache=False).last_hidden_state[0]
         except Exception as error:  # a model that also wants images, languages, segments...
+            if is_our_fault(error):
+                raise
             raise LuthierError(f"{lm.name}: a {kind} does not run on a text's tokens alone ({error})") from error
         if not close(before, states[-1][:-2], lm.head.weight.dtype):
             raise LuthierError(f"{lm.name}: in a {kind} a token sees what follows it: it is no causal language model")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from luthier.core.errors import LuthierError
 from luthier.core.example import Example
-from luthier.core.records import Message, Preference, Record, Split
+from luthier.core.records import Judged, Message, Preference, Record, Split
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -18,14 +18,37 @@ if TYPE_CHECKING:
     from luthier.models.base import TrainableLM
     from luthier.training.context import Context
 
+PART = 2  # of max_length that answers may take from the prompts of all rows
 CHOSEN, REFERENCE = "chosen", "reference"  # columns: 1 or 0; log p of the reference, summed at an answer's first token
 
 
-def room_for(lm: TrainableLM, data: Split, part: int) -> int:
+def judged(record: Record) -> list[tuple[str, bool]]:
+    """The answers of a row, and whether each was found good: of a pair the preferred one."""
+    if isinstance(record, Preference):
+        return [(record.chosen, True), (record.rejected, False)]
+    return [(record.reply.said, record.good)] if isinstance(record, Judged) else []
+
+
+def room_for(lm: TrainableLM, data: Split) -> int:
     """Tokens that prompts leave for answers: of the longest one, a part of the limit at most."""
-    answers = {text for r in data.train if isinstance(r, Preference) for text in (r.chosen, r.rejected)}
+    answers = {text for record in data.train for text, _ in judged(record)}
     longest = max((lm.answer_room(lm.encode_answer(text, ())) for text in answers), default=0)
-    return min(longest, lm.limit // part)
+    return min(longest, lm.limit // PART)
+
+
+def pair_of(name: str, record: Record) -> Preference:
+    """The row of an objective that learns from pairs. Raises LuthierError for a record of another kind."""
+    if not isinstance(record, Preference):
+        raise LuthierError(f"objective {name}: learns from pairs of a preferred and a rejected answer")
+    return record
+
+
+def grouped(row: int, found: Sequence[Example]) -> list[Example]:
+    """The examples of a pair, the preferred one first, as one group."""
+    return [
+        replace(e, group=row, columns={**e.columns, CHOSEN: [float(first)] * len(e.where)})
+        for e, first in zip(found, (True, False), strict=True)
+    ]
 
 
 def pair(lm: TrainableLM, name: str, row: int, record: Record) -> list[Example]:
@@ -33,15 +56,14 @@ def pair(lm: TrainableLM, name: str, row: int, record: Record) -> list[Example]:
 
     Raises LuthierError for a record of another kind.
     """
-    if not isinstance(record, Preference):
-        raise LuthierError(f"objective {name}: learns from pairs of a preferred and a rejected answer")
-    found = [e for text in (record.chosen, record.rejected) for e in answered(lm, row, record.messages, text)]
-    if len(found) < 2 or not all(e.where for e in found):
-        return []
-    return [
-        replace(e, group=row, columns={**e.columns, CHOSEN: [float(first)] * len(e.where)})
-        for e, first in zip(found, (True, False), strict=True)
-    ]
+    texts = judged(pair_of(name, record))
+    found = [e for text, _ in texts for e in answered(lm, row, pair_of(name, record).messages, text)]
+    return grouped(row, found) if len(found) == 2 and all(e.where for e in found) else []
+
+
+def pairs_in(examples: Sequence[Example]) -> float:
+    """How many pairs these examples are, at least 1: what sums over pairs are divided by."""
+    return max(len(examples) / 2, 1.0)
 
 
 def answered(lm: TrainableLM, row: int, messages: Sequence[Message], text: str) -> list[Example]:
@@ -81,7 +103,7 @@ def sides(batch: Batch) -> tuple[Tensor, Tensor]:
     return found[:, 0], found[:, 1]
 
 
-def unknown(examples: Sequence[Example], known: Mapping[str, float]) -> dict[str, Example]:
+def not_asked(examples: Sequence[Example], known: Mapping[str, float]) -> dict[str, Example]:
     """Those whose log-probability under the reference is not known yet, by their content."""
     return {key: e for e in examples if (key := _key(e)) not in known}
 
@@ -90,16 +112,16 @@ def with_reference(ctx: Context, examples: Sequence[Example], known: dict[str, f
     """The examples with the reference's log-probability of each answer as a column."""
     return [
         replace(e, columns={**e.columns, REFERENCE: [value, *[0.0] * (len(e.where) - 1)]})
-        for e, value in zip(examples, asked(ctx, examples, known), strict=True)
+        for e, value in zip(examples, reference_logprobs(ctx, examples, known), strict=True)
     ]
 
 
-def asked(ctx: Context, examples: Sequence[Example], known: dict[str, float]) -> list[float]:
+def reference_logprobs(ctx: Context, examples: Sequence[Example], known: dict[str, float]) -> list[float]:
     """The reference's log-probability of each answer in nats; what is known is not computed again.
 
     known: by content; it is added to. What is computed counts in the budget.
     """
-    if missing := unknown(examples, known):
+    if missing := not_asked(examples, known):
         with ctx.reference() as reference:
             found = reference.logprobs(list(missing.values()))
         known |= {key: float(values.double().sum()) for key, values in zip(missing, found, strict=True)}

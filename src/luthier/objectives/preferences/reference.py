@@ -16,11 +16,9 @@ if TYPE_CHECKING:
     from luthier.models.base import TrainableLM
     from luthier.training.context import Context
 
-PART = 2  # of max_length that answers may take from the prompts of all rows
-
 
 @dataclass(frozen=True)
-class Referred(Objective):
+class WithReference(Objective):
     """`_kept["reference"]`: log p of each answer under the reference, by content, for exact resume."""
 
     _kept: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
@@ -30,7 +28,7 @@ class Referred(Objective):
     needs: ClassVar[tuple[str, ...]] = ("reference",)
 
     @property
-    def held(self) -> bool:
+    def uses_reference(self) -> bool:
         """Whether a reference is asked at all."""
         return True
 
@@ -41,18 +39,18 @@ class Referred(Objective):
         return found
 
     def room(self, lm: TrainableLM, data: Split) -> int:
-        return answers.room_for(lm, data, PART)
+        return answers.room_for(lm, data)
 
     def batches(self, ctx: Context, dataset: Sequence[Example], size: int, cursor: Cursor) -> Iterator[list[Example]]:
         for chosen in super().batches(ctx, dataset, size, cursor):
-            asked = answers.unknown(chosen, self.known).values() if self.held else ()
+            asked = answers.not_asked(chosen, self.known).values() if self.uses_reference else ()
             if not ctx.meter.fits(sum(e.tokens for e in (*asked, *chosen))):
                 return
             yield self.completed(ctx, chosen)
 
     def completed(self, ctx: Context, examples: Sequence[Any]) -> list[Any]:
         """With what the reference says of them, which counts in the budget."""
-        return answers.with_reference(ctx, examples, self.known) if self.held else list(examples)
+        return answers.with_reference(ctx, examples, self.known) if self.uses_reference else list(examples)
 
     def state(self) -> dict[str, Any]:
         return {"reference": self.known}
