@@ -71,6 +71,9 @@ class Labels:
     def __init__(self) -> None:
         self.asked: list[str] = []
 
+    def gives(self, *outputs: str) -> None:
+        assert self.output in outputs
+
     def probabilities(self, texts: Sequence[str]) -> list[dict[str, float]]:
         self.asked += texts
         return [{"退款": 0.25, "refund": 0.75}]

@@ -155,7 +155,7 @@ def test_rows_to_predict_on_are_filled_as_the_run_was(tmp_path: Path, monkeypatc
     run, asked = tmp_path / "run", _file(tmp_path, [{"question": "Where is {{city}}, {{name}}?"}], "new.jsonl")
     write_text(run / "recipe.yaml", to_yaml(Recipe(data=DataConfig("x.jsonl", fill={"city": "Rom"}))))
     write_json(run / "adapter" / "luthier.json", {"labels": []})
-    echo = SimpleNamespace(output="text", lm=SimpleNamespace(remote=True), generate=list)
+    echo = SimpleNamespace(output="text", lm=SimpleNamespace(remote=True), generate=list, gives=lambda *_: None)
     monkeypatch.setattr("luthier.api.model.load", lambda *_: echo)
     answer_file(run, Path(asked), tmp_path / "out.jsonl", {}, None)
     (row,) = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text(encoding="utf-8").splitlines()]

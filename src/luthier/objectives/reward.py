@@ -75,14 +75,13 @@ class Reward(Objective):
         """Centre the numbers on preferred answers."""
         import torch
 
-        from luthier.data.pack import pack
         from luthier.models.labelling import number_head
 
-        head, lm = number_head(ctx.policy), ctx.policy
+        assert ctx.executor is not None
+        head = number_head(ctx.policy)
         preferred = [e for e in examples if e.columns[answers.CHOSEN][0]][:CENTRED]
         with torch.no_grad():
-            found = [head(lm.read(pack([e], {}, lm.device))).double() for e in preferred]
-            head.centre.copy_(-torch.cat(found).mean() if found else torch.zeros(1))
+            head.centre.copy_(-head(ctx.executor.states(preferred)).double().mean())
 
 
 METHOD = Reward

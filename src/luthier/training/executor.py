@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from luthier.core.batch import Batch
 from luthier.core.errors import LuthierError
 from luthier.core.example import Example
 from luthier.core.methods import Objective, ParamGroup, Patch
@@ -51,6 +52,9 @@ class Executor(Protocol):
 
     def evaluate(self, examples: Sequence[Example], objective: Objective) -> float:
         """Mean loss, without gradients, in nats per weighted item."""
+
+    def states(self, examples: Sequence[Example]) -> Tensor:
+        """Hidden states (N, d) at the places that heads read, without gradients; no backbone runs twice for them."""
 
     def tensors(self) -> dict[str, Tensor]:
         """Parameters and the optimiser's state, for a checkpoint."""
@@ -91,8 +95,10 @@ class Single:
 
     def _outputs(self, part: Sequence[Example], divisors: Mapping[str, float]) -> tuple[Any, Outputs]:
         batch = pack(part, divisors, self.lm.device)
-        hidden = self.trunk.hidden(batch, part) if self.trunk else self.lm.read(batch)
-        return batch, Outputs(hidden, self.lm, batch.targets)
+        return batch, Outputs(self._hidden(batch, part), self.lm, batch.targets)
+
+    def _hidden(self, batch: Batch, part: Sequence[Example]) -> Tensor:
+        return self.trunk.hidden(batch, part) if self.trunk else self.lm.read(batch)
 
     def forward_backward(self, examples: Sequence[Example], objective: Objective) -> Losses:
         """Micro-batch by micro-batch; each named sum is divided once, by a divisor of the whole step."""
@@ -156,6 +162,11 @@ class Single:
             named = objective.loss(out, batch)
             total += sum(float(v) / divisors[n] for n, v in named.items() if not n.startswith("_"))
         return total
+
+    @torch.no_grad()
+    def states(self, examples: Sequence[Example]) -> Tensor:
+        parts = micro_batches(examples, self.training.micro_tokens)
+        return torch.cat([self._hidden(pack(part, {}, self.lm.device), part) for part in parts])
 
     def sound(self) -> bool:
         """Whether every trained weight is finite."""
