@@ -2,6 +2,7 @@
 
 Every finished piece is a file, so that a killed comparison goes on where it was:
     trials/METHOD/search/LR/result.json
+    trials/METHOD/search/whole/LR/result.json    a final run that went wrong, and gave way to a lower rate
     trials/METHOD/seed-K/                a run folder; eval.json last
     trials/METHOD/outcome.json
 
@@ -12,14 +13,25 @@ from __future__ import annotations
 
 import math
 import shutil
+from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 from luthier.comparison.execution.locks import share
-from luthier.comparison.learning_rate_search import JUDGED, Tried, beyond, doubts, settled
+from luthier.comparison.learning_rate_search import (
+    JUDGED,
+    Tried,
+    beyond,
+    chosen,
+    doubts,
+    lower,
+    settled,
+    went_wrong,
+)
 from luthier.comparison.plan import Plan
 from luthier.comparison.planning import FEWEST
 from luthier.comparison.trial_list import Trial
@@ -59,6 +71,27 @@ def tried(result: Path) -> Tried:
     return Tried(float(kept["learning_rate"]), math.inf if loss is None else float(loss), scores, steps)
 
 
+def _tried_in(folder: Path) -> dict[float, Tried]:
+    """What was tried below a folder, by rate."""
+    return {found.rate: found for found in map(tried, sorted(folder.glob("*/result.json")))}
+
+
+def _keep(found: Tried, place: Path, tokens: int, clock: Clock) -> None:
+    """Write what a rate came to, with what that took."""
+    kept: dict[str, Any] = {"learning_rate": found.rate, "tokens": tokens, "steps": found.steps}
+    loss = found.loss if math.isfinite(found.loss) else None
+    kept |= {"validation_loss": loss, "validation_scores": list(found.per_row), **clock.read()}
+    write_json(place / "result.json", kept)
+
+
+class _GaveWay(Exception):  # noqa: N818 -- an outcome, not an error
+    """A final run that does not stay."""
+
+    def __init__(self, tried: Tried) -> None:
+        super().__init__(tried.rate)
+        self.tried = tried
+
+
 @dataclass
 class Bench:
     """What all trials of a worker share: the base (loaded once), the data, the plan and where results go."""
@@ -89,8 +122,13 @@ class Bench:
         more = self._beyond(trial, searches) if done else {}
         if done and share(more, wait, stop):
             rate = settled(list(map(tried, searches)), list(map(tried, more))) if searches else None
-            finals = {place / f"seed-{k}" / "eval.json": partial(self._final, trial, k, rate) for k in range(seeds)}
-            share(finals, wait, stop)
+            first = place / "seed-0" / "eval.json"
+            if share({first: partial(self._first, trial, rate)}, wait, stop):
+                rate = read_json(first)["learning_rate"] if searches else None
+                runs = [
+                    (place / f"seed-{k}" / "eval.json", partial(self._final, trial, k, rate)) for k in range(1, seeds)
+                ]
+                share(dict(runs), wait, stop)
         return seeds
 
     def _class(self, trial: Trial) -> type[Method]:
@@ -141,30 +179,45 @@ class Bench:
         data = replace(self.data, test=())
         title = f"{trial.method}: learning rate {rate:g}"
         clock = Clock()
-        loss: float | None = None
-        scores: list[float] = []
-        steps = 0
-        try:
-            with adapted(self.lm, recipe, data, place, cache_dir(), lambda r: self.tell(title, r)) as outcome:
-                loss, scores = self._judged(outcome, data)
-                steps = outcome.trained.steps if outcome.trained else 0
-        except Diverged:
-            pass  # too high a rate is a result of the search, not an end of it
+        found = Tried(rate, math.inf)
+        told = partial(self.tell, title)
+        # too high a rate is a result of the search, not an end of it
+        with suppress(Diverged), adapted(self.lm, recipe, data, place, cache_dir(), told) as outcome:
+            found = self._judged(outcome, rate)
         shutil.rmtree(place / "checkpoint", ignore_errors=True)
-        found: dict[str, Any] = {"learning_rate": rate, "tokens": tokens, "steps": steps}
-        found |= {"validation_loss": loss, "validation_scores": scores, **clock.read()}
-        write_json(place / "result.json", found)
+        _keep(found, place, tokens, clock)
 
-    def _judged(self, outcome: Outcome, data: Split) -> tuple[float | None, list[float]]:
-        """Loss and scores of a short run on validation rows; a loss that is not finite is none."""
-        loop, lm = outcome.loop, outcome.lm
+    def _judged(self, outcome: Outcome, rate: float) -> Tried:
+        """What a run came to on validation rows."""
+        loop, lm, data = outcome.loop, outcome.lm, replace(self.data, test=())
         assert loop is not None and isinstance(lm, TrainableLM)
         rows = data.validation[:JUDGED]
         loss = loop.validate(rows)
         scores = evaluate(lm, data, rows).per_row if data.task == "classification" else []
-        return (loss if math.isfinite(loss) else None), scores
+        return Tried(rate, loss if math.isfinite(loss) else math.inf, tuple(scores), loop.done.steps)
 
-    def _final(self, trial: Trial, seed: int, rate: float | None) -> None:
+    def _first(self, trial: Trial, rate: float | None) -> None:
+        """The final run of the first seed, which the others take their rate from.
+
+        Where it goes wrong the next lower rate is tried, and kept if it is the better of the two.
+        """
+        place = trial.folder(self.folder) / "search"
+        short = _tried_in(place)
+        less = lower(list(short.values()), rate) if rate else None
+        if rate is None or less is None:
+            self._final(trial, 0, rate)
+            return
+        if rate not in _tried_in(place / "whole") and self._final(
+            trial, 0, rate, lambda whole: not went_wrong(whole, short[rate])
+        ):
+            return
+        whole = _tried_in(place / "whole")
+        first = whole[rate]
+        if less in whole or not self._final(trial, 0, less, lambda second: chosen([first, second]) == less):
+            self._final(trial, 0, rate)
+
+    def _final(self, trial: Trial, seed: int, rate: float | None, keeps: Callable[[Tried], bool] | None = None) -> bool:
+        """A final run. keeps: whether it stays, by its validation rows; else it is kept as tried. Gives whether."""
         place = trial.folder(self.folder) / f"seed-{seed}"
         title = f"{trial.method}: seed {seed}"
         self.tell(title, None)
@@ -173,26 +226,47 @@ class Bench:
             self.plan.base_loss, partial(self.tell, title), lambda what: self.tell(f"{title}, {what}", None),
             f"{trial.place}/seed-{seed}", self.folder,
         )  # fmt: skip
+        clock, judging = Clock(), Counter[str]()
+
+        def judge(outcome: Outcome) -> None:
+            start = Clock()
+            found = self._judged(outcome, rate or 0.0)
+            judging.update(start.read())
+            if keeps and not keeps(found):
+                raise _GaveWay(found)
 
         def searched(outcome: Outcome) -> dict[str, Any]:
             notes = self._doubts(place.parent) if outcome.trained else []
-            return {**self._searched(place.parent), "notes": notes}
+            return {**self._searched(place.parent, judging), "notes": notes}
 
-        session.finish(searched)  # how long an answer takes is measured last of all: see `execution.quiet_latency`
+        try:
+            # how long an answer takes is measured last of all: see `execution.quiet_latency`
+            session.finish(searched, judge if keeps else None)
+        except (_GaveWay, Diverged) as error:
+            if not keeps or not rate:
+                raise
+            shutil.rmtree(place, ignore_errors=True)  # first of all: a checkpoint that stays would be another rate's
+            found = error.tried if isinstance(error, _GaveWay) else Tried(rate, math.inf)
+            _keep(found, place.parent / "search" / "whole" / f"{rate:g}", self.plan.tokens, clock)
+            return False
+        return True
 
-    def _searched(self, place: Path) -> dict[str, float]:
+    def _searched(self, place: Path, judging: Mapping[str, float]) -> dict[str, float]:
         """Seconds that the search for a learning rate took; nothing where there was none."""
-        found = [read_json(result) for result in sorted(place.glob("search/*/result.json"))]
+        found = [read_json(result) for result in sorted(place.glob("search/**/result.json"))]
         times = {name: [f[name] for f in found if name in f] for name in ("seconds", "cpu_seconds")}
-        return {f"search_{name}": sum(each) for name, each in times.items() if found and len(each) == len(found)}
+        whole = {name: sum(each) + judging.get(name, 0.0) for name, each in times.items() if len(each) == len(found)}
+        return {f"search_{name}": each for name, each in whole.items() if found}
 
     def _doubts(self, place: Path) -> list[str]:
         """What makes the search for a learning rate of little worth, or that there was none."""
-        searched = [tried(result) for result in sorted(place.glob("search/*/result.json"))]
+        searched = list(_tried_in(place / "search").values())
         if not searched:
             return [say("said_rate_none")]
         judged = [t for t in searched if t.per_row]
-        return doubts(searched, self._nothing if judged else {})
+        gave_way = [f"{rate:g}" for rate in _tried_in(place / "search" / "whole")]
+        told = [say("said_rate_gave_way", rate=rate) for rate in gave_way]
+        return [*told, *doubts(searched, self._nothing if judged else {})]
 
     @cached_property
     def _nothing(self) -> dict[str, list[float]]:

@@ -56,11 +56,13 @@ class Session:
     top: Path | None = None
     notes: Sequence[str] = ()
 
-    def finish(self, more: Callable[[Outcome], Mapping[str, Any]]) -> Facts:
+    def finish(
+        self, more: Callable[[Outcome], Mapping[str, Any]], judge: Callable[[Outcome], None] | None = None
+    ) -> Facts:
         """Do what is left to do and give what `eval.json` says.
 
         more: facts of whoever runs it, measured last, while the model stands adapted, and put over these; what is under
-        `notes` is added to the notes.
+        `notes` is added to the notes. judge: sees the model before anything is saved, and raises where that ends here.
         """
         recipe = self.recipe
         tracking = Tracking(
@@ -76,6 +78,8 @@ class Session:
         clock = Clock()
         with adapted(self.lm, recipe, self.data, self.folder, self.cache, told) as outcome:
             spent, peak = clock.read(), peak_memory()
+            if judge:
+                judge(outcome)
             write_text(self.folder / "recipe.yaml", config.to_yaml(recipe))
             write_json(self.folder / "environment.json", environment())
             size = save_adapted(outcome, self.folder)

@@ -33,7 +33,7 @@ def locked(piece: Path) -> Iterator[bool]:
         lock.release()
 
 
-def share(pieces: Mapping[Path, Callable[[], None]], wait: bool, stop: Callable[[], bool] = bool) -> bool:
+def share(pieces: Mapping[Path, Callable[[], object]], wait: bool, stop: Callable[[], bool] = bool) -> bool:
     """Do every piece without a result (the key, a file in the piece's own folder) that no other worker is at.
 
     What others are at is waited for, or not; no piece is begun once `stop` says so. Gives whether all results are
