@@ -10,7 +10,7 @@ import pytest
 
 from luthier.core.records import Chat, Judged, Message, Preference
 from luthier.data.read import Table, read, read_inputs
-from luthier.data.task import imitated, supervised
+from luthier.data.task import supervised
 
 TURNS = [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]
 LAYOUTS: dict[str, dict[str, Any]] = {
@@ -38,7 +38,7 @@ def reads(tmp_path: Path, *rows: Any, **more: Any) -> Table:
 
 @pytest.mark.parametrize("name", LAYOUTS)
 def test_what_stands_beside_a_conversation_belongs_to_it(tmp_path: Path, name: str) -> None:
-    (record,) = imitated(supervised(reads(tmp_path, LAYOUTS[name] | FRAME))[0]).records
+    (record,) = supervised(reads(tmp_path, LAYOUTS[name] | FRAME), imitate=True)[0].records
     assert record == Chat(
         (
             Message("system", "Be kind.", tools=WHOLE),

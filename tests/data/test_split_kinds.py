@@ -8,14 +8,28 @@ from pathlib import Path
 import pytest
 
 from luthier.core.errors import LuthierError
-from luthier.core.records import Chat, Judged, Message, Preference, Rated, Record, Tagged, Task, Text
+from luthier.core.records import (
+    Asked,
+    Chat,
+    Judged,
+    Message,
+    Preference,
+    Ranking,
+    Rated,
+    Record,
+    Scored,
+    Tagged,
+    Task,
+    Text,
+)
 from luthier.data.load import load_split
 from luthier.data.read import Table
 from luthier.data.split import make_split
-from luthier.data.task import imitated, supervised
+from luthier.data.task import supervised
 from luthier.io.config import DataConfig
 
 ASK = (Message("user", "u"),)
+AGAIN = (Message("user", "again"),)
 
 
 def table(task: Task, records: Sequence[Record]) -> Table:
@@ -84,12 +98,40 @@ def test_only_good_answers_are_imitated() -> None:
         Judged(ASK, "fine", True),
         Text("t"),
     ]
+    found, unused = supervised(table("generation", records[1:]), imitate=True)
+    assert found.records == (Chat((*ASK, Message("assistant", "fine"))), Text("t")) and found.lines == (2, 3)
+    assert [(b.line, b.reason[:24], b.why) for b in unused] == [(1, "the answer was found bad", "judged")]
+    pairs, _ = supervised(table("preference", records[:1]), imitate=True)
+    assert pairs.records == (Chat((*ASK, Message("assistant", "good"))),) and pairs.task == "generation"
+
+
+def test_thumbs_of_both_kinds_are_preferences() -> None:
+    both = table("generation", [Judged(ASK, "bad", False), Judged(ASK, "fine", True)])
+    found, unused = supervised(both)
+    assert found.task == "preference" and found.records == both.records and not unused
+    good = supervised(table("generation", [Judged(ASK, "fine", True), Judged(ASK, "well", True)]))[0]
+    assert good.task == "generation" and all(isinstance(r, Chat) for r in good.records), "one kind alone is imitated"
+    mixed = supervised(table("generation", [*both.records, Chat((*ASK, Message("assistant", "so")))]))[0]
+    assert mixed.task == "generation" and len(mixed.records) == 2, "answers without a verdict are imitated, too"
+
+
+def test_ratings_are_brought_together() -> None:
+    other = (Message("user", "other"),)
+    records: list[Record] = [
+        Scored(ASK, "a", 2), Scored(other, "alone", 5), Scored(ASK, "b ", 4), Scored(ASK, "a", 3),
+        Preference(other, "c", "d"), Ranking(ASK, ("e", "f"), (1, 1)), Asked(ASK), Scored(AGAIN, "g", 1),
+        Scored(AGAIN, "h", 1),
+    ]  # fmt: skip
     found, unused = supervised(table("preference", records))
-    fine = Chat((*ASK, Message("assistant", "fine")))
-    assert found.records == (records[0], fine, Text("t"))
-    assert imitated(found).records == (Chat((*ASK, Message("assistant", "good"))), fine, Text("t"))
-    assert imitated(found).task == "generation"
-    assert found.lines == (1, 3, 4) and [(b.line, b.reason[:24]) for b in unused] == [(2, "the answer was found bad")]
+    assert found.records == (Ranking(ASK, ("a", "b"), (2.5, 4)), Preference(other, "c", "d")) and found.lines == (1, 5)
+    assert [(row.line, row.why) for row in unused] == [
+        (2, "alone"),
+        (6, "ties"),
+        (7, "asked"),
+        (8, "ties"),
+        (9, "ties"),
+    ]
+    assert Ranking(ASK, ("a", "b", "c"), (1, 3, 1)).pairs == ((1, 0), (1, 2))
 
 
 def test_judged_rows_through_the_recipe(tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ def test_a_verdict_is_honoured_in_every_layout(
     rows = [LAYOUTS[name] | {column: value} for value in (good, bad)]
     table = reads(tmp_path, *rows)
     assert goods(table) == [True, False] and not table.bad
-    learned, left = supervised(table)
+    learned, left = supervised(table, imitate=True)
     assert learned.records == reads(tmp_path, LAYOUTS[name]).records and [row.line for row in left] == [2]
 
 
@@ -216,8 +216,8 @@ def test_a_file_of_bad_answers_alone_teaches_nothing(tmp_path: Path) -> None:
 def test_a_run_is_not_scored_on_bad_answers(tmp_path: Path) -> None:
     """Seen failing with a division by no rows."""
     reads(tmp_path, *({"question": f"q{i}", "answer": f"a{i}", "liked": i > 2} for i in range(6)))
-    scored = _table(DataConfig(str(tmp_path / "rows.jsonl")), tmp_path / "rejected.jsonl")
+    scored = _table(DataConfig(str(tmp_path / "rows.jsonl"), metric="chrF"), tmp_path / "rejected.jsonl")
     assert [record.wanted for record in scored.records] == ["a3", "a4", "a5"]
     reads(tmp_path, *({"question": f"q{i}", "answer": f"a{i}", "liked": False} for i in range(6)))
-    with pytest.raises(LuthierError, match="all 6 answers were found bad"):
+    with pytest.raises(LuthierError, match="none of 6 rows can be used: the answer was found bad"):
         _table(DataConfig(str(tmp_path / "rows.jsonl")), tmp_path / "rejected.jsonl")

@@ -176,15 +176,16 @@ def test_pairs_stay_together(lm: CausalLM) -> None:
         for chosen in islice(steps, 5):
             for part in (chosen, *micro_batches(chosen, 1)):
                 batch = pack(part, {})
-                good, bad = answers.sides(batch)
-                assert sorted([*good.tolist(), *bad.tolist()]) == list(range(len(part)))
+                sides = answers.sides(batch)
+                good, bad = sides.better.tolist(), sides.worse.tolist()
+                assert sorted([*good, *bad]) == list(range(len(part))) and sides.weight.tolist() == [1.0] * len(good)
                 assert [batch.groups[i] for i in good] == [batch.groups[i] for i in bad]
 
 
 def test_answers_end_with_their_turn(lm: CausalLM) -> None:
     """The whole conversation as the template writes it; the answer and the token that ends it are learned."""
     record = Preference((*asked("hi"), Message("assistant", "yes?"), *asked("where?")), "on its way", "no")
-    for e, text in zip(answers.pair(lm, "dpo", 3, record), (record.chosen, record.rejected), strict=True):
+    for e, text in zip(answers.group(lm, "dpo", 3, record), (record.chosen, record.rejected), strict=True):
         turns = [{"role": m.role, "content": m.content} for m in (*record.messages, Message("assistant", text))]
         whole = lm.tokenizer.apply_chat_template(turns, tokenize=False)
         ids = lm.tokenizer(whole, add_special_tokens=False)["input_ids"]
@@ -196,8 +197,8 @@ def test_answers_end_with_their_turn(lm: CausalLM) -> None:
 def test_sides_know_the_preferred_answer_wherever_it_stands(lm: CausalLM) -> None:
     found = Dpo().encode(lm, DATA, DATA.train[:2])
     turned = [found[3], found[0], found[2], found[1]]
-    good, bad = answers.sides(pack(turned, {}))
-    assert good.tolist() == [2, 1] and bad.tolist() == [0, 3]
+    sides = answers.sides(pack(turned, {}))
+    assert sides.better.tolist() == [2, 1] and sides.worse.tolist() == [0, 3]
 
 
 @every_patch

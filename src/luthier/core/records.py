@@ -131,8 +131,46 @@ class Text:
         return self.text
 
 
+class Compared:
+    """What pairs and rankings share: answers to one conversation, each with a number; a higher one was liked better."""
+
+    __slots__ = ()
+    messages: tuple[Message, ...]
+
+    @property
+    def answers(self) -> tuple[str, ...]:
+        """All of them."""
+        raise NotImplementedError
+
+    @property
+    def worth(self) -> tuple[float, ...]:
+        """A number an answer; answers with equal numbers are not told apart."""
+        raise NotImplementedError
+
+    @property
+    def conversations(self) -> tuple[tuple[Message, ...], ...]:
+        """The whole conversation with each of the answers."""
+        return tuple((*self.messages, Message("assistant", text)) for text in self.answers)
+
+    @property
+    def pairs(self) -> tuple[tuple[int, int], ...]:
+        """Places of the better and of the worse answer, for all pairs that are told apart."""
+        found = self.worth
+        return tuple((i, j) for i, a in enumerate(found) for j, b in enumerate(found) if a > b)
+
+    @property
+    def asked(self) -> tuple[Message, ...]:
+        """What a model is given."""
+        return self.messages
+
+    @property
+    def wanted(self) -> str:
+        """What it should say: the first of the best."""
+        return self.answers[max(range(len(self.worth)), key=lambda at: self.worth[at])]
+
+
 @dataclass(frozen=True, slots=True)
-class Preference:
+class Preference(Compared):
     """A conversation that ends with the user's turn, the answer that was preferred and the one that was not."""
 
     messages: tuple[Message, ...]
@@ -140,10 +178,41 @@ class Preference:
     rejected: str
 
     @property
-    def conversations(self) -> tuple[tuple[Message, ...], tuple[Message, ...]]:
-        """The whole conversation with the preferred answer, and with the other one."""
-        good, bad = ((*self.messages, Message("assistant", text)) for text in (self.chosen, self.rejected))
-        return good, bad
+    def answers(self) -> tuple[str, ...]:
+        return self.chosen, self.rejected
+
+    @property
+    def worth(self) -> tuple[float, ...]:
+        return 1.0, 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking(Compared):
+    """A conversation that ends with the user's turn, and two or more answers with a number each."""
+
+    messages: tuple[Message, ...]
+    texts: tuple[str, ...]
+    numbers: tuple[float, ...]
+
+    @property
+    def answers(self) -> tuple[str, ...]:
+        return self.texts
+
+    @property
+    def worth(self) -> tuple[float, ...]:
+        return self.numbers
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A conversation that ends with the user's turn, one answer, and the number that it was given.
+
+    Several of one conversation are a ranking (`luthier.data.ranked`).
+    """
+
+    messages: tuple[Message, ...]
+    answer: str
+    number: float
 
     @property
     def asked(self) -> tuple[Message, ...]:
@@ -153,7 +222,24 @@ class Preference:
     @property
     def wanted(self) -> str:
         """What it should say."""
-        return self.chosen
+        return self.answer
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A conversation that ends with the user's turn, and no answer: for what samples its own."""
+
+    messages: tuple[Message, ...]
+
+    @property
+    def asked(self) -> tuple[Message, ...]:
+        """What a model is given."""
+        return self.messages
+
+    @property
+    def wanted(self) -> str:
+        """Nothing is known of what it should say."""
+        return ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +273,7 @@ class Judged:
 
 
 Prompt = str | Sequence[Message]
-Record = Labelled | Tagged | Rated | Chat | Text | Preference | Judged
+Record = Labelled | Tagged | Rated | Chat | Text | Preference | Ranking | Scored | Judged | Asked
 _USUAL = {f.name: f.default for f in fields(Message) if f.default is not MISSING}
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import reduce
 
 from luthier.core.phrases import Phrase, say
-from luthier.core.records import Task
+from luthier.core.records import Judged, Record, Task
 
 WRITTEN: frozenset[Task] = frozenset({"generation", "preference"})  # what is wanted is written
 GIVES: dict[Task, str] = {
@@ -17,6 +17,11 @@ GIVES: dict[Task, str] = {
     "text": "said_gives_likelihoods",
     "preference": "said_gives_preferences",
 }
+
+
+def preferring(records: Sequence[Record]) -> str:
+    """The objective that learns from such preferences where nobody names one: answers judged alone have no pairs."""
+    return "kto" if any(isinstance(record, Judged) for record in records) else "dpo"
 
 
 def unfit(name: str, tasks: Sequence[Task], task: Task) -> Phrase:

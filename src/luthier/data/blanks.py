@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from luthier.core.errors import LuthierError
-from luthier.core.records import Chat, Judged, Preference, Record
+from luthier.core.records import Asked, Chat, Compared, Judged, Record, Scored
 from luthier.data.names import words
 from luthier.data.source import Source
 
@@ -116,7 +116,7 @@ def _texts(record: Record) -> tuple[list[str], list[str]]:
         spoken = record.messages
         answers = [m.content for m in spoken if m.role == "assistant"]
         return [m.content for m in spoken if m.role != "assistant"], answers
-    if isinstance(record, Judged | Preference):
+    if isinstance(record, Judged | Compared | Scored | Asked):
         return [message.content for message in record.messages], [record.wanted]
     return ([record.asked], []) if isinstance(record.asked, str) else ([], [])
 

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-from luthier.core.records import Chat, Labelled, Message, Preference, Prompt, Rated, Record, Tagged, Task, Text
+from luthier.core.records import Chat, Labelled, Message, Prompt, Rated, Record, Tagged, Task, Text
 from luthier.core.tasks import WRITTEN
-from luthier.data.conversation import FRAME, asked, asked_messages, bare, framed
+from luthier.data import compared
+from luthier.data.conversation import FRAME, asked_messages, bare, framed
 from luthier.data.keys import Trace, nothing
+from luthier.data.questions import ask, asked_prompt, asks, listed, prompt_of, told
 from luthier.data.rows import (
     Fields,
     RejectError,
     Wanted,
     answer_of,
     answer_text,
-    check,
     label_of,
     number_of,
     present,
@@ -24,9 +25,10 @@ from luthier.data.rows import (
     text_of,
 )
 from luthier.data.source import Row
-from luthier.data.transcripts import is_transcript, turns_of
-from luthier.data.turns import asked_chat, messages_of, until_learned, whole_chat
+from luthier.data.turns import messages_of, until_learned, whole_chat
 from luthier.data.verdicts import judged
+
+Make = Callable[[Fields, Wanted, bool], Record]
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class Layout:
     name: str
     needs: frozenset[str]
     task: Task
-    make: Callable[[Fields, Wanted, bool], Record]
+    make: Make
     more: frozenset[str] = frozenset()
     also: Callable[[Fields, Wanted], bool] = lambda fields, wanted: True
     asks: frozenset[str] | None = None
@@ -56,7 +58,7 @@ class Layout:
     @property
     def fields(self) -> frozenset[str]:
         """All that --map may name together."""
-        beside = FRAME | ({"label"} if "chosen" not in self.needs else frozenset())
+        beside = FRAME | ({"label"} if self.task == "generation" else frozenset())
         return self.needs | self.more | (beside if self.task in WRITTEN else frozenset())
 
     def fits(self, fields: Fields, wanted: Wanted, answers: bool = True) -> bool:
@@ -71,36 +73,6 @@ def to_prompt(row: Row, layout: Layout, wanted: Wanted) -> Prompt:
         raise RejectError(row.reason)
     assert layout.ask is not None
     return layout.ask(wanted.fields(row), wanted)
-
-
-def ask(fields: Fields, wanted: Wanted) -> str:
-    """Instruction and input in one; the row's own instruction wins, and only with it may the input be empty."""
-    own, given = fields.get("instruction"), fields.get("input")
-    has_own = own is not None and own != ""
-    if not has_own and wanted.instruction is None:
-        return text_of(fields, "instruction", wanted)  # says what is wrong with it
-    if has_own:
-        instruction: str | None = text_of(fields, "instruction", wanted)
-        if given is None or (isinstance(given, str) and not given.strip()):
-            fields.optional("input")
-            return str(instruction)
-    else:
-        fields.optional("instruction")
-        instruction = wanted.instruction
-    return _with(instruction, text_of(fields, "input", wanted))
-
-
-def _with(instruction: str | None, text: str) -> str:
-    return f"{instruction}\n{text}" if instruction else text
-
-
-def _asks(make: Callable[[Fields, Wanted], str]) -> Callable[[Fields, Wanted], Prompt]:
-    """What a row to predict on asks, with what stands beside it."""
-    return lambda fields, wanted: asked(make(fields, wanted), fields, wanted)
-
-
-def _told(field: str) -> Callable[[Fields, Wanted], str]:
-    return lambda fields, wanted: _with(wanted.instruction, text_of(fields, field, wanted))
 
 
 def _plainly(fields: Fields, wanted: Wanted) -> str:
@@ -149,7 +121,7 @@ def _instruct(fields: Fields, wanted: Wanted, first: bool) -> Record:
 
 
 def _question(fields: Fields, wanted: Wanted, first: bool) -> Record:
-    return _exchange(_told("question")(fields, wanted), answer_of(fields, "answer", wanted), fields, wanted)
+    return _exchange(told("question")(fields, wanted), answer_of(fields, "answer", wanted), fields, wanted)
 
 
 def _answers(fields: Fields, wanted: Wanted, first: bool) -> Record:
@@ -165,22 +137,7 @@ def _answers(fields: Fields, wanted: Wanted, first: bool) -> Record:
     if len({str(text) for text in texts}) > 1:
         mark("answers", "text[1:]", "unused")
     answer = answer_text(texts[0], f"the text of {name}", fields.trace)
-    return _exchange(_told("question")(fields, wanted), answer, fields, wanted)
-
-
-def _prompt(fields: Fields, wanted: Wanted) -> tuple[Message, ...]:
-    """The conversation before an answer, from a text or a list of messages."""
-    field = next((f for f in ("prompt", "conversations", "messages") if f in fields), "prompt")
-    value = present(fields, field, wanted)
-    if isinstance(value, str):
-        own = (Message("user", _with(wanted.instruction, check(value, f"field {wanted.call(field)}"))),)
-        return framed(own, fields, wanted)
-    messages = list(asked_chat(messages_of(value, f"field {wanted.call(field)}", fields.trace)))
-    last = max((i for i, message in enumerate(messages) if message.role == "user"), default=None)
-    if last is None:
-        raise RejectError("no message is the user's")
-    messages[last] = replace(messages[last], content=_with(wanted.instruction, messages[last].content))
-    return framed(messages, fields, wanted)
+    return _exchange(told("question")(fields, wanted), answer, fields, wanted)
 
 
 def _completion(fields: Fields, wanted: Wanted, first: bool) -> Record:
@@ -188,67 +145,47 @@ def _completion(fields: Fields, wanted: Wanted, first: bool) -> Record:
     if isinstance(value, str) or nothing(value):
         answer: tuple[Message, ...] = (Message("assistant", answer_text(value, name, fields.trace)),)
     else:
-        answer = messages_of(until_learned(_listed(value), fields.trace), name, fields.trace)
-    return _conversation((*_prompt(fields, wanted), *answer), fields.trace)
-
-
-def _listed(value: Any) -> Any:
-    """One message is a list of it."""
-    return [value] if isinstance(value, dict) else value
-
-
-def _asked(fields: Fields, wanted: Wanted) -> Prompt:
-    """What a prompt of text or messages asks: a text where nothing stands beside it."""
-    return bare(_prompt(fields, wanted))
-
-
-def _preference(fields: Fields, wanted: Wanted, first: bool) -> Record:
-    whole = not {"prompt", "conversations", "messages"} & fields.keys()
-    (before, chosen), (other, rejected) = (
-        turns_of(value, name) if whole and is_transcript(value) else _split(value, name, fields.trace)
-        for value, name in (
-            (present(fields, field, wanted), f"field {wanted.call(field)}") for field in ("chosen", "rejected")
-        )
-    )
-    if before != other:
-        raise RejectError("chosen and rejected differ before their last message")
-    asked = framed(asked_chat(before), fields, wanted) if before else _prompt(fields, wanted)
-    if chosen.strip() == rejected.strip():
-        raise RejectError("chosen and rejected are the same answer")
-    return Preference(asked, chosen, rejected)
-
-
-def _split(value: Any, name: str, trace: Trace) -> tuple[tuple[Message, ...], str]:
-    """What stands before an answer, and the answer: a text, a message, or a conversation that ends with it."""
-    if isinstance(value, str):
-        return (), check(value, name)
-    turns = _listed(value)
-    if not isinstance(turns, list) or not turns:
-        return messages_of(turns, name, trace), ""  # says what is wrong with it
-    before = messages_of(turns[:-1], name, trace) if turns[:-1] else ()
-    own = Trace()
-    (*_, last) = messages_of(turns[-1:], name, own) or (Message("system", ""),)
-    if last.role != "assistant":
-        raise RejectError(f"{name} ends with the {last.role}'s message, not the assistant's")
-    if last.calls or last.reasoning:
-        raise RejectError(
-            f"{name} ends with {'calls of tools' if last.calls else 'reasoning'}: a judged answer is text"
-        )
-    for (level, key), effects in own.marks.items():  # all but the words of the answer is left out
-        kept = level != "message" or key in ("role", "from", "content", "value")
-        for effect in effects:
-            trace.mark(level, key, effect if kept or effect == "empty" else "unused")
-    return before, last.content
+        answer = messages_of(until_learned(listed(value), fields.trace), name, fields.trace)
+    return _conversation((*prompt_of(fields, wanted), *answer), fields.trace)
 
 
 def _has_instruction(fields: Fields, wanted: Wanted) -> bool:
     return "instruction" in fields or ("input" in fields and wanted.instruction is not None)
 
 
+def _has_prompt(fields: Fields, wanted: Wanted) -> bool:
+    return bool(PROMPTS & fields.keys())
+
+
+def _is_rating(fields: Fields, wanted: Wanted) -> bool:
+    """Whether the number is more than a verdict: 0 and 1 say bad and good."""
+    value = fields["value"]
+    return (
+        _has_prompt(fields, wanted)
+        and not isinstance(value, bool)
+        and str(value).strip() not in ("", "-1", "0", "1", "0.0", "1.0", "-1.0")
+    )
+
+
+def _compared(name: str, needs: frozenset[str], make: Make, **more: Any) -> Layout:
+    """A layout of answers that people compared."""
+    usual: dict[str, Any] = {"structured": True, "also": _has_prompt, "asks": needs, "ask": asked_prompt}
+    return Layout(name, needs, "preference", make, more=PROMPTS, rank=3, instruction=True, **(usual | more))
+
+
+def _alone(fields: Fields, wanted: Wanted) -> bool:
+    """Whether there is nothing that may be an answer: what is no text, or names a row, is none."""
+    return set(fields.columns) <= {fields.names["prompt"], *(fields.names.get(name, "") for name in FRAME), *BESIDE}
+
+
 def _set(*names: str) -> frozenset[str]:
     return frozenset(names)
 
 
+PROMPTS = _set("prompt", "conversations", "messages")
+BESIDE = _set(
+    "id", "idx", "index", "source", "category", "topic", "language", "lang", "编号", "序号", "来源", "类别", "语言"
+)
 TEXT = Layout("text alone", _set("text"), "text", _text, rank=0)
 LAYOUTS = (
     Layout("text and label", _set("text", "label"), "classification", _labelled, labels=True, asks=_set("text"),
@@ -257,18 +194,26 @@ LAYOUTS = (
     Layout("text and value", _set("text", "value"), "regression", _rated, rank=1),
     TEXT,
     Layout("instruction and input and output", _set("output"), "generation", _instruct, instruction=True,
-           more=_set("instruction", "input"), also=_has_instruction, asks=_set(), ask=_asks(ask)),
+           more=_set("instruction", "input"), also=_has_instruction, asks=_set(), ask=asks(ask)),
     Layout("messages", _set("messages"), "generation", _messages, structured=True, asks=_set("messages"),
            ask=asked_messages),
     Layout("conversations", _set("conversations"), "generation", _messages, structured=True,
            asks=_set("conversations"), ask=asked_messages),
     Layout("question and answer", _set("question", "answer"), "generation", _question, instruction=True,
-           asks=_set("question"), ask=_asks(_told("question"))),
+           asks=_set("question"), ask=asks(told("question"))),
     Layout("question and answers", _set("question", "answers"), "generation", _answers, instruction=True, rank=1,
-           asks=_set("question"), ask=_asks(_told("question"))),
+           asks=_set("question"), ask=asks(told("question"))),
     Layout("prompt and completion", _set("prompt", "completion"), "generation", _completion, instruction=True,
-           asks=_set("prompt"), ask=_asked),
-    Layout("prompt and chosen and rejected", _set("chosen", "rejected"), "preference", _preference,
-           instruction=True, more=_set("prompt", "conversations", "messages"), rank=3,
-           asks=_set("chosen", "rejected"), ask=lambda fields, wanted: bare(_preference(fields, wanted, False).asked)),
+           asks=_set("prompt"), ask=asked_prompt),
+    Layout("prompt and chosen and rejected", _set("chosen", "rejected"), "preference", compared.preference,
+           instruction=True, more=PROMPTS, rank=3, asks=_set("chosen", "rejected"),
+           ask=lambda fields, wanted: bare(compared.preference(fields, wanted, False).asked)),
+    _compared("prompt and answers and ranks", _set("answers", "ranks"), compared.ranked),
+    _compared("prompt and answers and scores", _set("answers", "scores"), compared.rated),
+    _compared("prompt and ranking", _set("ranking"), compared.in_order),
+    _compared("prompt and original and edited", _set("original", "edited"), compared.edited, structured=False),
+    _compared("prompt and completion and value", _set("completion", "value"), compared.scored, structured=False,
+              also=_is_rating),
+    Layout("prompt alone", _set("prompt"), "preference", compared.prompt_alone, instruction=True, rank=0,
+           also=_alone),
 )  # fmt: skip

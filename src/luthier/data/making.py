@@ -28,6 +28,13 @@ class Bad:
 
 
 @dataclass(frozen=True)
+class Unused(Bad):
+    """A good row that cannot be learned from; why: of `luthier.data.used.LEFT`."""
+
+    why: str
+
+
+@dataclass(frozen=True)
 class Made:
     """What became of a file's rows. empty: how many are bad because their answer holds nothing. mark: taken off."""
 

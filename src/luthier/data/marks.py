@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from luthier.core.records import Chat, Judged, Labelled, Message, Preference, Record
+from luthier.core.records import Chat, Compared, Judged, Labelled, Message, Preference, Ranking, Record, Scored
 
 TOKEN = re.compile(  # of any model, at the end of a text
     r"(<\|[^|<>\s]{1,40}\|>|<｜[^｜<>\s]{1,60}｜>|</s>|(?i:<(?:eos|eot|eod|end|pad|sep|end_of_turn|end_of_text)>"
@@ -91,10 +91,13 @@ def _without(record: Record, mark: Mark) -> Record | None:
 
     if isinstance(record, Labelled):
         changed: Record = replace(record, label=cut(record.label))
-    elif isinstance(record, Judged):
+    elif isinstance(record, Judged | Scored):
         changed = replace(record, answer=cut(record.answer))
     elif isinstance(record, Preference):
         changed = replace(record, chosen=cut(record.chosen), rejected=cut(record.rejected))
+    elif isinstance(record, Ranking):
+        changed = replace(record, texts=tuple(map(cut, record.texts)))
+        return changed if all(changed.texts) else None
     elif isinstance(record, Chat):
         turns = (replace(m, content=cut(m.content)) if m.role == "assistant" else m for m in record.messages)
         changed = Chat(tuple(turns))
@@ -106,7 +109,7 @@ def _without(record: Record, mark: Mark) -> Record | None:
 def _answer(record: Record) -> str:
     if isinstance(record, Chat):
         return record.messages[-1].content
-    return record.wanted if isinstance(record, Labelled | Judged | Preference) else ""
+    return record.wanted if isinstance(record, Labelled | Judged | Scored | Compared) else ""
 
 
 def disguised(records: Sequence[Record], columns: Mapping[str, str]) -> Disguise | None:

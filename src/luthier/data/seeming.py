@@ -8,12 +8,12 @@ from __future__ import annotations
 import shlex
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from luthier.core.command import maps, with_map
 from luthier.core.errors import LuthierError
 from luthier.core.phrases import say
-from luthier.core.records import Chat, Judged, Preference, Record
+from luthier.core.records import Chat, Compared, Judged, Preference, Ranking, Record
 from luthier.data import blanks
 from luthier.data.making import instead
 from luthier.data.marks import disguised
@@ -36,6 +36,11 @@ def notes(table: Table, learned: Sequence[Record], config: DataConfig, name: str
     if pairs := [record for record in table.records if isinstance(record, Preference)]:
         longer = sum(len(pair.chosen) > len(pair.rejected) for pair in pairs) / len(pairs)
         yield say("said_data_preferences", file=name, rows=len(pairs), longer=f"{longer:.0%}")
+    if rankings := [record for record in table.records if isinstance(record, Ranking)]:
+        answers, told = (sum(map(len, found)) for found in zip(*((r.texts, r.pairs) for r in rankings), strict=True))
+        yield say("said_data_rankings", file=name, rows=len(rankings), answers=answers, pairs=told)
+    if (votes := disagreement(table.records)).whole:
+        yield say("said_data_disagree", file=name, rows=votes.rows, whole=votes.whole)
     judged = sum(isinstance(record, Judged) for record in table.records)
     if judged and (unjudged := whole - judged):
         yield say("said_data_unjudged", file=name, rows=unjudged, whole=whole)
@@ -57,6 +62,24 @@ def notes(table: Table, learned: Sequence[Record], config: DataConfig, name: str
         values = ",".join(f"{place}=VALUE" for place in open_.fillable if not set(place) & set(",="))
         fills = _command(config, fill=values)
         yield say("said_data_blanks_option", **about, option=fills) if values else say("said_data_blanks", **about)
+
+
+class Disagreement(NamedTuple):
+    """Of pairs that were compared more than once: how many there are, and how many were told apart in both ways."""
+
+    rows: int
+    whole: int
+
+
+def disagreement(records: Sequence[Record]) -> Disagreement:
+    """How far those who compared agree."""
+    found: dict[object, list[bool]] = {}
+    for record in records:
+        for better, worse in record.pairs if isinstance(record, Compared) else ():
+            one, other = record.answers[better].strip(), record.answers[worse].strip()  # type: ignore[union-attr]
+            found.setdefault((record.asked, frozenset((one, other))), []).append(one < other)
+    several = [votes for votes in found.values() if len(votes) > 1]
+    return Disagreement(sum(len(set(votes)) > 1 for votes in several), len(several))
 
 
 def _of_turns(table: Table) -> str:
@@ -91,14 +114,14 @@ def check(learned: Table, path: str) -> None:
 
 def _answers(record: Record) -> Iterator[str]:
     """All answers of a conversation that are learned; of a pair, the preferred one."""
-    if isinstance(record, Preference):
-        yield record.chosen
+    if isinstance(record, Compared):
+        yield record.wanted
     elif isinstance(record, Chat):
         yield from (message.said for message in record.messages if message.role == "assistant" and message.learned)
 
 
 def _common(learned: Sequence[Record], name: str) -> Iterator[str]:
-    answers = Counter(" ".join(record.wanted.split()) for record in learned if isinstance(record, Chat | Preference))
+    answers = Counter(" ".join(record.wanted.split()) for record in learned if isinstance(record, Chat | Compared))
     if answers.total() < FEWEST:
         return
     ((answer, rows),) = answers.most_common(1)

@@ -23,6 +23,7 @@ from luthier.data.filekinds import not_rows
 FIELDS = (
     *("text", "label", "labels", "value", "instruction", "input", "output", "messages", "conversations"),
     *("prompt", "completion", "chosen", "rejected", "question", "answer", "answers"),
+    *("ranks", "scores", "ranking", "original", "edited"),
     *("system", "history", "context", "tools"),
 )
 MAX_BYTES = 10 * 2**20  # a longer row is a mistake (a missing line end, a pasted file) far more often than a text

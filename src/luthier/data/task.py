@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import difflib
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from luthier.core.errors import LuthierError
 from luthier.core.metric import find, for_task
 from luthier.core.phrases import say
-from luthier.core.records import Chat, Judged, Preference, Record, Split
-from luthier.data import embedded, paired, seeming
+from luthier.core.records import Chat, Judged, Record, Split
+from luthier.data import embedded, paired, ranked, seeming
 from luthier.data.blanks import check_filled
 from luthier.data.documents import read_documents
 from luthier.data.doubts import questioned
-from luthier.data.read import Bad, Table, read, read_source, report_bad
+from luthier.data.making import Unused
+from luthier.data.read import Table, read, read_source, report_bad
 from luthier.data.rows import Wanted
 from luthier.data.split import make_split
 from luthier.data.used import with_left, with_train
@@ -26,7 +29,7 @@ def load_alone(config: DataConfig, rejected: Path | None = None, imitate: bool =
 
     imitate: of pairs, the preferred answers alone, as where the score that decides is one of written answers.
     """
-    imitate = imitate or bool(config.metric and "generation" in find(config.metric).tasks)
+    imitate = imitate or imitates(config)
     notes: list[str] = []
     left: tuple[dict[str, int], dict[str, int]] = ({}, {})
     table = _table(config, config.path, rejected, notes, left[0], imitate)
@@ -51,6 +54,11 @@ def load_alone(config: DataConfig, rejected: Path | None = None, imitate: bool =
         split, notes = replace(split, documents=documents), notes + said
     return replace(split, metric=config.metric or split.metric, answer_tokens=config.answer_tokens,
                    balanced=config.class_weights == "balanced"), notes + more  # fmt: skip
+
+
+def imitates(config: DataConfig) -> bool:
+    """Whether the score that decides is one of written answers, so that preferred ones are imitated."""
+    return bool(config.metric and "generation" in find(config.metric).tasks)
 
 
 def first_rows(split: Split, rows: int) -> Split:
@@ -97,30 +105,31 @@ def _pair(config: DataConfig, path: str) -> tuple[str, ...]:
     return parts if len(parts) == 2 and not Path(path).exists() else ()
 
 
-def supervised(table: Table) -> tuple[Table, list[Bad]]:
-    """The table with what can be learned by imitation, and the rows that it leaves out, each with the reason.
+def supervised(table: Table, imitate: bool = False) -> tuple[Table, list[Unused]]:
+    """The table with what can be learned, and the rows that it leaves out, each with the reason.
 
-    An answer that was found good becomes a conversation; one that was found bad is left out. Every other record stays
-    as it is, pairs of a preferred and a rejected answer among them.
+    Answers that were compared, or found good or bad with both among them, are preferences. imitate: they are answers to
+    imitate, the best of each comparison and those found good.
     """
-    records: list[Record] = []
-    lines: list[int] = []
-    unused: list[Bad] = []
+    if table.task == "preference":
+        table, unused = ranked.comparisons(table)
+        return (replace(table, task="generation", records=ranked.imitated(table.records)) if imitate else table), unused
+    if not imitate and ranked.thumbs(table.records):
+        return replace(table, task="preference"), []
+    return _good(table)
+
+
+def _good(table: Table) -> tuple[Table, list[Unused]]:
+    """The table with conversations in place of answers that were found good; those found bad are left out."""
+    kept: list[tuple[Record, int]] = []
+    unused: list[Unused] = []
     for record, line in zip(table.records, table.lines, strict=True):
         if isinstance(record, Judged) and not record.good:
-            unused.append(Bad(line, "the answer was found bad: there is no good one to learn", record.answer))
-            continue
-        if isinstance(record, Judged):
-            record = Chat((*record.messages, record.reply))
-        records.append(record)
-        lines.append(line)
-    return replace(table, records=tuple(records), lines=tuple(lines)), unused
-
-
-def imitated(table: Table) -> Table:
-    """Pairs as conversations that end with the preferred answer."""
-    records = (Chat(r.conversations[0]) if isinstance(r, Preference) else r for r in table.records)
-    return replace(table, task="generation", records=tuple(records))
+            reason = "the answer was found bad: there is no good one to learn"
+            unused.append(Unused(line, reason, record.answer, "judged"))
+        else:
+            kept.append((Chat((*record.messages, record.reply)) if isinstance(record, Judged) else record, line))
+    return ranked.of(table, kept), unused
 
 
 def _table(
@@ -139,17 +148,33 @@ def _table(
         raise LuthierError(table.hopeless)
     report_bad(table, config.skip_bad, rejected)
     notes += table.notes
-    if imitate and table.task == "preference":
-        table = imitated(table)
-    table, unused = supervised(table)
-    left.update(bad=len(table.bad), judged=len(unused))
+    asked = table
+    table, unused = supervised(table, imitate)
+    left.update(Counter(row.why for row in unused), bad=len(table.bad))
     if not table.records:
-        raise LuthierError(
-            f"{path}: all {len(unused)} answers were found bad: there is none to learn. Read were {table.layout}; give "
-            "a column that says something else another name"
-        )
+        raise LuthierError(_nothing(asked, unused, path))
     if path == config.path and not config.anyway:
         seeming.check(table, path)
-    if unused:
-        notes.append(say("said_data_judged", rows=len(unused), whole=len(unused) + len(table.records), file=path))
+    notes += _left(asked, table, unused, path)
     return table
+
+
+def _nothing(table: Table, unused: Sequence[Unused], path: str) -> str:
+    """Why no row of a table can be learned."""
+    if ranked.prompts_alone(table.records):
+        return say("said_data_prompts_alone", file=path)
+    if table.task == "preference":
+        return say("said_data_no_preference", file=path)
+    return (
+        f"{path}: all {len(unused)} answers were found bad: there is none to learn. Read were {table.layout}; give a "
+        "column that says something else another name"
+    )
+
+
+def _left(asked: Table, table: Table, unused: Sequence[Unused], path: str) -> Iterator[str]:
+    """What is said of rows that are left out, and of thumbs."""
+    for why, rows in Counter(row.why for row in unused).items():
+        yield say(f"said_data_left_{why}", file=path, rows=rows, whole=len(asked.records))
+    if table.task != asked.task == "generation":
+        good = sum(isinstance(record, Judged) and record.good for record in table.records)
+        yield say("said_data_thumbs", file=path, good=good, bad=len(table.records) - good)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from luthier.models.base import TrainableLM
     from luthier.models.outputs import Outputs
+    from luthier.training.context import Context
 
 extras = ()
 
@@ -91,15 +92,19 @@ class Dpo(WithReference):
     def uses_reference(self) -> bool:
         return self.variant not in FREE
 
+    def refuses(self, ctx: Context) -> str | None:
+        return super().refuses(ctx) or answers.without_pairs(ctx, "dpo")
+
     def examples(self, lm: TrainableLM, data: Split, row: int, record: Record) -> list[Example]:
-        return answers.pair(lm, "dpo", row, record)
+        return answers.group(lm, "dpo", row, record)
 
     def divisors(self, examples: Sequence[Any]) -> dict[str, float]:
-        pairs = answers.pairs_in(examples)
-        return {"pair": pairs, "_accuracy": pairs, "_margin": pairs}
+        groups = answers.groups_in(examples)
+        return {"pair": groups, "_accuracy": groups, "_margin": groups}
 
     def loss(self, out: Outputs, batch: Batch) -> dict[str, Tensor]:
-        good, bad = answers.sides(batch)
+        sides = answers.sides(batch)
+        good, bad = sides.better, sides.worse
         policy, tokens = answers.sums(out.logprobs(), batch), answers.lengths(batch)
         before = answers.sums(batch.columns[answers.REFERENCE], batch) if self.uses_reference else policy.detach() * 0
         pairs = Pairs((policy[good], policy[bad]), (before[good], before[bad]), (tokens[good], tokens[bad]))
@@ -107,9 +112,9 @@ class Dpo(WithReference):
         chosen, rejected = pairs.gained
         apart = (chosen - rejected).detach()
         return {
-            "pair": LOSSES[self.variant](pairs, beta, self.gamma).sum(),
-            "_accuracy": (apart > 0).float().sum(),
-            "_margin": beta * apart.sum(),
+            "pair": (sides.weight * LOSSES[self.variant](pairs, beta, self.gamma)).sum(),
+            "_accuracy": (sides.weight * (apart > 0)).sum(),
+            "_margin": beta * (sides.weight * apart).sum(),
         }
 
 

@@ -3,7 +3,8 @@
 Good: w (1 - σ(β r - z)), bad: w (1 - σ(z - β r)), with r = log π - log π_ref summed over the answer, and z = β times
 the policy's distance from the reference, estimated on answers to other prompts, never below 0 and without a gradient.
 The rarer kind weighs more, so that w n of good and of bad lie in 1 to 4/3. Of a pair, the preferred answer is good and
-the other one bad. Source: Ethayarajh et al. 2024, "KTO: Model Alignment as Prospect Theoretic Optimization".
+the other one bad, of a ranking the best and the worst. Source: Ethayarajh et al. 2024, "KTO: Model Alignment as
+Prospect Theoretic Optimization".
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from luthier.core.batch import Batch
 from luthier.core.cursor import Cursor
 from luthier.core.errors import LuthierError
 from luthier.core.example import Example
-from luthier.core.records import Judged, Preference, Record, Split
+from luthier.core.records import Compared, Judged, Record, Split
 from luthier.objectives.preferences import answers
 from luthier.objectives.preferences.reference import WithReference
 
@@ -59,7 +60,7 @@ class Kto(WithReference):
         said = [
             (row, record.messages, text)
             for row, record in enumerate(records)
-            if isinstance(record, Judged | Preference)
+            if isinstance(record, Judged | Compared)
             for text, _ in answers.judged(record)
         ]
         last = {row: at for at, (row, _, _) in enumerate(said)}
@@ -88,7 +89,7 @@ class Kto(WithReference):
         return self.good or max(1 / share, 1.0), self.bad or max(share / MOST, 1.0)
 
     def examples(self, lm: TrainableLM, data: Split, row: int, record: Record) -> list[Example]:
-        if not isinstance(record, Judged | Preference):
+        if not isinstance(record, Judged | Compared):
             raise LuthierError("objective kto: learns from answers that were found good or bad")
         out = []
         for text, good in answers.judged(record):

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from luthier.models.base import TrainableLM
     from luthier.models.outputs import Outputs
+    from luthier.training.context import Context
 
 extras = ()
 LEAST = 1e-7  # of 1 - p, so that a certain answer has odds
@@ -37,25 +38,28 @@ class Orpo(Objective):
     record: ClassVar[type] = Preference
     tasks: ClassVar[tuple[Task, ...]] = ("preference",)
 
+    def refuses(self, ctx: Context) -> str | None:
+        return super().refuses(ctx) or answers.without_pairs(ctx, "orpo")
+
     def room(self, lm: TrainableLM, data: Split) -> int:
         return answers.room_for(lm, data)
 
     def examples(self, lm: TrainableLM, data: Split, row: int, record: Record) -> list[Example]:
-        return answers.pair(lm, "orpo", row, record)
+        return answers.group(lm, "orpo", row, record)
 
     def divisors(self, examples: Sequence[Any]) -> dict[str, float]:
         learned = sum(len(e.where) for e in examples if e.columns[answers.CHOSEN][0])
-        return {"nll": max(float(learned), 1.0), "odds": answers.pairs_in(examples)}
+        return {"nll": max(float(learned), 1.0), "odds": answers.groups_in(examples)}
 
     def loss(self, out: Outputs, batch: Batch) -> dict[str, Tensor]:
         import torch.nn.functional as F
 
-        good, bad = answers.sides(batch)
+        sides = answers.sides(batch)
         logp = out.logprobs()
         odds = log_odds(answers.sums(logp, batch) / answers.lengths(batch))
         return {
             "nll": -(logp * batch.columns[answers.CHOSEN]).sum(),
-            "odds": -self.weight * F.logsigmoid(odds[good] - odds[bad]).sum(),
+            "odds": -self.weight * (sides.weight * F.logsigmoid(odds[sides.better] - odds[sides.worse])).sum(),
         }
 
 

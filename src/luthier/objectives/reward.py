@@ -1,8 +1,9 @@
 """A reward model: a number for an answer, learned from which of two answers people preferred.
 
--log σ(r(preferred) - r(rejected) - margin), r read off the last token of the conversation with the answer by a linear
-head on standardised states, whose weights start as N(0, 1 / √(d + 1)). At the end the numbers are moved so that the
-preferred answers of the training rows have 0 on average. Source: Bradley and Terry 1952; Ouyang et al. 2022,
+-log σ(r(preferred) - r(rejected) - margin), on average over all pairs of a ranking, which are one group. r is read off
+the last token of the conversation with the answer by a linear head on standardised states, whose weights start as
+N(0, 1 / √(d + 1)). At the end the numbers are moved so that the best answers of the training rows have 0 on average.
+Source: Bradley and Terry 1952; Ouyang et al. 2022,
 "Training language models to follow instructions with human feedback".
 """
 
@@ -41,9 +42,12 @@ class Reward(Objective):
     heads: ClassVar[tuple[str, ...]] = ("reward",)
     tasks: ClassVar[tuple[Task, ...]] = ("preference",)
 
+    def refuses(self, ctx: Context) -> str | None:
+        return super().refuses(ctx) or answers.without_pairs(ctx, "reward")
+
     def examples(self, lm: TrainableLM, data: Split, row: int, record: Record) -> list[Example]:
-        both = answers.pair_of("reward", record).conversations
-        return answers.grouped(row, [lm.labelled(row, conversation, (), [0]) for conversation in both])
+        found = answers.compared("reward", record)
+        return answers.grouped(row, found, [lm.labelled(row, whole, (), [0]) for whole in found.conversations])
 
     def setup(self, lm: TrainableLM, examples: Sequence[Any]) -> None:
         """The head reads standardised states, and starts small."""
@@ -56,19 +60,19 @@ class Reward(Objective):
         torch.nn.init.normal_(head.weight, std=(head.weight.shape[1] + 1) ** -0.5)
 
     def divisors(self, examples: Sequence[Any]) -> dict[str, float]:
-        pairs = answers.pairs_in(examples)
-        return {"pair": pairs, "_accuracy": pairs, "_margin": pairs}
+        groups = answers.groups_in(examples)
+        return {"pair": groups, "_accuracy": groups, "_margin": groups}
 
     def loss(self, out: Outputs, batch: Batch) -> dict[str, Tensor]:
         import torch.nn.functional as F
 
-        good, bad = answers.sides(batch)
+        sides = answers.sides(batch)
         found = out.head("reward")[:, 0]
-        apart = found[good] - found[bad]
+        apart = found[sides.better] - found[sides.worse]
         return {
-            "pair": -F.logsigmoid(apart - self.margin).sum(),
-            "_accuracy": (apart > 0).float().sum().detach(),
-            "_margin": apart.sum().detach(),
+            "pair": -(sides.weight * F.logsigmoid(apart - self.margin)).sum(),
+            "_accuracy": (sides.weight * (apart > 0)).sum().detach(),
+            "_margin": (sides.weight * apart).sum().detach(),
         }
 
     def finish(self, ctx: Context, examples: Sequence[Any]) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from luthier.core.batch import Batch
 from luthier.core.example import Example
 from luthier.core.methods import Objective
-from luthier.core.records import Chat, Preference, Record, Split, Task
+from luthier.core.records import Chat, Compared, Judged, Message, Record, Split, Task
 from luthier.data.pack import WEIGHT, weighed
 
 if TYPE_CHECKING:
@@ -44,8 +44,11 @@ class Sft(Objective):
         return min(longest, lm.limit // PART)
 
     def examples(self, lm: TrainableLM, data: Split, row: int, record: Record) -> list[Example]:
-        if isinstance(record, Preference):
-            record = Chat(record.conversations[0])
+        if isinstance(record, Judged) and not record.good:
+            return []
+        if isinstance(record, Compared | Judged):
+            reply = record.reply if isinstance(record, Judged) else Message("assistant", record.wanted)
+            record = Chat((*record.messages, reply))
         if isinstance(record, Chat):
             learned = any(m.role == "assistant" and m.learned for m in record.messages[1:])
             return lm.chat_examples(row, record.messages) if learned else []

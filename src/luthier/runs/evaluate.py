@@ -100,13 +100,13 @@ def _checked(name: str) -> str:
 
 def _table(config: DataConfig, rejected: Path) -> Table:
     from luthier.data.read import report_bad
-    from luthier.data.task import read_table, supervised
+    from luthier.data.task import imitates, read_table, supervised
 
     table = read_table(config, config.path)
     report_bad(table, config.skip_bad, rejected)
-    found, unused = supervised(table)
+    found, unused = supervised(table, imitates(config))
     if not found.records:
-        raise LuthierError(f"{config.path}: all {len(unused)} answers were found bad: there is none to compare with")
+        raise LuthierError(f"{config.path}: none of {len(unused)} rows can be used: {unused[0].reason}")
     return found
 
 

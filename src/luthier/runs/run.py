@@ -23,7 +23,7 @@ from luthier.core.methods import Direct, Objective, Patch
 from luthier.core.phrases import say
 from luthier.core.progress import Report
 from luthier.core.records import Split, Text
-from luthier.core.tasks import GIVES, unfit
+from luthier.core.tasks import GIVES, preferring, unfit
 from luthier.data.templates.files import read_template
 from luthier.data.unwritten import chat_only, check_written
 from luthier.evals import cuts
@@ -124,6 +124,8 @@ def objective_of(recipe: Recipe, patch: Patch, data: Split, lm: WordedLM) -> Obj
     default = patch.objectives[data.task]
     if data.task == "classification" and lm.lacks("logprobs"):
         default = "classify"
+    if data.task == "preference":
+        default = preferring(data.train)
     found: Objective = config.objective(recipe, default)
     if data.task not in found.tasks:
         name = say("said_objective", name=recipe.objective.get("name", default))

@@ -7,16 +7,21 @@ Beside it stands the accuracy by summed log-probabilities, which a longer answer
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean
 from typing import Any
 
 from luthier.core.errors import LuthierError
 from luthier.core.lm import LM
 from luthier.core.metric import Metric, Scores
-from luthier.core.records import Preference, Record, Split
+from luthier.core.records import Compared, Judged, Message, Record, Split
 
 
 class PairAccuracy(Metric):
-    """1 where the preferred answer is likelier, one half where both are the same, else 0."""
+    """1 where the preferred answer is likelier, one half where both are the same, else 0; of a ranking the mean.
+
+    A thumb is held against every opposite one: the mean over all is the area under the curve of ROC.
+    """
 
     name = "pair_accuracy"
     title = "Pairs told right, %"
@@ -27,28 +32,70 @@ class PairAccuracy(Metric):
     )
 
     def scores(self, lm: LM, data: Split, rows: Sequence[Record]) -> Scores:
-        pairs = [row for row in rows if isinstance(row, Preference)]
+        compared = comparisons(rows)
         if lm.output == "reward":
-            asked: list[Any] = [conversation for pair in pairs for conversation in pair.conversations]
-            numbers = _two(lm.predict(asked, ())[:, 0].tolist())
-            return _scored(self.name, numbers, [f"{good:.3g} / {bad:.3g}" for good, bad in numbers])
+            asked: list[Any] = [(*messages, Message("assistant", text)) for messages, text in compared.answers]
+            numbers = lm.predict(asked, ())[:, 0].tolist() if asked else []
+            return _scored(self.name, compared, numbers)
         if "logprobs" not in lm.can:
             raise LuthierError("this model gives no likelihood of an answer")
-        found = lm.logprobs([(pair.asked, text) for pair in pairs for text in (pair.chosen, pair.rejected)])
+        found = lm.logprobs(compared.answers)
         means = [float(x.mean()) if len(x) else -float("inf") for x in found]
-        told = [_told(*both) for both in _two([float(x.sum()) for x in found])]
-        answers = [{1.0: "chosen", 0.0: "rejected"}.get(_told(*both), "") for both in _two(means)]
-        return _scored(self.name, _two(means), answers, pair_accuracy_by_sums=sum(told) / max(len(told), 1))
+        sums = fmean(compared.right([float(x.sum()) for x in found]))
+        return _scored(self.name, compared, means, pair_accuracy_by_sums=sums)
 
 
-def _scored(name: str, pairs: Sequence[tuple[float, float]], answers: list[str], **more: float) -> Scores:
-    """Scores of what was found of each pair, the preferred answer first."""
-    margin = sum(good - bad for good, bad in pairs) / max(len(pairs), 1)
-    return Scores(name, [_told(*pair) for pair in pairs], answers, {**more, "pair_margin": margin})
+@dataclass(frozen=True)
+class Comparisons:
+    """What rows compare. answers: each once, behind its conversation. pairs: of each row, places in `answers` of the
+
+    better and the worse answer.
+    """
+
+    answers: list[tuple[tuple[Message, ...], str]]
+    pairs: list[list[tuple[int, int]]]
+
+    def right(self, numbers: Sequence[float]) -> list[float]:
+        """The share of each row's pairs whose better answer has the higher number; a tie or no pair counts half."""
+        return [fmean([_told(numbers[i], numbers[j]) for i, j in pairs] or [0.5]) for pairs in self.pairs]
 
 
-def _two(values: Sequence[float]) -> list[tuple[float, float]]:
-    return list(zip(values[::2], values[1::2], strict=True))
+def comparisons(rows: Sequence[Record]) -> Comparisons:
+    """The pairs of each row: its own, or those of a thumb and every opposite one (to the same prompt where one is)."""
+    answers: list[tuple[tuple[Message, ...], str]] = []
+    pairs: list[list[tuple[int, int]]] = []
+    thumbs: list[tuple[int, int, Judged]] = []
+    for row, record in enumerate(rows):
+        start = len(answers)
+        if isinstance(record, Compared):
+            answers += [(record.messages, text) for text in record.answers]
+            pairs.append([(start + i, start + j) for i, j in record.pairs])
+        elif isinstance(record, Judged):
+            answers.append((record.messages, record.reply.said))
+            thumbs.append((row, start, record))
+            pairs.append([])
+    for row, at, record in thumbs:
+        others = [(place, other) for _, place, other in thumbs if other.good is not record.good]
+        own = [place for place, other in others if other.messages == record.messages]
+        places = own or [place for place, _ in others]
+        pairs[row] = [(at, place) if record.good else (place, at) for place in places]
+    return Comparisons(answers, pairs)
+
+
+def _scored(name: str, compared: Comparisons, numbers: Sequence[float], **more: float) -> Scores:
+    """Scores of rows by a number for each answer."""
+    right = compared.right(numbers)
+    margin = fmean(fmean([numbers[i] - numbers[j] for i, j in pairs] or [0.0]) for pairs in compared.pairs)
+    answers = [_shown(pairs, numbers) for pairs in compared.pairs]
+    return Scores(name, right, answers, {**more, "pair_margin": margin})
+
+
+def _shown(pairs: Sequence[tuple[int, int]], numbers: Sequence[float]) -> str:
+    """What was found of a row: the numbers of a pair, the better answer's first, or how many pairs were told right."""
+    if len(pairs) == 1:
+        ((i, j),) = pairs
+        return f"{numbers[i]:.3g} / {numbers[j]:.3g}"
+    return f"{sum(_told(numbers[i], numbers[j]) for i, j in pairs):g} of {len(pairs)}"
 
 
 def _told(good: float, bad: float) -> float:

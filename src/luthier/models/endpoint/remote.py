@@ -13,7 +13,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 from urllib.parse import urlsplit
 
 from luthier.core import records
@@ -275,7 +275,7 @@ def _echoed(answer: Answer, prompt: str, continued: str) -> list[float]:
 def _record(values: dict[str, Any]) -> Record:
     """A record from its plain values, whatever its kind."""
     r = records
-    kinds: tuple[Any, ...] = (r.Labelled, r.Tagged, r.Rated, r.Chat, r.Text, r.Preference, r.Judged)
+    kinds: tuple[Any, ...] = get_args(r.Record)
     for kind in kinds:
         if {f.name for f in dataclasses.fields(kind)} == set(values):
             given = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}

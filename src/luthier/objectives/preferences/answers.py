@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from luthier.core.errors import LuthierError
 from luthier.core.example import Example
-from luthier.core.records import Judged, Message, Preference, Record, Split
+from luthier.core.phrases import say
+from luthier.core.records import Compared, Judged, Message, Record, Split
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -19,51 +20,68 @@ if TYPE_CHECKING:
     from luthier.training.context import Context
 
 PART = 2  # of max_length that answers may take from the prompts of all rows
-CHOSEN, REFERENCE = "chosen", "reference"  # columns: 1 or 0; log p of the reference, summed at an answer's first token
+CHOSEN, WORTH = "chosen", "worth"  # columns: 1 for the best answers of a row, else 0; the number of an answer
+REFERENCE = "reference"  # column: log p of the reference, summed at an answer's first token
 
 
 def judged(record: Record) -> list[tuple[str, bool]]:
-    """The answers of a row, and whether each was found good: of a pair the preferred one."""
-    if isinstance(record, Preference):
-        return [(record.chosen, True), (record.rejected, False)]
+    """Answers of a row that were found good or bad: of a comparison the best and the worst ones."""
+    if isinstance(record, Compared):
+        ends = max(record.worth), min(record.worth)
+        told = zip(record.answers, record.worth, strict=True)
+        return [(text, worth == ends[0]) for text, worth in told if worth in ends] if ends[0] > ends[1] else []
     return [(record.reply.said, record.good)] if isinstance(record, Judged) else []
 
 
 def room_for(lm: TrainableLM, data: Split) -> int:
     """Tokens that prompts leave for answers: of the longest one, a part of the limit at most."""
-    answers = {text for record in data.train for text, _ in judged(record)}
+    answers = {text for record in data.train for text in said(record)}
     longest = max((lm.answer_room(lm.encode_answer(text, ())) for text in answers), default=0)
     return min(longest, lm.limit // PART)
 
 
-def pair_of(name: str, record: Record) -> Preference:
-    """The row of an objective that learns from pairs. Raises LuthierError for a record of another kind."""
-    if not isinstance(record, Preference):
-        raise LuthierError(f"objective {name}: learns from pairs of a preferred and a rejected answer")
+def said(record: Record) -> tuple[str, ...]:
+    """All answers of a row."""
+    return record.answers if isinstance(record, Compared) else tuple(text for text, _ in judged(record))
+
+
+def compared(name: str, record: Record) -> Compared:
+    """The row of an objective that learns from comparisons. Raises LuthierError for a record of another kind."""
+    if not isinstance(record, Compared):
+        raise LuthierError(f"objective {name}: learns from pairs of a preferred and a rejected answer, or rankings")
     return record
 
 
-def grouped(row: int, found: Sequence[Example]) -> list[Example]:
-    """The examples of a pair, the preferred one first, as one group."""
+def grouped(row: int, record: Compared, found: Sequence[Example]) -> list[Example]:
+    """An example for each of the answers of a comparison, as one group; none where an answer is left empty."""
+    if len(found) != len(record.answers) or not record.pairs or not all(e.where for e in found):
+        return []
+    best = max(record.worth)
     return [
-        replace(e, group=row, columns={**e.columns, CHOSEN: [float(first)] * len(e.where)})
-        for e, first in zip(found, (True, False), strict=True)
-    ]
+        replace(e, group=row, columns={**e.columns, CHOSEN: [float(worth == best)] * len(e.where),
+                                       WORTH: [worth] * len(e.where)})
+        for e, worth in zip(found, record.worth, strict=True)
+    ]  # fmt: skip
 
 
-def pair(lm: TrainableLM, name: str, row: int, record: Record) -> list[Example]:
-    """The preferred answer and the other one behind the same prompt, in one group; nothing where one is left empty.
+def group(lm: TrainableLM, name: str, row: int, record: Record) -> list[Example]:
+    """The answers of a comparison behind the same prompt, in one group.
 
     Raises LuthierError for a record of another kind.
     """
-    texts = judged(pair_of(name, record))
-    found = [e for text, _ in texts for e in answered(lm, row, pair_of(name, record).messages, text)]
-    return grouped(row, found) if len(found) == 2 and all(e.where for e in found) else []
+    told = compared(name, record)
+    return grouped(row, told, [e for text in told.answers for e in answered(lm, row, told.messages, text)])
 
 
-def pairs_in(examples: Sequence[Example]) -> float:
-    """How many pairs these examples are, at least 1: what sums over pairs are divided by."""
-    return max(len(examples) / 2, 1.0)
+def without_pairs(ctx: Context, name: str) -> str | None:
+    """Why an objective cannot learn from these rows, which hold no comparison; None where they do."""
+    rows = ctx.data.train
+    return None if not rows or any(isinstance(r, Compared) for r in rows) else say("said_refused_pairs", name=name)
+
+
+def groups_in(examples: Sequence[Example]) -> float:
+    """How many comparisons these examples are, at least 1: what sums over them are divided by."""
+    return max(float(len({e.group for e in examples})), 1.0)
 
 
 def answered(lm: TrainableLM, row: int, messages: Sequence[Message], text: str) -> list[Example]:
@@ -88,19 +106,36 @@ def lengths(batch: Batch) -> Tensor:
     return torch.tensor(batch.spans, dtype=torch.float32, device=batch.ids.device)
 
 
-def sides(batch: Batch) -> tuple[Tensor, Tensor]:
-    """Places of the preferred and of the rejected segments, pair by pair: (P,) and (P,)."""
+@dataclass(frozen=True)
+class Sides:
+    """P pairs of segments, each (P,): where the better and the worse one are, and the pair's weight.
+
+    All pairs of a group that are told apart, with equal weights that add up to 1: a ranking of many answers counts as
+    much as a pair.
+    """
+
+    better: Tensor
+    worse: Tensor
+    weight: Tensor
+
+
+def sides(batch: Batch) -> Sides:
+    """The pairs of a micro-batch, group by group."""
     import torch
 
-    first = torch.tensor(batch.spans, device=batch.ids.device).cumsum(0) - 1
-    preferred = batch.columns[CHOSEN][first] > 0
+    device = batch.ids.device
+    worth = batch.columns[WORTH][torch.tensor(batch.spans, device=device).cumsum(0) - 1].tolist()
     by_group: dict[Any, list[int]] = {}
-    for at, group in enumerate(batch.groups):
-        by_group.setdefault(group, []).append(at)
-    flags = preferred.tolist()
-    pairs = [sorted(members, key=lambda at: not flags[at]) for members in by_group.values()]
-    found = torch.tensor(pairs, device=batch.ids.device).view(-1, 2)
-    return found[:, 0], found[:, 1]
+    for at, member in enumerate(batch.groups):
+        by_group.setdefault(member, []).append(at)
+    pairs: list[tuple[int, int]] = []
+    weights: list[float] = []
+    for members in by_group.values():
+        found = [(i, j) for i in members for j in members if worth[i] > worth[j]]
+        pairs += found
+        weights += [1 / len(found)] * len(found)
+    places = torch.tensor(pairs, device=device).view(-1, 2)
+    return Sides(places[:, 0], places[:, 1], torch.tensor(weights, device=device))
 
 
 def not_asked(examples: Sequence[Example], known: Mapping[str, float]) -> dict[str, Example]:

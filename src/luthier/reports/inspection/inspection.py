@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from luthier.core.methods import Objective
 from luthier.core.records import Judged, Labelled, Rated, Record, Split, Tagged, Task, Text
+from luthier.core.tasks import preferring
 from luthier.data.blanks import check_filled
 from luthier.data.keys import Key
 from luthier.data.overlap import ALIKE, Index, Say, twins
@@ -112,12 +113,13 @@ class Reader:
     say: Say | None = None
     lm: CausalLM | None = field(default=None, init=False)
 
-    def objective_for(self, task: Task) -> tuple[str, Objective]:
-        """The objective named, or the usual one of the task, with its longest sequence."""
+    def objective_for(self, table: Table) -> tuple[str, Objective]:
+        """The objective named, or the usual one of such rows, with its longest sequence."""
         from luthier.core import catalog
         from luthier.models.loading.tokenizer import tokenizer_only
 
-        name = self.objective or {"text": "lm", "preference": "dpo"}.get(task, "sft")
+        usual = {"text": "lm", "preference": preferring(table.records)}
+        name = self.objective or usual.get(table.task, "sft")
         made: Any = catalog.load(catalog.find(name, "objectives"))()
         lm = self.lm = self.lm or tokenizer_only(self.model)
         limit = min(self.max_length or made.max_length, lm.context)
@@ -139,7 +141,7 @@ def inspect(config: DataConfig, reader: Reader) -> list[Inspection]:
 
 def _inspect(table: Table, reader: Reader) -> Inspection:
     learnable, unused = supervised(table)
-    reader.objective_for(table.task)
+    reader.objective_for(learnable)
     found = written(reader.lm, learnable.records)
     why = dict(found.refused)
     refused = tuple(Bad(learnable.lines[i], reason, "") for i, reason in found.refused)
@@ -230,7 +232,7 @@ def balance(records: Sequence[Record]) -> tuple[tuple[str, int], ...]:
 
 def tokens(table: Table, reader: Reader) -> Tokens:
     """Rows as training tokenises them."""
-    name, objective = reader.objective_for(table.task)
+    name, objective = reader.objective_for(table)
     lm = reader.lm
     assert lm is not None
     labels = tuple(sorted({n for r in table.records if isinstance(r, Labelled | Tagged) for n in _names(r)}))
