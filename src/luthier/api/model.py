@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from luthier.core.records import Prompt
 
 USE = {"labels": "predict()", "tags": "tags()", "scalar": "values()", "text": "generate()",
-       "reward": "luthier eval RUN PAIRS"}  # fmt: skip
+       "reward": "luthier eval RUN PAIRS", "verdict": "luthier eval RUN PAIRS"}  # fmt: skip
 GIVES = {"labels": "labels", "tags": "several labels", "scalar": "numbers", "text": "text",
-         "reward": "numbers for answers, not for texts"}  # fmt: skip
+         "reward": "numbers for answers, not for texts", "verdict": "verdicts on two answers"}  # fmt: skip
 SHOWN = 6  # labels in `repr`
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
+from luthier.core.errors import LuthierError
 from luthier.core.records import Prompt, Record, Sampling
 
 if TYPE_CHECKING:
@@ -21,7 +22,8 @@ class LM(Protocol):
 
     @property
     def output(self) -> str:
-        """What it answers with: labels, tags, scalar, reward (a number for a conversation with its answer) or text."""
+        """What it answers with: labels, tags, scalar, reward (a number for a conversation with its answer), verdict
+        (how likely the first of two answers is the better one: it has `prefers`) or text."""
 
     def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> list[str]:
         """One answer a prompt."""
@@ -38,6 +40,21 @@ class LM(Protocol):
 
     def save(self, folder: Path) -> None:
         """Write all that is needed besides the base model into an existing folder."""
+
+
+class Predictor:
+    """What is no language model any more: it predicts and nothing else. what: it is, for errors."""
+
+    what = "this"
+    can: frozenset[str] = frozenset({"predict"})
+
+    def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> list[str]:
+        """Not possible."""
+        raise LuthierError(f"{self.what} can only predict: no text is written")
+
+    def logprobs(self, pairs: Sequence[tuple[Prompt, str]]) -> list[Tensor]:
+        """Not possible."""
+        raise LuthierError(f"{self.what} can only predict: no likelihood of a text is known")
 
 
 class WordedLM(LM, Protocol):

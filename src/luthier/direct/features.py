@@ -1,9 +1,9 @@
 """Frozen features and a classical classifier on pooled hidden states.
 
-Labels, several labels a text, or a number. Depth and pooling, the classifier (logistic regression, linear SVM, random
-forest, xgboost) and its regularisation are chosen by cross-validation on the training rows. Features are computed once
-and cached on disk by content. Source: "feature-based" adaptation, Peters et al. 2019; linear probes, Alain & Bengio
-2016.
+Labels, several labels a text, a number, or which of two answers is better (`luthier.direct.classical.pairs`). Depth and
+pooling, the classifier (logistic regression, linear SVM, random forest, xgboost) and its regularisation are chosen by
+cross-validation on the training rows. Features are computed once and cached on disk by content. Source:
+"feature-based" adaptation, Peters et al. 2019; linear probes, Alain & Bengio 2016.
 """
 
 from __future__ import annotations
@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from luthier.core.errors import LuthierError
+from luthier.core.lm import Predictor
 from luthier.core.methods import Direct
-from luthier.core.records import Labelled, Prompt, Rated, Record, Sampling, Split, Tagged, Task
+from luthier.core.records import Labelled, Rated, Record, Split, Tagged, Task
+from luthier.core.tasks import without_pairs
 from luthier.direct.classical.fitted import Array, Fitted, Target
+from luthier.direct.classical.pairs import PAIRS, PairLM, fit_pairs, load_pairs
 from luthier.direct.classifiers import Classifier, chosen, find
 from luthier.evals import cuts
 from luthier.evals.wording import unworded
@@ -47,21 +49,26 @@ class Features(Direct):
     folds: int = 4
     strengths: tuple[float, ...] = (0.003, 0.03, 0.3)
 
-    tasks: ClassVar[tuple[Task, ...]] = ("classification", "multilabel", "regression")
+    tasks: ClassVar[tuple[Task, ...]] = ("classification", "multilabel", "regression", "preference")
     seeded: ClassVar[bool] = False
     fits: ClassVar[bool] = True
 
     def refuses(self, ctx: Context) -> str | None:
+        if ctx.data.task == "preference":
+            return without_pairs(ctx.data.train, "features")
         return unworded(ctx.lm)
 
     def asked(self, data: Split) -> float:
         """Each training row is read once."""
         return float(len(data.train))
 
-    def adapt(self, ctx: Context) -> FeatureLM:
+    def adapt(self, ctx: Context) -> FeatureLM | PairLM:
         lm, data = ctx.policy, ctx.data
         from luthier.models.inference.features import features
 
+        if data.task == "preference":
+            cuts.begin(lm)
+            return fit_pairs(lm, data, self.strengths, self.folds, ctx.cache)
         wanted = chosen(self.classifier)
         texts, y, target = targets(data)
         cuts.begin(lm)
@@ -99,10 +106,12 @@ class Features(Direct):
             return
         yield from KFold(min(self.folds, len(y)), shuffle=True, random_state=0).split(y)
 
-    def load(self, folder: Path, lm: WordedLM) -> FeatureLM:
+    def load(self, folder: Path, lm: WordedLM) -> FeatureLM | PairLM:
         from luthier.models.loading.bundled import cache_dir
         from luthier.models.loading.of_recipe import trainable
 
+        if (folder / PAIRS).exists():
+            return load_pairs(folder, trainable(lm), cache_dir())
         meta = read_record(folder / "luthier.json", "features", "labels")
         target = Target(meta.get("task", "classification"), meta.get("count", len(meta["labels"])))
         name = meta.get("classifier", SCOUT)
@@ -126,7 +135,7 @@ def targets(data: Split) -> tuple[list[str], Array, Target]:
 
 
 @dataclass
-class FeatureLM:
+class FeatureLM(Predictor):
     """A frozen base with a classical classifier on its features; it can only predict.
 
     features: "depth.pooling". classifier: its name. fitted: what was fitted.
@@ -140,7 +149,7 @@ class FeatureLM:
     labels: tuple[str, ...]
     cache: Path
 
-    can = frozenset({"predict"})
+    what = "a classifier on frozen features"
 
     @property
     def output(self) -> str:
@@ -159,14 +168,6 @@ class FeatureLM:
         if self.target.task == "regression":
             return outputs
         return HEADS[self.output].reading(outputs, [self.labels.index(label) for label in labels]).float()
-
-    def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> list[str]:
-        """Not possible."""
-        raise LuthierError("frozen features can only predict, they cannot write text")
-
-    def logprobs(self, pairs: Sequence[tuple[Prompt, str]]) -> list[Tensor]:
-        """Not possible."""
-        raise LuthierError("frozen features can only predict, they give no likelihood of a text")
 
     def save(self, folder: Path) -> None:
         """The classifier in its own format, without pickle, and what it is."""

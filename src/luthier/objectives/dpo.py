@@ -18,6 +18,7 @@ from annotated_types import Gt
 from luthier.core.batch import Batch
 from luthier.core.example import Example
 from luthier.core.records import Record, Split
+from luthier.core.tasks import without_pairs
 from luthier.objectives.preferences import answers
 from luthier.objectives.preferences.reference import WithReference
 
@@ -93,7 +94,7 @@ class Dpo(WithReference):
         return self.variant not in FREE
 
     def refuses(self, ctx: Context) -> str | None:
-        return super().refuses(ctx) or answers.without_pairs(ctx, "dpo")
+        return super().refuses(ctx) or without_pairs(ctx.data.train, "dpo")
 
     def examples(self, lm: TrainableLM, data: Split, row: int, record: Record) -> list[Example]:
         return answers.group(lm, "dpo", row, record)

@@ -15,6 +15,7 @@ from luthier.core.batch import Batch
 from luthier.core.example import Example
 from luthier.core.methods import Objective
 from luthier.core.records import Preference, Record, Split, Task
+from luthier.core.tasks import without_pairs
 from luthier.objectives.preferences import answers
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class Orpo(Objective):
     tasks: ClassVar[tuple[Task, ...]] = ("preference",)
 
     def refuses(self, ctx: Context) -> str | None:
-        return super().refuses(ctx) or answers.without_pairs(ctx, "orpo")
+        return super().refuses(ctx) or without_pairs(ctx.data.train, "orpo")
 
     def room(self, lm: TrainableLM, data: Split) -> int:
         return answers.room_for(lm, data)

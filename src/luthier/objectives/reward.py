@@ -17,6 +17,7 @@ from luthier.core.batch import Batch
 from luthier.core.example import Example
 from luthier.core.methods import Objective
 from luthier.core.records import Preference, Record, Split, Task
+from luthier.core.tasks import without_pairs
 from luthier.objectives.classify import scale_head
 from luthier.objectives.preferences import answers
 
@@ -43,7 +44,7 @@ class Reward(Objective):
     tasks: ClassVar[tuple[Task, ...]] = ("preference",)
 
     def refuses(self, ctx: Context) -> str | None:
-        return super().refuses(ctx) or answers.without_pairs(ctx, "reward")
+        return super().refuses(ctx) or without_pairs(ctx.data.train, "reward")
 
     def examples(self, lm: TrainableLM, data: Split, row: int, record: Record) -> list[Example]:
         found = answers.compared("reward", record)

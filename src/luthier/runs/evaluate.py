@@ -31,7 +31,7 @@ OUTPUTS: Mapping[Task, tuple[str, ...]] = {
     "regression": ("scalar",),
     "generation": ("text",),
     "text": ("text",),
-    "preference": ("text", "reward"),
+    "preference": ("text", "reward", "verdict"),
 }
 
 

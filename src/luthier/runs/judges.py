@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from luthier.core.errors import LuthierError
 from luthier.core.records import Message
+from luthier.evals.spoken import spoken
 from luthier.io.kept import files_of
 from luthier.models.loading.of_recipe import load_base
 
@@ -108,16 +109,10 @@ class Predicted:
     meter: Meter
 
     def score(self, prompts: Sequence[Any], answers: Sequence[str], records: Sequence[Record]) -> list[float]:
-        read = conversation if self.lm.output == "reward" else text
+        read = conversation if self.lm.output == "reward" else spoken
         asked = [read(prompt, answer) for prompt, answer in zip(prompts, answers, strict=True)]
         self.meter.count("reward", sum(self.lm.length(prompt) for prompt in asked))
         return [float(value) for value in self.lm.predict(asked, ())[:, 0]] if asked else []
-
-
-def text(prompt: Prompt, answer: str) -> str:
-    """What a run that gives a number for a text reads."""
-    said = prompt if isinstance(prompt, str) else "\n".join(message.content for message in prompt)
-    return f"{said}\n{answer}"
 
 
 def conversation(prompt: Prompt, answer: str) -> tuple[Message, ...]:

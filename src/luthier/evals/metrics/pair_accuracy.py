@@ -6,7 +6,7 @@ Beside it stands the accuracy by summed log-probabilities, which a longer answer
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
@@ -15,6 +15,7 @@ from luthier.core.errors import LuthierError
 from luthier.core.lm import LM
 from luthier.core.metric import Metric, Scores
 from luthier.core.records import Compared, Judged, Message, Record, Split
+from luthier.evals.judging import Pair
 
 
 class PairAccuracy(Metric):
@@ -33,6 +34,9 @@ class PairAccuracy(Metric):
 
     def scores(self, lm: LM, data: Split, rows: Sequence[Record]) -> Scores:
         compared = comparisons(rows)
+        if "prefers" in lm.can:
+            judge: Any = lm
+            return _judged(self.name, compared, judge.prefers([Pair(*pair) for pair in compared.sides()]))
         if lm.output == "reward":
             asked: list[Any] = [(*messages, Message("assistant", text)) for messages, text in compared.answers]
             numbers = lm.predict(asked, ())[:, 0].tolist() if asked else []
@@ -59,6 +63,11 @@ class Comparisons:
         """The share of each row's pairs whose better answer has the higher number; a tie or no pair counts half."""
         return [fmean([_told(numbers[i], numbers[j]) for i, j in pairs] or [0.5]) for pairs in self.pairs]
 
+    def sides(self) -> Iterator[tuple[tuple[Message, ...], str, str]]:
+        """Conversation, better and worse answer of every pair of one conversation; row by row."""
+        for i, j in (pair for pairs in self.pairs for pair in pairs):
+            yield self.answers[i][0], self.answers[i][1], self.answers[j][1]
+
 
 def comparisons(rows: Sequence[Record]) -> Comparisons:
     """The pairs of each row: its own, or those of a thumb and every opposite one (to the same prompt where one is)."""
@@ -80,6 +89,16 @@ def comparisons(rows: Sequence[Record]) -> Comparisons:
         places = own or [place for place, _ in others]
         pairs[row] = [(at, place) if record.good else (place, at) for place in places]
     return Comparisons(answers, pairs)
+
+
+def _judged(name: str, compared: Comparisons, found: Sequence[float]) -> Scores:
+    """Scores of rows by how likely the better answer of each of their pairs is found to be that."""
+    left = iter(found)
+    rows = [[next(left) for _ in pairs] for pairs in compared.pairs]
+    right = [fmean([_told(p, 1 - p) for p in row] or [0.5]) for row in rows]
+    margin = fmean(fmean([2 * p - 1 for p in row] or [0.0]) for row in rows)
+    shown = [f"{fmean(row or [0.5]):.2f}" for row in rows]
+    return Scores(name, right, shown, {"pair_margin": margin})
 
 
 def _scored(name: str, compared: Comparisons, numbers: Sequence[float], **more: float) -> Scores:

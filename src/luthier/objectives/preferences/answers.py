@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from luthier.core.errors import LuthierError
 from luthier.core.example import Example
-from luthier.core.phrases import say
 from luthier.core.records import Compared, Judged, Message, Record, Split
 
 if TYPE_CHECKING:
@@ -71,12 +70,6 @@ def group(lm: TrainableLM, name: str, row: int, record: Record) -> list[Example]
     """
     told = compared(name, record)
     return grouped(row, told, [e for text in told.answers for e in answered(lm, row, told.messages, text)])
-
-
-def without_pairs(ctx: Context, name: str) -> str | None:
-    """Why an objective cannot learn from these rows, which hold no comparison; None where they do."""
-    rows = ctx.data.train
-    return None if not rows or any(isinstance(r, Compared) for r in rows) else say("said_refused_pairs", name=name)
 
 
 def groups_in(examples: Sequence[Example]) -> float:
