@@ -185,7 +185,7 @@ def _elements(found: _Text) -> Iterator[Any]:
             if not found.ended and _unfinished(error, found):
                 found.more()
                 continue
-            yield Broken(say("set_cut" if found.ended and _unfinished(error, found) else "set_no_json"))
+            yield Broken(say("set_cut" if _unfinished(error, found) else "set_no_json"))
             if not _passed(found):
                 return
 
@@ -194,7 +194,8 @@ def _unfinished(error: ValueError, found: _Text) -> bool:
     """Whether what is wrong may be that the value has not been read to its end."""
     if len(found.text) - found.at > MAX_BYTES or not isinstance(error, json.JSONDecodeError):
         return False
-    return error.msg.startswith("Unterminated string") or error.pos >= len(found.text) - _NEAR
+    near = 0 if found.ended else _NEAR
+    return error.msg.startswith("Unterminated string") or error.pos >= len(found.text) - near
 
 
 def _passed(found: _Text) -> bool:

@@ -64,8 +64,9 @@ def get(order: Order, progress: Progress = lambda part, share, rows: None) -> di
     parts = _parts(found, order)
     files = local.given(found, parts, order.source, bool(order.parts)) if order.source else {}
     parts = tuple(part for part in found.parts if part.name in files) if order.source else parts
+    todo = _todo(parts, _state(found, order), order)
     if not order.source:
-        _reach(found, _todo(parts, _state(found, order), order), order)
+        _reach(found, todo, order)
     with alone(order.out / LOCK, f"{order.out}: another command is writing there"):
         state = _state(found, order)
         try:
