@@ -172,8 +172,8 @@ def _elements(found: _Text) -> Iterator[Any]:
             return
         try:
             value, end = decoder.raw_decode(found.text, found.at)
-            if end == len(found.text) and not found.ended:
-                found.more()  # a number may go on
+            if end > len(found.text) - _NEAR and not found.ended:
+                found.more()  # a number may go on: 12, 12., 12.5
                 continue
             found.at = end
             yield value
