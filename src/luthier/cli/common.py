@@ -105,6 +105,26 @@ def rows_bar(title: str, what: str = "rows") -> Iterator[Callable[[int, int], No
 
 
 @contextmanager
+def share_bar(title: str) -> Iterator[Callable[[str, float, int], None]]:
+    """A bar with the time left for parts that are read one after another: which, how much of it, rows so far."""
+    from rich.console import Console
+
+    bar = _bar(Console(stderr=True))
+    task = bar.add_task(title, total=1.0, more="", start=False)
+    begun = ""
+
+    def share(part: str, done: float, rows: int) -> None:
+        nonlocal begun
+        if part != begun:
+            bar.reset(task, start=True)
+            begun = part
+        bar.update(task, completed=done, more=f"{part}: {rows} rows")
+
+    with bar:
+        yield share
+
+
+@contextmanager
 def steps_bar(title: str, count: int) -> Iterator[Callable[[str], None]]:
     """A bar with the time left for a known number of steps, each named when it begins; lines without a terminal."""
     from rich.console import Console

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from luthier.cli.common import FILL, add_group, fills, pairs, parts
+from luthier.cli.opensets import GET, get
 
 HELP = """Look at data before anything is trained on it.
 
@@ -32,7 +33,9 @@ Example: luthier data sets
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
-    add_group(app, "data", HELP, inspect=(INSPECT, inspect), formats=(FORMATS, formats), sets=(SETS, sets))
+    add_group(
+        app, "data", HELP, inspect=(INSPECT, inspect), formats=(FORMATS, formats), sets=(SETS, sets), get=(GET, get)
+    )
 
 
 def inspect(
@@ -102,3 +105,4 @@ def sets() -> None:
     for name in embedded.names():
         if found := embedded.find(name):
             print(f"  {name:<13} {found.about}")
+    print("Open data sets, fetched by name: luthier data get --list")

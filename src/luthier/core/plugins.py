@@ -28,7 +28,7 @@ ROOMS: Mapping[str, str] = {
     "patches": "luthier.patches", "direct": "luthier.direct", "objectives": "luthier.objectives",
     "metrics": "luthier.evals.metrics", "studies": "luthier.study.studies", "trackers": "luthier.training.trackers",
     "classifiers": "luthier.direct.classifiers", "documents": "luthier.data.document_readers",
-    "readers": "luthier.data.readers",
+    "readers": "luthier.data.readers", "opensets": "luthier.data.opensets.families",
 }  # fmt: skip
 HERE = Path(__file__).parents[1]  # of our own rooms
 

@@ -93,7 +93,7 @@ def read_parquet(path: Path, mapped: tuple[str, ...], encoding: str = "") -> Sou
     try:
         with parquet.ParquetFile(path) as file:
             names = class_names(_features(file.schema_arrow.metadata))
-            rows = tuple(_rows(file.iter_batches(ROWS_AT_ONCE), names))
+            rows = tuple(rows_of(file.iter_batches(ROWS_AT_ONCE), names))
     except (pa.ArrowException, OSError, ValueError, OverflowError, MemoryError) as error:
         raise LuthierError(f"{path}: not a parquet file that can be read: {_first_line(error)}") from None
     return objects(path, rows, mapped, unit="row")
@@ -110,7 +110,7 @@ def read_dataset(place: Place, mapped: tuple[str, ...], encoding: str = "") -> S
         found = _load(datasets, place)
         names = class_names(found.features.to_dict())
         tables = found.with_format("arrow").iter(ROWS_AT_ONCE)
-        rows = tuple(_rows((batch for table in tables for batch in table.to_batches()), names))
+        rows = tuple(rows_of((batch for table in tables for batch in table.to_batches()), names))
     except LuthierError:
         raise
     except Exception as error:  # readers of many formats and a network: they may raise anything
@@ -195,7 +195,7 @@ def class_names(features: Mapping[str, Any]) -> dict[str, list[str]]:
     return out
 
 
-def _rows(batches: Iterable[pa.RecordBatch], names: Mapping[str, list[str]]) -> Iterator[Row]:
+def rows_of(batches: Iterable[pa.RecordBatch], names: Mapping[str, list[str]]) -> Iterator[Row]:
     number = 0
     for batch in batches:
         try:
