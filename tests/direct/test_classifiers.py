@@ -17,7 +17,7 @@ from luthier.core.records import Split
 from luthier.data.prompts import prompt_of
 from luthier.direct import classifiers
 from luthier.direct.classical.fitted import NEVER, Target
-from luthier.direct.features import Features
+from luthier.direct.features import FeatureLM, Features
 from luthier.models.causal import CausalLM
 from luthier.runs import run
 from luthier.training.context import Context
@@ -167,7 +167,8 @@ def test_features_with_each_is_exact_after_loading(lm: CausalLM, name: str, task
         run.save_adapted(outcome, tmp_path)
     assert not list(tmp_path.rglob("*.pkl")) and not list(tmp_path.rglob("*.joblib"))
     loaded = Features().load(tmp_path / "adapter", lm)
-    assert torch.equal(want, loaded.predict(texts, SPLITS[task].labels)) and loaded.classifier == name
+    assert isinstance(loaded, FeatureLM) and loaded.classifier == name
+    assert torch.equal(want, loaded.predict(texts, SPLITS[task].labels))
     assert loaded.predict([], SPLITS[task].labels).shape == (0, want.shape[1])
     if task == "classification":
         torch.testing.assert_close(want.exp().sum(1), torch.ones(len(texts)))
@@ -185,10 +186,15 @@ def test_best_takes_what_cross_validation_finds_best(lm: CausalLM, monkeypatch: 
         return scores.get(seen[-1], 0.5)
 
     monkeypatch.setattr(Features, "_validated", judged)
-    outcome = Features().adapt(_on(lm))
-    assert outcome.classifier == "svm"
+    assert _classifier(Features(), lm) == "svm"
     assert {n for n, _ in seen} == {"Forest", "Svm", "Logistic"}, "what needs an extra is not in best"
-    assert Features(classifier="logistic,forest").adapt(_on(lm)).classifier == "logistic"
+    assert _classifier(Features(classifier="logistic,forest"), lm) == "logistic"
+
+
+def _classifier(method: Features, lm: CausalLM) -> str:
+    found = method.adapt(_on(lm))
+    assert isinstance(found, FeatureLM)
+    return found.classifier
 
 
 def _on(lm: CausalLM) -> Context:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from luthier.core.methods import Objective
-from luthier.core.records import Judged, Preference, Ranking, Split
+from luthier.core.records import Judged, Preference, Ranking, Record, Split
 from luthier.data.pack import micro_batches, pack
 from luthier.models.causal import CausalLM
 from luthier.objectives.dpo import Dpo
@@ -36,7 +36,8 @@ def test_a_ranking_is_the_mean_of_its_pairs(lm: CausalLM, objective: Objective) 
         nudged(found.loop)
         executor, loop, ctx = found.loop.executor, found.loop, found.ctx
         want: list[tuple[float, list[torch.Tensor]]] = []
-        for rows in ((ranking,), *((pair,) for pair in pairs)):
+        batches: list[tuple[Record, ...]] = [(ranking,), *((pair,) for pair in pairs)]
+        for rows in batches:
             examples = loop.objective.completed(ctx, loop.objective.encode(ctx.policy, whole, rows))
             executor.forget()
             loss = executor.forward_backward(list(examples), loop.objective).total

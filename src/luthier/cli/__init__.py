@@ -21,6 +21,7 @@ from luthier.cli import (
     listing,
     prompt,
     runs,
+    score,
     study,
     training,
 )
@@ -60,6 +61,7 @@ for group in (
     adapters,
     index,
     evaluate,
+    score,
     prompt,
     export,
     runs,

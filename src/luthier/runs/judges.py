@@ -1,10 +1,13 @@
 """Other models and rules that a recipe names: who is imitated (`teacher`), who judges answers (`reward`).
 
-teacher: RUN or a model's name      reward: RUN (it gives numbers), re:PATTERN, or FILE.py:FUNCTION
+teacher: RUN or a model's name
+reward: RUN (it gives numbers), re:PATTERN, FILE.py:FUNCTION, MODULE:FUNCTION, or the address of a server that is sent
+        {"prompt": [messages], "answer": text} and answers {"score": number}
 """
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import math
 import re
@@ -16,13 +19,19 @@ from typing import TYPE_CHECKING, Any
 from luthier.core.errors import LuthierError
 from luthier.core.records import Message
 from luthier.evals.spoken import spoken
+from luthier.io.config import EndpointConfig
 from luthier.io.kept import files_of
+from luthier.models.endpoint.client import Client
+from luthier.models.endpoint.remote import is_endpoint
+from luthier.models.loading.bundled import cache_dir
 from luthier.models.loading.of_recipe import load_base
 
 if TYPE_CHECKING:
     from luthier.core.records import Prompt, Record
     from luthier.io.config import Recipe
     from luthier.training.context import Meter, Reward
+
+MODULE = re.compile(r"[^\W\d][\w.]*:[^\W\d]\w*")
 
 
 def teacher_of(recipe: Recipe) -> Any:
@@ -44,19 +53,31 @@ def reward_of(recipe: Recipe, meter: Meter) -> Reward | None:
 
     meter: counts what a model reads to judge.
     """
-    name = recipe.reward
-    if not name:
-        return None
+    return judge(recipe.reward, meter, recipe.endpoint) if recipe.reward else None
+
+
+def judge(name: str, meter: Meter, endpoint: EndpointConfig | None = None) -> Reward:
+    """What gives answers a number, by its name. Raises LuthierError."""
     if name.startswith("re:"):
         try:
             return Matching(re.compile(name[3:], re.DOTALL))
         except re.error as error:
             raise LuthierError(f"reward: {name[3:]!r} is not a regular expression: {error}") from None
+    if is_endpoint(name):
+        return Posted(Client(name, endpoint or EndpointConfig(), cache_dir() / "scores"))
+    if is_run(Path(name)):
+        return _run(name, meter)
     file, colon, function = name.rpartition(":")
     if colon and file.endswith(".py"):
-        return Called(_function(Path(file), function), name)
-    if not is_run(Path(name)):
-        raise LuthierError(f"reward: {name} is neither a run folder nor re:PATTERN nor FILE.py:FUNCTION")
+        return Called(_function(_file(Path(file)), function, file), name)
+    if MODULE.fullmatch(name):
+        return Called(_function(_module(file), function, file), name)
+    raise LuthierError(
+        f"reward: {name} is neither a run folder nor re:PATTERN, FILE.py:FUNCTION, MODULE:FUNCTION or an address"
+    )
+
+
+def _run(name: str, meter: Meter) -> Reward:
     from luthier.runs.loaded import load_run
 
     lm = load_run(Path(name))
@@ -92,13 +113,40 @@ class Called:
         found = []
         for prompt, answer, record in zip(prompts, answers, records, strict=True):
             try:
-                value = float(self.function(prompt, answer, record))
+                value = self.function(prompt, answer, record)
             except Exception as error:
                 raise LuthierError(f"reward: {self.name} raised {type(error).__name__}: {error}") from error
-            if not math.isfinite(value):
-                raise LuthierError(f"reward: {self.name} gave {value} for the answer {answer[:60]!r}")
-            found.append(value)
+            found.append(_finite(value, self.name, answer))
         return found
+
+
+@dataclass(frozen=True)
+class Posted:
+    """A running server, sent one answer at a time; what it said is kept on disk and asked once."""
+
+    client: Client
+
+    def score(self, prompts: Sequence[Any], answers: Sequence[str], records: Sequence[Record]) -> list[float]:
+        """Raises LuthierError where it gives no finite number."""
+        asked = [("", {"prompt": _plain(p), "answer": a}) for p, a in zip(prompts, answers, strict=True)]
+        found = self.client.ask_all(asked)
+        return [_finite(each.get("score"), self.client.url, a) for each, a in zip(found, answers, strict=True)]
+
+
+def _plain(prompt: Prompt) -> list[dict[str, str]]:
+    messages = (Message("user", prompt),) if isinstance(prompt, str) else prompt
+    return [{"role": message.role, "content": message.content} for message in messages]
+
+
+def _finite(value: Any, name: str, answer: str) -> float:
+    """A number that was given. Raises LuthierError where it is none."""
+    try:
+        found = math.nan if value is None or isinstance(value, str) else float(value)
+    except (TypeError, ValueError):
+        found = math.nan
+    if not math.isfinite(found):
+        raise LuthierError(f"reward: {name} gave {value!r}, which is no finite number, for the answer {answer[:60]!r}")
+    return found
 
 
 @dataclass(frozen=True)
@@ -121,18 +169,30 @@ def conversation(prompt: Prompt, answer: str) -> tuple[Message, ...]:
     return (*before, Message("assistant", answer))
 
 
-def _function(path: Path, name: str) -> Callable[[Any, str, Any], float]:
-    """A function of a Python file, whose code runs: the user named it."""
+def _function(module: Any, name: str, where: str) -> Callable[[Any, str, Any], float]:
+    function = getattr(module, name, None)
+    if not callable(function):
+        raise LuthierError(f"reward: {where} has no function {name!r}")
+    return function  # type: ignore[no-any-return]
+
+
+def _file(path: Path) -> Any:
+    """A Python file, whose code runs: the user named it."""
     if not path.is_file():
         raise LuthierError(f"reward: {path}: no such file")
     spec = importlib.util.spec_from_file_location(f"luthier_reward_{path.stem}", path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    return _ran(lambda: spec.loader.exec_module(module) or module, str(path))  # type: ignore[union-attr]
+
+
+def _module(name: str) -> Any:
+    """An installed module, or one beside where the command runs."""
+    return _ran(lambda: importlib.import_module(name), name)
+
+
+def _ran(load: Callable[[], Any], where: str) -> Any:
     try:
-        spec.loader.exec_module(module)
+        return load()
     except Exception as error:
-        raise LuthierError(f"reward: {path} cannot be read: {type(error).__name__}: {error}") from error
-    function = getattr(module, name, None)
-    if not callable(function):
-        raise LuthierError(f"reward: {path} has no function {name!r}")
-    return function  # type: ignore[no-any-return]
+        raise LuthierError(f"reward: {where} cannot be read: {type(error).__name__}: {error}") from error
