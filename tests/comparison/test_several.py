@@ -37,7 +37,7 @@ FIELDS = {
     "name", "method", "status", "reason", "score", "ci95", "seeds", "trainable", "trainable_share", "train_seconds",
     "peak_memory_bytes", "artifact_bytes", "latency_ms", "forgetting", "mergeable", "learning_rate",
     "base_bytes", "tuned", "steps", "batch", "train_cpu_seconds", "search_seconds", "search_cpu_seconds",
-    "answer_seconds", "answer_cpu_seconds",
+    "answer_seconds", "answer_cpu_seconds", "wins", "wins_ci95", "kl", "kl_ci95", "reply_tokens",
 }  # fmt: skip
 BOARD = {"schema", "task", "metric", "model", "models", "budget", "rows", "best", "constant", "recommendation",
          "verdicts", "winner", "lopsided", "answer", "spent"}  # fmt: skip

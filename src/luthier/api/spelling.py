@@ -19,7 +19,18 @@ TABLES = ("map", "labels", "endpoint", "fill")
 NAMES = (
     *("test", "model", "methods", "family", "budget", "total", "seeds", "limit", "limit-test", "instruction"),
     *("encoding", "docs", "metric", "curve", "track", "out", "template", "threads"),
-    *("pair", "batch", "prefer", "max-length", "methods-file", "answer-tokens", "class-weights", *TABLES, *FLAGS),
+    *(
+        "pair",
+        "batch",
+        "prefer",
+        "judge",
+        "max-length",
+        "methods-file",
+        "answer-tokens",
+        "class-weights",
+        *TABLES,
+        *FLAGS,
+    ),
 )
 _NAME = "|".join(sorted(NAMES, key=len, reverse=True))
 _PAIRS = r"[^=,\n:]+=[^\s,.:;]+(?:,[^=,\n:]+=[^\s,.:;]+)*"

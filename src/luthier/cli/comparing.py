@@ -17,6 +17,9 @@ LIMIT_TEST = "use so many test rows: of --test, or of the fifth that is held out
 MAX_LENGTH = "tokens of a prompt with its answer, in training, scoring and generation; 1,024 in training without it"
 BATCH = "rows of a training step; without it 8, or fewer where the budget is small"
 PREFER = "quality, cost, size or latency: which of the rows that cannot be told from the best is recommended"
+JUDGE = (
+    "who compares written answers with the untuned model's: run of a reward, re:PATTERN, FILE.py:FUNCTION, ask:MODEL"
+)
 CLASS_WEIGHTS = "balanced: in training each label weighs as much, however many rows it has"
 ANSWER_TOKENS = "most tokens of a written answer; without it a fifth more than the longest training answer has"
 ENDPOINT = "limits for a server by comma: max_calls=500,max_cost=2,price_in=0.1,price_out=0.4 (per 1,000 tokens)"
@@ -66,6 +69,7 @@ def compare(
     docs: Annotated[Path | None, typer.Option(help="folder of documents that questions are about")] = None,
     metric: Annotated[str, typer.Option(help="score that decides, such as token_f1; the task's own without it")] = "",
     prefer: Annotated[str, typer.Option(help=PREFER)] = "quality",
+    judge: Annotated[str, typer.Option(help=JUDGE)] = "",
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="leave broken rows out and list them")] = False,
     anyway: Annotated[bool, typer.Option("--anyway", help=ANYWAY)] = False,
     max_length: Annotated[int | None, typer.Option(min=2, help=MAX_LENGTH)] = None,
@@ -98,7 +102,7 @@ def compare(
         options, models=model or [], methods=[*parts(methods), *parts(family)], budget=budget, seeds=seeds,
         curve=numbers(curve, "--curve"), endpoint=pairs(endpoint, "--endpoint"), track=parts(track), total=total,
         max_length=max_length, batch=batch, prefer=prefer, grid=read_grid(methods_file) if methods_file else None,
-        methods_file=str(methods_file or ""),
+        methods_file=str(methods_file or ""), judge=judge,
     )  # fmt: skip
     folder = out or request.folder
     with resumable():

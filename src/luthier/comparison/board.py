@@ -31,6 +31,7 @@ from luthier.io.files import read_record
 
 Runs = dict[str, list[dict[str, Any]]]
 MOSTLY = 0.8  # share of the test rows beyond which always answering one label looks good
+DRAWN = ("wins", "wins_ci95", "kl", "kl_ci95", "reply_tokens")  # of the first seed: answers are dear
 
 
 def gather(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -142,8 +143,12 @@ def _row(name: str, trial: Trial, runs: list[dict[str, Any]], bootstrap: Bootstr
         score=interval.value, ci95=(interval.low, interval.high), seeds=len(runs),
         tuned=bool(first.get("tuned", first["trainable"])), steps=first.get("steps"), batch=batch,
         peak_memory_bytes=max(r["peak_memory_bytes"] for r in runs), base_bytes=first.get("base_bytes"),
-        **measured,
+        **measured, **{key: _plain(first[key]) for key in DRAWN if key in first},
     )  # fmt: skip
+
+
+def _plain(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _details(
@@ -241,6 +246,7 @@ def command_of(request: Request) -> str:
     parts += ["--seeds", str(request.seeds)]
     parts += ["--max-length", str(request.max_length)] if request.max_length else []
     parts += ["--batch", str(request.batch)] if request.held else []
+    parts += ["--judge", request.judge] if request.judge else []
     parts += ["--class-weights", data.class_weights] if data.class_weights else []
     parts += ["--answer-tokens", str(data.answer_tokens)] if data.answer_tokens else []
     parts += ["--curve", ",".join(map(str, request.curve))] if request.curve else []

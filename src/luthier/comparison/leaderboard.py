@@ -119,6 +119,7 @@ class Row:
     score, ci95: as the metric has them, higher is better. seconds are means over seeds, by the wall's clock unless
     `cpu` says otherwise; search: for a learning rate. latency: one question alone. forgetting: rise of the loss on
     general text, nats a token. base_bytes: of the base's linear weights in memory. tuned: it learned weights.
+    wins, kl, reply_tokens: of written answers (`luthier.evals.drawn`).
     """
 
     name: str
@@ -147,6 +148,11 @@ class Row:
     mergeable: bool | None = None
     learning_rate: float | None = None
     base_bytes: int | None = None
+    wins: float | None = None
+    wins_ci95: tuple[float, float] | None = None
+    kl: float | None = None
+    kl_ci95: tuple[float, float] | None = None
+    reply_tokens: float | None = None
 
 
 def as_json(value: Any) -> Any:

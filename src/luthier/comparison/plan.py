@@ -27,7 +27,7 @@ VERSION = 1
 STOPPED = ".stopped"  # the worker's last words, for its parent
 SHORT_RUNS = 4  # of most searches: three rates, and one that may be looked at beyond them
 # of a request: without them a folder of before keeps its name
-LATER = ("others", "curve", "endpoint", "usual", "total", "max_length", "held", "grid")
+LATER = ("others", "curve", "endpoint", "usual", "total", "max_length", "held", "grid", "judge")
 Prefer = Literal["quality", "cost", "size", "latency"]
 TOTAL = "10m"  # of a comparison that names neither a budget nor a total
 SEARCH_SHARE = 1.0  # of one final run's budget, over all learning rates together
@@ -45,6 +45,7 @@ class Request:
     user's own, which a small budget makes no smaller. grid: entries of a file of methods (`comparison.specs`) by their
     names, which stand among the methods; methods_file: where they came from. prefer: what decides among rows that
     cannot be told apart; like `track` it changes no result, so that a finished comparison is asked again with another.
+    judge: who compares written answers with those of the untuned model (`luthier.runs.judges.comparer`).
     """
 
     data: DataConfig = field(default_factory=DataConfig)
@@ -65,6 +66,7 @@ class Request:
     grid: dict[str, dict[str, Any]] = field(default_factory=dict)
     methods_file: str = field(default="", compare=False)
     prefer: Prefer = field(default="quality", compare=False)
+    judge: str = ""
 
     def spec(self, name: str) -> MethodSpec:
         """What a method's name stands for here."""
@@ -203,7 +205,7 @@ def make_request(
     data: Mapping[str, Any], *, models: Sequence[str] = (), methods: Sequence[str] = (), budget: str = "",
     seeds: int = 1, threads: int | None = None, curve: Sequence[int] = (), endpoint: Mapping[str, Any] | None = None,
     track: Sequence[str] = (), total: str = "", max_length: int | None = None, batch: int | None = None,
-    prefer: str = "quality", grid: Mapping[str, Any] | None = None, methods_file: str = "",
+    prefer: str = "quality", grid: Mapping[str, Any] | None = None, methods_file: str = "", judge: str = "",
 ) -> Request:  # fmt: skip
     """A checked request from what a command or a call gives. grid: entries of a file of methods, tried besides those
     that are named. Raises LuthierError."""
@@ -233,6 +235,7 @@ def make_request(
         "methods": (chosen := check_methods([*methods, *entries], section, entries)),
         "grid": entries,
         "methods_file": methods_file,
+        "judge": judge,
         "usual": tuple(name for name in chosen if name not in (*methods, *entries)),
         "budget": budget,
         "total": total,

@@ -35,6 +35,7 @@ from luthier.comparison.learning_rate_search import (
 from luthier.comparison.plan import Plan
 from luthier.comparison.planning import FEWEST
 from luthier.comparison.trial_list import Trial
+from luthier.comparison.written import AgainstUntuned
 from luthier.core import catalog
 from luthier.core.errors import Diverged, Refused
 from luthier.core.lm import WordedLM
@@ -237,7 +238,8 @@ class Bench:
 
         def searched(outcome: Outcome) -> dict[str, Any]:
             notes = self._doubts(place.parent) if outcome.trained else []
-            return {**self._searched(place.parent, judging), "notes": notes}
+            written = {} if seed else self._against_untuned.of(outcome)
+            return {**self._searched(place.parent, judging), **written, "notes": notes}
 
         try:
             # how long an answer takes is measured last of all: see `execution.quiet_latency`
@@ -267,6 +269,10 @@ class Bench:
         gave_way = [f"{rate:g}" for rate in _tried_in(place / "search" / "whole")]
         told = [say("said_rate_gave_way", rate=rate) for rate in gave_way]
         return [*told, *doubts(searched, self._nothing if judged else {})]
+
+    @cached_property
+    def _against_untuned(self) -> AgainstUntuned:
+        return AgainstUntuned(self.lm, self.data, self.plan.request, self.folder, self.tell)
 
     @cached_property
     def _nothing(self) -> dict[str, list[float]]:

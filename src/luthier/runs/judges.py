@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 from luthier.core.errors import LuthierError
 from luthier.core.records import Message
+from luthier.evals.judging import Pair, verdicts
 from luthier.evals.spoken import spoken
-from luthier.io.config import EndpointConfig
+from luthier.io.config import EndpointConfig, Recipe
 from luthier.io.kept import files_of
 from luthier.models.endpoint.client import Client
 from luthier.models.endpoint.remote import is_endpoint
@@ -27,8 +28,9 @@ from luthier.models.loading.bundled import cache_dir
 from luthier.models.loading.of_recipe import load_base
 
 if TYPE_CHECKING:
+    from luthier.core.lm import LM
     from luthier.core.records import Prompt, Record
-    from luthier.io.config import Recipe
+    from luthier.evals.drawn import Comparer
     from luthier.training.context import Meter, Reward
 
 MODULE = re.compile(r"[^\W\d][\w.]*:[^\W\d]\w*")
@@ -84,6 +86,43 @@ def _run(name: str, meter: Meter) -> Reward:
     if lm.output not in ("scalar", "reward"):
         raise LuthierError(f"reward: the run {name} answers with {lm.output}, and a reward is a number")
     return Predicted(lm, meter)
+
+
+def comparer(name: str, meter: Meter, endpoint: EndpointConfig | None = None) -> Comparer:
+    """What tells two answers to one prompt apart: a reward by its numbers, or a model that is asked (`ask:NAME`)."""
+    if not name.startswith("ask:"):
+        return ByNumber(judge(name, meter, endpoint))
+    from luthier.runs.loaded import load_run
+
+    folder = Path(name[4:])
+    model = (
+        load_run(folder) if is_run(folder) else load_base(Recipe(model=name[4:], endpoint=endpoint or EndpointConfig()))
+    )
+    return ByAsking(model)
+
+
+@dataclass(frozen=True)
+class ByNumber:
+    """The answer with the higher number is the better one."""
+
+    reward: Reward
+
+    def prefers(self, rows: Sequence[Record], answers: Sequence[str], others: Sequence[str]) -> list[float]:
+        prompts = [row.asked for row in rows] * 2
+        found = self.reward.score(prompts, [*answers, *others], [*rows, *rows])
+        return [float(a > b) + 0.5 * float(a == b) for a, b in zip(found[: len(rows)], found[len(rows) :], strict=True)]
+
+
+@dataclass(frozen=True)
+class ByAsking:
+    """A model asked in both orders; where they name different answers, neither is better."""
+
+    lm: LM
+
+    def prefers(self, rows: Sequence[Record], answers: Sequence[str], others: Sequence[str]) -> list[float]:
+        pairs = [Pair(conversation(row.asked, "")[:-1], a, b) for row, a, b in zip(rows, answers, others, strict=True)]
+        return [float(v.mean > 0.5) if v.agrees and p.first != p.second else 0.5
+                for p, v in zip(pairs, verdicts(self.lm, pairs), strict=True)]  # fmt: skip
 
 
 def is_run(folder: Path) -> bool:

@@ -48,6 +48,13 @@ COSTS = (
     Cost("train_seconds", formatting.duration, 0.1, CLOCK),
 )
 
+KL = Cost("kl", lambda nats: f"{nats:.3g}", 0.01)
+
+
+def costs_of(board: Mapping[str, Any]) -> tuple[Cost, ...]:
+    """What quality is drawn against: the distance from the untuned model, too, where it was measured."""
+    return (KL, *COSTS) if any(known_pair(row, KL) for row in formatting.finished(board)) else COSTS
+
 
 def pareto(points: Iterable[tuple[str, float, float]]) -> list[str]:
     """The names of the `(name, cost, score)` that no other beats at the same or a lower cost, cheapest first."""

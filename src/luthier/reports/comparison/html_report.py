@@ -58,7 +58,7 @@ def render(board: Facts, curves: Mapping[str, list[dict[str, Any]]], details: Fa
     part = _Parts()
     nothing: list[dict[str, Any]] = []
     clear = {(a, b) for a, b in details["clear"]} if details.get("clear") is not None else None
-    scatters = part(lambda: [charts.scatter(board, cost, clear) for cost in charts.COSTS], nothing)
+    scatters = part(lambda: [charts.scatter(board, cost, clear) for cost in charts.costs_of(board)], nothing)
     ranked = [formatting.name(row) for row in formatting.finished(board)]
     order = [name for name in dict.fromkeys([*ranked, *curves]) if name in curves]
     panels = part(lambda: charts.learning_curves({name: curves[name] for name in order}), nothing)

@@ -47,6 +47,14 @@ def _base(rows: Sequence[Row]) -> list[str]:
     return [formatting.size(row.get("base_bytes")) if len(held) > 1 else formatting.DASH for row in rows]
 
 
+def _around(row: Row, key: str, factor: float, digits: int) -> str:
+    """A figure of written answers, with half its interval."""
+    if not formatting.known(row.get(key)):
+        return formatting.DASH
+    low, high = row[f"{key}_ci95"]
+    return f"{factor * row[key]:.{digits}f} ± {factor * (high - low) / 2:.{digits}f}"
+
+
 WORSE = {"constant": "commonest answer", "untuned": "untuned model", "collapsed": "untuned: collapsed"}
 
 
@@ -65,6 +73,8 @@ def _columns(board: Mapping[str, Any], rows: Sequence[Row], tied: frozenset[str]
     columns = [
         _Column("Method", 0, [formatting.plain(formatting.name(row)) for row in rows], "left"),
         _Column(heading, 0, [formatting.score_pm(row, metric) for row in rows]),
+        _Column("Wins, %", 1, [_around(row, "wins", 100, 1) for row in rows]),
+        _Column("KL, nats", 2, [_around(row, "kl", 1, 2) for row in rows]),
         _Column("Against best", 3, standing, "left"),
         _Column("Worse than", 3, worse, "left"),
         _Column("Trained", 4, [formatting.count(row.get("trainable")) for row in rows]),
