@@ -30,7 +30,11 @@ COMPOSED = (
     "cost_",
     "axis_",
     "answer_",
+    "label_ask_",
+    "label_hint_",
+    "label_role_",
     "said_seems_",
+    "said_data_left_",
     "said_use_",
     "said_rows_",
 )
@@ -51,8 +55,8 @@ def test_both_languages_say_everything() -> None:
 
 def test_every_text_is_used() -> None:
     folder = Path(luthier.__file__).parent
-    source = "".join(p.read_text("utf-8") for p in [*folder.rglob("*.py"), *folder.glob("reports/assets/*.js")])
-    source += (folder / "reports/assets/template.html").read_text("utf-8")
+    files = [*folder.rglob("*.py"), *folder.rglob("assets/*.js"), *folder.rglob("assets/*.html")]
+    source = "".join(path.read_text("utf-8") for path in files)
     for key in EN:
         known = re.search(rf"""["']{key}["']|\$[ta]_{key}\b""", source)
         assert known or key.startswith(COMPOSED), f"{key} is said nowhere"

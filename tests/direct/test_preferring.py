@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -91,29 +91,25 @@ def test_pairs_are_learned_kept_and_loaded(lm: CausalLM, tmp_path: Path) -> None
 # -- the judge -------------------------------------------------------------------------------------------------------
 
 
-class Writes:
-    """A model behind an address: it only writes, here by the answer that stands under A."""
+class Judging:
+    """A model that gives A and B a log-probability each by what it is asked; -inf for both: it names neither."""
 
-    can = frozenset({"generate"})
-    output = "text"
+    def __init__(self, nats: Callable[[str], tuple[float, float]]) -> None:
+        self.nats, self.asked = nats, list[str]()
 
-    def __init__(self, likes: str, says: str = "{}") -> None:
-        self.likes, self.says, self.asked = likes, says, 0
+    def worded(self, template: Any, labels: Sequence[str]) -> Judging:
+        assert labels == ("A", "B") and template.text == "{input}"
+        return self
 
-    def generate(self, prompts: Sequence[Any], sampling: Sampling) -> list[str]:
-        self.asked += len(prompts)
-        first = ["A" if self.likes in p.split(" A:\n")[-1].split("Answer B")[0] else "B" for p in prompts]
-        return [self.says.format(letter) for letter in first]
+    def predict(self, texts: Sequence[str], labels: Sequence[str]) -> torch.Tensor:
+        self.asked += texts
+        return torch.tensor([self.nats(text) for text in texts])
 
 
-class Likelihood:
-    """A model that always likes A, by a given difference in nats."""
-
-    can = frozenset({"logprobs"})
-    output = "text"
-
-    def logprobs(self, pairs: Sequence[tuple[Any, str]]) -> list[torch.Tensor]:
-        return [torch.tensor([0.0 if letter == "A" else -2.0]) for _, letter in pairs]
+def likes(words: str) -> Callable[[str], tuple[float, float]]:
+    """Names the answer that holds these words."""
+    never = -float("inf")
+    return lambda text: (0.0, never) if words in text.split("Answer A]")[1].split("[Answer B]")[0] else (never, 0.0)
 
 
 PAIR = Pair(asked("Where is my parcel?"), "GOOD one", "bad one")
@@ -121,28 +117,25 @@ PAIR = Pair(asked("Where is my parcel?"), "GOOD one", "bad one")
 
 def test_both_orders_count() -> None:
     """Who names the same answer in both orders prefers it; who always likes the first prefers none."""
-    model: Any = Writes("GOOD")
+    model: Any = Judging(likes("GOOD"))
     assert verdicts(model, [PAIR, Pair(PAIR.messages, PAIR.second, PAIR.first)]) == [Verdict(1, 1), Verdict(0, 0)]
-    assert model.asked == 4
-    likes: Any = Likelihood()
-    (found,) = verdicts(likes, [PAIR])
+    assert len(model.asked) == 4 and verdicts(model, []) == []
+    first: Any = Judging(lambda _: (0.0, -2.0))
+    (found,) = verdicts(first, [PAIR])
     sure = 1 / (1 + np.exp(-2))
     assert found == pytest.approx((sure, 1 - sure)) and found.mean == pytest.approx(0.5) and not found.agrees
     assert Verdict(0.9, 0.6).agrees and not Verdict(0.9, 0.4).agrees and not Verdict(0.5, 0.9).agrees
 
 
-@pytest.mark.parametrize(
-    ("says", "want"),
-    [("{}", 1.0), ("It is {}.", 1.0), ("{}) since", 1.0), ("no", 0.5), ("A or B", 0.5), ("", 0.5), ("回答{}更好", 1.0)],
-)
-def test_what_a_judge_may_write(says: str, want: float) -> None:
-    model: Any = Writes("GOOD", says)
-    assert verdicts(model, [PAIR])[0].before == want
+def test_who_names_neither_gives_no_verdict() -> None:
+    model: Any = Judging(lambda _: (-float("inf"), -float("inf")))
+    (found,) = verdicts(model, [PAIR])
+    assert not found.read and not found.agrees and found.mean == 0.5
 
 
 def test_the_question_is_in_the_language_of_the_conversation() -> None:
     chinese = question(Pair((Message("system", "s"), *asked("包裹在哪？")), "一", "二"))
-    assert "哪个回答更好" in chinese and "系统: s" in chinese and "Which" not in chinese
+    assert "哪个回答更好" in chinese and "系统：s" in chinese and "Which" not in chinese
     assert question(PAIR).index("GOOD") < question(PAIR).index("bad one") and "User: Where" in question(PAIR)
 
 
@@ -154,7 +147,7 @@ def test_the_judge_scores_pairs_and_is_loaded(lm: CausalLM, tmp_path: Path) -> N
     found.save(tmp_path)
     again = evaluate(Judge().load(tmp_path, lm), DATA, rows)
     assert again.per_row == want.per_row and again.answers == want.answers
-    model: Any = Writes("on its way")
+    model: Any = Judging(likes("on its way"))
     assert scores(JudgeLM(model), *rows) == [1.0, 1.0]
     with pytest.raises(LuthierError, match="compares two answers"):
         found.predict(["q"], ())

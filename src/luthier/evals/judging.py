@@ -8,24 +8,26 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from luthier.core.records import Message, Sampling
+from luthier.core.records import Message
 from luthier.data.letters import is_chinese
+from luthier.data.prompts import Template
 
 if TYPE_CHECKING:
-    from luthier.core.lm import LM
+    from luthier.core.lm import WordedLM
 
 ENGLISH = (
-    "Here is a conversation and two answers to it, A and B.\n\n{asked}\n\nAnswer A:\n{first}\n\nAnswer B:\n{second}\n\n"
-    "Which answer is better: more helpful, correct and kind? Reply with one letter, A or B."
+    "Below are a conversation and two answers to its last turn. Judge which answer is more helpful, correct and kind. "
+    "Length and order do not count.\n\n{talk}\n\n[Answer A]\n{one}\n\n[Answer B]\n{two}\n\n"
+    "Which answer is better? Reply with A or B only."
 )
 CHINESE = (
-    "下面是一段对话和对它的两个回答 A 和 B。\n\n{asked}\n\n回答 A：\n{first}\n\n回答 B：\n{second}\n\n"
-    "哪个回答更好，即更有帮助、更正确、更体贴？只回复一个字母，A 或 B。"
+    "下面是一段对话，以及对最后一轮的两个回答。请判断哪个回答更有用、更正确、更体贴，不要看长短和先后。\n\n"
+    "{talk}\n\n【回答 A】\n{one}\n\n【回答 B】\n{two}\n\n哪个回答更好？只回答 A 或 B。"
 )
 SPEAKERS = {"user": ("User", "用户"), "assistant": ("Assistant", "助手"), "system": ("System", "系统")}
-LETTER = re.compile(r"(?<![A-Za-z])([AaBb])(?![A-Za-z])")
+WORDING, LETTERS = Template("judge", "{input}", chat=True), ("A", "B")
 
 
 class Pair(NamedTuple):
@@ -37,15 +39,23 @@ class Pair(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """How likely the first answer is the better one, asked with it in front, and with it behind the other."""
+    """How likely the first answer is the better one, asked with it in front, and with it behind the other.
+
+    Not a number where the answer names neither.
+    """
 
     before: float
     behind: float
 
     @property
+    def read(self) -> bool:
+        """Whether both orders got an answer that names one."""
+        return not (math.isnan(self.before) or math.isnan(self.behind))
+
+    @property
     def mean(self) -> float:
-        """Over both orders."""
-        return (self.before + self.behind) / 2
+        """Over both orders; one half where it cannot be read."""
+        return (self.before + self.behind) / 2 if self.read else 0.5
 
     @property
     def agrees(self) -> bool:
@@ -54,33 +64,21 @@ class Verdict(NamedTuple):
 
 
 def question(pair: Pair) -> str:
-    """What a judge is asked, in the language of the conversation."""
+    """What a judge is asked, in the language of the conversation; braces in texts stay what they are."""
     chinese = is_chinese(pair.messages[-1].content)
-    asked = "\n".join(f"{_speaker(m.role, chinese)}: {m.content}" for m in pair.messages)
-    return (CHINESE if chinese else ENGLISH).format(asked=asked, first=pair.first, second=pair.second)
+    parts = {"talk": talk(pair.messages, chinese), "one": pair.first, "two": pair.second}
+    return re.sub(r"\{(\w+)\}", lambda found: parts[found[1]], CHINESE if chinese else ENGLISH)
 
 
-def _speaker(role: str, chinese: bool) -> str:
-    return SPEAKERS.get(role, (role, role))[chinese]
+def talk(messages: Sequence[Message], chinese: bool) -> str:
+    """A conversation with its speakers."""
+    colon = "：" if chinese else ": "
+    return "\n\n".join(f"{SPEAKERS.get(m.role, (m.role,) * 2)[chinese]}{colon}{m.said}" for m in messages)
 
 
-def verdicts(lm: LM, pairs: Sequence[Pair]) -> list[Verdict]:
-    """What a model says of each pair: by the likelihood of A and B where it gives one, else by what it writes."""
+def verdicts(lm: WordedLM, pairs: Sequence[Pair]) -> list[Verdict]:
+    """What a model says of each pair: how likely it holds A and B behind the question, or what it names."""
     asked = [question(pair) for pair in pairs] + [question(Pair(p.messages, p.second, p.first)) for p in pairs]
-    found = _by_likelihood(lm, asked) if "logprobs" in lm.can else _by_words(lm, asked)
+    rows: Any = lm.worded(WORDING, LETTERS).predict(asked, LETTERS) if asked else []
+    found = [float(row.softmax(-1)[0]) if bool(row.isfinite().any()) else math.nan for row in rows]
     return [Verdict(p, 1 - q) for p, q in zip(found[: len(pairs)], found[len(pairs) :], strict=True)]
-
-
-def _by_likelihood(lm: LM, asked: Sequence[str]) -> list[float]:
-    """P(A) of A and B."""
-    found = [float(x.sum()) for x in lm.logprobs([(text, letter) for text in asked for letter in "AB"])]
-    return [1 / (1 + math.exp(min(b - a, 700.0))) for a, b in zip(found[::2], found[1::2], strict=True)]
-
-
-def _by_words(lm: LM, asked: Sequence[str]) -> list[float]:
-    """1 for A, 0 for B, one half where the answer names none, or both."""
-    out = []
-    for text in lm.generate(list(asked), Sampling(max_new_tokens=8)):
-        letters = {letter.upper() for letter in LETTER.findall(text)}
-        out.append(float("A" in letters) if len(letters) == 1 else 0.5)
-    return out

@@ -28,7 +28,7 @@ from luthier.models.loading.bundled import cache_dir
 from luthier.models.loading.of_recipe import load_base
 
 if TYPE_CHECKING:
-    from luthier.core.lm import LM
+    from luthier.core.lm import WordedLM
     from luthier.core.records import Prompt, Record
     from luthier.evals.drawn import Comparer
     from luthier.training.context import Meter, Reward
@@ -95,7 +95,7 @@ def comparer(name: str, meter: Meter, endpoint: EndpointConfig | None = None) ->
     from luthier.runs.loaded import load_run
 
     folder = Path(name[4:])
-    model = (
+    model: Any = (
         load_run(folder) if is_run(folder) else load_base(Recipe(model=name[4:], endpoint=endpoint or EndpointConfig()))
     )
     return ByAsking(model)
@@ -117,7 +117,7 @@ class ByNumber:
 class ByAsking:
     """A model asked in both orders; where they name different answers, neither is better."""
 
-    lm: LM
+    lm: WordedLM
 
     def prefers(self, rows: Sequence[Record], answers: Sequence[str], others: Sequence[str]) -> list[float]:
         pairs = [Pair(conversation(row.asked, "")[:-1], a, b) for row, a, b in zip(rows, answers, others, strict=True)]

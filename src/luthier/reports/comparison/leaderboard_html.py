@@ -50,7 +50,7 @@ class Column:
     ends: tuple[float, float] | None = None
 
 
-def _around(key: str, factor: float, digits: int) -> Column:
+def _around(key: str, factor: float, digits: int, title: Phrase, hint: Phrase) -> Column:
     """A figure of written answers with its interval."""
 
     def cell(row: Row) -> str:
@@ -62,7 +62,7 @@ def _around(key: str, factor: float, digits: int) -> Column:
         around = f"{factor * low:.{digits}f} – {factor * high:.{digits}f}"
         return f"{text}<small>{_hidden(say('interval_hidden'))}{around}</small>"
 
-    return Column(say(f"column_{key}"), lambda row: row.get(key), cell, say(f"hint_{key}"), up=key == "kl")
+    return Column(title, lambda row: row.get(key), cell, hint, up=key == "kl")
 
 
 def _number(key: str, show: Callable[[Any], str], title: str, hint: str = "", up: bool = True) -> Column:
@@ -184,7 +184,8 @@ def _columns(board: Mapping[str, Any], details: Mapping[str, Any], rows: Sequenc
         Column(formatting.metric(metric), lambda row: row.get("score"), lambda row: _score(row, metric, low, high),
                up=False, ends=(low, high)),
         *_secondary(details),
-        _around("wins", 100, 1), _around("kl", 1, 2),
+        _around("wins", 100, 1, say("column_wins"), say("hint_wins")),
+        _around("kl", 1, 2, say("column_kl"), say("hint_kl")),
         _number("reply_tokens", lambda x: formatting.DASH if x is None else f"{x:.0f}", "column_reply_tokens"),
         Column(say("column_trained"), lambda row: row.get("trainable"), _trained, say("hint_parameters")),
         Column(say("column_training"), lambda row: row.get("train_seconds"), _training, say("per_seed")),
