@@ -169,12 +169,13 @@ def _of(model: Any, example: Any) -> Tensor:
 # -- groups, reference, resume ---------------------------------------------------------------------------------------
 
 
-def test_pairs_stay_together(lm: CausalLM) -> None:
+@pytest.mark.parametrize("limit", [1, 50, 100, 150])
+def test_pairs_stay_together(lm: CausalLM, limit: int) -> None:
     """In batches and in micro-batches; seen failing with the examples of a step taken one by one."""
-    with ready(lm, Dpo(), micro_tokens=1) as found:
+    with ready(lm, Dpo(), micro_tokens=limit) as found:
         steps = found.loop.objective.batches(found.ctx, found.loop.examples, 3, found.loop.cursor)
         for chosen in islice(steps, 5):
-            for part in (chosen, *micro_batches(chosen, 1)):
+            for part in (chosen, *micro_batches(chosen, limit)):
                 batch = pack(part, {})
                 good, bad = answers.sides(batch)
                 assert sorted([*good.tolist(), *bad.tolist()]) == list(range(len(part)))
@@ -198,6 +199,14 @@ def test_sides_know_the_preferred_answer_wherever_it_stands(lm: CausalLM) -> Non
     turned = [found[3], found[0], found[2], found[1]]
     good, bad = answers.sides(pack(turned, {}))
     assert good.tolist() == [2, 1] and bad.tolist() == [0, 3]
+
+
+def test_halves_of_pairs_are_no_pair(lm: CausalLM) -> None:
+    """Seen failing: halves of two pairs in one micro-batch were held against each other."""
+    found = Dpo().encode(lm, DATA, DATA.train[:2])
+    for halves in (found[::2], found[1::2], found[:3]):
+        with pytest.raises(AssertionError, match="a group was split"):
+            answers.sides(pack(halves, {}))
 
 
 @every_patch

@@ -99,6 +99,9 @@ def sides(batch: Batch) -> tuple[Tensor, Tensor]:
         by_group.setdefault(group, []).append(at)
     flags = preferred.tolist()
     pairs = [sorted(members, key=lambda at: not flags[at]) for members in by_group.values()]
+    assert all(len(members) == 2 for members in pairs), (
+        "half of a pair: a group was split"
+    )  # two halves look like a pair
     found = torch.tensor(pairs, device=batch.ids.device).view(-1, 2)
     return found[:, 0], found[:, 1]
 
