@@ -194,6 +194,18 @@ def test_answers_end_with_their_turn(lm: CausalLM) -> None:
         assert said.startswith(text) and len(said) > len(text) and "yes?" not in said
 
 
+@pytest.mark.parametrize("answers_of", [(3, 20), (20, 3), (15, 24), (3, 200), (200, 24)])
+@pytest.mark.parametrize("prompt", [10, 150])
+def test_both_answers_stand_behind_one_prompt(lm: CausalLM, prompt: int, answers_of: tuple[int, int]) -> None:
+    """Also where it is shortened; seen failing: each answer had the prompt shortened for itself, and π(y|x) two x."""
+    texts = (" ".join("on its way soon".split()[i % 4] for i in range(n)) for n in answers_of)
+    record = Preference(asked(" ".join(f"order {i}" for i in range(prompt))), *texts)
+    objective = Dpo(max_length=100)
+    good, bad = objective.encode(lm, replace(DATA, train=(record,)), [record])
+    assert good.ids[: good.where[0] + 1] == bad.ids[: bad.where[0] + 1] and max(good.tokens, bad.tokens) <= 100
+    assert min(len(good.where), len(bad.where)) > 0 and (good.cut > 0) == (bad.cut > 0)
+
+
 def test_sides_know_the_preferred_answer_wherever_it_stands(lm: CausalLM) -> None:
     found = Dpo().encode(lm, DATA, DATA.train[:2])
     turned = [found[3], found[0], found[2], found[1]]

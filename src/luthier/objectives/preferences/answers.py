@@ -54,11 +54,23 @@ def grouped(row: int, found: Sequence[Example]) -> list[Example]:
 def pair(lm: TrainableLM, name: str, row: int, record: Record) -> list[Example]:
     """The preferred answer and the other one behind the same prompt, in one group; nothing where one is left empty.
 
-    Raises LuthierError for a record of another kind.
+    A prompt that is too long is shortened for the longer answer. Raises LuthierError for a record of another kind.
     """
-    texts = judged(pair_of(name, record))
-    found = [e for text, _ in texts for e in answered(lm, row, pair_of(name, record).messages, text)]
+    record = pair_of(name, record)
+    found = _both(lm, row, record)
+    if len(found) == 2 and _prompt(found[0]) != _prompt(found[1]):
+        room = max(lm.answer_limit(len(e.where) + e.lost) for e in found)
+        found = _both(replace(lm, room=max(room, lm.room)), row, record)
     return grouped(row, found) if len(found) == 2 and all(e.where for e in found) else []
+
+
+def _both(lm: TrainableLM, row: int, record: Preference) -> list[Example]:
+    return [e for text, _ in judged(record) for e in answered(lm, row, record.messages, text)]
+
+
+def _prompt(example: Example) -> tuple[int, ...]:
+    """What stands before an answer. Of an encoder-decoder it is all that the encoder is given."""
+    return example.ids if example.decoder or not example.where else example.ids[: example.where[0] + 1]
 
 
 def pairs_in(examples: Sequence[Example]) -> float:
