@@ -198,7 +198,7 @@ def test_answers_end_with_their_turn(lm: CausalLM) -> None:
 @pytest.mark.parametrize("prompt", [10, 150])
 def test_both_answers_stand_behind_one_prompt(lm: CausalLM, prompt: int, answers_of: tuple[int, int]) -> None:
     """Also where it is shortened; seen failing: each answer had the prompt shortened for itself, and π(y|x) two x."""
-    texts = (" ".join("on its way soon".split()[i % 4] for i in range(n)) for n in answers_of)
+    texts = (" ".join(["on", "its", "way", "soon"][i % 4] for i in range(n)) for n in answers_of)
     record = Preference(asked(" ".join(f"order {i}" for i in range(prompt))), *texts)
     objective = Dpo(max_length=100)
     good, bad = objective.encode(lm, replace(DATA, train=(record,)), [record])
