@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import measure
 from luthier.core.cursor import Cursor
@@ -120,11 +121,8 @@ class Clock:
                 yield reader
             self.reference += time.perf_counter() - begin
 
-        Context.reference = timed  # type: ignore[method-assign]
-        try:
+        with mock.patch.object(Context, "reference", timed):
             yield
-        finally:
-            Context.reference = plain  # type: ignore[method-assign]
 
 
 def train(work: Path, job: dict[str, Any]) -> None:

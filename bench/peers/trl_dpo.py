@@ -10,6 +10,7 @@ time. With --rates each step has our learning rate, so that the losses can be co
 from __future__ import annotations
 
 import json
+import resource
 import sys
 import tempfile
 from pathlib import Path
@@ -96,8 +97,16 @@ def trainer_of(work: Path, job: dict[str, Any], settings: dict[str, Any], clock:
     return trainer
 
 
+def keep_to_memory() -> None:
+    """Fail where more is asked for than the machine has left, rather than be killed, or have others killed."""
+    lines = Path("/proc/meminfo").read_text().splitlines()
+    left = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
+    resource.setrlimit(resource.RLIMIT_DATA, (left, left))
+
+
 def main(work: Path, settings: dict[str, Any], same: bool) -> None:
     """Train one epoch and print the figures."""
+    keep_to_memory()
     job = json.loads((work / "job.json").read_text(encoding="utf-8"))
     torch.set_num_threads(job["threads"])
     clock, before = Clock(), measure.product_rate()

@@ -1,7 +1,7 @@
 """Causal attention of one long sequence in blocks of queries, by the faster products of `kernels.product`.
 
-Keys may begin before the queries do. A block sees only the keys up to its end. Its probabilities are made again in the backward pass, so that memory grows
-with the length and not with its square, as in Dao et al. 2022, "FlashAttention".
+Keys may begin before the queries do. A block sees only the keys up to its end. Its probabilities are made again in the
+backward pass, so that memory grows with the length and not with its square, as in Dao et al. 2022, "FlashAttention".
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class _Causal(torch.autograd.Function):
 
 
 def _blocks(q: Tensor, k: Tensor, scale: float) -> Iterator[tuple[int, tuple[slice, slice], int, Tensor, Tensor]]:
-    """For every block of queries and group of heads: the group, the block's place in q, and its end among the keys, with
+    """For every block of queries and group of heads: the group, the block's place in q, its end among the keys, with
 
     scaled queries (tokens × heads of the group, d) and probabilities (tokens × heads of the group, end).
     """

@@ -102,7 +102,7 @@ class _Segments:
             if self.behind and (shared := self.behind[i]):
                 before.append((keys[shared[0]][:, :, : shared[1]], values[shared[0]][:, :, : shared[1]]))
             if before:
-                b, c = (torch.cat([*parts, own], 2) for parts, own in zip(zip(*before, strict=True), (b, c), strict=True))
+                b, c = (torch.cat(parts, 2) for parts in zip(*before, (b, c), strict=True))
             past, window = b.shape[2] - a.shape[2], how.window
             if self._plainly(i, b.shape[2], window) and how.softcap is None and serves(a, b, c):
                 out.append(causal(a, b, c, a.shape[-1] ** -0.5 if how.scale is None else how.scale))
