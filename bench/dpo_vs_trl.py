@@ -100,9 +100,7 @@ def main() -> None:
         best = max(ways, key=lambda title: ways[title]["pairs_per_second"])
         sides = Sides(Path(name) / "all", given.data, given.pairs)
         size = sides.size
-        print(
-            f"{size['pairs']} pairs, {size['tokens']} tokens, the longest answer ends at {size['longest']}", flush=True
-        )
+        print(f"{size['pairs']} pairs, {size['tokens']} tokens, {size['longest']} in the longest sequence", flush=True)
         rates = sides.work / "rates.json"
 
         def ours() -> peer.Figures:

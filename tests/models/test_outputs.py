@@ -73,8 +73,13 @@ def test_a_frozen_head_is_read_once(trained: bool, monkeypatch: pytest.MonkeyPat
     """Its gradient by a row's state needs no logits in the backward pass; seen failing: they were computed twice."""
     hidden, head, targets = made(None, False, trained)
     lm: Any = SimpleNamespace(head=head)
-    out, read, plain_logits = Outputs(hidden, lm, targets), list[int](), VocabHead.logits
-    monkeypatch.setattr(VocabHead, "logits", lambda self, h: read.append(len(h)) or plain_logits(self, h))
+    out, read, logits = Outputs(hidden, lm, targets), list[int](), VocabHead.logits
+
+    def counted(self: VocabHead, states: Tensor) -> Tensor:
+        read.append(len(states))
+        return logits(self, states)
+
+    monkeypatch.setattr(VocabHead, "logits", counted)
     out.logprobs().sum().backward()
     assert sum(read) == N * (1 + trained)
 
