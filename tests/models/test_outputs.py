@@ -48,7 +48,9 @@ def same(ours: Tensor, theirs: Tensor, inputs: list[Tensor]) -> None:
 
 
 @pytest.mark.parametrize("temperature", [1.0, 0.6])
-@pytest.mark.parametrize(("softcap", "bias", "trained"), [(None, False, False), (None, True, True), (5.0, True, True)])
+@pytest.mark.parametrize(
+    ("softcap", "bias", "trained"), [(None, False, False), (None, True, True), (5.0, True, True), (5.0, True, False)]
+)
 def test_against_a_plain_log_softmax(softcap: float | None, bias: bool, trained: bool, temperature: float) -> None:
     """Seen failing with the softcap's slope left out, and with targets that do not move on with the chunk."""
     hidden, head, targets = made(softcap, bias, trained)
@@ -64,6 +66,22 @@ def test_against_a_plain_log_softmax(softcap: float | None, bias: bool, trained:
     rest, own_rest = torch.log(1 - given_.exp().sum(-1)), logp.scatter(1, ids, -torch.inf).logsumexp(-1)
     want = (given_.exp() * (given_ - own)).sum(-1) + rest.exp() * (rest - own_rest)
     same(out.kl(ids, given_, temperature), want, inputs)
+
+
+@pytest.mark.parametrize("trained", [False, True])
+def test_a_frozen_head_is_read_once(trained: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its gradient by a row's state needs no logits in the backward pass; seen failing: they were computed twice."""
+    hidden, head, targets = made(None, False, trained)
+    lm: Any = SimpleNamespace(head=head)
+    out, read, logits = Outputs(hidden, lm, targets), list[int](), VocabHead.logits
+
+    def counted(self: VocabHead, states: Tensor) -> Tensor:
+        read.append(len(states))
+        return logits(self, states)
+
+    monkeypatch.setattr(VocabHead, "logits", counted)
+    out.logprobs().sum().backward()
+    assert sum(read) == N * (1 + trained)
 
 
 def test_kl_over_the_whole_vocabulary_is_the_kl() -> None:

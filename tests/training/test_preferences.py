@@ -169,12 +169,13 @@ def _of(model: Any, example: Any) -> Tensor:
 # -- groups, reference, resume ---------------------------------------------------------------------------------------
 
 
-def test_pairs_stay_together(lm: CausalLM) -> None:
+@pytest.mark.parametrize("limit", [1, 50, 100, 150])
+def test_pairs_stay_together(lm: CausalLM, limit: int) -> None:
     """In batches and in micro-batches; seen failing with the examples of a step taken one by one."""
-    with ready(lm, Dpo(), micro_tokens=1) as found:
+    with ready(lm, Dpo(), micro_tokens=limit) as found:
         steps = found.loop.objective.batches(found.ctx, found.loop.examples, 3, found.loop.cursor)
         for chosen in islice(steps, 5):
-            for part in (chosen, *micro_batches(chosen, 1)):
+            for part in (chosen, *micro_batches(chosen, limit)):
                 batch = pack(part, {})
                 sides = answers.sides(batch)
                 good, bad = sides.better.tolist(), sides.worse.tolist()
@@ -194,11 +195,31 @@ def test_answers_end_with_their_turn(lm: CausalLM) -> None:
         assert said.startswith(text) and len(said) > len(text) and "yes?" not in said
 
 
+@pytest.mark.parametrize("answers_of", [(3, 20), (20, 3), (15, 24), (3, 200), (200, 24)])
+@pytest.mark.parametrize("prompt", [10, 150])
+def test_both_answers_stand_behind_one_prompt(lm: CausalLM, prompt: int, answers_of: tuple[int, int]) -> None:
+    """Also where it is shortened; seen failing: each answer had the prompt shortened for itself, and π(y|x) two x."""
+    texts = (" ".join(["on", "its", "way", "soon"][i % 4] for i in range(n)) for n in answers_of)
+    record = Preference(asked(" ".join(f"order {i}" for i in range(prompt))), *texts)
+    objective = Dpo(max_length=100)
+    good, bad = objective.encode(lm, replace(DATA, train=(record,)), [record])
+    assert good.ids[: good.where[0] + 1] == bad.ids[: bad.where[0] + 1] and max(good.tokens, bad.tokens) <= 100
+    assert min(len(good.where), len(bad.where)) > 0 and (good.cut > 0) == (bad.cut > 0)
+
+
 def test_sides_know_the_preferred_answer_wherever_it_stands(lm: CausalLM) -> None:
     found = Dpo().encode(lm, DATA, DATA.train[:2])
     turned = [found[3], found[0], found[2], found[1]]
     sides = answers.sides(pack(turned, {}))
     assert sides.better.tolist() == [2, 1] and sides.worse.tolist() == [0, 3]
+
+
+def test_halves_of_pairs_are_no_pair(lm: CausalLM) -> None:
+    """Seen failing: halves of two pairs in one micro-batch were held against each other."""
+    found = Dpo().encode(lm, DATA, DATA.train[:2])
+    for halves in (found[::2], found[1::2], found[:3]):
+        with pytest.raises(AssertionError, match="a group was split"):
+            answers.sides(pack(halves, {}))
 
 
 @every_patch

@@ -45,25 +45,49 @@ def weighed(example: Example, data: Split, record: Record) -> Example:
     return replace(example, columns={**example.columns, WEIGHT: [data.weight(record)] * len(example.where)})
 
 
-def pack(examples: Sequence[Example], weights: Mapping[str, float], device: str | torch.device = "cpu") -> Batch:
-    """Lay the examples end to end; positions restart with each. All of them have the same columns."""
+def beginnings(examples: Sequence[Example]) -> list[tuple[int, int] | None]:
+    """Of each example the first one of its group, where it begins as that does, and for how many tokens."""
+    first: dict[int, int] = {}
+    found: list[tuple[int, int] | None] = []
+    for at, e in enumerate(examples):
+        whole = first.setdefault(e.group, at) if e.group is not None else at
+        pairs = zip(examples[whole].ids, e.ids[:-1], strict=False)  # a segment has at least one token of its own
+        same = next((i for i, (a, b) in enumerate(pairs) if a != b), min(len(examples[whole].ids), len(e.ids) - 1))
+        found.append((whole, same) if whole != at and same else None)
+    return found
+
+
+def pack(
+    examples: Sequence[Example], weights: Mapping[str, float], device: str | torch.device = "cpu", share: bool = False
+) -> Batch:
+    """Lay the examples end to end; positions restart with each. All of them have the same columns.
+
+    share: what members of a group begin with in common stands there once.
+    """
     import torch
 
-    ids = [t for e in examples for t in e.ids]
     decoder = [t for e in examples for t in e.decoder]
-    starts, at = [], 0
-    for e in examples:
+    behind = beginnings(examples) if share and not decoder else [None] * len(examples)
+    skipped = [b[1] if b else 0 for b in behind]
+    ids = [t for e, skip in zip(examples, skipped, strict=True) for t in e.ids[skip:]]
+    starts, at = list[int](), 0
+    for e, skip in zip(examples, skipped, strict=True):
         starts.append(at)
-        at += len(e.decoder if decoder else e.ids)
+        at += len(e.decoder if decoder else e.ids) - skip
+
+    def place(i: int, w: int) -> int:
+        """Where in the batch place w of example i stands."""
+        b = behind[i]
+        return starts[i] + w if b is None else starts[b[0]] + w if w < b[1] else starts[i] + w - b[1]
 
     def whole(values: Iterable[int]) -> torch.Tensor:
         return torch.tensor(list(values), dtype=torch.long, device=device)
 
     return Batch(
         ids=whole(ids),
-        positions=whole(p for e in examples for p in range(len(e.ids))),
-        segments=tuple(len(e.ids) for e in examples),
-        where=whole(s + w for s, e in zip(starts, examples, strict=True) for w in e.where),
+        positions=whole(p for e, skip in zip(examples, skipped, strict=True) for p in range(skip, len(e.ids))),
+        segments=tuple(len(e.ids) - skip for e, skip in zip(examples, skipped, strict=True)),
+        where=whole(place(i, w) for i, e in enumerate(examples) for w in e.where),
         targets=whole(t for e in examples for t in e.targets),
         rows=tuple(e.row for e in examples),
         spans=tuple(len(e.where) for e in examples),
@@ -75,6 +99,7 @@ def pack(examples: Sequence[Example], weights: Mapping[str, float], device: str 
             for name in (examples[0].columns if examples else ())
         },
         groups=tuple(e.group for e in examples),
+        behind=tuple(behind) if any(skipped) else (),
     )
 
 

@@ -117,6 +117,11 @@ class TrainableLM(Reading):
         return True
 
     @property
+    def shares(self) -> bool:
+        """Whether a segment of a batch may go on from the beginning of an earlier one (`Batch.behind`)."""
+        return False
+
+    @property
     def width(self) -> int:
         """How many numbers a hidden state has."""
         return int(self.head.weight.shape[1])

@@ -65,6 +65,10 @@ class CausalLM(TrainableLM):
         return self.runner.separable
 
     @property
+    def shares(self) -> bool:
+        return self.runner.separable
+
+    @property
     def context(self) -> int:
         """The longest sequence, in tokens: what positions were trained for.
 
@@ -100,6 +104,12 @@ class CausalLM(TrainableLM):
         self, ids: Tensor, positions: Tensor, segments: Sequence[int], depths: Collection[int]
     ) -> dict[int, Tensor]:
         return self.runner.depth_states(self, ids, positions, segments, depths)
+
+    def read(self, batch: Batch) -> Tensor:
+        if not batch.behind:
+            return super().read(batch)
+        layout = Packed(batch.segments, behind=batch.behind)
+        return self.pick(self.forward(batch.ids[None], batch.positions[None], layout)[0], batch)
 
     def _upper(self, batch: Batch, states: Tensor) -> Tensor:
         # states in place of embeddings: what is ignored anyway need not be looked up

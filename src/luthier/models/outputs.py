@@ -1,7 +1,9 @@
 """What a forward pass gives an objective: states at the places that are read, and what heads say there.
 
-Everything is differentiable and computed in chunks of rows, so that tokens × vocabulary is never held: `logprobs`,
-`entropy` and `kl` keep (N, d) and compute their logits again in the backward pass.
+Everything is differentiable and computed in chunks of rows, so that tokens × vocabulary is never held. Each number of
+`logprobs`, `entropy` and `kl` is of one row alone: where the head is frozen, its gradient by that row's state is taken
+while the logits are at hand, and the backward pass multiplies (N, d) by what it is given. Where the head trains, the
+logits are computed again.
 """
 
 from __future__ import annotations
@@ -20,8 +22,8 @@ if TYPE_CHECKING:
     from luthier.models.base import TrainableLM
 
 LEAST = 1e-12  # mass of what is not among k tokens, so that its logarithm is a number
-# From a chunk of logits (n, V) in float32 and the place of its first row: what is wanted of each row (n,), and the
-# gradient of that with respect to the logits (n, V).
+# From a chunk of logits (n, V) in float32, which it may change, and the place of its first row: what is wanted of each
+# row (n,), and the gradient of that with respect to the logits (n, V), which is asked once at most.
 Rowwise = Callable[[Tensor, int], tuple[Tensor, Callable[[Tensor], Tensor]]]
 
 
@@ -37,9 +39,17 @@ class Outputs:
         """log p(target) at each place, (N,) float32 in nats."""
 
         def rowwise(logits: Tensor, at: int) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
-            logp = (logits / temperature).log_softmax(-1)
             chosen = self.targets[at : at + len(logits), None]
-            return logp.gather(1, chosen)[:, 0], lambda g: _pick_back(logp, chosen, g / temperature)
+            if temperature != 1.0:
+                logits.div_(temperature)
+            said, top = logits.gather(1, chosen), logits.amax(-1, keepdim=True)
+            size = logits.sub_(top).exp_().sum(-1, keepdim=True)  # in place: the logits are the largest thing there is
+
+            def back(g: Tensor) -> Tensor:
+                g = g[:, None] / temperature
+                return logits.mul_(-g / size).scatter_add_(1, chosen, g)
+
+            return (said - top - size.log())[:, 0], back
 
         return self._of_vocabulary(rowwise)
 
@@ -85,13 +95,10 @@ class Outputs:
         return cast(Tensor, self.lm.heads[name](self.hidden))
 
     def _of_vocabulary(self, rowwise: Rowwise) -> Tensor:
-        head = self.lm.head
-        return cast(Tensor, _Rowwise.apply(self.hidden, head.weight, head.bias, head, rowwise))
-
-
-def _pick_back(logp: Tensor, chosen: Tensor, g: Tensor) -> Tensor:
-    out = logp.exp().mul_(-g[:, None])
-    return out.scatter_add_(1, chosen, g[:, None])
+        hidden, weight, bias = self.hidden, self.lm.head.weight, self.lm.head.bias
+        if not torch.is_grad_enabled():  # the function below is told only what requires a gradient
+            hidden, weight, bias = hidden.detach(), weight.detach(), None if bias is None else bias.detach()
+        return cast(Tensor, _Rowwise.apply(hidden, weight, bias, self.lm.head, rowwise))
 
 
 def _rest(logp: Tensor) -> Tensor:
@@ -100,23 +107,39 @@ def _rest(logp: Tensor) -> Tensor:
 
 
 class _Rowwise(torch.autograd.Function):
-    """A number a row of the logits, chunk by chunk; the backward pass makes the logits again."""
+    """A number a row of the logits, chunk by chunk."""
 
     @staticmethod
     def forward(
         ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor | None, head: VocabHead, rowwise: Rowwise
     ) -> Tensor:
-        ctx.save_for_backward(hidden, weight, *(() if bias is None else (bias,)))
-        ctx.head, ctx.rowwise = head, rowwise
-        parts = [rowwise(head.logits(hidden[at : at + CHUNK]).float(), at)[0] for at in range(0, len(hidden), CHUNK)]
-        return torch.cat(parts) if parts else hidden.new_zeros(0, dtype=torch.float32)
+        states, *trained = ctx.needs_input_grad[:3]
+        ctx.head, ctx.rowwise, ctx.frozen = head, rowwise, not any(trained)
+        found = Gradients(hidden, weight, bias, (states and ctx.frozen, False, False))
+        parts = [hidden.new_zeros(0, dtype=torch.float32)]
+        for at in range(0, len(hidden), CHUNK):
+            logits = head.logits(hidden[at : at + CHUNK]).float()
+            slope = head.slope(logits)
+            values, back = rowwise(logits, at)
+            parts.append(values)
+            if found.hidden is not None:
+                found.add(at, head.back(back(torch.ones_like(values)), slope))
+        if ctx.frozen:
+            ctx.save_for_backward(found.hidden)
+        else:
+            ctx.save_for_backward(hidden, weight, *(() if bias is None else (bias,)))
+        return torch.cat(parts)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        if ctx.frozen:
+            (each,) = ctx.saved_tensors
+            return each * grads[0][:, None].to(each.dtype), None, None, None, None
         hidden, weight, *more = ctx.saved_tensors
         found = Gradients(hidden, weight, more[0] if more else None, ctx.needs_input_grad)
         for at in range(0, len(hidden), CHUNK):
             logits = ctx.head.logits(hidden[at : at + CHUNK]).float()
+            slope = ctx.head.slope(logits)
             back = ctx.rowwise(logits, at)[1]
-            found.add(at, back(grads[0][at : at + CHUNK].float()).mul_(ctx.head.slope(logits)).to(weight.dtype))
+            found.add(at, ctx.head.back(back(grads[0][at : at + CHUNK].float()), slope))
         return *found.all(), None, None

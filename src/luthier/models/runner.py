@@ -38,7 +38,7 @@ class Runner(Protocol):
 
     @property
     def separable(self) -> bool:
-        """Whether the model's upper blocks can be run alone, on packed states."""
+        """Whether the model's upper blocks can be run alone, on packed states, and segments go on from each other."""
         ...
 
     @property

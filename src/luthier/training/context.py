@@ -120,9 +120,9 @@ class Reader:
         out: list[T] = []
         with torch.no_grad(), fast(self.lm.model):
             for part in micro_batches([self._known(e) for e in examples], PASS):
-                batch = pack(part, {}, self.lm.device)
+                batch = pack(part, {}, self.lm.device, share=self.lm.shares)
                 out += found(batch, self.lm.read(batch))
-                self.meter.count(self.purpose, batch.tokens)
+                self.meter.count(self.purpose, sum(e.tokens for e in part))
         return out
 
 

@@ -94,7 +94,7 @@ class Single:
         return torch.optim.AdamW(settings, lr=self.training.learning_rate or 0.0, fused=True)
 
     def _outputs(self, part: Sequence[Example], divisors: Mapping[str, float]) -> tuple[Any, Outputs]:
-        batch = pack(part, divisors, self.lm.device)
+        batch = pack(part, divisors, self.lm.device, share=self.lm.shares and not self.trunk)
         return batch, Outputs(self._hidden(batch, part), self.lm, batch.targets)
 
     def _hidden(self, batch: Batch, part: Sequence[Example]) -> Tensor:
@@ -157,7 +157,7 @@ class Single:
     def evaluate(self, examples: Sequence[Example], objective: Objective) -> float:
         divisors, total = objective.divisors(examples), 0.0
         for part in micro_batches(examples, self.training.micro_tokens):
-            batch = pack(part, divisors, self.lm.device)
+            batch = pack(part, divisors, self.lm.device, share=self.lm.shares)
             out = Outputs(self.lm.read(batch), self.lm, batch.targets)
             named = objective.loss(out, batch)
             total += sum(float(v) / divisors[n] for n, v in named.items() if not n.startswith("_"))

@@ -1,7 +1,7 @@
 """Causal attention of one long sequence in blocks of queries, by the faster products of `kernels.product`.
 
-A block sees only the keys up to its end. Its probabilities are made again in the backward pass, so that memory grows
-with the length and not with its square, as in Dao et al. 2022, "FlashAttention".
+Keys may begin before the queries do. A block sees only the keys up to its end. Its probabilities are made again in the
+backward pass, so that memory grows with the length and not with its square, as in Dao et al. 2022, "FlashAttention".
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ SHORTEST = 192  # tokens; below, torch's own is as fast: there calls cost more t
 def serves(q: Tensor, k: Tensor, v: Tensor) -> bool:
     """Whether it is for these and faster than torch's own: q (1, heads, n, d), k and v (1, kv_heads, m, d)."""
     suits = q.device.type == "cpu" and q.dtype == torch.float32 and len(q) == 1 and v.shape == k.shape
-    return suits and q.shape[2] == k.shape[2] >= SHORTEST and onednn_pays()
+    return suits and k.shape[2] >= q.shape[2] >= SHORTEST and onednn_pays()
 
 
 def causal(q: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor:
-    """q (1, heads, n, d), k and v (1, kv_heads, n, d) -> (1, heads, n, d)."""
+    """q (1, heads, n, d), k and v (1, kv_heads, m, d) -> (1, heads, n, d): the queries are the last n of m places."""
     out = _Causal.apply(q[0].transpose(0, 1), k[0].contiguous(), v[0].contiguous(), scale)
     return cast(Tensor, out).transpose(0, 1)[None]
 
 
 class _Causal(torch.autograd.Function):
-    """q (n, heads, d), k and v (kv_heads, n, d) -> (n, heads, d): the heads of a group stand below each other."""
+    """q (n, heads, d), k and v (kv_heads, m, d) -> (n, heads, d): the heads of a group stand below each other."""
 
     @staticmethod
     def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor:
@@ -48,7 +48,7 @@ class _Causal(torch.autograd.Function):
         g, d = grads[0], q.shape[-1]
         held = (g * out).sum(-1, keepdim=True)  # what the softmax's own gradient takes off
         dq = torch.empty(q.shape, dtype=q.dtype, device=q.device)
-        dk, dv = (t.new_zeros(len(t), d, len(q)) for t in (k, v))  # transposed
+        dk, dv = (t.new_zeros(len(t), d, t.shape[1]) for t in (k, v))  # transposed
         for group, block, end, queries, p in _blocks(q, k, ctx.scale):
             given = g[block].reshape(-1, d)
             dv[group, :, :end] += product(given.T, p.T)
@@ -59,18 +59,19 @@ class _Causal(torch.autograd.Function):
 
 
 def _blocks(q: Tensor, k: Tensor, scale: float) -> Iterator[tuple[int, tuple[slice, slice], int, Tensor, Tensor]]:
-    """For every block of queries and group of heads: the group, the block's place in q, and the block's end, with
+    """For every block of queries and group of heads: the group, the block's place in q, its end among the keys, with
 
     scaled queries (tokens × heads of the group, d) and probabilities (tokens × heads of the group, end).
     """
     n, heads, d = q.shape
-    share = heads // len(k)
+    share, past = heads // len(k), k.shape[1] - n
     later = torch.full((BLOCK, BLOCK), -torch.inf, dtype=q.dtype, device=q.device).triu_(1)[:, None]
     for at in range(0, n, BLOCK):
-        end = min(at + BLOCK, n)
+        size = min(BLOCK, n - at)
+        first, end = past + at, past + at + size
         for group in range(len(k)):
-            block = (slice(at, end), slice(group * share, (group + 1) * share))
+            block = (slice(at, at + size), slice(group * share, (group + 1) * share))
             queries = q[block].reshape(-1, d) * scale
             scores = product(queries, k[group, :end])
-            scores.view(end - at, share, end)[:, :, at:] += later[: end - at, :, : end - at]
+            scores.view(size, share, end)[:, :, first:] += later[:size, :, :size]
             yield group, block, end, queries, torch.softmax(scores, -1)

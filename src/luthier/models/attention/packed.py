@@ -75,6 +75,7 @@ def attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, ordered: boo
 class _Segments:
     """Segments of one row of T tokens, each of which sees the shared `prefix` and what `_mask` lets it see of itself.
 
+    behind: of each segment the one that it goes on from and behind how many of its tokens, which it sees; see `Batch`.
     record: filled with every layer's own keys and values when it is a dictionary.
     """
 
@@ -82,7 +83,8 @@ class _Segments:
     masks: Sequence[Tensor | None] | None = None
     prefix: KeysValues | None = None
     record: KeysValues | None = None
-    _ready: dict[tuple[int, int | None], Tensor | None] = field(default_factory=dict)
+    behind: Sequence[tuple[int, int] | None] = ()
+    _ready: dict[tuple[int, int, int | None], Tensor | None] = field(default_factory=dict)
 
     causal: ClassVar[bool]  # what no mask means
 
@@ -94,19 +96,24 @@ class _Segments:
         if self.record is not None:
             self.record[layer] = (k, v)
         lengths, out = list(self.segments), []
-        for i, (a, b, c) in enumerate(zip(q.split(lengths, 2), k.split(lengths, 2), v.split(lengths, 2), strict=True)):
-            past = 0
-            if self.prefix is not None:
-                pk, pv = self.prefix[layer]
-                past = pk.shape[2]
-                b, c = torch.cat([pk, b], 2), torch.cat([pv, c], 2)
-            mask = self._mask(i, a.shape[2], past, how.window, q.device)
-            ordered = mask is None and self.causal
-            if ordered and how.softcap is None and serves(a, b, c):
+        keys, values = k.split(lengths, 2), v.split(lengths, 2)
+        for i, (a, b, c) in enumerate(zip(q.split(lengths, 2), keys, values, strict=True)):
+            before = [self.prefix[layer]] if self.prefix is not None else []
+            if self.behind and (shared := self.behind[i]):
+                before.append((keys[shared[0]][:, :, : shared[1]], values[shared[0]][:, :, : shared[1]]))
+            if before:
+                b, c = (torch.cat(parts, 2) for parts in zip(*before, (b, c), strict=True))
+            past, window = b.shape[2] - a.shape[2], how.window
+            if self._plainly(i, b.shape[2], window) and how.softcap is None and serves(a, b, c):
                 out.append(causal(a, b, c, a.shape[-1] ** -0.5 if how.scale is None else how.scale))
             else:
-                out.append(attention(a, b, c, mask, ordered, how))
+                mask = self._mask(i, a.shape[2], past, window, q.device)
+                out.append(attention(a, b, c, mask, mask is None and self.causal, how))
         return out[0] if len(out) == 1 else torch.cat(out, 2)
+
+    def _plainly(self, index: int, keys: int, window: int | None) -> bool:
+        """Whether each token of segment `index` sees all keys up to its own."""
+        return self.causal and (self.masks is None or self.masks[index] is None) and not (window and keys > window)
 
 
 @dataclass
@@ -123,7 +130,7 @@ class Packed(_Segments):
         narrow = window is not None and n + past > window
         if own is None and not past and not narrow:
             return None
-        key = (index if own is not None else -n, window if narrow else None)
+        key = (index if own is not None else -n, past, window if narrow else None)
         if key not in self._ready:  # the same for every layer
             own = torch.ones(n, n, dtype=torch.bool, device=device).tril() if own is None else own
             mask = torch.cat([torch.ones(n, past, dtype=torch.bool, device=device), own], 1)
@@ -144,11 +151,11 @@ class Bidirectional(_Segments):
     def _mask(self, index: int, n: int, past: int, window: int | None, device: torch.device) -> Tensor | None:
         if window is None or n <= window:
             return None
-        if (n, window) not in self._ready:  # the same for every layer
+        if (n, past, window) not in self._ready:  # the same for every layer
             at = torch.arange(n, device=device)
             near = (at[:, None] - at[None, :]).abs() < window
-            self._ready[n, window] = torch.cat([near.new_ones(n, past), near], 1)
-        return self._ready[n, window]
+            self._ready[n, past, window] = torch.cat([near.new_ones(n, past), near], 1)
+        return self._ready[n, past, window]
 
 
 _LAYOUT: ContextVar[Layout] = ContextVar("layout")

@@ -43,6 +43,10 @@ class VocabHead:
         """d logits / d (h Wᵀ + bias), (N, V) or one number for all."""
         return self.scale if self.softcap is None else (1 - (logits / self.softcap).square()).mul_(self.scale)
 
+    def back(self, d: Tensor, slope: Tensor | float) -> Tensor:
+        """From a gradient of the logits (N, V), which is changed, that of h Wᵀ + bias in the weight's number format."""
+        return (d if isinstance(slope, float) and slope == 1.0 else d.mul_(slope)).to(self.weight.dtype)
+
 
 class Gradients:
     """Gradients of hidden states (N, d), a head's weight (V, d) and bias (V,), gathered chunk by chunk.
@@ -92,8 +96,7 @@ class _HeadLoss(torch.autograd.Function):
                 losses = losses * weights[at : at + CHUNK, None]
                 logits.mul_(weights[at : at + CHUNK, None])
             total += losses.sum()
-            d = logits if isinstance(slope, float) and slope == 1.0 else logits.mul_(slope)
-            found.add(at, d.to(weight.dtype))
+            found.add(at, head.back(logits, slope))
         ctx.grads = found.all()
         return total
 

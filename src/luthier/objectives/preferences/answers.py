@@ -66,10 +66,23 @@ def grouped(row: int, record: Compared, found: Sequence[Example]) -> list[Exampl
 def group(lm: TrainableLM, name: str, row: int, record: Record) -> list[Example]:
     """The answers of a comparison behind the same prompt, in one group.
 
-    Raises LuthierError for a record of another kind.
+    A prompt that is too long is shortened for the longest answer. Raises LuthierError for a record of another kind.
     """
     told = compared(name, record)
-    return grouped(row, told, [e for text in told.answers for e in answered(lm, row, told.messages, text)])
+    found = _all(lm, row, told)
+    if len({_prompt(e) for e in found}) > 1:
+        room = max(lm.answer_limit(len(e.where) + e.lost) for e in found)
+        found = _all(replace(lm, room=max(room, lm.room)), row, told)
+    return grouped(row, told, found)
+
+
+def _all(lm: TrainableLM, row: int, record: Compared) -> list[Example]:
+    return [e for text in record.answers for e in answered(lm, row, record.messages, text)]
+
+
+def _prompt(example: Example) -> tuple[int, ...]:
+    """What stands before an answer. Of an encoder-decoder it is all that the encoder is given."""
+    return example.ids if example.decoder or not example.where else example.ids[: example.where[0] + 1]
 
 
 def groups_in(examples: Sequence[Example]) -> float:
@@ -125,6 +138,7 @@ def sides(batch: Batch) -> Sides:
     weights: list[float] = []
     for members in by_group.values():
         found = [(i, j) for i in members for j in members if worth[i] > worth[j]]
+        assert found, "nothing is told apart: a group was split"
         pairs += found
         weights += [1 / len(found)] * len(found)
     places = torch.tensor(pairs, device=device).view(-1, 2)

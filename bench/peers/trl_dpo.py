@@ -1,0 +1,137 @@
+"""LoRA DPO by TRL's DPOTrainer with PEFT: the peer's side of bench/dpo_vs_trl.py, in the peer's own environment.
+
+    trl_dpo.py WORK SETTINGS [--rates]
+
+SETTINGS: a JSON object of DPOConfig fields. Pairs are given as token ids, so that both sides learn the same tokens, and
+in our order. The reference's log-probabilities are computed before training, by the trainer, and are a part of the
+time. With --rates each step has our learning rate, so that the losses can be compared.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from datasets import Dataset
+from peft import LoraConfig, set_peft_model_state_dict
+from safetensors.torch import load_file
+from torch.optim.lr_scheduler import LambdaLR
+from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
+from trl import DPOConfig, DPOTrainer
+
+import measure
+
+
+class Clock(TrainerCallback):  # type: ignore[misc]
+    """Time from the trainer's first step to the end of its last."""
+
+    def __init__(self) -> None:
+        self.watch, self.steps = measure.Watch(), 0
+
+    def on_step_begin(self, *_: Any, **__: Any) -> None:
+        """Called by the trainer before each optimiser step."""
+        if not self.steps:
+            self.watch.start()
+
+    def on_step_end(self, *_: Any, **__: Any) -> None:
+        """Called by the trainer after each optimiser step."""
+        self.steps += 1
+        self.watch.stop()
+
+
+class Given(DPOTrainer):  # type: ignore[misc]
+    """DPOTrainer on pairs of token ids, which notes how long its reference took."""
+
+    reference = measure.Watch()
+
+    def _prepare_dataset(self, dataset: Any, *_: Any, **__: Any) -> Any:
+        return dataset
+
+    def _precompute_ref_logps(self, *args: Any, **options: Any) -> Any:
+        self.reference.start()
+        found = super()._precompute_ref_logps(*args, **options)
+        self.reference.stop()
+        return found
+
+
+def trainer_of(work: Path, job: dict[str, Any], settings: dict[str, Any], clock: Clock) -> Given:
+    """The trainer with the job's settings, TRL's own where the job says nothing, and our start of A and B."""
+    config = DPOConfig(
+        output_dir=tempfile.mkdtemp(prefix="trl-"),
+        **{
+            "num_train_epochs": 1,
+            "per_device_train_batch_size": job["batch"],
+            "learning_rate": job["lr"],
+            "weight_decay": 0.0,
+            "max_grad_norm": job["clip"],
+            "lr_scheduler_type": "constant",
+            "max_length": job["max_length"],
+            "beta": job["beta"],
+            "precompute_ref_log_probs": True,
+            "train_sampling_strategy": "sequential",
+            "use_cpu": True,
+            "bf16": False,
+            "gradient_checkpointing": False,  # TRL's default trades speed for memory
+            "logging_steps": 1,
+            "save_strategy": "no",
+            "report_to": [],
+            "disable_tqdm": True,
+            **settings,
+        },
+    )
+    lora = LoraConfig(r=job["rank"], lora_alpha=job["alpha"], target_modules="all-linear", task_type="CAUSAL_LM")
+    trainer = Given(
+        model=AutoModelForCausalLM.from_pretrained(job["model"], dtype=torch.float32, attn_implementation="sdpa"),
+        args=config,
+        train_dataset=Dataset.from_list(json.loads((work / "pairs.json").read_text(encoding="utf-8"))),
+        processing_class=AutoTokenizer.from_pretrained(job["model"]),
+        peft_config=lora,
+        callbacks=[clock],
+    )
+    set_peft_model_state_dict(trainer.model, load_file(work / "lora.safetensors"))
+    return trainer
+
+
+def keep_to_memory() -> None:
+    """Fail where more is asked for than the machine has left, rather than be killed, or have others killed."""
+    lines = Path("/proc/meminfo").read_text().splitlines()
+    left = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
+    resource.setrlimit(resource.RLIMIT_DATA, (left, left))
+
+
+def main(work: Path, settings: dict[str, Any], same: bool) -> None:
+    """Train one epoch and print the figures."""
+    keep_to_memory()
+    job = json.loads((work / "job.json").read_text(encoding="utf-8"))
+    torch.set_num_threads(job["threads"])
+    clock, before = Clock(), measure.product_rate()
+    trainer = trainer_of(work, job, settings, clock)
+    if same:
+        rates = json.loads((work / "rates.json").read_text(encoding="utf-8"))
+        optimizer = trainer.create_optimizer()
+        # the scheduler is asked once more after the last step
+        trainer.lr_scheduler = LambdaLR(optimizer, lambda step: rates[min(step, len(rates) - 1)] / job["lr"])
+    trainer.train()
+    peak = measure.peak_bytes()
+    spent = (trainer.reference, clock.watch)
+    seconds = sum(watch.seconds for watch in spent)
+    measure.give(
+        pairs_per_second=len(trainer.train_dataset) / seconds,
+        seconds=seconds,
+        reference_seconds=trainer.reference.seconds,
+        others=sum(watch.others * watch.seconds for watch in spent) / seconds,
+        peak_bytes=peak,
+        losses=[entry["loss"] for entry in trainer.state.log_history if "loss" in entry],
+        padding_free=bool(trainer.padding_free),
+        product_rate=[before, measure.product_rate()],
+        versions=measure.versions("trl", "peft", "torch", "transformers", "accelerate"),
+    )
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), json.loads(sys.argv[2]), "--rates" in sys.argv[3:])
