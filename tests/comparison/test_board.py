@@ -30,7 +30,7 @@ BOARD = ["schema", "task", "metric", "model", "models", "budget", "rows", "best"
 ROW = ["name", "method", "model", "status", "reason", "score", "ci95", "seeds", "trainable", "trainable_share",
        "train_seconds", "peak_memory_bytes", "artifact_bytes", "latency_ms", "forgetting", "mergeable", "learning_rate",
        "base_bytes", "tuned", "steps", "batch", "train_cpu_seconds", "search_seconds", "search_cpu_seconds",
-       "answer_seconds", "answer_cpu_seconds"]  # fmt: skip
+       "answer_seconds", "answer_cpu_seconds", "wins", "wins_ci95", "kl", "kl_ci95", "reply_tokens"]  # fmt: skip
 GOOD, POOR = [1.0] * 38 + [0.0] * 2, [1.0] * 10 + [0.0] * 30
 ZERO = {"train_seconds": 0.0, "trainable": 0, "learning_rate": None, "mergeable": None, "forgetting": 0.0}
 TRIALS: dict[str, Any] = {

@@ -5,6 +5,7 @@ The worker runs in this process here; `test_supervise.py` starts real ones.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ from typer.testing import CliRunner
 import luthier
 from luthier.cli import app
 from luthier.comparison import trial
+from luthier.comparison.learning_rate_search import Tried
 from luthier.core.errors import Diverged, LuthierError, Refused
 from luthier.direct.few_shot import FewShot
 from luthier.io.files import read_json
@@ -176,7 +178,7 @@ def test_a_rate_that_diverges_is_out_and_the_method_goes_on(
     judged = trial.Bench._judged
     monkeypatch.setattr(trial, "adapted", diverging)
     monkeypatch.setattr(
-        trial.Bench, "_judged", lambda self, o, d: (None, []) if o.learning_rate == low else judged(self, o, d)
+        trial.Bench, "_judged", lambda self, o, r: Tried(r, math.inf) if r == low else judged(self, o, r)
     )
     board = compare(data, tmp_path / "out", [tiny_folder("llama_tied")], "head")
     (row,) = board["rows"]

@@ -193,11 +193,11 @@ def test_a_kill_anywhere_changes_nothing(
     expected = kept(compare(data, tmp_path / "whole", models, **asked))
     real, count = trial.Bench._final, [0]
 
-    def dying(bench: trial.Bench, *arguments: Any) -> None:
+    def dying(bench: trial.Bench, *arguments: Any) -> bool:
         count[0] += 1
         if count[0] % 2:
             raise KeyboardInterrupt
-        real(bench, *arguments)
+        return real(bench, *arguments)
 
     monkeypatch.setattr(trial.Bench, "_final", dying)
     for _ in range(20):
@@ -319,6 +319,8 @@ def test_a_search_that_says_little_is_noted(data: Path, tmp_path: Path, tiny_fol
     (steps,) = {max(t["steps"] for t in tried)}
     notes = {note: names for names, note in gather(out)[1]["run_notes"]}
     assert notes[f"learning rates were judged after {steps} steps: a larger budget would tell more"] == "lora, head"
+    (unseen,) = [note for note in gather(out)[1]["notes"] if note.startswith("The budget of 600 tokens holds about")]
+    assert f"of the {read_json(out / 'split.json')['train']} training rows, once" in unseen
     compare(data, tmp_path / "less", [model], methods=["lora", "head"], budget="200-tokens")
     assert not list((tmp_path / "less").glob("trials/*/search")), "so few steps are no search"
     notes = {note: names for names, note in gather(tmp_path / "less")[1]["run_notes"]}

@@ -181,7 +181,7 @@ def _details(
         "recipe": recipe,
         "place": place,
         "environment": environment | {"workers": str(plan.workers), "threads": str(plan.threads), "dtype": plan.dtype},
-        "notes": [*said, *read_notes(folder)],
+        "notes": [*said, *_unseen(plan, counts["train"], board), *read_notes(folder)],
         "used": counts.get("used"),
         "run_notes": _run_notes(told),
         "summaries": {name: kinds[request.spec(trial.method).method].summary for name, trial in trials.items()},
@@ -189,6 +189,15 @@ def _details(
         "evidence": shown,
         "languages": read_languages(folder),
     }
+
+
+def _unseen(plan: Plan, rows: int, board: Mapping[str, Any]) -> list[str]:
+    """That the budget ended before the training rows did: what trains had not seen them all (docs/LOG.md)."""
+    seen = int(plan.tokens / plan.row_tokens) if plan.row_tokens else rows
+    trained = any(row.get("steps") for row in board["rows"])
+    return (
+        [say("said_budget_unseen", tokens=f"{plan.tokens:,}", seen=seen, rows=rows)] if trained and seen < rows else []
+    )
 
 
 def _run_notes(runs: Mapping[str, list[dict[str, Any]]]) -> list[list[str]]:
