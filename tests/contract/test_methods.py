@@ -163,7 +163,10 @@ def test_no_method_sees_the_test_rows(lm: TrainableLM, name: str, rows: str, mon
     with run.adapted(lm, tiny.recipe(Path(lm.name), name), data):
         pass
     assert held and all(split.test == () for split in held)
-    assert bool(seen) == getattr(catalog.load(ENTRIES[name]), "asks", True), "nothing is read where no model is asked"
+    method = catalog.load(ENTRIES[name])
+    assert method.asks or not seen, "nothing is read where no model is asked"
+    if ENTRIES[name].kind == "patches" or method().asked(data):
+        assert seen
     assert not any("TEST ROW" in text for text in seen)
 
 

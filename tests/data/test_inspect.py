@@ -137,7 +137,11 @@ def test_plain_text_loses_nothing(tmp_path: Path, reader: Reader) -> None:
 def test_other_records(tmp_path: Path, reader: Reader) -> None:
     judged = [{"prompt": f"p{i}", "completion": "c", "label": i != 2} for i in range(4)]
     found, *_ = inspect(DataConfig(str(sample_files.jsonl(judged, tmp_path / "a.jsonl"))), reader)
-    assert [row.line for row in found.unused] == [3] and dict(found.balance) == {"good": 3, "bad": 1}
+    assert not found.unused and dict(found.balance) == {"good": 3, "bad": 1}, "thumbs are preferences: both are learned"
+    assert len(found.tokens.lengths) == 4
+    judged[3]["label"] = "unknown"
+    found, *_ = inspect(DataConfig(str(sample_files.jsonl(judged, tmp_path / "u.jsonl"))), reader)
+    assert [row.line for row in found.unused] == [3] and dict(found.balance) == {"good": 2, "bad": 1}
     assert len(found.tokens.lengths) == 3 and "1 row is answers that were found bad" in said(found)
     tagged = [{"text": sentence(i), "labels": ["a", "b"][: i % 3]} for i in range(6)]
     found, *_ = inspect(DataConfig(str(sample_files.jsonl(tagged, tmp_path / "b.jsonl"))), reader)

@@ -139,6 +139,9 @@ def test_judged_rows_through_the_recipe(tmp_path: Path) -> None:
     rows = "".join(f"q{i},a{i},{i % 3 > 0}\n" for i in range(30))
     path.write_text("prompt,completion,label\n" + rows, encoding="utf-8")
     split, notes = load_split(DataConfig(str(path)))
+    assert split.task == "preference" and "20 answers were found good and 10 bad" in notes[0] and "kto" in notes[0]
+    assert sum(len(part) for part in (split.train, split.validation, split.test)) == 30
+    split, notes = load_split(DataConfig(str(path), metric="chrF"))
     assert (
         notes[0] == f"10 of 30 rows of {path} are answers that were found bad: learning by imitation leaves them out."
     )

@@ -72,7 +72,8 @@ def read_table(config: DataConfig, path: str) -> Table:
     """An embedded set by its name, or a file, a folder or a hub id; broken rows are in `Table.bad`."""
     table = _read(config, path)
     name = path if embedded.find(path) else table.path.name
-    more = seeming.notes(table, supervised(table)[0].records, config, name)
+    answers = supervised(table, imitate=table.task == "generation")[0].records  # those of thumbs, too
+    more = seeming.notes(table, answers, config, name)
     return replace(table, notes=(*table.notes, *more))
 
 
