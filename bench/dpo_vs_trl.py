@@ -96,7 +96,7 @@ def main() -> None:
     if not (given.data / FILE).exists():
         sys.exit(f"{given.data / FILE}: not here; --data names the folder that has {FILE}")
     with tempfile.TemporaryDirectory(prefix="dpo-") as name:
-        ways = tried(Sides(Path(name) / "tried", given.data, SETTINGS["batch"]))
+        ways = tried(Sides(Path(name) / "tried", given.data, min(SETTINGS["batch"], given.pairs)))
         best = max(ways, key=lambda title: ways[title]["pairs_per_second"])
         sides = Sides(Path(name) / "all", given.data, given.pairs)
         size = sides.size

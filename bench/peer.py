@@ -39,7 +39,8 @@ def environment(name: str) -> str:
 def side(command: list[str | Path], threads: int) -> Figures:
     """Run one side; its last line of output is its figures. A disturbed run is done again, twice at most."""
     env = os.environ | {
-        "OMP_NUM_THREADS": str(threads), "PYTHONPATH": str(HERE), "TOKENIZERS_PARALLELISM": "false",
+        "OMP_NUM_THREADS": str(threads), "PYTHONPATH": os.pathsep.join(map(str, (HERE, HERE.parent / "src"))),
+        "TOKENIZERS_PARALLELISM": "false",
         "HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error",
     }  # fmt: skip
     figures: Figures = {}

@@ -1,9 +1,9 @@
 """Float32 matrix products on a CPU, by the faster of the two libraries that torch carries.
 
-torch hands them to MKL, which does not make the most of AVX-512 on processors that are not Intel's; oneDNN does: 1.06
-to 1.4 times as fast on AMD EPYC of one generation, 1.8 on that of another. So the processor says which one serves: a
-measurement would be another one beside a busy neighbour, and runs that go on elsewhere would round differently.
-Rounding differs between the two, as it does between numbers of threads.
+torch hands them to MKL, which does not make the most of AVX-512 on processors that are not Intel's; oneDNN does: by a
+little on AMD EPYC of one generation, by far on that of another. So the processor says which one serves: a measurement
+would be another one beside a busy neighbour, and a run that goes on elsewhere would round differently. Rounding
+differs between the two, as it does between numbers of threads.
 
 A few rows, as in writing, wait for the weights: both libraries first copy what they multiply by into an order of their
 own. So the weights are multiplied by the rows, w xᵀ, and only the rows are copied; MKL divides the work among threads
