@@ -83,8 +83,14 @@ def tried(sides: Sides) -> dict[str, peer.Figures]:
                 raise
             print(f"  TRL, {title}: does not fit into the memory that is left here", flush=True)
             continue
-        print(f"  TRL, {title}: {line(found[title])}", flush=True)
+        kept = "" if _stands(found, title) else "; TRL padded all the same: not counted as a setting"
+        print(f"  TRL, {title}: {line(found[title])}{kept}", flush=True)
     return found
+
+
+def _stands(ways: dict[str, peer.Figures], title: str) -> bool:
+    """Whether TRL did what the setting asks for: without padding it may go on with padding, and say so."""
+    return bool(ways[title]["padding_free"]) == bool(TRIED[title].get("padding_free"))
 
 
 def main() -> None:
@@ -98,7 +104,7 @@ def main() -> None:
         sys.exit(f"{given.data / FILE}: not here; --data names the folder that has {FILE}")
     with tempfile.TemporaryDirectory(prefix="dpo-") as name:
         ways = tried(Sides(Path(name) / "tried", given.data, min(FEW, given.pairs)))
-        best = max(ways, key=lambda title: ways[title]["pairs_per_second"])
+        best = max((title for title in ways if _stands(ways, title)), key=lambda title: ways[title]["pairs_per_second"])
         sides = Sides(Path(name) / "all", given.data, given.pairs)
         size = sides.size
         print(f"{size['pairs']} pairs, {size['tokens']} tokens, {size['longest']} in the longest sequence", flush=True)
