@@ -35,7 +35,8 @@ class Family:
     """One family: a folder with its model, and what is checked on it."""
 
     def __init__(self, name: str, folder: Path) -> None:
-        from luthier.core.records import Chat, Message, Split
+        from luthier.core.records import Chat, Message
+        from luthier.core.split import Split
         from luthier.io.config import Recipe, TrainingConfig
         from luthier.models.loading.of_recipe import load_base
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import time
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
@@ -106,3 +107,13 @@ def versions(*names: str) -> dict[str, str]:
 def give(**figures: Any) -> None:
     """Print the side's result: the last line of its output."""
     print(json.dumps(figures), flush=True)
+
+
+def asked(prepare: Callable[[Path, dict[str, Any]], object]) -> tuple[str, Path, dict[str, Any]] | None:
+    """What a script of ours is to do in a folder with its `job.json`; None where it was to prepare, which is done."""
+    what, folder = sys.argv[1], Path(sys.argv[2])
+    job = json.loads((folder / "job.json").read_text(encoding="utf-8"))
+    if what == "prepare":
+        prepare(folder, job)
+        return None
+    return what, folder, job

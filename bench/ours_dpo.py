@@ -8,7 +8,6 @@ WORK/job.json holds the settings, WORK/rows.json the rows as they stand in the d
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +19,7 @@ import measure
 from luthier.core.cursor import Cursor
 from luthier.core.example import Example, renumbered, units_of
 from luthier.core.progress import Report
-from luthier.core.records import Split
+from luthier.core.split import Split
 from luthier.data.task import read_table
 from luthier.io.config import DataConfig, Recipe, options, recipe_from
 from luthier.io.files import read_json, write_json, write_tensors
@@ -147,9 +146,6 @@ def train(work: Path, job: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    folder = Path(sys.argv[2])
-    settings = read_json(folder / "job.json")
-    if sys.argv[1] == "prepare":
-        prepare(folder, settings)
-    else:
-        train(folder, settings)
+    if given := measure.asked(prepare):
+        _, folder, job = given
+        train(folder, job)

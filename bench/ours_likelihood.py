@@ -6,7 +6,6 @@ ours_likelihood.py TASK WORK        # one measured pass over the task's rows
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ import measure
 from luthier.core.records import Labelled
 from luthier.data.prompts import CLASSIFY, compose
 from luthier.io.config import Recipe
-from luthier.io.files import read_json, write_json
+from luthier.io.files import write_json
 from luthier.models.loading.of_recipe import load_base
 
 WARM = 4  # rows answered before the clock starts
@@ -52,9 +51,6 @@ def predict(work: Path, job: dict[str, Any], name: str) -> None:
 
 
 if __name__ == "__main__":
-    folder = Path(sys.argv[2])
-    settings = read_json(folder / "job.json")
-    if sys.argv[1] == "prepare":
-        prepare(folder, settings)
-    else:
-        predict(folder, settings, sys.argv[1])
+    if given := measure.asked(prepare):
+        what, folder, job = given
+        predict(folder, job, what)

@@ -8,7 +8,6 @@ WORK/job.json holds the rows as they stand in the data file and the settings.
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +16,10 @@ import operations
 from luthier.core.cursor import Cursor
 from luthier.core.example import Example, renumbered
 from luthier.core.progress import Report
-from luthier.core.records import Chat, Message, Split
+from luthier.core.records import Chat, Message
+from luthier.core.split import Split
 from luthier.io.config import Recipe, options, recipe_from
-from luthier.io.files import read_json, write_json, write_tensors
+from luthier.io.files import write_json, write_tensors
 from luthier.models.base import TrainableLM
 from luthier.models.kernels.product import product
 from luthier.models.loading.of_recipe import load_base, trainable
@@ -116,9 +116,5 @@ def train(job: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    folder = Path(sys.argv[2])
-    settings = read_json(folder / "job.json")
-    if sys.argv[1] == "prepare":
-        prepare(folder, settings)
-    else:
-        train(settings)
+    if given := measure.asked(prepare):
+        train(given[2])

@@ -17,7 +17,8 @@ from luthier.api import training as api
 from luthier.comparison.execution import supervisor
 from luthier.comparison.plan import Request
 from luthier.core.errors import LuthierError
-from luthier.core.records import Split, Text
+from luthier.core.records import Text
+from luthier.core.split import Split
 from luthier.io.config import DataConfig, Recipe
 from luthier.models.loading import hashes
 from luthier.models.loading.bundled import sha256_of

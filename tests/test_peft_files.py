@@ -13,7 +13,7 @@ from torch import Tensor
 import peft_oracle as oracle
 import tiny
 from luthier.core.errors import LuthierError
-from luthier.core.records import Split
+from luthier.core.split import Split
 from luthier.io import config
 from luthier.models.causal import CausalLM
 from luthier.runs import adapters, run

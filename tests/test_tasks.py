@@ -19,7 +19,8 @@ from luthier.comparison.trial import Bench
 from luthier.comparison.trial_list import Trial
 from luthier.core.errors import LuthierError, Refused
 from luthier.core.phrases import Phrase, of_error
-from luthier.core.records import Rated, Split, Tagged
+from luthier.core.records import Rated, Tagged
+from luthier.core.split import Split
 from luthier.evals.task import evaluate
 from luthier.io import config
 from luthier.io.files import read_json, write_text

@@ -17,11 +17,11 @@ from typing import Any
 
 import torch
 from datasets import Dataset
-from peft import LoraConfig, set_peft_model_state_dict
+from peft import set_peft_model_state_dict
 from safetensors.torch import load_file
-from torch.optim.lr_scheduler import LambdaLR
 from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
 from trl import SFTConfig, SFTTrainer
+from trl_common import VERSIONS, lora_of, settings_of, take_our_rates
 
 import measure
 
@@ -58,30 +58,16 @@ def trainer_of(work: Path, job: dict[str, Any], settings: dict[str, Any], clock:
     config = SFTConfig(
         output_dir=tempfile.mkdtemp(prefix="trl-"),
         **{
-            "num_train_epochs": 1,
-            "per_device_train_batch_size": job["batch"],
-            "learning_rate": job["lr"],
-            "weight_decay": 0.0,
-            "max_grad_norm": job["clip"],
-            "lr_scheduler_type": "constant",
-            "max_length": job["max_length"],
-            "use_cpu": True,
-            "bf16": False,
-            "gradient_checkpointing": False,  # TRL's default trades 20 % of the speed for memory
-            "logging_steps": 1,
-            "save_strategy": "no",
-            "report_to": [],
-            "disable_tqdm": True,
+            **settings_of(job),
             **settings,
         },
     )
-    lora = LoraConfig(r=job["rank"], lora_alpha=job["alpha"], target_modules="all-linear", task_type="CAUSAL_LM")
     trainer = Counting(
         model=AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation=attention),
         args=config,
         train_dataset=Dataset.from_list(json.loads((work / "rows.json").read_text(encoding="utf-8"))),
         processing_class=AutoTokenizer.from_pretrained(folder),
-        peft_config=lora,
+        peft_config=lora_of(job),
         callbacks=[clock],
     )
     set_peft_model_state_dict(trainer.model, load_file(work / "lora.safetensors"))
@@ -97,10 +83,7 @@ def main(work: Path, settings: dict[str, Any], same: bool) -> None:
         settings = {"train_sampling_strategy": "sequential", **settings}
     trainer = trainer_of(work, job, settings, clock)
     if same:
-        rates = json.loads((work / "rates.json").read_text(encoding="utf-8"))
-        optimizer = trainer.create_optimizer()
-        # the scheduler is asked once more after the last step
-        trainer.lr_scheduler = LambdaLR(optimizer, lambda step: rates[min(step, len(rates) - 1)] / job["lr"])
+        take_our_rates(trainer, work, job)
     before = measure.product_rate()
     trainer.train()
     peak = measure.peak_bytes()
@@ -115,7 +98,7 @@ def main(work: Path, settings: dict[str, Any], same: bool) -> None:
         steps=clock.steps,
         losses=[entry["loss"] for entry in trainer.state.log_history if "loss" in entry],
         product_rate=[before, measure.product_rate()],
-        versions=measure.versions("trl", "peft", "torch", "transformers", "accelerate"),
+        versions=measure.versions(*VERSIONS),
     )
 
 

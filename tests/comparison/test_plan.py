@@ -30,7 +30,7 @@ from luthier.comparison.plan import (
 from luthier.comparison.planning import FEWEST, make_plan, spoken_total
 from luthier.core import catalog
 from luthier.core.errors import LuthierError
-from luthier.core.records import Split
+from luthier.core.split import Split
 from luthier.io.config import DataConfig
 from luthier.io.files import write_json
 from luthier.models.causal import CausalLM

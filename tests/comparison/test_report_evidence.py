@@ -19,7 +19,8 @@ import tiny
 from evidence_sample import HOSTILE, LABELS, sample_rows, sample_runs
 from luthier.comparison import per_row as ev
 from luthier.comparison.rows import TestRow, read_languages, read_rows, record_rows, to_row
-from luthier.core.records import Chat, Labelled, Message, Preference, Rated, Split, Tagged
+from luthier.core.records import Chat, Labelled, Message, Preference, Rated, Tagged
+from luthier.core.split import Split
 from luthier.data.letters import has_han
 
 

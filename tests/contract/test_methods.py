@@ -27,7 +27,8 @@ from contract import (
 )
 from luthier.core import catalog
 from luthier.core.errors import LuthierError, Refused
-from luthier.core.records import Labelled, Split, Text
+from luthier.core.records import Labelled, Text
+from luthier.core.split import Split
 from luthier.io import config
 from luthier.io.files import write_text
 from luthier.io.kept import run_labels

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from luthier.core.records import Chat, Message, Split, record_values
+from luthier.core.records import Chat, Message, record_values
+from luthier.core.split import Split
 from luthier.models.base import _unshot
 from luthier.runs.inputs import data_key
 

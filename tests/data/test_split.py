@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from luthier.core.errors import LuthierError
 from luthier.core.phrases import Phrase
-from luthier.core.records import Chat, Labelled, Message, Record, Split
+from luthier.core.records import Chat, Labelled, Message, Record
+from luthier.core.split import Split
 from luthier.data.read import Table
 from luthier.data.split import make_split, same
 

@@ -14,7 +14,8 @@ from kinds import labelled_rows
 from luthier.api import train
 from luthier.core.errors import LuthierError
 from luthier.core.phrases import Phrase
-from luthier.core.records import Chat, Split
+from luthier.core.records import Chat
+from luthier.core.split import Split
 from luthier.data.load import load_split
 from luthier.evals.task import evaluate
 from luthier.io import config

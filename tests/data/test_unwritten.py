@@ -15,7 +15,8 @@ import tiny
 from luthier.api.predicting import answer_file
 from luthier.core.errors import LuthierError, Refused
 from luthier.core.phrases import Phrase, of_error
-from luthier.core.records import Chat, Message, Split
+from luthier.core.records import Chat, Message
+from luthier.core.split import Split
 from luthier.data.prompts import Template
 from luthier.data.unwritten import chat_only, check_written
 from luthier.models.base import TrainableLM

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from luthier.core.errors import LuthierError
 from luthier.core.phrases import Phrase
-from luthier.core.records import Used
+from luthier.core.split import Used
 from luthier.data.load import load_split
 from luthier.data.used import said
 from luthier.io.config import AlsoConfig, DataConfig

@@ -13,7 +13,7 @@ import torch
 
 import tiny
 from luthier.core.errors import LuthierError
-from luthier.core.records import Split
+from luthier.core.split import Split
 from luthier.data.prompts import prompt_of
 from luthier.direct import classifiers
 from luthier.direct.classical.fitted import NEVER, Target

@@ -13,7 +13,8 @@ import torch
 
 from luthier.core.errors import LuthierError
 from luthier.core.lm import LM
-from luthier.core.records import Judged, Message, Preference, Ranking, Record, Sampling, Split
+from luthier.core.records import Judged, Message, Preference, Ranking, Record, Sampling
+from luthier.core.split import Split
 from luthier.direct.classical.pairs import PairLM, _fitted
 from luthier.direct.features import Features
 from luthier.direct.judge import Judge, JudgeLM

@@ -13,7 +13,8 @@ import pytest
 import tiny
 from hashed import Hashed, hashed
 from luthier.core.errors import LuthierError
-from luthier.core.records import Chat, Message, Rated, Sampling, Split, Tagged, Text
+from luthier.core.records import Chat, Message, Rated, Sampling, Tagged, Text
+from luthier.core.split import Split
 from luthier.direct.retrieval import Retrieval
 from luthier.index.rows import fit, voted
 from luthier.io import config

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 import tiny
 from luthier.core.errors import LuthierError
-from luthier.core.records import Chat, Labelled, Message, Rated, Sampling, Split, Tagged
+from luthier.core.records import Chat, Labelled, Message, Rated, Sampling, Tagged
+from luthier.core.split import Split
 from luthier.direct.majority import Majority
 from luthier.evals.constant import constant, load_constant
 from luthier.evals.metrics.label_f1 import set_f1

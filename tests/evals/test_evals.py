@@ -15,7 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import tiny
-from luthier.core.records import Prompt, Sampling, Split
+from luthier.core.records import Prompt, Sampling
+from luthier.core.split import Split
 from luthier.data.embedded import general_text
 from luthier.evals.forgetting import WINDOW, general_loss
 from luthier.evals.task import answer_room, evaluate

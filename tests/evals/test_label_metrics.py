@@ -12,7 +12,7 @@ from sklearn.metrics import balanced_accuracy_score, f1_score
 
 import tiny
 from luthier.core import metric
-from luthier.core.records import Split
+from luthier.core.split import Split
 from luthier.evals.bootstrap import Bootstrap
 from luthier.evals.constant import constant
 from luthier.evals.metrics import macro_f1

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 import tiny
-from luthier.core.records import Chat, Message, Rated, Split, Tagged
+from luthier.core.records import Chat, Message, Rated, Tagged
+from luthier.core.split import Split
 from luthier.evals.task import answer_room, evaluate
 from luthier.models.causal import CausalLM
 

@@ -17,7 +17,8 @@ from luthier import api
 from luthier.api.predicting import answer_file
 from luthier.core.metric import Scores
 from luthier.core.phrases import Phrase
-from luthier.core.records import Labelled, Split
+from luthier.core.records import Labelled
+from luthier.core.split import Split
 from luthier.evals import temperature
 from luthier.evals.temperature import FEW, FILE, calibration_error, fit, kept, settle, tempered
 from luthier.io.config import read_recipe

@@ -10,7 +10,7 @@ import pytest
 
 import tiny
 from luthier.core.phrases import Phrase
-from luthier.core.records import Split
+from luthier.core.split import Split
 from luthier.data.prompts import CLASSIFY, GENERATE, compose, mostly_chinese
 from luthier.direct.few_shot import FewShot
 from luthier.direct.zero_shot import ZeroShot

@@ -17,7 +17,7 @@ import runs
 import tiny
 from luthier.cli import app
 from luthier.core.errors import LuthierError
-from luthier.core.records import Split
+from luthier.core.split import Split
 from luthier.export import classifier, snippets
 from luthier.export.parity import Check
 from luthier.export.write import export_run, form_of

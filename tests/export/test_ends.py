@@ -11,7 +11,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
 import runs
 import tiny
-from luthier.core.records import Message, Sampling, Split
+from luthier.core.records import Message, Sampling
+from luthier.core.split import Split
 from luthier.data.chat import answer_end, encode_chat
 from luthier.evals.task import evaluate
 from luthier.export.gguf_tokenizer import stored_ends

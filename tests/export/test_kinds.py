@@ -15,7 +15,8 @@ from transformers import AutoModel, AutoModelForSeq2SeqLM, AutoTokenizer, BartCo
 import runs
 import tiny
 from luthier.core.errors import LuthierError
-from luthier.core.records import Sampling, Split
+from luthier.core.records import Sampling
+from luthier.core.split import Split
 from luthier.export import merged
 from luthier.io.files import read_json
 from luthier.runs.loaded import load_run

@@ -25,7 +25,8 @@ from transformers import (
 import tiny
 from luthier.core.errors import LuthierError, Refused
 from luthier.core.example import Example
-from luthier.core.records import Sampling, Split
+from luthier.core.records import Sampling
+from luthier.core.split import Split
 from luthier.data.pack import pack
 from luthier.models.encoder import EncoderLM
 from luthier.models.inference.feature_cache import make_trunk

@@ -12,7 +12,8 @@ from transformers.pytorch_utils import Conv1D
 import tiny
 from kinds import texts_of
 from luthier.core.example import renumbered
-from luthier.core.records import Message, Sampling, Split
+from luthier.core.records import Message, Sampling
+from luthier.core.split import Split
 from luthier.io import config
 from luthier.io.config import TrainingConfig
 from luthier.io.files import read_json

@@ -21,7 +21,8 @@ import tiny
 from kinds import texts_of
 from luthier.core.errors import LuthierError, Refused
 from luthier.core.example import renumbered
-from luthier.core.records import Chat, Message, Sampling, Split
+from luthier.core.records import Chat, Message, Sampling
+from luthier.core.split import Split
 from luthier.data.pack import pack
 from luthier.evals.forgetting import general_loss
 from luthier.io import config

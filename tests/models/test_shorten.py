@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 import tiny
 from kinds import texts_of
 from luthier.core.errors import Refused
-from luthier.core.records import Chat, Labelled, Message, Rated, Record, Sampling, Split, Tagged, Task
+from luthier.core.records import Chat, Labelled, Message, Rated, Record, Sampling, Tagged, Task
+from luthier.core.split import Split
 from luthier.data.pack import KEPT_TAIL
 from luthier.data.shorten import LEAST, ends, fitted, spans_of
 from luthier.io.config import objective, options

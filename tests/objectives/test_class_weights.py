@@ -14,7 +14,8 @@ import torch.nn.functional as F
 import tiny
 from luthier.core.errors import LuthierError
 from luthier.core.example import Example
-from luthier.core.records import Labelled, Split
+from luthier.core.records import Labelled
+from luthier.core.split import Split
 from luthier.data.load import load_split
 from luthier.data.pack import WEIGHT
 from luthier.direct.classical.fitted import Target

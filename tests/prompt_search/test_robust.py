@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import tiny
 from kinds import texts_of
 from luthier.core.errors import LuthierError
-from luthier.core.records import Split
+from luthier.core.split import Split
 from luthier.data.prompts import Template
 from luthier.direct.wording_search.proposer import Proposer
 from luthier.prompt_search import perturb, robust

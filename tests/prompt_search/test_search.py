@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 import tiny
 from luthier.core.errors import LuthierError
 from luthier.core.phrases import Phrase
-from luthier.core.records import Labelled, Prompt, Record, Sampling, Split
+from luthier.core.records import Labelled, Prompt, Record, Sampling
+from luthier.core.split import Split
 from luthier.data.prompts import Template
 from luthier.direct.hard_prompt import HardPrompt
 from luthier.direct.wording_search.log import Log, read_log

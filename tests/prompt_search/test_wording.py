@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import tiny
 from luthier.core.errors import LuthierError
 from luthier.core.phrases import Phrase, of_error
-from luthier.core.records import Split
+from luthier.core.split import Split
 from luthier.data.prompts import CLASSIFY, GENERATE, Template
 from luthier.data.templates.bundled import bundled
 from luthier.data.templates.files import (  # fmt: skip

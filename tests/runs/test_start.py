@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 import tiny
 from luthier.core import catalog
 from luthier.core.errors import LuthierError, Refused
-from luthier.core.records import Split
+from luthier.core.split import Split
 from luthier.export.parity import Check
 from luthier.export.write import export_run
 from luthier.io import config

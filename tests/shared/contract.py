@@ -18,7 +18,8 @@ from luthier.core.cursor import Cursor
 from luthier.core.example import Example, renumbered
 from luthier.core.lm import LM
 from luthier.core.methods import Objective, Patch
-from luthier.core.records import Chat, Labelled, Preference, Rated, Sampling, Split, Tagged, Text
+from luthier.core.records import Chat, Labelled, Preference, Rated, Sampling, Tagged, Text
+from luthier.core.split import Split
 from luthier.data.pack import pack
 from luthier.data.prompts import answer_of, prompt_of, templates
 from luthier.evals.task import PREDICTED

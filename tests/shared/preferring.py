@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from luthier.core.methods import Objective, Patch
-from luthier.core.records import Message, Preference, Split
+from luthier.core.records import Message, Preference
+from luthier.core.split import Split
 from luthier.io.config import TrainingConfig
 from luthier.models.causal import CausalLM
 from luthier.patches.full import Full

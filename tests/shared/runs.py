@@ -10,7 +10,7 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM, LlamaConfig, Qwen2Config, Qwen3Config
 
 import tiny
-from luthier.core.records import Split
+from luthier.core.split import Split
 from luthier.export.parity import Check
 from luthier.export.write import export_run
 from luthier.io import config

@@ -27,7 +27,8 @@ from transformers import (
 )
 
 from kinds import labelled_rows, of_kind, texts_of
-from luthier.core.records import Chat, Labelled, Message, Preference, Rated, Split, Tagged, Text
+from luthier.core.records import Chat, Labelled, Message, Preference, Rated, Tagged, Text
+from luthier.core.split import Split
 from luthier.data.prompts import Template
 from luthier.io.config import Recipe, TrainingConfig
 from luthier.models.base import TrainableLM

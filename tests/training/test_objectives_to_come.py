@@ -22,7 +22,8 @@ from luthier.core.batch import Batch
 from luthier.core.cursor import Cursor
 from luthier.core.example import Example
 from luthier.core.methods import Patch
-from luthier.core.records import Sampling, Split
+from luthier.core.records import Sampling
+from luthier.core.split import Split
 from luthier.data.pack import micro_batches
 from luthier.io.config import TrainingConfig
 from luthier.models.causal import CausalLM

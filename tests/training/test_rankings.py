@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from luthier.core.methods import Objective
-from luthier.core.records import Judged, Preference, Ranking, Record, Split
+from luthier.core.records import Judged, Preference, Ranking, Record
+from luthier.core.split import Split
 from luthier.data.pack import micro_batches, pack
 from luthier.models.causal import CausalLM
 from luthier.objectives.dpo import Dpo

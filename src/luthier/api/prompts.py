@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from luthier.core.errors import LuthierError
-from luthier.core.records import Split
+from luthier.core.split import Split
 from luthier.data.prompts import Template
 from luthier.io.config import DataConfig, EndpointConfig, Recipe, run_recipe
 from luthier.models.base import TrainableLM

@@ -18,7 +18,7 @@ from luthier.comparison.learning_rate_search import JUDGED
 from luthier.comparison.trial_list import scaled, trials_of
 from luthier.core.errors import Refused, is_our_fault
 from luthier.core.methods import Patch
-from luthier.core.records import Split
+from luthier.core.split import Split
 from luthier.evals.task import evaluate
 from luthier.evals.temperature import MOST
 from luthier.io import config

@@ -17,7 +17,7 @@ from luthier.comparison.specs import check_distinct
 from luthier.comparison.trial_list import trials_of
 from luthier.core.errors import LuthierError, Refused
 from luthier.core.methods import Patch
-from luthier.core.records import Split
+from luthier.core.split import Split
 from luthier.evals import formatting
 from luthier.io import config
 from luthier.models.base import TrainableLM

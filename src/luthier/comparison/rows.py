@@ -13,7 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from luthier.core.records import Labelled, Record, Split, Tagged
+from luthier.core.records import Labelled, Record, Tagged
+from luthier.core.split import Split
 from luthier.data.letters import has_han
 from luthier.io.files import read_json, write_json, write_text
 

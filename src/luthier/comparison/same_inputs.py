@@ -12,7 +12,7 @@ from luthier.models.endpoint.remote import is_endpoint
 from luthier.runs.inputs import EARLIER, changed, data_key, model_parts, of_model, refuse_changed, tell
 
 if TYPE_CHECKING:
-    from luthier.core.records import Split
+    from luthier.core.split import Split
 
 
 def check_same(request: Request, folder: Path, split: Split | None) -> None:

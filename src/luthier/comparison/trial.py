@@ -42,7 +42,7 @@ from luthier.core.lm import WordedLM
 from luthier.core.methods import Method, Patch
 from luthier.core.phrases import say
 from luthier.core.progress import Report
-from luthier.core.records import Split
+from luthier.core.split import Split
 from luthier.data.task import first_rows
 from luthier.evals.constant import constant
 from luthier.evals.task import evaluate

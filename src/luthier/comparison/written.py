@@ -10,7 +10,8 @@ from typing import Any
 
 from luthier.comparison.plan import Request
 from luthier.core.lm import WordedLM
-from luthier.core.records import Sampling, Split
+from luthier.core.records import Sampling
+from luthier.core.split import Split
 from luthier.core.tasks import WRITTEN
 from luthier.evals.drawn import PROMPTS, TEMPERATURE, TOKENS, Untuned, measured, write
 from luthier.io.files import read_json, write_json

@@ -20,7 +20,8 @@ from luthier.core.cursor import Cursor
 from luthier.core.errors import Refused, Unrendered
 from luthier.core.example import Example, renumbered, units_of
 from luthier.core.lm import LM, WordedLM
-from luthier.core.records import Record, Split, Task
+from luthier.core.records import Record, Task
+from luthier.core.split import Split
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from luthier.core.lm import LM
-    from luthier.core.records import Record, Split, Task
+    from luthier.core.records import Record, Task
+    from luthier.core.split import Split
 
 DEFAULTS: dict[Task, str] = {
     "classification": "accuracy",

@@ -1,10 +1,11 @@
-"""What data is made of: one frozen class a kind of row, and the split that a method may look at."""
+"""What data is made of: one frozen class a kind of row."""
 
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import MISSING, asdict, dataclass, field, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from typing import Any, Literal
 
 Task = Literal["classification", "multilabel", "regression", "generation", "text", "preference"]
@@ -131,21 +132,21 @@ class Text:
         return self.text
 
 
-class Compared:
+class Compared(ABC):
     """What pairs and rankings share: answers to one conversation, each with a number; a higher one was liked better."""
 
     __slots__ = ()
     messages: tuple[Message, ...]
 
     @property
+    @abstractmethod
     def answers(self) -> tuple[str, ...]:
         """All of them."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def worth(self) -> tuple[float, ...]:
         """A number an answer; answers with equal numbers are not told apart."""
-        raise NotImplementedError
 
     @property
     def conversations(self) -> tuple[tuple[Message, ...], ...]:
@@ -280,50 +281,6 @@ _USUAL = {f.name: f.default for f in fields(Message) if f.default is not MISSING
 def record_values(record: Record | Message) -> dict[str, Any]:
     """The record as plain values, for files and fingerprints; what a message has not is left out of it."""
     return asdict(record, dict_factory=lambda pairs: {k: v for k, v in pairs if k not in _USUAL or v != _USUAL[k]})
-
-
-@dataclass(frozen=True)
-class Used:
-    """What of the files is used. rows: of the file; test_rows: of the test file, None where rows are held out.
-
-    train, validation, test: rows of each part. left: rows of both files that are left out, by reason (`data.used`).
-    """
-
-    rows: int
-    test_rows: int | None = None
-    train: int = 0
-    validation: int = 0
-    test: int = 0
-    left: dict[str, int] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Split:
-    """What a method may look at. `test` is empty whenever a method, a search or an early stop holds it.
-
-    metric: the score that decides; "" is the task's own. documents: what questions are about, when there are any.
-    used: what of the files it is made of, where it comes from files. answer_tokens: a written answer's limit.
-    balanced: each label weighs as much as any other in training, however many rows it has.
-    """
-
-    task: Task
-    train: tuple[Record, ...]
-    validation: tuple[Record, ...]
-    test: tuple[Record, ...] = ()
-    labels: tuple[str, ...] = ()
-    metric: str = ""
-    documents: tuple[Text, ...] = ()
-    used: Used | None = field(default=None, compare=False, repr=False)
-    answer_tokens: int | None = None
-    balanced: bool = False
-
-    def weight(self, record: Record) -> float:
-        """Of a row in training: 1, or N / (K rows of its label); the mean over the training rows is 1."""
-        if not (self.balanced and isinstance(record, Labelled)):
-            return 1.0
-        rows = [r.label for r in self.train if isinstance(r, Labelled)]
-        own = rows.count(record.label)
-        return len(rows) / (len(set(rows)) * own) if own else 1.0
 
 
 @dataclass(frozen=True)

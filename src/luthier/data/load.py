@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from luthier.core.records import Split
+from luthier.core.split import Split
 from luthier.data.task import load_alone
 from luthier.data.together import load_together
 from luthier.io.config import DataConfig

@@ -12,7 +12,8 @@ from luthier.core.example import Example, units_of
 if TYPE_CHECKING:
     import torch
 
-    from luthier.core.records import Record, Split
+    from luthier.core.records import Record
+    from luthier.core.split import Split
 
 WEIGHT = "weight"  # the column of what a place counts
 KEPT_TAIL = 64  # tokens at the end of a prompt that is too long: the question after a text

@@ -46,10 +46,10 @@ def comparisons(table: Table) -> tuple[Table, list[Unused]]:
             continue
         why = (ALONE, "alone") if len(numbers) == 1 else (TIED, "ties")
         unused += [Unused(line, why[0], scored.answer, why[1]) for scored, line in rows]
-    return of(table, sorted(kept, key=lambda row: row[1])), sorted(unused, key=lambda row: row.line)
+    return with_rows(table, sorted(kept, key=lambda row: row[1])), sorted(unused, key=lambda row: row.line)
 
 
-def of(table: Table, rows: Sequence[tuple[Record, int]]) -> Table:
+def with_rows(table: Table, rows: Sequence[tuple[Record, int]]) -> Table:
     """The table with these records, each with its line."""
     return replace(table, records=tuple(record for record, _ in rows), lines=tuple(line for _, line in rows))
 

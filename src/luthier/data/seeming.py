@@ -74,9 +74,9 @@ class Disagreement(NamedTuple):
 def disagreement(records: Sequence[Record]) -> Disagreement:
     """How far those who compared agree."""
     found: dict[object, list[bool]] = {}
-    for record in records:
-        for better, worse in record.pairs if isinstance(record, Compared) else ():
-            one, other = record.answers[better].strip(), record.answers[worse].strip()  # type: ignore[union-attr]
+    for record in (record for record in records if isinstance(record, Compared)):
+        for better, worse in record.pairs:
+            one, other = record.answers[better].strip(), record.answers[worse].strip()
             found.setdefault((record.asked, frozenset((one, other))), []).append(one < other)
     several = [votes for votes in found.values() if len(votes) > 1]
     return Disagreement(sum(len(set(votes)) > 1 for votes in several), len(several))

@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from luthier.core.errors import LuthierError
 from luthier.core.phrases import say
-from luthier.core.records import Labelled, Rated, Record, Split, Tagged, Used
+from luthier.core.records import Labelled, Rated, Record, Tagged
+from luthier.core.split import Split, Used
 from luthier.data.read import Table
 from luthier.data.used import limit_notes
 

@@ -11,7 +11,8 @@ from pathlib import Path
 from luthier.core.errors import LuthierError
 from luthier.core.metric import find, for_task
 from luthier.core.phrases import say
-from luthier.core.records import Chat, Judged, Record, Split
+from luthier.core.records import Chat, Judged, Record
+from luthier.core.split import Split
 from luthier.data import embedded, paired, ranked, seeming
 from luthier.data.blanks import check_filled
 from luthier.data.documents import read_documents
@@ -130,7 +131,7 @@ def _good(table: Table) -> tuple[Table, list[Unused]]:
             unused.append(Unused(line, reason, record.answer, "judged"))
         else:
             kept.append((Chat((*record.messages, record.reply)) if isinstance(record, Judged) else record, line))
-    return ranked.of(table, kept), unused
+    return ranked.with_rows(table, kept), unused
 
 
 def _table(

@@ -14,7 +14,8 @@ from pathlib import Path
 from luthier.core.errors import LuthierError
 from luthier.core.metric import for_task
 from luthier.core.phrases import say
-from luthier.core.records import Chat, Labelled, Message, Record, Split, Task
+from luthier.core.records import Chat, Labelled, Message, Record, Task
+from luthier.core.split import Split
 from luthier.data.read import Table
 from luthier.data.split import same
 from luthier.data.task import first_rows, load_alone

@@ -8,7 +8,8 @@ from typing import Any
 
 from luthier.core.errors import Refused
 from luthier.core.phrases import say
-from luthier.core.records import Chat, Record, Split
+from luthier.core.records import Chat, Record
+from luthier.core.split import Split
 from luthier.data.chat import Verdict, verdict
 from luthier.data.prompts import GENERATE
 from luthier.data.rendering import carries_more

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from luthier.core.command import option
 from luthier.core.phrases import say
-from luthier.core.records import Used
+from luthier.core.split import Used
 
 LEFT: Mapping[str, tuple[str, str]] = {  # why rows are left out, in the order of the sentence
     "limit": ("{n} by {limit}", "{limit} 之外 {n} 行"),

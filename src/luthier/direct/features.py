@@ -17,7 +17,8 @@ import numpy as np
 
 from luthier.core.lm import Predictor
 from luthier.core.methods import Direct
-from luthier.core.records import Labelled, Rated, Record, Split, Tagged, Task
+from luthier.core.records import Labelled, Rated, Record, Tagged, Task
+from luthier.core.split import Split
 from luthier.core.tasks import without_pairs
 from luthier.direct.classical.fitted import Array, Fitted, Target
 from luthier.direct.classical.pairs import PAIRS, PairLM, fit_pairs, load_pairs

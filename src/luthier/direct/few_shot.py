@@ -18,7 +18,7 @@ from luthier.core.errors import LuthierError
 from luthier.core.lm import LM
 from luthier.core.methods import Direct
 from luthier.core.phrases import say
-from luthier.core.records import Split
+from luthier.core.split import Split
 from luthier.evals import calibration, examples
 from luthier.evals.task import evaluate
 from luthier.evals.wording import chosen, wordings

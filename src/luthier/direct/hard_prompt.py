@@ -16,7 +16,7 @@ from annotated_types import Ge, Le
 from luthier.core.errors import LuthierError
 from luthier.core.methods import Direct
 from luthier.core.phrases import say
-from luthier.core.records import Split
+from luthier.core.split import Split
 from luthier.direct.wording_search.scorer import How
 from luthier.evals.wording import load_wording
 from luthier.io.config import EndpointConfig

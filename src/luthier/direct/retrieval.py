@@ -17,7 +17,8 @@ import numpy as np
 from luthier.core.errors import LuthierError
 from luthier.core.lm import LM
 from luthier.core.methods import Direct
-from luthier.core.records import Labelled, Record, Split, Task
+from luthier.core.records import Labelled, Record, Task
+from luthier.core.split import Split
 from luthier.data.prompts import prompt_of, question_and_answer
 from luthier.evals.task import evaluate
 from luthier.evals.wording import unworded

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from luthier.core.methods import Direct
-from luthier.core.records import Split, Task
+from luthier.core.records import Task
+from luthier.core.split import Split
 from luthier.evals.wording import best_wording, chosen, load_wording, wordings
 
 if TYPE_CHECKING:

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from luthier.core.errors import LuthierError
-from luthier.core.records import Prompt, Rated, Sampling, Split, Tagged
+from luthier.core.records import Prompt, Rated, Sampling, Tagged
+from luthier.core.split import Split
 from luthier.evals.metrics.label_f1 import set_f1
 from luthier.io.files import read_record, write_json
 

@@ -27,9 +27,7 @@ TEMPERATURE = 0.7
 class Comparer(Protocol):
     """What tells two answers to one prompt apart."""
 
-    def prefers(
-        self, rows: Sequence[Record], answers: Sequence[str], others: Sequence[str]
-    ) -> list[float]:  # fmt: skip
+    def prefers(self, rows: Sequence[Record], answers: Sequence[str], others: Sequence[str]) -> list[float]:
         """1 where the answer is better than the other one, 0 where it is worse, one half where neither is."""
 
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from luthier.core.records import Prompt, Record, Split
+from luthier.core.records import Prompt, Record
+from luthier.core.split import Split
 from luthier.data.prompts import answer_of, prompt_of, question_and_answer
 from luthier.data.shorten import known_as
 from luthier.data.split import normal

@@ -8,7 +8,8 @@ from secrets import token_hex
 from typing import Any
 
 from luthier.core.lm import LM
-from luthier.core.records import Prompt, Split
+from luthier.core.records import Prompt
+from luthier.core.split import Split
 from luthier.data.prompts import prompt_of
 from luthier.evals.task import answer_one
 from luthier.models.endpoint.remote import answering, is_remote

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from luthier.core.lm import LM
 from luthier.core.metric import DEFAULTS as METRIC
 from luthier.core.metric import Scores, for_task
-from luthier.core.records import Prompt, Record, Sampling, Split, Task
+from luthier.core.records import Prompt, Record, Sampling, Task
+from luthier.core.split import Split
 from luthier.data.prompts import answer_of, thought_of
 
 __all__ = ["METRIC", "Scores", "answer_one", "answer_room", "evaluate"]

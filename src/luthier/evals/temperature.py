@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 from luthier.core.lm import LM
 from luthier.core.metric import Scores
 from luthier.core.phrases import say
-from luthier.core.records import Labelled, Record, Split
+from luthier.core.records import Labelled, Record
+from luthier.core.split import Split
 from luthier.io.files import read_record, write_json
 from luthier.models.endpoint.remote import is_remote
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from luthier.core.errors import LuthierError
 from luthier.core.phrases import say
-from luthier.core.records import Split
+from luthier.core.split import Split
 from luthier.data.prompts import mostly_chinese
 from luthier.evals.task import evaluate
 from luthier.io.files import read_record

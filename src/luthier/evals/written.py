@@ -12,7 +12,8 @@ from luthier.data.prompts import answer_of, prompt_of, thought_of
 
 if TYPE_CHECKING:
     from luthier.core.lm import LM
-    from luthier.core.records import Record, Split
+    from luthier.core.records import Record
+    from luthier.core.split import Split
 
 
 class TextMetric(Metric):

@@ -147,11 +147,25 @@ class Pair:
         return next(v for v in values if self.items(v)[""] == word) if 2 * count > len(values) else None
 
 
+class _Numbers:
+    """What rankings and ratings share: a value is a number an answer, under `key`."""
+
+    key: ClassVar[str]
+
+    def shown(self, value: Value, order: Order) -> Any:
+        return [value[self.key][i] for i in order]
+
+    def means(self, values: Sequence[Value]) -> list[float]:
+        """The mean of each answer's numbers, over several labels."""
+        return [mean(column) for column in zip(*(v[self.key] for v in values), strict=True)]
+
+
 @dataclass(frozen=True)
-class Ranking:
+class Ranking(_Numbers):
     """All answers from best to worst, ties allowed. A value is {"ranks": [2, 1, 1]}; 1 is the best."""
 
     name: ClassVar[str] = "ranking"
+    key: ClassVar[str] = "ranks"
     most: ClassVar[int] = MOST
     distance: ClassVar[bool] = False
     forms: ClassVar[Mapping[str, Callable[[Question, Value], list[Row]]]] = {
@@ -161,9 +175,6 @@ class Ranking:
     def read(self, said: Any, order: Order) -> Value:
         return {"ranks": dense(in_order(_numbers(said, len(order), len(order), "a ranking"), order))}
 
-    def shown(self, value: Value, order: Order) -> Any:
-        return [value["ranks"][i] for i in order]
-
     def items(self, value: Value) -> dict[str, Any]:
         """Which of every two answers is better."""
         ranks, words = value["ranks"], {-1: "first", 0: "tie", 1: "second"}
@@ -172,14 +183,15 @@ class Ranking:
 
     def together(self, values: Sequence[Value]) -> Value | None:
         """The order of the mean ranks."""
-        return {"ranks": dense([mean(column) for column in zip(*(v["ranks"] for v in values), strict=True)])}
+        return {"ranks": dense(self.means(values))}
 
 
 @dataclass(frozen=True)
-class Rating:
+class Rating(_Numbers):
     """1 to 5 for each answer; 5 is the best. A value is {"scores": [4, 2]}."""
 
     name: ClassVar[str] = "rating"
+    key: ClassVar[str] = "scores"
     most: ClassVar[int] = MOST
     distance: ClassVar[bool] = True
     forms: ClassVar[Mapping[str, Callable[[Question, Value], list[Row]]]] = {
@@ -191,15 +203,12 @@ class Rating:
     def read(self, said: Any, order: Order) -> Value:
         return {"scores": in_order(_numbers(said, len(order), BEST, "ratings"), order)}
 
-    def shown(self, value: Value, order: Order) -> Any:
-        return [value["scores"][i] for i in order]
-
     def items(self, value: Value) -> dict[str, Any]:
         return {str(i): score for i, score in enumerate(value["scores"], 1)}
 
     def together(self, values: Sequence[Value]) -> Value | None:
         """The mean of each answer's scores."""
-        return {"scores": [mean(column) for column in zip(*(v["scores"] for v in values), strict=True)]}
+        return {"scores": self.means(values)}
 
 
 def _edit_row(question: Question, value: Value) -> list[Row]:

@@ -15,7 +15,8 @@ from luthier.core.batch import Batch
 from luthier.core.errors import LuthierError
 from luthier.core.example import Example
 from luthier.core.methods import Objective
-from luthier.core.records import Labelled, Record, Split, Task
+from luthier.core.records import Labelled, Record, Task
+from luthier.core.split import Split
 from luthier.data.pack import WEIGHT, weighed
 
 if TYPE_CHECKING:

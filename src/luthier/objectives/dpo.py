@@ -17,7 +17,8 @@ from annotated_types import Gt
 
 from luthier.core.batch import Batch
 from luthier.core.example import Example
-from luthier.core.records import Record, Split
+from luthier.core.records import Record
+from luthier.core.split import Split
 from luthier.core.tasks import without_pairs
 from luthier.objectives.preferences import answers
 from luthier.objectives.preferences.reference import WithReference

@@ -19,7 +19,8 @@ from luthier.core.batch import Batch
 from luthier.core.cursor import Cursor
 from luthier.core.errors import LuthierError
 from luthier.core.example import Example
-from luthier.core.records import Compared, Judged, Record, Split
+from luthier.core.records import Compared, Judged, Record
+from luthier.core.split import Split
 from luthier.objectives.preferences import answers
 from luthier.objectives.preferences.reference import WithReference
 

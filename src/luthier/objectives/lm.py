@@ -16,7 +16,8 @@ from luthier.core.batch import Batch
 from luthier.core.example import Example
 from luthier.core.methods import Objective
 from luthier.core.phrases import say
-from luthier.core.records import Chat, Record, Split, Text
+from luthier.core.records import Chat, Record, Text
+from luthier.core.split import Split
 from luthier.data.pack import next_token
 
 if TYPE_CHECKING:

@@ -14,7 +14,8 @@ from luthier.core.batch import Batch
 from luthier.core.errors import LuthierError
 from luthier.core.example import Example
 from luthier.core.methods import Objective
-from luthier.core.records import Record, Split, Tagged, Task
+from luthier.core.records import Record, Tagged, Task
+from luthier.core.split import Split
 from luthier.objectives.classify import scale_head
 
 if TYPE_CHECKING:

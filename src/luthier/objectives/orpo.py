@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from luthier.core.batch import Batch
 from luthier.core.example import Example
 from luthier.core.methods import Objective
-from luthier.core.records import Preference, Record, Split, Task
+from luthier.core.records import Preference, Record, Task
+from luthier.core.split import Split
 from luthier.core.tasks import without_pairs
 from luthier.objectives.preferences import answers
 

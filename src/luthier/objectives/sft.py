@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from luthier.core.batch import Batch
 from luthier.core.example import Example
 from luthier.core.methods import Objective
-from luthier.core.records import Chat, Compared, Judged, Message, Record, Split, Task
+from luthier.core.records import Chat, Compared, Judged, Message, Record, Task
+from luthier.core.split import Split
 from luthier.data.pack import WEIGHT, weighed
 
 if TYPE_CHECKING:

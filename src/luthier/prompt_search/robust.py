@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from luthier.core.errors import LuthierError
-from luthier.core.records import Chat, Labelled, Record, Split
+from luthier.core.records import Chat, Labelled, Record
+from luthier.core.split import Split
 from luthier.data.prompts import Template, question_and_answer
 from luthier.data.templates.files import BrokenError, repair
 from luthier.direct.wording_search.proposer import Proposer, cleaned, form, instruction_of

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from luthier.core.errors import LuthierError
 from luthier.core.phrases import remember
-from luthier.core.records import Labelled, Record, Split, Task
+from luthier.core.records import Labelled, Record, Task
+from luthier.core.split import Split
 from luthier.io.files import read_json, write_json
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from luthier.data.load import load_split
 from luthier.io.files import LOCK, alone, read_record, write_json
 
 if TYPE_CHECKING:
-    from luthier.core.records import Split
+    from luthier.core.split import Split
     from luthier.io.config import DataConfig, Recipe
 
 NAME = "given.json"

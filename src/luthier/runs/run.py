@@ -22,7 +22,8 @@ from luthier.core.lm import LM, WordedLM
 from luthier.core.methods import Direct, Objective, Patch
 from luthier.core.phrases import say
 from luthier.core.progress import Report
-from luthier.core.records import Split, Text
+from luthier.core.records import Text
+from luthier.core.split import Split
 from luthier.core.tasks import GIVES, preferring, unfit
 from luthier.data.templates.files import read_template
 from luthier.data.unwritten import chat_only, check_written

@@ -63,7 +63,7 @@ def score_file(
     judged = [(line, record, _answers(record, f"{table.path}:{line}")) for line, record in rows]
     partial = out.with_name(f"{out.name}.partial")
     done = _begun(partial, _key(name, table.records, config.limit))
-    found = [line_of(text) for text in done]
+    found: list[dict[str, Any]] = [json.loads(text) for text in done]
     with partial.open("a", encoding="utf-8") as file:
         for at in range(len(found), len(judged), AT_ONCE):
             part = judged[at : at + AT_ONCE]
@@ -78,12 +78,6 @@ def score_file(
     write_text(out, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in found))
     partial.unlink()
     return _told(out, [record for _, record, _ in judged], found)
-
-
-def line_of(text: str) -> dict[str, Any]:
-    """A row that was written."""
-    found: dict[str, Any] = json.loads(text)
-    return found
 
 
 def _key(name: str, records: Sequence[Record], limit: int | None) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 from luthier.core.lm import WordedLM
 from luthier.core.phrases import remember
 from luthier.core.progress import Report
-from luthier.core.records import Split
+from luthier.core.split import Split
 from luthier.evals import cuts
 from luthier.evals.forgetting import general_loss
 from luthier.evals.task import evaluate

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 from luthier.core.errors import LuthierError
 from luthier.core.methods import Patch
 from luthier.core.progress import Report
-from luthier.core.records import Labelled, Record, Split
+from luthier.core.records import Labelled, Record
+from luthier.core.split import Split
 from luthier.io import config
 from luthier.io.config import Recipe, TrainingConfig
 from luthier.models.machine import peak_memory, reset_peak_memory

@@ -39,7 +39,7 @@ from luthier.study.study import Arm, OnModel, Study
 
 if TYPE_CHECKING:
     from luthier.core.progress import Report
-    from luthier.core.records import Split
+    from luthier.core.split import Split
     from luthier.models.base import TrainableLM
     from luthier.study.bench import Bench
     from luthier.training.loop import Loop

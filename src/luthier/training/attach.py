@@ -13,7 +13,7 @@ import torch
 from luthier.core.errors import Refused
 from luthier.core.methods import Objective, ParamGroup, Patch
 from luthier.core.phrases import say
-from luthier.core.records import Split
+from luthier.core.split import Split
 from luthier.models.labelling import HEADS
 from luthier.training.context import Context
 from luthier.training.loop import Loop

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
-from luthier.core.records import Record, Sampling, Split
+from luthier.core.records import Record, Sampling
+from luthier.core.split import Split
 from luthier.models.loading.of_recipe import trainable
 
 if TYPE_CHECKING:

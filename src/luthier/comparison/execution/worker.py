@@ -38,7 +38,7 @@ from luthier.core import catalog, command
 from luthier.core.errors import LuthierError, Refused, Unfit
 from luthier.core.metric import for_task
 from luthier.core.phrases import say
-from luthier.core.records import Split
+from luthier.core.split import Split
 from luthier.evals.constant import constant
 from luthier.evals.task import evaluate
 from luthier.io.files import write_json, write_text

@@ -10,7 +10,7 @@ from typing import Any
 
 from luthier.core.catalog import suggest
 from luthier.core.errors import LuthierError
-from luthier.core.records import Split
+from luthier.core.split import Split
 from luthier.data.prompts import Template
 
 FILE = Path(__file__).with_name("bundled.yaml")

@@ -17,7 +17,8 @@ from typing import Any
 
 from luthier.core.errors import LuthierError
 from luthier.core.phrases import of_error, say
-from luthier.core.records import Record, Split
+from luthier.core.records import Record
+from luthier.core.split import Split
 from luthier.data.prompts import Template
 from luthier.io.files import read_record, write_json
 

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from luthier.core.lm import Predictor
-from luthier.core.records import Compared, Split
+from luthier.core.records import Compared
+from luthier.core.split import Split
 from luthier.direct.classical.fitted import Array
 from luthier.evals.spoken import spoken, spoken_all
 from luthier.io.files import read_record, write_json, write_tensors

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from luthier.core.records import Message, Record, Sampling, Split
+from luthier.core.records import Message, Record, Sampling
+from luthier.core.split import Split
 from luthier.data.prompts import Template, question_and_answer
 from luthier.io.config import EndpointConfig, Recipe
 

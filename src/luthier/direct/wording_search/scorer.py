@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Literal
 from luthier.core.errors import LuthierError
 from luthier.core.metric import for_task, scale
 from luthier.core.phrases import say
-from luthier.core.records import Record, Split
+from luthier.core.records import Record
+from luthier.core.split import Split
 from luthier.data.prompts import Template, answer_of, prompt_of
 from luthier.evals.formatting import metric
 from luthier.evals.task import evaluate

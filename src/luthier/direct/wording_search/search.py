@@ -17,7 +17,7 @@ import numpy as np
 
 from luthier.core.errors import LuthierError
 from luthier.core.phrases import of_error, say
-from luthier.core.records import Split
+from luthier.core.split import Split
 from luthier.data.prompts import Template
 from luthier.data.templates.files import Bad, BrokenError, repair
 from luthier.direct.wording_search.log import Event, Log

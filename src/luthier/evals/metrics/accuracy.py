@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from luthier.core.lm import LM
 from luthier.core.metric import Metric, Scores
-from luthier.core.records import Labelled, Record, Split
+from luthier.core.records import Labelled, Record
+from luthier.core.split import Split
 
 if TYPE_CHECKING:
     from torch import Tensor

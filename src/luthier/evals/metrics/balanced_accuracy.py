@@ -12,7 +12,8 @@ from statistics import fmean
 
 from luthier.core.lm import LM
 from luthier.core.metric import Metric, Scores
-from luthier.core.records import Record, Split
+from luthier.core.records import Record
+from luthier.core.split import Split
 from luthier.evals.metrics.accuracy import balanced, labelled, macro_f1, right
 
 

@@ -10,7 +10,8 @@ from collections.abc import Collection, Sequence
 
 from luthier.core.lm import LM
 from luthier.core.metric import Metric, Scores
-from luthier.core.records import Record, Split, Tagged
+from luthier.core.records import Record, Tagged
+from luthier.core.split import Split
 
 
 class LabelF1(Metric):

@@ -15,7 +15,8 @@ import numpy as np
 
 from luthier.core.lm import LM
 from luthier.core.metric import CountedMetric, Scores
-from luthier.core.records import Record, Split
+from luthier.core.records import Record
+from luthier.core.split import Split
 from luthier.evals.metrics.accuracy import balanced, labelled, named, right
 
 

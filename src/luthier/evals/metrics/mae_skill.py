@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from luthier.core.errors import LuthierError
 from luthier.core.lm import LM
 from luthier.core.metric import Metric, Scores
-from luthier.core.records import Rated, Record, Split
+from luthier.core.records import Rated, Record
+from luthier.core.split import Split
 
 
 class MaeSkill(Metric):

@@ -14,7 +14,8 @@ from typing import Any
 from luthier.core.errors import LuthierError
 from luthier.core.lm import LM
 from luthier.core.metric import Metric, Scores
-from luthier.core.records import Compared, Judged, Message, Record, Split
+from luthier.core.records import Compared, Judged, Message, Record
+from luthier.core.split import Split
 from luthier.evals.judging import Pair
 
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, cast
 from luthier.core.errors import LuthierError
 from luthier.core.lm import LM
 from luthier.core.metric import Metric, Scores
-from luthier.core.records import Record, Split
+from luthier.core.records import Record
+from luthier.core.split import Split
 
 if TYPE_CHECKING:
     from luthier.models.base import TrainableLM

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from luthier.core.errors import LuthierError
 from luthier.core.example import Example
-from luthier.core.records import Compared, Judged, Message, Record, Split
+from luthier.core.records import Compared, Judged, Message, Record
+from luthier.core.split import Split
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from luthier.core.cursor import Cursor
 from luthier.core.example import Example
 from luthier.core.methods import Objective
-from luthier.core.records import Preference, Split, Task
+from luthier.core.records import Preference, Task
+from luthier.core.split import Split
 from luthier.objectives.preferences import answers
 
 if TYPE_CHECKING:

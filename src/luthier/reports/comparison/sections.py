@@ -8,7 +8,7 @@ from typing import Any
 
 from luthier.core import phrases
 from luthier.core.phrases import Phrase, both, escape, html, say
-from luthier.core.records import Used
+from luthier.core.split import Used
 from luthier.data.used import said
 from luthier.evals import formatting
 from luthier.reports.comparison import sentences

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from luthier.comparison.leaderboard import verdicts_of
 from luthier.core.metric import title
-from luthier.core.records import Used
+from luthier.core.split import Used
 from luthier.data.used import said as said_of
 from luthier.evals import formatting
 from luthier.evals.formatting import Row

@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from luthier.core.methods import Objective
-from luthier.core.records import Judged, Labelled, Rated, Record, Split, Tagged, Task, Text
+from luthier.core.records import Judged, Labelled, Rated, Record, Tagged, Task, Text
+from luthier.core.split import Split
 from luthier.core.tasks import preferring
 from luthier.data.blanks import check_filled
 from luthier.data.keys import Key
 from luthier.data.overlap import ALIKE, Index, Say, twins
+from luthier.data.ranked import with_rows
 from luthier.data.read import Bad, Table
 from luthier.data.split import same
 from luthier.data.task import read_table, supervised
@@ -118,8 +120,7 @@ class Reader:
         from luthier.core import catalog
         from luthier.models.loading.tokenizer import tokenizer_only
 
-        usual = {"text": "lm", "preference": preferring(table.records)}
-        name = self.objective or usual.get(table.task, "sft")
+        name = self.objective or {"text": "lm", "preference": preferring(table.records)}.get(table.task, "sft")
         made: Any = catalog.load(catalog.find(name, "objectives"))()
         lm = self.lm = self.lm or tokenizer_only(self.model)
         limit = min(self.max_length or made.max_length, lm.context)
@@ -145,9 +146,8 @@ def _inspect(table: Table, reader: Reader) -> Inspection:
     found = written(reader.lm, learnable.records)
     why = dict(found.refused)
     refused = tuple(Bad(learnable.lines[i], reason, "") for i, reason in found.refused)
-    kept = [i for i in range(len(learnable.records)) if i not in why]
-    records, lines = learnable.records, learnable.lines
-    learnable = replace(learnable, records=tuple(records[i] for i in kept), lines=tuple(lines[i] for i in kept))
+    rows = zip(learnable.records, learnable.lines, strict=True)
+    learnable = with_rows(learnable, [row for i, row in enumerate(rows) if i not in why])
     duplicates, conflicts, alike = repeats(table, reader.say)
     return Inspection(
         table.path, table.task, table.layout, table.unit, len(table.records), table.bad, tuple(unused),
@@ -161,7 +161,7 @@ def special(records: Sequence[Record], reader: Reader) -> tuple[tuple[str, int],
     assert reader.lm is not None
     known = [str(token) for token in reader.lm.tokenizer.added_tokens_decoder.values() if token.special]
     texts = ["\n".join(_texts(record)) for record in records]
-    counts = [(token, sum(token in text for text in texts)) for token in known]
+    counts = ((token, sum(token in text for text in texts)) for token in known)
     return tuple((token, count) for token, count in counts if count)
 
 

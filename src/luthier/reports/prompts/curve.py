@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from luthier.core.phrases import Phrase
-from luthier.core.records import Record, Split
+from luthier.core.records import Record
+from luthier.core.split import Split
 from luthier.data.prompts import question_and_answer
 from luthier.data.templates.files import shared_instruction
 from luthier.direct.wording_search.scorer import score, unit

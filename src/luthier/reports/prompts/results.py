@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from luthier.core.phrases import recall
-from luthier.core.records import Record, Split
+from luthier.core.records import Record
+from luthier.core.split import Split
 from luthier.data.prompts import Template, question_and_answer
 from luthier.data.templates.files import write_template
 from luthier.direct.wording_search import log
