@@ -17,6 +17,7 @@ from luthier.data.read import Table, read, read_inputs
 from luthier.data.seeming import disagreement
 from luthier.data.task import supervised
 from luthier.io.config import DataConfig
+from luthier.reports.inspection.inspection import _texts
 
 Row = dict[str, Any]
 ASK = (Message("user", "问?"),)
@@ -171,3 +172,10 @@ def reads_or_refuses(tmp_path: Path, good: Row, rows: list[Row], at: int) -> Non
         rankings = sum(isinstance(record, Scored) for record in table.records)
         merged = len(table.records) - len(found.records) - len(unused)
         assert 0 <= merged <= rankings and all(row.reason for row in unused)
+
+
+def test_special_tokens_of_every_answer_are_told() -> None:
+    """Seen failing with the best answer alone looked at."""
+    pair = Preference(ASK, "fine", "bad <|im_start|>")
+    assert list(_texts(pair)) == ["问?", "fine", "bad <|im_start|>"]
+    assert list(_texts(Ranking(ASK, ("a", "b", "c"), (1, 2, 3))))[1:] == ["a", "b", "c"]

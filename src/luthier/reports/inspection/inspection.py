@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from luthier.core.methods import Objective
-from luthier.core.records import Judged, Labelled, Rated, Record, Tagged, Task, Text
+from luthier.core.records import Compared, Judged, Labelled, Rated, Record, Tagged, Task, Text
 from luthier.core.split import Split
 from luthier.core.tasks import preferring
 from luthier.data.blanks import check_filled
@@ -161,14 +161,13 @@ def special(records: Sequence[Record], reader: Reader) -> tuple[tuple[str, int],
     assert reader.lm is not None
     known = [str(token) for token in reader.lm.tokenizer.added_tokens_decoder.values() if token.special]
     texts = ["\n".join(_texts(record)) for record in records]
-    counts = ((token, sum(token in text for text in texts)) for token in known)
-    return tuple((token, count) for token, count in counts if count)
+    return tuple((token, rows) for token in known if (rows := sum(token in text for text in texts)))
 
 
 def _texts(record: Record) -> Iterator[str]:
     asked = record.asked
     yield from [asked] if isinstance(asked, str) else [message.content for message in asked]
-    yield record.wanted
+    yield from record.answers if isinstance(record, Compared) else (record.wanted,)
 
 
 def repeats(table: Table, say: Say | None = None) -> tuple[tuple[Pair, ...], tuple[Pair, ...], tuple[Pair, ...]]:
