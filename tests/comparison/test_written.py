@@ -14,6 +14,7 @@ import torch
 from comparing import compare
 from luthier.comparison.board import gather
 from luthier.comparison.plan import read_request
+from luthier.core.errors import LuthierError
 from luthier.core.records import Preference, Sampling
 from luthier.evals.drawn import Untuned, measured
 from luthier.io.files import read_json
@@ -111,3 +112,10 @@ def test_a_comparison_with_a_judge(tmp_path: Path, tiny_folder: Callable[[str], 
     assert "column_kl" in render(found, {}, details) or "KL" in render(found, {}, details)
     assert charts.costs_of(found)[0].key == "kl"
     assert isinstance(comparer("re:x", Meter()), ByNumber)
+
+
+def test_a_judge_that_is_none_is_said_before_anything_begins(tmp_path: Path) -> None:
+    """Seen failing with every row failed, one after another, at its end."""
+    with pytest.raises(LuthierError, match="nosuch is neither a run folder nor"):
+        compare(Path("desk"), tmp_path / "out", ["embedded"], methods=["zero_shot"], judge="nosuch")
+    assert not (tmp_path / "out").exists()

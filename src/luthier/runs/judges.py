@@ -88,6 +88,14 @@ def _run(name: str, meter: Meter) -> Reward:
     return Predicted(lm, meter)
 
 
+def check_judge(name: str) -> None:
+    """Raise LuthierError where the name of a judge is nothing, before anything begins; no model is loaded."""
+    from luthier.training.context import Meter
+
+    if not name.startswith("ask:") and not is_run(Path(name)):
+        judge(name, Meter())
+
+
 def comparer(name: str, meter: Meter, endpoint: EndpointConfig | None = None) -> Comparer:
     """What tells two answers to one prompt apart: a reward by its numbers, or a model that is asked (`ask:NAME`)."""
     if not name.startswith("ask:"):
