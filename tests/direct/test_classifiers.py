@@ -166,7 +166,7 @@ def test_features_with_each_is_exact_after_loading(lm: CausalLM, name: str, task
         want = outcome.lm.predict(texts, SPLITS[task].labels)
         run.save_adapted(outcome, tmp_path)
     assert not list(tmp_path.rglob("*.pkl")) and not list(tmp_path.rglob("*.joblib"))
-    loaded = Features().load(tmp_path / "adapter", lm)
+    loaded = Features().load(tmp_path / "adapter", Context(lm))
     assert isinstance(loaded, FeatureLM) and loaded.classifier == name
     assert torch.equal(want, loaded.predict(texts, SPLITS[task].labels))
     assert loaded.predict([], SPLITS[task].labels).shape == (0, want.shape[1])

@@ -57,7 +57,7 @@ def test_length_takes_what_the_training_rows_prefer(lm: CausalLM, tmp_path: Path
     found = Length().adapt(Context(lm, split(*short)))
     assert found.sign == -1 and scores(found, *short) == [0.0, 1.0, 1.0, 1.0]
     found.save(tmp_path)
-    assert Length().load(tmp_path, lm) == found
+    assert Length().load(tmp_path, Context(lm)) == found
     with pytest.raises(LuthierError, match="the length of an answer can only predict"):
         found.generate(["q"], Sampling())
 
@@ -82,7 +82,7 @@ def test_pairs_are_learned_kept_and_loaded(lm: CausalLM, tmp_path: Path) -> None
     assert good.mean() == pytest.approx(0, abs=1e-6), "better answers have 0 on average"
     assert float((good > bad).mean()) == np.mean(scores(found, *rows)) > 0.5
     found.save(tmp_path)
-    loaded = Features().load(tmp_path, lm)
+    loaded = Features().load(tmp_path, Context(lm))
     asked_: list[Any] = [rows[0].conversations[0]]
     assert torch.equal(loaded.predict(asked_, ()), found.predict(asked_, ())) and loaded.output == "reward"
     thumbs = split(Judged(asked("q"), "a", True), Judged(asked("q"), "b", False))
@@ -146,7 +146,7 @@ def test_the_judge_scores_pairs_and_is_loaded(lm: CausalLM, tmp_path: Path) -> N
     want = evaluate(found, DATA, rows)
     assert len(want.per_row) == 2 and set(want.per_row) <= {0.0, 0.5, 1.0}
     found.save(tmp_path)
-    again = evaluate(Judge().load(tmp_path, lm), DATA, rows)
+    again = evaluate(Judge().load(tmp_path, Context(lm)), DATA, rows)
     assert again.per_row == want.per_row and again.answers == want.answers
     model: Any = Judging(likes("on its way"))
     assert scores(JudgeLM(model), *rows) == [1.0, 1.0]

@@ -94,11 +94,11 @@ def test_rows_of_another_embedder_are_refused(model: Hashed, tmp_path: Path, mon
     """Vectors of two models cannot be compared."""
     rows = tuple(Rated(f"row{i}", float(i)) for i in range(3))
     Retrieval().adapt(Context(None, Split("regression", rows, ()), 0, cache=tmp_path)).save(tmp_path)  # type: ignore[arg-type]
-    assert Retrieval().load(tmp_path, None).output == "scalar"  # type: ignore[arg-type]
+    assert Retrieval().load(tmp_path, Context(None)).output == "scalar"  # type: ignore[arg-type]
     newer = Embedder("hashed", "newer", lambda: model, tmp_path)
     monkeypatch.setattr("luthier.direct.retrieval.load_embedder", lambda name, cache=None: newer)
     with pytest.raises(LuthierError, match="made by hashed, and newer is here"):
-        Retrieval().load(tmp_path, None)  # type: ignore[arg-type]
+        Retrieval().load(tmp_path, Context(None))  # type: ignore[arg-type]
 
 
 DOCUMENTS = (

@@ -20,6 +20,7 @@ from luthier.direct.majority import Majority
 from luthier.evals.constant import constant, load_constant
 from luthier.evals.metrics.label_f1 import set_f1
 from luthier.evals.task import evaluate
+from luthier.training.context import Context
 
 
 def labelled(*labels: str) -> tuple[Labelled, ...]:
@@ -85,6 +86,6 @@ def test_what_is_saved_comes_back(data: Split, tmp_path: Path) -> None:
     assert found
     found.save(tmp_path)
     assert load_constant(tmp_path) == found
-    assert Majority().load(tmp_path, None) == found  # type: ignore[arg-type]
+    assert Majority().load(tmp_path, Context(None)) == found  # type: ignore[arg-type]
     with pytest.raises(LuthierError, match="no likelihood"):
         found.logprobs([("a", "b")])

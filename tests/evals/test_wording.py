@@ -84,4 +84,4 @@ def test_validation_decides_and_the_run_keeps_it(
     assert isinstance(said, Phrase) and said.text("zh").startswith(f"措辞为 {winner}，在 2 行验证数据上")
     found.save(tmp_path)
     assert read_json(tmp_path / "luthier.json")["template"]["name"] == winner
-    assert method.load(tmp_path, lm).template == found.template
+    assert method.load(tmp_path, Context(lm)).template == found.template

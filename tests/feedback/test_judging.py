@@ -19,8 +19,8 @@ from luthier.feedback import assigning, judging
 from luthier.feedback.export import export
 from luthier.feedback.questions import Question
 from luthier.feedback.store import Store
-from luthier.runs.judges import conversation
 from luthier.runs.loaded import load_run
+from luthier.runs.rewards import conversation
 
 Prefers = Callable[[str], int | None]  # which label a text gets; None: none is named
 

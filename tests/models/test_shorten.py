@@ -342,3 +342,17 @@ def test_answers_of_any_length_fit(lm: Any) -> None:
         ids, (answer,) = work.fitting(list(range(200)), [[7] * size])
         assert len(answer) == kept and len(ids) == 100 - kept and ids[0] == 0
     assert torch.isfinite(work.logprobs([(long_text(0), "word " * 500)])[0]).all()
+
+
+@writes
+def test_answers_to_one_prompt_are_read_behind_the_same_tokens(lm: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seen failing with each answer's prompt shortened for itself: the pair was told by how much of it was left."""
+    lm = replace(lm, longest=LIMIT)
+    pairs = [(long_text(0), "yes"), (long_text(1), "no"), (long_text(0), "no, " + ENGLISH * 6)]
+    seen = texts_seen(monkeypatch, lm, "continuations")
+    found = lm.logprobs(pairs)
+    assert len(seen) == 2, "the two answers to one prompt share it"
+    alone = lm.logprobs(pairs[2:])[0]
+    torch.testing.assert_close(found[2], alone, rtol=1e-4, atol=1e-4)
+    assert [len(row) for row in found] == [len(lm.encode_answer(answer)) for _, answer in pairs]
+    assert seen[0] == seen[2], "as for the longer one"

@@ -17,7 +17,7 @@ from luthier.core.records import Ranking, Scored
 from luthier.data.read import read
 from luthier.evals.agreement import agreement
 from luthier.io.config import DataConfig
-from luthier.runs.judges import judge
+from luthier.runs.loaded import judge
 from luthier.runs.score import score_file
 from luthier.training.context import Meter
 
@@ -43,6 +43,9 @@ def test_pairs_are_held_against_what_people_preferred(tmp_path: Path) -> None:
     records = read(out).records
     assert [r.numbers for r in records if isinstance(r, Ranking)] == [(1, 0), (1, 0), (0, 1)]
     assert not out.with_name("scored.jsonl.partial").exists()
+    page = out.with_name("scored.jsonl.html").read_text(encoding="utf-8")
+    assert page.count("<svg") == 1 and "too few pairs for a figure" in page, "three pairs have no calibration"
+    assert "判断正确 66.7 %" in page and "cannot be told from chance" in page
 
 
 def test_single_answers_are_read_again_as_ratings(tmp_path: Path) -> None:
@@ -51,6 +54,7 @@ def test_single_answers_are_read_again_as_ratings(tmp_path: Path) -> None:
     data, out = jsonl(tmp_path / "talks.jsonl", *([talk] * 3)), tmp_path / "s.jsonl"
     (tmp_path / "length.py").write_text("def of(prompt, answer, row):\n    return len(answer)\n")
     assert "Pairs told right" not in said("score", f"{tmp_path}/length.py:of", data, "--out", out)
+    assert not out.with_name("s.jsonl.html").exists(), "there is nothing to hold it against"
     (first, *_) = read(out).records
     assert isinstance(first, Scored) and (first.answer, first.number) == ("明天到。", 4)
 

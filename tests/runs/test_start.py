@@ -24,8 +24,8 @@ from luthier.models.base import TrainableLM
 from luthier.models.causal import CausalLM
 from luthier.objectives.sft import Sft
 from luthier.runs import inputs, run
-from luthier.runs.judges import reward_of, teacher_of
-from luthier.runs.loaded import load_run
+from luthier.runs.judges import teacher_of
+from luthier.runs.loaded import load_run, reward_of
 from luthier.runs.start import goes_on, started
 from luthier.training.context import Context, Meter
 from watching import watched
@@ -195,7 +195,7 @@ def test_what_a_teacher_says_is_learned_from(
 ) -> None:
     seen: list[Context] = []
     monkeypatch.setattr(Sft, "needs", ("teacher", "reward"))
-    with pytest.raises(Refused, match="sft needs a teacher, and the recipe names none: give teacher="):
+    with pytest.raises(Refused, match="sft needs a teacher, and none is named"):
         made(tmp_path / "x", base)
     monkeypatch.setattr(Sft, "setup", lambda self, lm, examples: None)
     dataset = Sft.dataset

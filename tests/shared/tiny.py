@@ -27,6 +27,7 @@ from transformers import (
 )
 
 from kinds import labelled_rows, of_kind, texts_of
+from luthier.core import catalog
 from luthier.core.records import Chat, Labelled, Message, Preference, Rated, Tagged, Text
 from luthier.core.split import Split
 from luthier.data.prompts import Template
@@ -147,7 +148,9 @@ def reference(folder: Path) -> Any:
 
 
 def recipe(folder: Path, method: str = "lora", **changes: Any) -> Recipe:
-    """A recipe on a tiny model: float32, one thread, three epochs, and whatever else is given."""
+    """A recipe on a tiny model: float32, one thread, three epochs, a reward where it needs one, and what is given."""
+    if "reward" in catalog.load(catalog.find(method, "direct", "patches")).needs:
+        changes.setdefault("reward", "re:e")
     training = TrainingConfig(**{"tokens": 10**9, "epochs": 3, **changes.pop("training", {})})
     return Recipe(method=method, model=str(folder), training=training, dtype="float32", threads=1, **changes)
 

@@ -21,8 +21,7 @@ from luthier.models.causal import CausalLM
 from luthier.models.outputs import Outputs
 from luthier.objectives.reward import Reward
 from luthier.runs import run
-from luthier.runs.judges import reward_of
-from luthier.runs.loaded import load_run
+from luthier.runs.loaded import load_run, reward_of
 from luthier.training.context import Meter
 from preferring import DATA, PAIRS, every_patch, nudged, ready
 

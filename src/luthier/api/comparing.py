@@ -27,7 +27,7 @@ def compare(
     skip_bad: bool = False, limit: int | None = None, limit_test: int | None = None,
     fill: Mapping[str, str] | None = None, anyway: bool = False, pair: str | Sequence[str | Path] = (),
     max_length: int | None = None, batch: int | None = None, answer_tokens: int | None = None,
-    class_weights: str = "", prefer: str = "quality", judge: str = "", **more: Any,
+    class_weights: str = "", prefer: str = "quality", judge: str = "", reward: str = "", **more: Any,
 ) -> Board:  # fmt: skip
     """Try the methods on the data under an equal budget. The same call goes on where an interrupted one was.
 
@@ -45,7 +45,8 @@ def compare(
     map: column to field. labels: raw value to name. pair: two files of lines in place of data. max_length: tokens of a
     prompt with its answer. batch: rows of a training step. prefer: "quality", "cost", "size" or "latency": which of the
     rows that cannot be told from the best is recommended. judge: who compares written answers with the untuned model's
-    (`luthier.runs.judges.comparer`). The others are as in `luthier.io.config.DataConfig`.
+    (`luthier.runs.judges.comparer`). reward: what `best_of_n` chooses by (`luthier.runs.rewards`). The others
+    are as in `luthier.io.config.DataConfig`.
 
     Raises LuthierError, which names the argument or the row.
     """
@@ -63,7 +64,7 @@ def compare(
         "methods": [] if isinstance(methods, Mapping) else names(methods, "methods"),
         "total": total, "seeds": seeds, "threads": threads, "curve": _numbers(curve), "endpoint": endpoint,
         "track": names(track, "track"), "max_length": max_length, "batch": batch, "prefer": prefer,
-        "judge": judge,
+        "judge": judge, "reward": reward,
         "grid": methods if isinstance(methods, Mapping) else None,
     }  # fmt: skip
     kept = {p: name for p, name in ((path, "data"), (held_out, "test")) if p and is_kept(p)}

@@ -20,6 +20,7 @@ PREFER = "quality, cost, size or latency: which of the rows that cannot be told 
 JUDGE = (
     "who compares written answers with the untuned model's: run of a reward, re:PATTERN, FILE.py:FUNCTION, ask:MODEL"
 )
+REWARD = "what best_of_n chooses by: run of a reward, re:PATTERN, FILE.py:FUNCTION, MODULE:FUNCTION or an address"
 CLASS_WEIGHTS = "balanced: in training each label weighs as much, however many rows it has"
 ANSWER_TOKENS = "most tokens of a written answer; without it a fifth more than the longest training answer has"
 ENDPOINT = "limits for a server by comma: max_calls=500,max_cost=2,price_in=0.1,price_out=0.4 (per 1,000 tokens)"
@@ -70,6 +71,7 @@ def compare(
     metric: Annotated[str, typer.Option(help="score that decides, such as token_f1; the task's own without it")] = "",
     prefer: Annotated[str, typer.Option(help=PREFER)] = "quality",
     judge: Annotated[str, typer.Option(help=JUDGE)] = "",
+    reward: Annotated[str, typer.Option(help=REWARD)] = "",
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="leave broken rows out and list them")] = False,
     anyway: Annotated[bool, typer.Option("--anyway", help=ANYWAY)] = False,
     max_length: Annotated[int | None, typer.Option(min=2, help=MAX_LENGTH)] = None,
@@ -102,7 +104,7 @@ def compare(
         options, models=model or [], methods=[*parts(methods), *parts(family)], budget=budget, seeds=seeds,
         curve=numbers(curve, "--curve"), endpoint=pairs(endpoint, "--endpoint"), track=parts(track), total=total,
         max_length=max_length, batch=batch, prefer=prefer, grid=read_grid(methods_file) if methods_file else None,
-        methods_file=str(methods_file or ""), judge=judge,
+        methods_file=str(methods_file or ""), judge=judge, reward=reward,
     )  # fmt: skip
     folder = out or request.folder
     with resumable():

@@ -16,7 +16,8 @@ HELP = """Give every answer of a file a number, and say how well the numbers agr
 REWARD is a run that gives numbers (objective reward, or a regression), re:PATTERN (1 where it is found),
 FILE.py:FUNCTION or MODULE:FUNCTION, which is called with prompt, answer and row, or the address of a server that
 gets {"prompt", "answer"} and answers {"score": 0.7}. FILE holds conversations, prompts with completions, pairs or
-rankings. Killed, the same command goes on.
+rankings; with preferences a page of margins and calibration is written beside the output. Killed, the same command
+goes on.
 
 Example: luthier score runs/reward pairs.jsonl --out scored.jsonl
 """
@@ -39,14 +40,19 @@ def score(
     """Judge, write, hold against preferences."""
     from luthier.cli.common import pairs, rows_bar
     from luthier.io.config import DataConfig
-    from luthier.runs.judges import judge
+    from luthier.runs.loaded import judge
     from luthier.runs.score import score_file
     from luthier.training.context import Meter
 
     config = DataConfig(data, map=pairs(map, "--map"), skip_bad=skip_bad, limit=limit, encoding=encoding, anyway=True)
     with rows_bar("judging") as say:
         found = score_file(judge(reward, Meter()), reward, config, out, say)
-    print("\n".join(_told(found)))
+    page = out.with_name(f"{out.name}.html")
+    if found.agreement:
+        from luthier.reports.score_page import write_page
+
+        write_page(page, reward, found.agreement)
+    print("\n".join([*_told(found), *([f"Page: {page}"] if found.agreement else [])]))
 
 
 def _told(found: Scores) -> list[str]:

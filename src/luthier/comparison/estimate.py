@@ -140,7 +140,7 @@ def estimate(plan: Plan, data: Split, test: int, speed: Speed) -> Estimate:
             per_token += _share(trial.rows, data) * (seeds + 1) / rate
         elif data.task in method.tasks:
             times = seeds if method.seeded else 1
-            asked = (method.asked(data) + test) * times if method.asks else 0.0
+            asked = (method.asked(data) + test * method.answers()) * times if method.asks else 0.0
             fixed += EACH / 2 * times
         else:
             continue

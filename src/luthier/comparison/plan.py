@@ -27,7 +27,7 @@ VERSION = 1
 STOPPED = ".stopped"  # the worker's last words, for its parent
 SHORT_RUNS = 4  # of most searches: three rates, and one that may be looked at beyond them
 # of a request: without them a folder of before keeps its name
-LATER = ("others", "curve", "endpoint", "usual", "total", "max_length", "held", "grid", "judge")
+LATER = ("others", "curve", "endpoint", "usual", "total", "max_length", "held", "grid", "judge", "reward")
 Prefer = Literal["quality", "cost", "size", "latency"]
 TOTAL = "10m"  # of a comparison that names neither a budget nor a total
 SEARCH_SHARE = 1.0  # of one final run's budget, over all learning rates together
@@ -39,13 +39,14 @@ class Request:
     long the whole comparison may take.
 
     others: further base models that every method is tried on. curve: numbers of training rows to try besides all.
-    track: who is told of the final runs; it changes no result, so it does not make another comparison.
+    track: who is told of the final runs, which changes no result.
     usual: methods that nobody named: those that are for other data are left out. max_length: tokens of a prompt with
     its answer, in training, scoring and generation; None: as objectives and models have it. held: the batch is the
     user's own, which a small budget makes no smaller. grid: entries of a file of methods (`comparison.specs`) by their
     names, which stand among the methods; methods_file: where they came from. prefer: what decides among rows that
     cannot be told apart; like `track` it changes no result, so that a finished comparison is asked again with another.
     judge: who compares written answers with those of the untuned model (`luthier.runs.judges.comparer`).
+    reward: what gives answers a number, for the methods that need one (`luthier.runs.rewards`).
     """
 
     data: DataConfig = field(default_factory=DataConfig)
@@ -67,6 +68,7 @@ class Request:
     methods_file: str = field(default="", compare=False)
     prefer: Prefer = field(default="quality", compare=False)
     judge: str = ""
+    reward: str = ""
 
     def spec(self, name: str) -> MethodSpec:
         """What a method's name stands for here."""
@@ -150,12 +152,14 @@ class Plan:
         request = self.request
         # a model behind an address trains nothing and has no tokens to spend
         training = TrainingConfig(tokens=max(tokens, 1), batch=request.batch, learning_rate=learning_rate)
-        sections = request.spec(method).sections
+        spec = request.spec(method)
+        sections = spec.sections
         limit = {"max_length": request.max_length} if request.max_length else {}
         objective = {**sections.pop("objective", {}), **limit}
         return Recipe(
             **sections, model=request.model, data=request.data, training=training, seed=seed, objective=objective,
             dtype=self.dtype, threads=self.threads, endpoint=request.limits, track=request.track,
+            reward=request.reward if "reward" in spec.needs else "",
         )  # fmt: skip
 
     def on_rows(self, rows: int, all_rows: int) -> Plan:
@@ -196,16 +200,12 @@ def check_curve(sizes: Sequence[int]) -> tuple[int, ...]:
     return tuple(sorted(set(sizes)))
 
 
-def check_models(names: Sequence[str]) -> tuple[str, ...]:
-    """The named base models, each once; none means the embedded one."""
-    return tuple(dict.fromkeys(names)) or ("embedded",)
-
-
 def make_request(
     data: Mapping[str, Any], *, models: Sequence[str] = (), methods: Sequence[str] = (), budget: str = "",
     seeds: int = 1, threads: int | None = None, curve: Sequence[int] = (), endpoint: Mapping[str, Any] | None = None,
     track: Sequence[str] = (), total: str = "", max_length: int | None = None, batch: int | None = None,
     prefer: str = "quality", grid: Mapping[str, Any] | None = None, methods_file: str = "", judge: str = "",
+    reward: str = "",
 ) -> Request:  # fmt: skip
     """A checked request from what a command or a call gives. grid: entries of a file of methods, tried besides those
     that are named. Raises LuthierError."""
@@ -226,7 +226,7 @@ def make_request(
         raise LuthierError(
             f"--prefer {prefer}: one of {', '.join(get_args(Prefer))}{suggest(prefer, get_args(Prefer))}"
         )
-    first, *others = check_models(models)
+    first, *others = tuple(dict.fromkeys(models)) or ("embedded",)
     entries = {} if grid is None else check_grid(grid, methods_file or "methods")
     section, limits = build(DataConfig, data, "data"), build(EndpointConfig, endpoint or {}, "endpoint")
     asked = {
@@ -236,6 +236,7 @@ def make_request(
         "grid": entries,
         "methods_file": methods_file,
         "judge": judge,
+        "reward": reward,
         "usual": tuple(name for name in chosen if name not in (*methods, *entries)),
         "budget": budget,
         "total": total,

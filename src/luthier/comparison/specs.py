@@ -42,6 +42,13 @@ class MethodSpec:
         return catalog.find(self.method, "direct", "patches").kind
 
     @property
+    def needs(self) -> tuple[str, ...]:
+        """What it needs besides the data (`Method.needs`), of the objective where one is named."""
+        found = [catalog.find(self.method, "direct", "patches")]
+        found += [catalog.find(self.objective, "objectives")] if self.objective else []
+        return tuple(dict.fromkeys(need for each in found for need in catalog.load(each).needs))
+
+    @property
     def place(self) -> str:
         """A folder's name for it."""
         return self.name.replace("/", "+")

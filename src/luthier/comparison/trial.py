@@ -239,6 +239,7 @@ class Bench:
         def searched(outcome: Outcome) -> dict[str, Any]:
             notes = self._doubts(place.parent) if outcome.trained else []
             written = {} if seed else self._against_untuned.of(outcome)
+            notes += self._against_untuned.notes(trial.method)
             return {**self._searched(place.parent, judging), **written, "notes": notes}
 
         try:

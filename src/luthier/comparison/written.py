@@ -10,6 +10,7 @@ from typing import Any
 
 from luthier.comparison.plan import Request
 from luthier.core.lm import WordedLM
+from luthier.core.phrases import say
 from luthier.core.records import Sampling
 from luthier.core.split import Split
 from luthier.core.tasks import WRITTEN
@@ -40,6 +41,12 @@ class AgainstUntuned:
         if loop is None:
             return measured(outcome.lm, untuned)
         return measured(outcome.lm, untuned, self._plain, partial(loop.patch.off, loop.lm))
+
+    def notes(self, method: str) -> list[str]:
+        """That a method is judged by what it was made for, where it is."""
+        request = self.request
+        same = self._untuned is not None and request.judge == request.reward
+        return [say("said_judged_by_reward")] if same and "reward" in request.spec(method).needs else []
 
     @property
     def _plain(self) -> WordedLM:

@@ -19,7 +19,7 @@ from luthier.core.batch import Batch
 from luthier.core.cursor import Cursor
 from luthier.core.errors import Refused, Unrendered
 from luthier.core.example import Example, renumbered, units_of
-from luthier.core.lm import LM, WordedLM
+from luthier.core.lm import LM
 from luthier.core.records import Record, Task
 from luthier.core.split import Split
 
@@ -49,6 +49,7 @@ class Method:
     remote: ClassVar[bool] = False  # True: works on a model that only answers, such as an endpoint
     asks: ClassVar[bool] = True  # False: the model makes no difference
     fits: ClassVar[bool] = False  # True: it trains something of its own on the rows, such as a classifier
+    needs: ClassVar[tuple[str, ...]] = ()  # of "reference", "teacher", "reward", "sampling"
 
     def refuses(self, ctx: Context) -> str | None:
         """A fact about the model, in a sentence, when the method cannot be used on it; else None."""
@@ -170,7 +171,6 @@ class Objective(Method):
     record: ClassVar[type]
     heads: ClassVar[tuple[str, ...]] = ("vocab",)
     tasks: ClassVar[tuple[Task, ...]] = ("classification", "generation", "text")
-    needs: ClassVar[tuple[str, ...]] = ()  # of "reference", "teacher", "reward", "sampling"
 
     def refuses(self, ctx: Context) -> str | None:
         return ctx.policy.lacks("logprobs") if "vocab" in self.heads else None
@@ -275,10 +275,14 @@ class Direct(Method):
         """How many answers to plain questions adapting takes as long as."""
         return 0.0
 
+    def answers(self) -> float:
+        """How many plain answers one of its answers takes as long as."""
+        return 1.0
+
     def adapt(self, ctx: Context) -> LM:
         """An adapted model of `ctx.policy` from `ctx.data`, whose `test` is empty here."""
         raise NotImplementedError
 
-    def load(self, folder: Path, lm: WordedLM) -> LM:
-        """What `adapt` gave and `LM.save` wrote."""
+    def load(self, folder: Path, ctx: Context) -> LM:
+        """What `adapt` gave and `LM.save` wrote, of `ctx.lm` again."""
         raise NotImplementedError

@@ -30,7 +30,6 @@ from luthier.io.files import read_record, write_json
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from luthier.core.lm import WordedLM
     from luthier.models.base import TrainableLM
     from luthier.training.context import Context
 
@@ -107,17 +106,17 @@ class Features(Direct):
             return
         yield from KFold(min(self.folds, len(y)), shuffle=True, random_state=0).split(y)
 
-    def load(self, folder: Path, lm: WordedLM) -> FeatureLM | PairLM:
+    def load(self, folder: Path, ctx: Context) -> FeatureLM | PairLM:
         from luthier.models.loading.bundled import cache_dir
         from luthier.models.loading.of_recipe import trainable
 
         if (folder / PAIRS).exists():
-            return load_pairs(folder, trainable(lm), cache_dir())
+            return load_pairs(folder, trainable(ctx.lm), cache_dir())
         meta = read_record(folder / "luthier.json", "features", "labels")
         target = Target(meta.get("task", "classification"), meta.get("count", len(meta["labels"])))
         name = meta.get("classifier", SCOUT)
         fitted = find(name).load(folder)
-        return FeatureLM(trainable(lm), meta["features"], name, fitted, target, tuple(meta["labels"]), cache_dir())
+        return FeatureLM(trainable(ctx.lm), meta["features"], name, fitted, target, tuple(meta["labels"]), cache_dir())
 
 
 def targets(data: Split) -> tuple[list[str], Array, Target]:

@@ -111,11 +111,11 @@ class FewShot(Direct):
         ctx.notes.append(say(key, before=f"{before:.3f}", after=f"{after:.3f}"))
         return changed if kept else found
 
-    def load(self, folder: Path, lm: WordedLM) -> LM:
+    def load(self, folder: Path, ctx: Context) -> LM:
         from luthier.evals.with_examples import load_shots
         from luthier.models.loading.bundled import cache_dir
 
-        return load_shots(folder, lm, cache_dir())
+        return load_shots(folder, ctx.lm, cache_dir())
 
 
 @dataclass(frozen=True)

@@ -92,8 +92,8 @@ class HardPrompt(Direct):
         made.give(ready, "bundled")
         return made
 
-    def load(self, folder: Path, lm: WordedLM) -> WordedLM:
-        return load_wording(folder, lm)
+    def load(self, folder: Path, ctx: Context) -> WordedLM:
+        return load_wording(folder, ctx.lm)
 
 
 def _told(ctx: Context) -> Any:

@@ -41,8 +41,8 @@ class Judge(Direct):
     def adapt(self, ctx: Context) -> JudgeLM:
         return JudgeLM(ctx.lm)
 
-    def load(self, folder: Path, lm: WordedLM) -> JudgeLM:
-        return JudgeLM(lm)
+    def load(self, folder: Path, ctx: Context) -> JudgeLM:
+        return JudgeLM(ctx.lm)
 
 
 @dataclass

@@ -19,7 +19,6 @@ from luthier.io.files import read_record, write_json
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from luthier.core.lm import WordedLM
     from luthier.training.context import Context
 
 extras = ()
@@ -40,7 +39,7 @@ class Length(Direct):
         right = found.right(lengths)
         return LengthLM(1 if sum(right) >= len(right) / 2 else -1)
 
-    def load(self, folder: Path, lm: WordedLM) -> LengthLM:
+    def load(self, folder: Path, ctx: Context) -> LengthLM:
         return LengthLM(read_record(folder / "luthier.json", "sign")["sign"])
 
 

@@ -15,7 +15,6 @@ from luthier.evals.constant import ConstantLM, constant, load_constant
 from luthier.evals.wording import unworded
 
 if TYPE_CHECKING:
-    from luthier.core.lm import WordedLM
     from luthier.training.context import Context
 
 extras = ()
@@ -38,7 +37,7 @@ class Majority(Direct):
         assert found
         return found
 
-    def load(self, folder: Path, lm: WordedLM) -> ConstantLM:
+    def load(self, folder: Path, ctx: Context) -> ConstantLM:
         return load_constant(folder)
 
 

@@ -112,7 +112,7 @@ class Retrieval(Direct):
         k, temperature = (1, 1.0) if answers else fit(texts, vectors, values, data.task)
         return RowsLM(embedder, vectors, values, answers, data.task, data.labels, k, temperature)
 
-    def load(self, folder: Path, lm: WordedLM) -> LM:
+    def load(self, folder: Path, ctx: Context) -> LM:
         from luthier.index.answering import DocumentsLM, read_saved
         from luthier.index.chunks import Chunking
         from luthier.index.rows import RowsLM
@@ -121,7 +121,7 @@ class Retrieval(Direct):
         embedder = load_embedder(meta["embedder"])
         if (folder / "documents.jsonl").exists():
             chunking = Chunking(**meta["chunking"])
-            return DocumentsLM(lm, embedder, read_saved(folder), meta["k"], chunking, meta["modes"], meta["cite"])
+            return DocumentsLM(ctx.lm, embedder, read_saved(folder), meta["k"], chunking, meta["modes"], meta["cite"])
         if (made := meta.get("key", embedder.key)) != embedder.key:
             raise LuthierError(f"{folder}: its vectors were made by {made}, and {embedder.key} is here: run it again")
         tensors = read_tensors(folder / "rows.safetensors")

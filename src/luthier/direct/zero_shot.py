@@ -47,8 +47,8 @@ class ZeroShot(Direct):
         ctx.notes.extend(chosen(best.template, among, len(data.validation[: self.validation])))
         return best
 
-    def load(self, folder: Path, lm: WordedLM) -> WordedLM:
-        return load_wording(folder, lm)
+    def load(self, folder: Path, ctx: Context) -> WordedLM:
+        return load_wording(folder, ctx.lm)
 
 
 METHOD = ZeroShot

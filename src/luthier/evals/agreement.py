@@ -56,9 +56,9 @@ class Agreement:
         """What speaks against the judge."""
         found = []
         if self.right.low <= 0.5:
-            found.append(say("said_reward_chance"))
+            found.append(say("said_reward_chance" if self.right.high >= 0.5 else "said_reward_below_chance"))
         if self.ahead.low <= 0:
-            found.append(say("said_reward_length"))
+            found.append(say("said_reward_length" if self.ahead.high >= 0 else "said_reward_below_length"))
         return found
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 PROMPTS = 32  # of the test rows, at most
 TOKENS = 128  # of an answer, where the comparison sets no limit
-TEMPERATURE = 0.7
+TEMPERATURE = 1.0  # else the mean over answers of log-probabilities at 1 is no estimate of a KL
 
 
 class Comparer(Protocol):
@@ -62,6 +62,8 @@ def measured(
     answers = write(lm, untuned.rows, untuned.sampling)
     wins = untuned.judge.prefers(untuned.rows, answers, untuned.answers)
     found = {"reply_tokens": fmean(_length(lm, answer) for answer in answers), **_told("wins", wins)}
+    if (most := getattr(lm, "kl", None)) is not None:  # of a method whose distance is known, as a bound
+        return {**found, "kl": most, "kl_ci95": [0.0, most]}
     if start is None or off is None or "logprobs" not in lm.can:
         return found
     pairs = [(_asked(row), answer) for row, answer in zip(untuned.rows, answers, strict=True)]

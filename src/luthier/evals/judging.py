@@ -38,6 +38,11 @@ class Pair(NamedTuple):
     second: str
 
 
+def ahead(number: float, other: float) -> float:
+    """1 where it is the higher one, one half where both are the same, else 0."""
+    return float(number > other) + 0.5 * float(number == other)
+
+
 class Verdict(NamedTuple):
     """How likely the first answer is the better one, asked with it in front, and with it behind the other.
 

@@ -124,7 +124,7 @@ def _choices(lm: LM, asked: Sequence[str], labels: Sequence[str]) -> list[int | 
 
 def _numbers(lm: LM, output: str, questions: Sequence[Question]) -> list[list[float]]:
     """The number of each answer by a run that gives numbers."""
-    from luthier.runs.judges import conversation
+    from luthier.runs.rewards import conversation
 
     read = conversation if output == "reward" else spoken
     asked: Any = [read(q.asked, answer) for q in questions for answer in q.answers]

@@ -44,8 +44,8 @@ class Draw:
 
 def answering(name: str) -> LM:
     """The model of a run folder, or a model by its folder, file, hub id or address. Raises LuthierError."""
+    from luthier.io.kept import is_run
     from luthier.models.loading.of_recipe import load_base
-    from luthier.runs.judges import is_run
     from luthier.runs.loaded import load_run
 
     return load_run(Path(name)) if is_run(Path(name)) else load_base(Recipe(model=name))

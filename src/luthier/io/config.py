@@ -128,7 +128,7 @@ class Recipe:
 
     endpoint: for a model behind a URL. track: trackers that are told of the run besides metrics.jsonl. template: a file
     with the wording to use (`luthier prompt search` writes one) in place of the method's own. start: folder of a run to
-    go on from. teacher: a run or model to imitate. reward: what judges answers (`luthier.runs.judges`).
+    go on from. teacher: a run or model to imitate. reward: what judges answers (`luthier.runs.rewards`).
     """
 
     method: str = "lora"

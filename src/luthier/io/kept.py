@@ -13,6 +13,11 @@ def files_of(folder: Path) -> Path | None:
     return next((folder / n for n in ("adapter", "model", "") if (folder / n / "luthier.json").exists()), None)
 
 
+def is_run(folder: Path) -> bool:
+    """Whether a finished run stands there."""
+    return folder.is_dir() and (folder / "recipe.yaml").is_file() and files_of(folder) is not None
+
+
 def run_labels(folder: Path) -> tuple[str, ...]:
     """The labels a run predicts; none when it writes text."""
     return tuple(_said(folder).get("labels", ()))

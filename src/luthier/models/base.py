@@ -9,6 +9,8 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from itertools import chain
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Self
 
@@ -234,10 +236,23 @@ class TrainableLM(Reading):
         raise LuthierError(f"{self.name}: {self.cannot}")
 
     def logprobs(self, pairs: Sequence[tuple[Prompt, str]]) -> list[Tensor]:
-        """Log-probability in nats of each token of each answer after its prompt."""
+        """Log-probability in nats of each token of each answer after its prompt.
+
+        Answers to one prompt are read behind the same tokens: a prompt that is too long is shortened for the longest.
+        """
         answers = [self.encode_answer(a) for _, a in pairs]
-        rows = [(self.encode_prompt(p, (), self.answer_room(a)), [a]) for (p, _), a in zip(pairs, answers, strict=True)]
-        return [found[0] for found in self.continuations(rows)]
+        places: dict[Prompt, list[int]] = {}
+        for at, (prompt, _) in enumerate(pairs):
+            places.setdefault(prompt, []).append(at)
+        rows = [
+            (
+                self.encode_prompt(prompt, (), max(self.answer_room(answers[at]) for at in where)),
+                [answers[at] for at in where],
+            )
+            for prompt, where in places.items()
+        ]
+        found = zip(chain.from_iterable(places.values()), chain.from_iterable(self.continuations(rows)), strict=True)
+        return [logprobs for _, logprobs in sorted(found, key=itemgetter(0))]
 
     def stretch_logprobs(self, ids: Sequence[int]) -> Tensor:
         """Log-probabilities in nats of tokens of plain text, given those before; (tokens,)."""

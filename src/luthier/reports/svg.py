@@ -6,9 +6,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
+from pathlib import Path
 
 from luthier.core.phrases import Phrase
 
+STYLE = Path(__file__).parent / "assets" / "chart.css"
 WIDTH, HEIGHT = 760, 340
 LEFT, RIGHT, TOP, BOTTOM = 70, 190, 20, 56
 

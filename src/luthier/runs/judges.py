@@ -1,48 +1,33 @@
-"""Other models and rules that a recipe names: who is imitated (`teacher`), who judges answers (`reward`).
-
-teacher: RUN or a model's name
-reward: RUN (it gives numbers), re:PATTERN, FILE.py:FUNCTION, MODULE:FUNCTION, or the address of a server that is sent
-        {"prompt": [messages], "answer": text} and answers {"score": number}
-"""
+"""Models that a run or a comparison names: who is imitated (`teacher`), who tells two answers apart (`--judge`)."""
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
-import math
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from luthier.core.errors import LuthierError
-from luthier.core.records import Message
-from luthier.evals.judging import Pair, verdicts
-from luthier.evals.spoken import spoken
+from luthier.evals.judging import Pair, ahead, verdicts
 from luthier.io.config import EndpointConfig, Recipe
-from luthier.io.kept import files_of
-from luthier.models.endpoint.client import Client
-from luthier.models.endpoint.remote import is_endpoint
-from luthier.models.loading.bundled import cache_dir
+from luthier.io.kept import is_run
+from luthier.models.endpoint.remote import is_remote
 from luthier.models.loading.of_recipe import load_base
+from luthier.runs.loaded import judge, load_run
+from luthier.runs.rewards import conversation, named
+from luthier.training.context import Meter
 
 if TYPE_CHECKING:
     from luthier.core.lm import WordedLM
-    from luthier.core.records import Prompt, Record
+    from luthier.core.records import Record
     from luthier.evals.drawn import Comparer
-    from luthier.training.context import Meter, Reward
-
-MODULE = re.compile(r"[^\W\d][\w.]*:[^\W\d]\w*")
+    from luthier.training.context import Reward
 
 
 def teacher_of(recipe: Recipe) -> Any:
     """The model to imitate, with weights of its own; None where none is named. Raises LuthierError."""
     if not recipe.teacher:
         return None
-    from luthier.models.endpoint.remote import is_remote
-    from luthier.runs.loaded import load_run
-
     folder = Path(recipe.teacher)
     found: Any = load_run(folder) if is_run(folder) else load_base(replace(recipe, model=recipe.teacher))
     if is_remote(found) or "logprobs" not in found.can:
@@ -50,58 +35,17 @@ def teacher_of(recipe: Recipe) -> Any:
     return found
 
 
-def reward_of(recipe: Recipe, meter: Meter) -> Reward | None:
-    """What judges answers; None where the recipe names nothing. Raises LuthierError.
-
-    meter: counts what a model reads to judge.
-    """
-    return judge(recipe.reward, meter, recipe.endpoint) if recipe.reward else None
-
-
-def judge(name: str, meter: Meter, endpoint: EndpointConfig | None = None) -> Reward:
-    """What gives answers a number, by its name. Raises LuthierError."""
-    if name.startswith("re:"):
-        try:
-            return Matching(re.compile(name[3:], re.DOTALL))
-        except re.error as error:
-            raise LuthierError(f"reward: {name[3:]!r} is not a regular expression: {error}") from None
-    if is_endpoint(name):
-        return Posted(Client(name, endpoint or EndpointConfig(), cache_dir() / "scores"))
-    if is_run(Path(name)):
-        return _run(name, meter)
-    file, colon, function = name.rpartition(":")
-    if colon and file.endswith(".py"):
-        return Called(_function(_file(Path(file)), function, file), name)
-    if MODULE.fullmatch(name):
-        return Called(_function(_module(file), function, file), name)
-    raise LuthierError(
-        f"reward: {name} is neither a run folder nor re:PATTERN, FILE.py:FUNCTION, MODULE:FUNCTION or an address"
-    )
-
-
-def _run(name: str, meter: Meter) -> Reward:
-    from luthier.runs.loaded import load_run
-
-    lm = load_run(Path(name))
-    if lm.output not in ("scalar", "reward"):
-        raise LuthierError(f"reward: the run {name} answers with {lm.output}, and a reward is a number")
-    return Predicted(lm, meter)
-
-
-def check_judge(name: str) -> None:
-    """Raise LuthierError where the name of a judge is nothing, before anything begins; no model is loaded."""
-    from luthier.training.context import Meter
-
-    if not name.startswith("ask:") and not is_run(Path(name)):
-        judge(name, Meter())
+def check_named(judge: str, reward: str) -> None:
+    """Raise LuthierError where the name of a judge or of a reward is nothing; no model is loaded."""
+    for name in ("" if judge.startswith("ask:") else judge, reward):
+        if name and not is_run(Path(name)):
+            named(name)
 
 
 def comparer(name: str, meter: Meter, endpoint: EndpointConfig | None = None) -> Comparer:
     """What tells two answers to one prompt apart: a reward by its numbers, or a model that is asked (`ask:NAME`)."""
     if not name.startswith("ask:"):
         return ByNumber(judge(name, meter, endpoint))
-    from luthier.runs.loaded import load_run
-
     folder = Path(name[4:])
     model: Any = (
         load_run(folder) if is_run(folder) else load_base(Recipe(model=name[4:], endpoint=endpoint or EndpointConfig()))
@@ -118,7 +62,7 @@ class ByNumber:
     def prefers(self, rows: Sequence[Record], answers: Sequence[str], others: Sequence[str]) -> list[float]:
         prompts = [row.asked for row in rows] * 2
         found = self.reward.score(prompts, [*answers, *others], [*rows, *rows])
-        return [float(a > b) + 0.5 * float(a == b) for a, b in zip(found[: len(rows)], found[len(rows) :], strict=True)]
+        return [*map(ahead, found[: len(rows)], found[len(rows) :])]
 
 
 @dataclass(frozen=True)
@@ -131,115 +75,3 @@ class ByAsking:
         pairs = [Pair(conversation(row.asked, "")[:-1], a, b) for row, a, b in zip(rows, answers, others, strict=True)]
         return [float(v.mean > 0.5) if v.agrees and p.first != p.second else 0.5
                 for p, v in zip(pairs, verdicts(self.lm, pairs), strict=True)]  # fmt: skip
-
-
-def is_run(folder: Path) -> bool:
-    """Whether a finished run stands there."""
-    return folder.is_dir() and (folder / "recipe.yaml").is_file() and files_of(folder) is not None
-
-
-@dataclass(frozen=True)
-class Matching:
-    """1 where the pattern is found in the answer, else 0."""
-
-    pattern: re.Pattern[str]
-
-    def score(self, prompts: Sequence[Any], answers: Sequence[str], records: Sequence[Record]) -> list[float]:
-        return [float(self.pattern.search(answer) is not None) for answer in answers]
-
-
-@dataclass(frozen=True)
-class Called:
-    """A function of the user's: `function(prompt, answer, row)` gives a number. name: for errors."""
-
-    function: Callable[[Any, str, Any], float]
-    name: str
-
-    def score(self, prompts: Sequence[Any], answers: Sequence[str], records: Sequence[Record]) -> list[float]:
-        """Raises LuthierError where it raises, or gives no finite number: a reward that is made up would be learned."""
-        found = []
-        for prompt, answer, record in zip(prompts, answers, records, strict=True):
-            try:
-                value = self.function(prompt, answer, record)
-            except Exception as error:
-                raise LuthierError(f"reward: {self.name} raised {type(error).__name__}: {error}") from error
-            found.append(_finite(value, self.name, answer))
-        return found
-
-
-@dataclass(frozen=True)
-class Posted:
-    """A running server, sent one answer at a time; what it said is kept on disk and asked once."""
-
-    client: Client
-
-    def score(self, prompts: Sequence[Any], answers: Sequence[str], records: Sequence[Record]) -> list[float]:
-        """Raises LuthierError where it gives no finite number."""
-        asked = [("", {"prompt": _plain(p), "answer": a}) for p, a in zip(prompts, answers, strict=True)]
-        found = self.client.ask_all(asked)
-        return [_finite(each.get("score"), self.client.url, a) for each, a in zip(found, answers, strict=True)]
-
-
-def _plain(prompt: Prompt) -> list[dict[str, str]]:
-    messages = (Message("user", prompt),) if isinstance(prompt, str) else prompt
-    return [{"role": message.role, "content": message.content} for message in messages]
-
-
-def _finite(value: Any, name: str, answer: str) -> float:
-    """A number that was given. Raises LuthierError where it is none."""
-    try:
-        found = math.nan if value is None or isinstance(value, str) else float(value)
-    except (TypeError, ValueError):
-        found = math.nan
-    if not math.isfinite(found):
-        raise LuthierError(f"reward: {name} gave {value!r}, which is no finite number, for the answer {answer[:60]!r}")
-    return found
-
-
-@dataclass(frozen=True)
-class Predicted:
-    """The number that a trained run predicts for a prompt with its answer."""
-
-    lm: Any
-    meter: Meter
-
-    def score(self, prompts: Sequence[Any], answers: Sequence[str], records: Sequence[Record]) -> list[float]:
-        read = conversation if self.lm.output == "reward" else spoken
-        asked = [read(prompt, answer) for prompt, answer in zip(prompts, answers, strict=True)]
-        self.meter.count("reward", sum(self.lm.length(prompt) for prompt in asked))
-        return [float(value) for value in self.lm.predict(asked, ())[:, 0]] if asked else []
-
-
-def conversation(prompt: Prompt, answer: str) -> tuple[Message, ...]:
-    """What a reward model reads."""
-    before = (Message("user", prompt),) if isinstance(prompt, str) else tuple(prompt)
-    return (*before, Message("assistant", answer))
-
-
-def _function(module: Any, name: str, where: str) -> Callable[[Any, str, Any], float]:
-    function = getattr(module, name, None)
-    if not callable(function):
-        raise LuthierError(f"reward: {where} has no function {name!r}")
-    return function  # type: ignore[no-any-return]
-
-
-def _file(path: Path) -> Any:
-    """A Python file, whose code runs: the user named it."""
-    if not path.is_file():
-        raise LuthierError(f"reward: {path}: no such file")
-    spec = importlib.util.spec_from_file_location(f"luthier_reward_{path.stem}", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    return _ran(lambda: spec.loader.exec_module(module) or module, str(path))  # type: ignore[union-attr]
-
-
-def _module(name: str) -> Any:
-    """An installed module, or one beside where the command runs."""
-    return _ran(lambda: importlib.import_module(name), name)
-
-
-def _ran(load: Callable[[], Any], where: str) -> Any:
-    try:
-        return load()
-    except Exception as error:
-        raise LuthierError(f"reward: {where} cannot be read: {type(error).__name__}: {error}") from error

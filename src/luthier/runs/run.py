@@ -38,9 +38,10 @@ from luthier.models.limit import within
 from luthier.models.loading.bundled import cache_dir
 from luthier.runs.adapters import save_patch
 from luthier.runs.inputs import AGAIN
-from luthier.runs.judges import reward_of, teacher_of
+from luthier.runs.judges import teacher_of
+from luthier.runs.loaded import reward_of
 from luthier.runs.start import go_on, goes_on
-from luthier.training.attach import prepared
+from luthier.training.attach import prepared, unmet
 from luthier.training.context import Context
 from luthier.training.early_stopping import ROWS, Callback, EarlyStop
 from luthier.training.loop import Loop, Trained
@@ -87,12 +88,11 @@ def adapted(
     ctx = Context(lm, data, recipe.seed, cache=cache or cache_dir(), folder=folder, say=say)
     ctx.teacher_lm, ctx.reward = teacher_of(recipe), reward_of(recipe, ctx.meter)
     if isinstance(method, Direct):
-        refuse_useless(recipe)
         lm = within(lm, recipe.objective.get("max_length"))
         if data.task not in method.tasks:
             raise Unfit(unfit(recipe.method, method.tasks, data.task))
         ctx = replace(ctx, lm=lm)
-        if reason := method.refuses(ctx):
+        if reason := unmet(ctx, method) or method.refuses(ctx):
             raise Refused(reason)
         told = check_written(lm, whole)
         torch.manual_seed(recipe.seed)
@@ -109,13 +109,6 @@ def refuse_remote(lm: LM, method: Patch | Direct) -> None:
     """Raise Refused where the model is only reached over a network and the method needs more than its answers."""
     if getattr(lm, "remote", False) and not (isinstance(method, Direct) and method.remote):
         raise Refused(say("said_refused_remote"))
-
-
-def refuse_useless(recipe: Recipe) -> None:
-    """Raise Refused where the recipe names what a direct method has no use for."""
-    for what in ("teacher", "reward"):
-        if getattr(recipe, what):
-            raise Refused(say("said_refused_unused", name=recipe.method, what=what))
 
 
 def objective_of(recipe: Recipe, patch: Patch, data: Split, lm: WordedLM) -> Objective:

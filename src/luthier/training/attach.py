@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 import torch
 
 from luthier.core.errors import Refused
-from luthier.core.methods import Objective, ParamGroup, Patch
+from luthier.core.methods import Method, Objective, ParamGroup, Patch
 from luthier.core.phrases import say
 from luthier.core.split import Split
 from luthier.models.labelling import HEADS
@@ -37,12 +37,12 @@ def refusal(ctx: Context, patch: Patch, objective: Objective) -> str | None:
     return patch.refuses(asked) or objective.refuses(asked)
 
 
-def unmet(ctx: Context, objective: Objective) -> str | None:
-    """Why what the recipe names besides is not what the objective learns from; None where it is."""
+def unmet(ctx: Context, method: Method) -> str | None:
+    """Why what the recipe names besides is not what an objective or a direct method uses; None where it is."""
     for name, there in (("teacher", ctx.teacher_lm), ("reward", ctx.reward)):
-        if (name in objective.needs) != (there is not None):
+        if (name in method.needs) != (there is not None):
             key = "said_refused_needs" if there is None else "said_refused_unused"
-            return say(key, name=type(objective).__module__.rpartition(".")[2], what=name)
+            return say(key, name=type(method).__module__.rpartition(".")[2], what=name)
     return None
 
 

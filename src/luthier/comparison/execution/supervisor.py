@@ -63,10 +63,10 @@ def run(request: Request, folder: Path, again: bool = False, ask: Ask | None = N
         set_aside(folder, "request.json")
     check_folder(request, folder)
     waiting = bool(unfinished(request, folder))
-    if request.judge and waiting:
-        from luthier.runs.judges import check_judge
+    if waiting:
+        from luthier.runs.judges import check_named
 
-        check_judge(request.judge)
+        check_named(request.judge, request.reward)
     # most mistakes are in the data: say so before anything is loaded or written
     split, notes = split_or_none(folder, request.data, finished=not waiting)
     for line in [*([said(split.used)[0]] if split and split.used else []), *notes] if waiting else []:

@@ -16,7 +16,7 @@ from luthier.core.lm import LM
 from luthier.core.metric import Metric, Scores
 from luthier.core.records import Compared, Judged, Message, Record
 from luthier.core.split import Split
-from luthier.evals.judging import Pair
+from luthier.evals.judging import Pair, ahead
 
 
 class PairAccuracy(Metric):
@@ -62,7 +62,7 @@ class Comparisons:
 
     def right(self, numbers: Sequence[float]) -> list[float]:
         """The share of each row's pairs whose better answer has the higher number; a tie or no pair counts half."""
-        return [fmean([_told(numbers[i], numbers[j]) for i, j in pairs] or [0.5]) for pairs in self.pairs]
+        return [fmean([ahead(numbers[i], numbers[j]) for i, j in pairs] or [0.5]) for pairs in self.pairs]
 
     def sides(self) -> Iterator[tuple[tuple[Message, ...], str, str]]:
         """Conversation, better and worse answer of every pair of one conversation; row by row."""
@@ -96,7 +96,7 @@ def _judged(name: str, compared: Comparisons, found: Sequence[float]) -> Scores:
     """Scores of rows by how likely the better answer of each of their pairs is found to be that."""
     left = iter(found)
     rows = [[next(left) for _ in pairs] for pairs in compared.pairs]
-    right = [fmean([_told(p, 1 - p) for p in row] or [0.5]) for row in rows]
+    right = [fmean([ahead(p, 1 - p) for p in row] or [0.5]) for row in rows]
     margin = fmean(fmean([2 * p - 1 for p in row] or [0.0]) for row in rows)
     shown = [f"{fmean(row or [0.5]):.2f}" for row in rows]
     return Scores(name, right, shown, {"pair_margin": margin})
@@ -115,11 +115,7 @@ def _shown(pairs: Sequence[tuple[int, int]], numbers: Sequence[float]) -> str:
     if len(pairs) == 1:
         ((i, j),) = pairs
         return f"{numbers[i]:.3g} / {numbers[j]:.3g}"
-    return f"{sum(_told(numbers[i], numbers[j]) for i, j in pairs):g} of {len(pairs)}"
-
-
-def _told(good: float, bad: float) -> float:
-    return float(good > bad) + 0.5 * float(good == bad)
+    return f"{sum(ahead(numbers[i], numbers[j]) for i, j in pairs):g} of {len(pairs)}"
 
 
 METRIC = PairAccuracy()

@@ -15,10 +15,11 @@ from luthier.core.metric import find, names, scale
 from luthier.core.phrases import Phrase
 from luthier.reports import plain_page
 from luthier.reports.plain_page import both, text
+from luthier.reports.svg import STYLE as CHART
 from luthier.reports.svg import Line, chart
 
 ASSETS = Path(__file__).parent / "assets"
-STYLES = (ASSETS / "prompts.css",)
+STYLES = (CHART, ASSETS / "prompts.css")
 Event = Mapping[str, Any]
 SAID = {
     "user": ("given", "用户给出"),
