@@ -18,7 +18,7 @@ from luthier.core.cursor import Cursor
 from luthier.core.example import Example, renumbered
 from luthier.core.lm import LM
 from luthier.core.methods import Objective, Patch
-from luthier.core.records import Chat, Labelled, Preference, Rated, Sampling, Tagged, Text
+from luthier.core.records import Asked, Chat, Labelled, Preference, Rated, Sampling, Tagged, Text
 from luthier.core.split import Split
 from luthier.data.pack import pack
 from luthier.data.prompts import answer_of, prompt_of, templates
@@ -50,6 +50,7 @@ TAKES = {
     Rated: ("rated",),
     Text: ("texts",),
     Preference: ("pairs",),
+    Asked: ("pairs", "chats"),
 }  # kind of record -> the rows that serve it
 GREEDY = Sampling(max_new_tokens=8)
 LARGEST = 0.3  # learning rate that a tiny model learns with
@@ -99,6 +100,7 @@ PAIRS = [
     for rows in rows_of(o)
     if (pair := Pair(p, o, rows)).split.task in catalog.load(ENTRIES[p]).objectives
     and (pair.split.task != "preference" or o in ("dpo", "sft") or p in STANDING_FOR_ALL)
+    and "sampling" not in catalog.load(ENTRIES[o]).needs  # of those: tests/training/test_rollouts.py
 ]
 DIRECT = [
     (e.name, rows)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 Column = Sequence[float] | Sequence[Sequence[float]]
 
@@ -29,6 +30,12 @@ class Example:
     lost: int = 0
     group: int | None = None
     columns: Mapping[str, Column] = field(default_factory=dict, hash=False)
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Example:
+        """The inverse of `dataclasses.asdict`, after JSON too."""
+        given: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        return cls(**given)
 
     @property
     def tokens(self) -> int:

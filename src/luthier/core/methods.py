@@ -9,6 +9,7 @@ ever see. What a method may use beside its data is in a `Context`.
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -169,6 +170,7 @@ class Objective(Method):
     """
 
     record: ClassVar[type]
+    epsilon: ClassVar[float] = 1e-8  # of Adam
     heads: ClassVar[tuple[str, ...]] = ("vocab",)
     tasks: ClassVar[tuple[Task, ...]] = ("classification", "generation", "text")
 
@@ -189,19 +191,16 @@ class Objective(Method):
         lm.room = self.room(lm, data)
 
     def dataset(self, ctx: Context, data: Split) -> Sequence[Example]:
-        """What training draws on: a list, or anything that is indexed and sized. Rows are numbered anew.
-
-        Whatever is computed once before training belongs here: scales of a head, a teacher's likelihoods.
-        """
+        """What training draws on: a list, or anything indexed and sized, its rows numbered anew; and whatever is
+        computed once before training: scales of a head, a teacher's likelihoods."""
         found = renumbered(self.encode(ctx.policy, data, data.train))
         self.setup(ctx.policy, found)
         return found
 
     def encode(self, lm: TrainableLM, data: Split, records: Sequence[Record]) -> list[Any]:
-        """Tokenised examples (`luthier.core.example.Example`) of the records; a row with nothing to learn gives none.
+        """Examples (`luthier.core.example.Example`) of the records; a row with nothing to learn gives none.
 
-        A model without a limit (`keep_limit`) is read within this objective's. Raises Refused where rows cannot be
-        written as they say it, with their number and the first reason.
+        A model without a limit (`keep_limit`) is read within this objective's. Raises Refused for unwritable rows.
         """
         from luthier.core.phrases import of_error, say
 
@@ -228,8 +227,7 @@ class Objective(Method):
         """What is computed once from the dataset, such as the scales of a head."""
 
     def batches(self, ctx: Context, dataset: Sequence[Example], size: int, cursor: Cursor) -> Iterator[list[Example]]:
-        """Endless steps of `size` examples, or groups of examples, each once per epoch. `cursor` (and `state`) stand
-        behind what was yielded, so that a resumed run goes on with the next."""
+        """Endless steps of `size` examples, or groups, each once per epoch; `cursor` and `state` stand behind them."""
         units = units_of(dataset)
         while True:
             order = cursor.permutation(len(units))
@@ -238,6 +236,21 @@ class Objective(Method):
                 cursor.at += len(chosen)
                 yield [dataset[at] for unit in chosen for at in unit]
             cursor.next_epoch()
+
+    def rate(self, share: float, warmup: float) -> float:
+        """The learning rate's share of its peak, by the share of the budget that is spent."""
+        if share < warmup:  # linear, half a step in, so that the first step is not wasted at zero
+            return max(share / warmup, 0.1)
+        turn = min((share - warmup) / max(1 - warmup, 1e-9), 1.0)
+        return 0.1 + 0.45 * (1 + math.cos(math.pi * turn))  # cosine to a tenth
+
+    def epoch(self, examples: Sequence[Any]) -> int:
+        """Tokens of training in one pass over what training draws on."""
+        return sum(e.tokens for e in examples)
+
+    def told(self) -> Mapping[str, float]:
+        """What is told of a step besides what `loss` names: of the rollout that it is made of, say."""
+        return {}
 
     def completed(self, ctx: Context, examples: Sequence[Any]) -> Sequence[Any]:
         """The examples with what a loss needs besides their tokens, such as what a reference says of them."""
@@ -248,8 +261,7 @@ class Objective(Method):
         raise NotImplementedError
 
     def loss(self, out: Outputs, batch: Batch) -> dict[str, Tensor]:
-        """Named sums over a micro-batch; each is divided by its divisor, and they are added. A name that begins with
-        an underscore is told (without it), not minimised."""
+        """Named sums over a micro-batch, each divided by its divisor; those named _X are told as X, not minimised."""
         raise NotImplementedError
 
     def finish(self, ctx: Context, examples: Sequence[Any]) -> None:

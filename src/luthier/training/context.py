@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from luthier.models.base import TrainableLM
     from luthier.models.causal import CausalLM
     from luthier.models.inference.engine import Engine
+    from luthier.models.outputs import Outputs
     from luthier.training.executor import Executor
 
 T = TypeVar("T")
@@ -83,10 +84,14 @@ class Reader:
 
     def logprobs(self, examples: Sequence[Example], temperature: float = 1.0) -> list[Tensor]:
         """log p(target) at each place of each example, (places,) float32 in nats."""
+        return self.look(examples, lambda out: out.logprobs(temperature))
+
+    def look(self, examples: Sequence[Example], what: Callable[[Outputs], Tensor]) -> list[Tensor]:
+        """Anything that is read at each place: (places,) or (places, k) an example."""
         from luthier.models.outputs import Outputs
 
         def chosen(batch: Batch, hidden: Tensor) -> Iterable[Tensor]:
-            yield from Outputs(hidden, self.lm, batch.targets).logprobs(temperature).split(list(batch.spans))
+            yield from what(Outputs(hidden, self.lm, batch.targets)).split(list(batch.spans))
 
         return self._read(examples, chosen)
 

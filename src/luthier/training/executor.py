@@ -68,9 +68,9 @@ class Single:
 
     def __init__(
         self, lm: TrainableLM, patch: Patch, groups: Sequence[ParamGroup], training: TrainingConfig,
-        examples: Sequence[Example] = (),
+        examples: Sequence[Example] = (), epsilon: float = 1e-8,
     ) -> None:  # fmt: skip
-        self.lm, self.patch, self.training = lm, patch, training
+        self.lm, self.patch, self.training, self.epsilon = lm, patch, training, epsilon
         self.params: dict[str, nn.Parameter] = {}
         self.masters: dict[str, Tensor] = {}  # the parameters themselves, or copies of those in 16 bits
         self.optimizer = self._optimizer(groups)
@@ -91,7 +91,7 @@ class Single:
             settings.append({"params": masters, "scale": group.lr_scale, "weight_decay": group.weight_decay})
         if not settings:
             raise LuthierError("nothing to train: the patch and the objective name no parameter")
-        return torch.optim.AdamW(settings, lr=self.training.learning_rate or 0.0, fused=True)
+        return torch.optim.AdamW(settings, lr=self.training.learning_rate or 0.0, eps=self.epsilon, fused=True)
 
     def _outputs(self, part: Sequence[Example], divisors: Mapping[str, float]) -> tuple[Any, Outputs]:
         batch = pack(part, divisors, self.lm.device, share=self.lm.shares and not self.trunk)

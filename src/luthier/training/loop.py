@@ -65,7 +65,7 @@ class Loop:
         if training.learning_rate is None:
             training = replace(training, learning_rate=patch.learning_rates[len(patch.learning_rates) // 2])
         self.training, self.folder, self.say, self.watch = training, folder, say, watch or Callback()
-        self.executor = ctx.executor = Single(self.lm, patch, groups, training, examples)
+        self.executor = ctx.executor = Single(self.lm, patch, groups, training, examples, objective.epsilon)
         self.cursor = Cursor(ctx.seed)
         self._before = self.cursor.place  # before the step that is being made
         self.done = Trained()
@@ -79,7 +79,7 @@ class Loop:
         """Tokens of training in as many epochs as are asked for; what else is read does not count in them."""
         if self.training.epochs is None:
             return self.training.tokens
-        return math.ceil(self.training.epochs * sum(e.tokens for e in self.examples))
+        return math.ceil(self.training.epochs * self.objective.epoch(self.examples))
 
     @property
     def share(self) -> float:
@@ -140,14 +140,8 @@ class Loop:
             yield chosen
 
     def _rate(self) -> float:
-        """Linear warm-up, then cosine to a tenth, by the share of the budget that is spent."""
-        peak = self.training.learning_rate or 0.0
-        share, warm = self.share, self.training.warmup
-        if share < warm:
-            # half a step in, so that the first step is not wasted at zero
-            return peak * max(share / warm, 0.1)
-        turn = (share - warm) / max(1 - warm, 1e-9)
-        return peak * (0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * min(turn, 1.0))))
+        """By the share of the budget that is spent."""
+        return (self.training.learning_rate or 0.0) * self.objective.rate(self.share, self.training.warmup)
 
     def _step(self, chosen: Sequence[Example]) -> Report:
         rate, progress = self._rate(), self.share
@@ -159,7 +153,7 @@ class Loop:
         self.done.tokens += sum(e.tokens for e in chosen)
         self.ctx.meter.trained = self.done.tokens
         self.done.loss = losses.total
-        told = losses.metrics or None
+        told = {**losses.metrics, **self.objective.told()} or None
         return Report(self.done.steps, self.spent, losses.total, rate, norm, 0.0, self.share, metrics=told)
 
     def _not_finite(self, chosen: Sequence[Example], loss: float, norm: float) -> None:
