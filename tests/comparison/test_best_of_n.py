@@ -109,6 +109,27 @@ def test_a_comparison_gives_the_reward_to_who_needs_it(tmp_path: Path, tiny_fold
     assert best["latency_ms"] is not None
 
 
+@pytest.mark.usefixtures("in_this_process")
+def test_policies_stand_beside_it(tmp_path: Path, tiny_folder: Callable[[str], Path]) -> None:
+    """What learns from the reward is searched, trained, measured and named like any other row."""
+    data = tmp_path / "pairs.jsonl"
+    rows = [{"prompt": p.messages[0].content, "chosen": p.chosen, "rejected": p.rejected} for p in PAIRS]
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    methods = ["zero_shot", "best_of_n", "lora/ppo", "lora/grpo", "lora/dpo"]
+    board = compare(data, tmp_path / "out", [str(tiny_folder("llama_tied"))], methods=methods, budget="20k-tokens",
+                    reward="re:[aeiou]", judge="re:[aeiou]", answer_tokens=5, batch=2)  # fmt: skip
+    by_name = {row["name"]: row for row in board["rows"]}
+    assert {name: row["status"] for name, row in by_name.items()} == dict.fromkeys(methods, "ok"), board
+    for name in ("lora/ppo", "lora/grpo"):
+        row = by_name[name]
+        assert row["kl"] is not None and row["wins"] is not None and row["learning_rate"] > 0
+        folder = tmp_path / "out" / "trials" / name.replace("/", "+") / "seed-0"
+        assert "reward: re:[aeiou]" in (folder / "recipe.yaml").read_text()
+        assert (folder / "samples.jsonl").exists()
+        assert any("the very reward" in str(note) for note in read_json(folder / "eval.json")["notes"])
+    assert "reward:" not in (tmp_path / "out" / "trials" / "lora+dpo" / "seed-0" / "recipe.yaml").read_text()
+
+
 def test_a_reward_that_is_none_is_said_before_anything_begins(tmp_path: Path) -> None:
     with pytest.raises(LuthierError, match="nosuch is neither a run folder nor"):
         compare(Path("desk"), tmp_path / "out", ["embedded"], methods=["best_of_n"], reward="nosuch")

@@ -443,6 +443,11 @@ def test_a_damaged_file_of_samples_is_read_as_far_as_it_is_whole(tmp_path_factor
     assert [found["samples"][0]["answer"] for found in read_samples(folder)][:2] == ["一", "c"]
 
 
+def test_a_budget_that_holds_no_rollout_says_what_one_takes(lm: CausalLM) -> None:
+    with ready(lm, ppo(), tokens=500) as found, pytest.raises(LuthierError, match=r"500 tokens .* 4 rows \(about "):
+        found.loop.run()
+
+
 def test_who_needs_no_reward_refuses_one(lm: CausalLM) -> None:
     ctx = Context(lm, PROMPTS)
     with pytest.raises(Refused, match="ppo needs a reward"), prepared(ctx, Lora(), ppo(), TrainingConfig()):

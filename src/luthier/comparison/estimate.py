@@ -24,7 +24,9 @@ from luthier.evals.temperature import MOST
 from luthier.io import config
 from luthier.io.files import read_record, write_json
 from luthier.models.limit import within
+from luthier.runs.loaded import reward_of
 from luthier.runs.run import objective_of
+from luthier.training.context import Meter
 
 if TYPE_CHECKING:
     from luthier.comparison.plan import Plan
@@ -97,7 +99,9 @@ def measure_speed(plan: Plan, lm: WordedLM, data: Split, mark: Path | None = Non
             write_json(mark, {"method": method, "dead": dead})
         try:
             wanted = objective_of(recipe, patch, data, lm)
-            rates[method] = measure_rate(lm, data, plan.request.batch, SECONDS, patch, wanted, STEPS)
+            rates[method] = measure_rate(
+                lm, data, plan.request.batch, SECONDS, patch, wanted, STEPS, reward=reward_of(recipe, Meter())
+            )
         except Refused:  # costs nothing, and its trial says so
             refused.append(method)
         except Exception as error:  # its trial says so, or does better

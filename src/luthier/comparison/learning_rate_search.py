@@ -18,7 +18,7 @@ from luthier.core.phrases import say
 JUDGED = 64  # validation rows that judge a rate, at most
 FEW = 8  # steps of a short run: fewer say little of a rate
 ENOUGH = 16  # and fewer than these nothing of one above the range
-CLEAR = 0.95  # of the best loss within a range: what lies beyond must come below it
+CLEAR = 0.05  # of the best loss within a range: what lies beyond must be so much lower
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,8 @@ def settled(tried: Sequence[Tried], more: Sequence[Tried]) -> float:
     """
     rate = chosen(tried)
     best = next(t for t in tried if t.rate == rate)
-    better = [t for t in more if t.loss < CLEAR * best.loss and _right(t) >= _right(best)]
+    ahead = CLEAR * abs(best.loss)  # a loss may be below 0: of rewards it is
+    better = [t for t in more if best.loss - t.loss > ahead and _right(t) >= _right(best)]
     return chosen([best, *better])
 
 

@@ -1,9 +1,8 @@
 """What every method is: the protocols of patches, objectives and direct methods.
 
-Data flows one way: records -> Example -> Batch -> model -> Outputs -> Objective.loss, through one training loop
-(`luthier.training.loop`). A *patch* says where the change lives, an *objective* what is minimised, a *direct* method
-adapts without the loop, and whatever comes out is an `LM`, which is all that evaluation, comparison and the commands
-ever see. What a method may use beside its data is in a `Context`.
+Data flows one way: records -> Example -> Batch -> model -> Outputs -> Objective.loss, through one training loop. A
+*patch* says where the change lives, an *objective* what is minimised, a *direct* method adapts without the loop, and
+whatever comes out is an `LM`. What a method may use beside its data is in a `Context`.
 """
 
 from __future__ import annotations
@@ -58,11 +57,8 @@ class Method:
 
 
 class Patch(Method):
-    """Where the change lives. Every method but `attach` and `export` has a default.
-
-    A subclass is a frozen dataclass: its fields are the method's configuration (12 at most); what belongs to one
-    attachment (replaced modules, kept weights) lives in `self._kept`, which `attach` fills and `detach` empties.
-    """
+    """Where the change lives. A subclass is a frozen dataclass: its fields are the configuration (12 at most); what
+    belongs to one attachment (replaced modules, kept weights) lives in `self._kept`, which `attach` fills."""
 
     learning_rates: ClassVar[tuple[float, ...]] = (1e-4, 3e-4, 1e-3)
     identity: ClassVar[bool] = True  # the adapted model equals the base before the first step
@@ -245,7 +241,11 @@ class Objective(Method):
         return 0.1 + 0.45 * (1 + math.cos(math.pi * turn))  # cosine to a tenth
 
     def epoch(self, examples: Sequence[Any]) -> int:
-        """Tokens of training in one pass over what training draws on."""
+        """Tokens of training in one pass over these."""
+        return sum(e.tokens for e in examples)
+
+    def cost(self, examples: Sequence[Any]) -> int:
+        """Tokens of a step of these, with all that is read for it before."""
         return sum(e.tokens for e in examples)
 
     def told(self) -> Mapping[str, float]:

@@ -123,7 +123,7 @@ class Loop:
 
     def _no_step(self) -> None:
         rows = self.training.batch
-        first = sum(e.tokens for e in self.examples[:rows])
+        first = self.objective.cost(self.examples[:rows])
         raise LuthierError(say("said_refused_budget", tokens=self.limit, rows=rows, first=first))
 
     def _steps(self) -> Iterator[list[Example]]:

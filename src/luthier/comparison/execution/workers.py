@@ -21,10 +21,12 @@ from luthier.models.machine import device, memory, threads
 if TYPE_CHECKING:
     from luthier.core.lm import WordedLM
     from luthier.core.methods import Objective, Patch
+    from luthier.training.context import Reward
 
 PER_PARAMETER = 20  # bytes: full tuning's weights, their float32 masters, gradients and AdamW's two averages
 BESIDES = 1.5e9  # bytes: libraries, and the activations of a micro-batch
 STEPS = 8  # of a short run, as far as the budget and a batch of one row go
+ENDLESS = 10**9  # tokens
 LOOKED_AT = 64  # training rows whose length is taken for all
 ROWS = 256  # of the products that stand for another worker's training
 
@@ -42,10 +44,12 @@ def crew(lm: WordedLM, wanted: int | None, trials: int) -> tuple[int, int]:
 def measure_rate(
     lm: WordedLM, data: Split, batch: int, seconds: float = 4.0, patch: Patch | None = None,
     wanted: Objective | None = None, steps: int | None = None, max_length: int | None = None,
+    reward: Reward | None = None,
 ) -> float:  # fmt: skip
     """Tokens a second of training a patch (LoRA) on this data on this machine; LoRA's turns a time budget into tokens.
 
-    Ends after `seconds`, or after `steps` (None: no limit) besides the first, which warms up.
+    Ends after `seconds`, or after `steps` (None: no limit) besides the first, which warms up. Of an objective that
+    draws answers the first counts, too: it is made of a whole rollout. reward: what that is judged by.
     """
     from luthier.io.config import TrainingConfig
     from luthier.patches.lora import Lora
@@ -54,19 +58,21 @@ def measure_rate(
 
     tokens, spent, took = 0, 0.0, -1
     wanted = wanted or _objective(lm, data, max_length)
-    training, some = TrainingConfig(batch=batch), data.train[: 16 * batch]
-    with prepared(Context(lm, data), patch or Lora(), wanted, training, some=some) as ready:
-        loop = ready.loop
+    training, some = TrainingConfig(tokens=ENDLESS, batch=batch), data.train[: 16 * batch]
+    with prepared(Context(lm, data, reward=reward), patch or Lora(), wanted, training, some=some) as ready:
+        loop, whole = ready.loop, "sampling" in wanted.needs
+        start = time.perf_counter()
         for examples in loop.objective.batches(loop.ctx, loop.examples, batch, loop.cursor):
-            start = time.perf_counter()
+            start = start if whole else time.perf_counter()
             loop.executor.forward_backward(examples, loop.objective)
             loop.executor.forget()
             took += 1
-            if took:  # the first step warms up
+            if took or whole:  # the first step warms up
                 spent += time.perf_counter() - start
                 tokens += sum(example.tokens for example in examples)
             if spent > seconds or took == steps:
-                return tokens / spent
+                return (tokens + loop.ctx.meter.total) / spent if whole else tokens / spent
+            start = time.perf_counter()
     raise AssertionError("batches are endless")
 
 

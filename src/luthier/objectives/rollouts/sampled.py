@@ -109,8 +109,14 @@ class Sampled(Objective):
         raise LuthierError("early_stop looks at a loss on validation rows: who learns from a reward has `stop` instead")
 
     def epoch(self, examples: Sequence[Any]) -> int:
-        longest = int(self._kept["length"])
-        return sum((e.tokens + longest) * self.each * self.epochs for e in examples)
+        return self._tokens(examples) * self.epochs
+
+    def cost(self, examples: Sequence[Any]) -> int:
+        return self._tokens(examples) * (READ + self.epochs)
+
+    def _tokens(self, prompts: Sequence[Any]) -> int:
+        """Of all answers behind their prompts, at most."""
+        return sum(e.tokens + int(self._kept["length"]) for e in prompts) * self.each
 
     def rate(self, share: float, warmup: float) -> float:
         """Linear to 0."""
@@ -137,8 +143,7 @@ class Sampled(Objective):
             ctx.notes.append(say("said_stopped_kl", kl=f"{self._kept['told']['kl']:.1f}", stop=f"{self.stop:g}"))
             return False
         chosen = next(prompts)
-        whole = self.each * sum(e.tokens + int(self._kept["length"]) for e in chosen)
-        if not ctx.meter.fits(whole * (READ + self.epochs)):
+        if not ctx.meter.fits(self.cost(chosen)):
             return False
         number = int(self._kept.get("rollouts", 0))
         answers, failed = self._answers(ctx, chosen, self._kept["rows"], self.each, ctx.seed * MANY + number)
