@@ -34,6 +34,7 @@ def train(
     from luthier.core.errors import LuthierError
     from luthier.io.config import read_recipe
     from luthier.io.files import read_json
+    from luthier.reports.rollouts_page import write_page
 
     given = settings or []
     files = [s for s in given if "=" not in s]
@@ -56,4 +57,6 @@ def train(
         print(f"Linear weights of the base: {held / 1e6:.1f} MB in memory, {share:.2f} of their size in bf16")
     for note in [note for note in result.get("notes", ()) if note not in told]:
         print(f"  {note}")
+    if page := write_page(folder):
+        print(f"Page: {page}")
     print(f"Run folder: {folder}")

@@ -23,6 +23,9 @@ class Report:
     @property
     def words(self) -> str:
         """What a line of progress says of it."""
+        if self.metrics and "reward" in self.metrics:
+            reward, kl = self.metrics["reward"], self.metrics.get("kl", 0.0)
+            return f"reward {reward:.3f}  KL {kl:.2f}  {self.tokens_per_second:.0f} tokens/s"
         return f"loss {self.loss:.3f}  {self.tokens_per_second:.0f} tokens/s"
 
 

@@ -19,11 +19,13 @@ from luthier.core.progress import Report
 from luthier.core.split import Split
 from luthier.evals import cuts
 from luthier.evals.forgetting import general_loss
+from luthier.evals.health import by_rollout, health
 from luthier.evals.task import evaluate
 from luthier.evals.temperature import settle
 from luthier.io import config
 from luthier.io.config import Recipe
 from luthier.io.files import write_json, write_text
+from luthier.io.metrics_file import read_metrics
 from luthier.models.base import TrainableLM
 from luthier.models.machine import Clock, environment, peak_memory, reset_peak_memory
 from luthier.runs.run import Outcome, adapted, save_adapted
@@ -89,7 +91,8 @@ class Session:
             answered = clock.read()
             extra = dict(more(outcome))
         shutil.rmtree(self.folder / "checkpoint", ignore_errors=True)
-        result["notes"] = [*self.notes, *result["notes"], *extra.pop("notes", ())]
+        told_of = health(by_rollout(read_metrics(self.folder / "metrics.jsonl"))) if outcome.trained else []
+        result["notes"] = [*self.notes, *result["notes"], *told_of, *extra.pop("notes", ())]
         result |= self._costs(outcome, spent, answered, peak, size) | extra
         tracking.finish(result)
         write_json(self.folder / "eval.json", remember(result, "notes"))

@@ -116,7 +116,7 @@ class Sampled(Objective):
 
     def _tokens(self, prompts: Sequence[Any]) -> int:
         """Of all answers behind their prompts, at most."""
-        return sum(e.tokens + int(self._kept["length"]) for e in prompts) * self.each
+        return int(sum(e.tokens + self._kept["length"] for e in prompts)) * self.each
 
     def rate(self, share: float, warmup: float) -> float:
         """Linear to 0."""
