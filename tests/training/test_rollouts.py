@@ -26,9 +26,9 @@ from luthier.io.samples_file import read_samples, write_samples
 from luthier.models.causal import CausalLM
 from luthier.objectives.grpo import Grpo
 from luthier.objectives.ppo import Ppo
-from luthier.objectives.rollouts import advantages
-from luthier.objectives.rollouts.drawing import Drawn, judged
-from luthier.objectives.rollouts.sampled import Sampled
+from luthier.objectives.sampling import advantages
+from luthier.objectives.sampling.drawing import Drawn, judged
+from luthier.objectives.sampling.sampled import Sampled
 from luthier.patches.full import Full
 from luthier.patches.lora import Lora
 from luthier.training.attach import prepared

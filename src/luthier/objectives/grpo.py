@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from annotated_types import Ge, Gt
 
 from luthier.core.batch import Batch
-from luthier.objectives.rollouts.advantages import Scale, relative
-from luthier.objectives.rollouts.drawing import OLD, REFERENCE, Answer
-from luthier.objectives.rollouts.sampled import Columns, Sampled
+from luthier.objectives.sampling.advantages import Scale, relative
+from luthier.objectives.sampling.drawing import OLD, REFERENCE, Answer
+from luthier.objectives.sampling.sampled import Columns, Sampled
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from annotated_types import Ge, Gt, Le
 
 from luthier.core.batch import Batch
-from luthier.objectives.rollouts.advantages import explained, generalised, per_token, whitened
-from luthier.objectives.rollouts.drawing import OLD, Answer
-from luthier.objectives.rollouts.sampled import Columns, Sampled
+from luthier.objectives.sampling.advantages import explained, generalised, per_token, whitened
+from luthier.objectives.sampling.drawing import OLD, Answer
+from luthier.objectives.sampling.sampled import Columns, Sampled
 
 if TYPE_CHECKING:
     from torch import Tensor

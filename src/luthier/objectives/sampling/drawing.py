@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from luthier.core.errors import LuthierError
 from luthier.core.example import Example
 from luthier.core.records import Record, Sampling
-from luthier.objectives.rollouts.advantages import k1, k3
+from luthier.objectives.sampling.advantages import k1, k3
 
 if TYPE_CHECKING:
     from torch import Tensor

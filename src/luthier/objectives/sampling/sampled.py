@@ -27,7 +27,7 @@ from luthier.core.phrases import say
 from luthier.core.records import Asked, Record, Sampling, Task
 from luthier.core.split import Split
 from luthier.io.samples_file import write_samples
-from luthier.objectives.rollouts.drawing import Answer, draw, looked_at, told_of
+from luthier.objectives.sampling.drawing import Answer, draw, looked_at, told_of
 
 if TYPE_CHECKING:
     from torch import Tensor
