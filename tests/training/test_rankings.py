@@ -68,6 +68,9 @@ def test_the_best_and_the_worst_are_good_and_bad(lm: CausalLM) -> None:
     assert len(Kto().encode(lm, RANKED, RANKINGS[1:2])) == 3
     (example,) = Sft().encode(lm, RANKED, RANKINGS[1:2])
     assert str(lm.tokenizer.decode(list(example.targets))).startswith(TEXTS[0])
+    every = Sft(answers="all").encode(lm, RANKED, RANKINGS[1:2])
+    words = [str(lm.tokenizer.decode(list(e.targets))) for e in every]
+    assert len(every) == len(RANKINGS[1].texts) and all(w.startswith(t) for w, t in zip(words, TEXTS, strict=False))
 
 
 def test_thumbs_have_no_pairs(lm: CausalLM) -> None:
@@ -79,3 +82,4 @@ def test_thumbs_have_no_pairs(lm: CausalLM) -> None:
         assert objective.refuses(Context(lm, DATA)) is None
     assert Kto().refuses(ctx) is None
     assert len(Sft().encode(lm, ctx.data, rows)) == sum(row.good for row in rows)
+    assert len(Sft(answers="all").encode(lm, ctx.data, rows)) == len(rows)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from luthier.core.batch import Batch
 from luthier.core.example import Example
@@ -31,9 +31,14 @@ PART = 4  # of max_length that answers may take from the prompts of all rows; a 
 
 @dataclass(frozen=True)
 class Sft(Objective):
-    """max_length: in tokens; what is longer is shortened, its answers are kept (`luthier.data.shorten`)."""
+    """max_length: in tokens; what is longer is shortened, its answers are kept (`luthier.data.shorten`).
+
+    answers: of rows that judge or compare answers the best ones are learned, or all: a policy that has seen both kinds
+    has something to gain from a reward.
+    """
 
     max_length: int = 1024
+    answers: Literal["best", "all"] = "best"
 
     record: ClassVar[type] = Chat
     tasks: ClassVar[tuple[Task, ...]] = ("classification", "generation", "text", "preference")
@@ -45,8 +50,11 @@ class Sft(Objective):
         return min(longest, lm.limit // PART)
 
     def examples(self, lm: TrainableLM, data: Split, row: int, record: Record) -> list[Example]:
-        if isinstance(record, Judged) and not record.good:
+        if isinstance(record, Judged) and not record.good and self.answers == "best":
             return []
+        if isinstance(record, Compared) and self.answers == "all":
+            said = [Message("assistant", text) for text in record.answers]
+            return [e for reply in said for e in self.examples(lm, data, row, Chat((*record.messages, reply)))]
         if isinstance(record, Compared | Judged):
             reply = record.reply if isinstance(record, Judged) else Message("assistant", record.wanted)
             record = Chat((*record.messages, reply))
