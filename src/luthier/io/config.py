@@ -215,6 +215,11 @@ def objective(recipe: Recipe, default: str) -> Any:
 
 def read_recipe(path: Path | None, assignments: Sequence[str] = ()) -> Recipe:
     """A recipe file with `a.b=c` on top."""
+    return recipe_from(read_values(path, assignments))
+
+
+def read_values(path: Path | None, assignments: Sequence[str] = ()) -> dict[str, Any]:
+    """The plain values of a recipe file with `a.b=c` on top. Raises LuthierError naming the file."""
     values: Any = {}
     if path is not None:
         try:
@@ -229,7 +234,7 @@ def read_recipe(path: Path | None, assignments: Sequence[str] = ()) -> Recipe:
             raise LuthierError(f"{path}: a recipe is a table of keys, such as `method: lora`")
     for assignment in assignments:
         _assign(values, assignment)
-    return recipe_from(values)
+    return dict(values)
 
 
 def run_recipe(folder: Path) -> Recipe:

@@ -1,0 +1,180 @@
+"""What each stage writes on prompts that none learned from, and what it gained on the stage before.
+
+gain: the mean difference of the judge's numbers, prompt by prompt; gain_se: its standard error over prompts, whose
+answers are one cluster each. gain_without_length: the same of what a straight line over the answers' lengths leaves.
+win_rate: how often an answer is judged better than the one before to the same prompt, ties half. kl: mean of log π -
+log π_start of its own answers at the temperature they were drawn at, in nats an answer; of the first stage the start is
+the untuned model.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import TYPE_CHECKING, Any
+
+from luthier.core.example import Example
+from luthier.core.records import Record, Sampling
+from luthier.data.load import load_split
+from luthier.evals.judging import ahead
+from luthier.io.files import read_json, write_text
+from luthier.models.loading.of_recipe import load_base
+from luthier.objectives.sampling.advantages import k1
+from luthier.objectives.sampling.drawing import Drawn
+from luthier.rlhf.pipeline import NAME, Pipeline
+from luthier.runs.loaded import judge, load_run
+from luthier.training.context import Context, Meter, Reader
+
+if TYPE_CHECKING:
+    from luthier.rlhf.stages import Bar, Stage
+
+BASE = "untuned"  # in place of a stage before the first
+SHOWN = 8  # prompts of the report, with what each stage wrote first
+
+
+@dataclass(frozen=True)
+class Written:
+    """Answers to all prompts, `each` of them in turn. kl: of each from the start, None of the untuned model."""
+
+    texts: tuple[str, ...]
+    tokens: tuple[int, ...]
+    kl: tuple[float, ...] | None
+
+
+def measure(pipeline: Pipeline, stages: Sequence[Stage], folder: Path, bar: Bar) -> dict[str, Any]:
+    """The report. Answers are kept by stage, so that a killed command goes on with the next."""
+    policies = [stage for stage in stages if stage.writes]
+    rows = _prompts(stages[0].recipe, pipeline.prompts)
+    written = {BASE: _kept(folder, BASE, lambda: _write(pipeline, _base(stages[0]), None, rows))}
+    for at, stage in enumerate(policies):
+        before = policies[at - 1] if at else None
+        written[stage.name] = _kept(folder, stage.name, lambda s=stage, b=before: _stage(pipeline, s, b, rows))  # type: ignore[misc]
+    prompts = [row.asked for row in rows for _ in range(pipeline.answers)]
+    records = [row for row in rows for _ in range(pipeline.answers)]
+    who = str(folder / "stages" / NAME) if isinstance(pipeline.judge, Mapping) else pipeline.judge
+    own = next((stage.reward for stage in reversed(policies) if stage.reward), "")
+    judges = {"judge": judge(who, Meter()), **({"reward": judge(own, Meter())} if own else {})}
+    numbers = {
+        role: {name: one.score(prompts, w.texts, records) for name, w in written.items()}
+        for role, one in judges.items()
+    }
+    told = []
+    for stage in stages:
+        if stage.name == NAME:
+            continue
+        told.append(_numbers_of(stage) if not stage.writes else _gained(pipeline, policies, stage, written, numbers))
+    return {
+        "schema": 1, "prompts": len(rows), "answers": pipeline.answers, "temperature": pipeline.temperature,
+        "untuned": {"judged": fmean(numbers["judge"][BASE]), "length": fmean(written[BASE].tokens)},
+        "stages": told, "judge": _numbers_of(stages[-1]) if stages[-1].name == NAME else {"name": who},
+        "samples": _samples(pipeline, rows, written, numbers["judge"]),
+    }  # fmt: skip
+
+
+def _prompts(recipe: Any, most: int) -> list[Record]:
+    """The held-out rows, one a prompt."""
+    split, _ = load_split(recipe.data)
+    return list({repr(row.asked): row for row in split.test}.values())[:most]
+
+
+def _base(stage: Stage) -> Any:
+    lm: Any = load_base(stage.recipe)
+    return lm.asked(template=lm.wordings(())[0], labels=())
+
+
+def _stage(pipeline: Pipeline, stage: Stage, before: Stage | None, rows: Sequence[Record]) -> Written:
+    start = _base(stage) if before is None else load_run(before.folder)
+    return _write(pipeline, load_run(stage.folder), start, rows)
+
+
+def _write(pipeline: Pipeline, lm: Any, start: Any, rows: Sequence[Record]) -> Written:
+    """Answers of a model, with how far each is from its start."""
+    ids = [lm.encode_prompt(row.asked, (), pipeline.new_tokens) for row in rows for _ in range(pipeline.answers)]
+    samples = Context(lm).sample(ids, Sampling(pipeline.new_tokens, pipeline.temperature, seed=pipeline.seed))
+    drawn = [Drawn(at, sample.ids, sample.ended, "", 0.0) for at, sample in enumerate(samples)]
+    texts = [
+        lm.ends.cut(lm.tokenizer.decode(list(d.ids[:-1] if d.ended else d.ids), skip_special_tokens=True)).strip()
+        for d in drawn
+    ]
+    tokens = tuple(len(d.ids) for d in drawn)
+    if start is None:
+        return Written(tuple(texts), tokens, None)
+    prompts = [Example(at, tuple(row), (len(row) - 1,), (0,)) for at, row in enumerate(ids)]
+    examples = [d.example(at, prompts[at]) for at, d in enumerate(drawn)]
+    own = Reader(lm, Meter(), "kl").logprobs(examples, pipeline.temperature)
+    without = () if start.virtual else lm.virtual
+    other = Reader(start, Meter(), "kl", without).logprobs(examples, pipeline.temperature)
+    return Written(tuple(texts), tokens, tuple(k1(a.tolist(), b.tolist()) for a, b in zip(own, other, strict=True)))
+
+
+def _kept(folder: Path, name: str, write: Any) -> Written:
+    path = folder / "answers" / f"{name}.json"
+    if not path.exists():
+        made: Written = write()
+        write_text(path, json.dumps(made.__dict__, ensure_ascii=False))
+    found = read_json(path)
+    return Written(*(tuple(found[key]) if found[key] is not None else None for key in ("texts", "tokens", "kl")))  # type: ignore[arg-type]
+
+
+def _gained(
+    pipeline: Pipeline, policies: Sequence[Stage], stage: Stage, written: Mapping[str, Written],
+    numbers: Mapping[str, Mapping[str, Sequence[float]]],
+) -> dict[str, Any]:  # fmt: skip
+    """What is told of a policy."""
+    at = [s.name for s in policies].index(stage.name)
+    before = policies[at - 1].name if at else BASE
+    own, other = numbers["judge"][stage.name], numbers["judge"][before]
+    gain, error = paired(own, other, pipeline.answers)
+    lengths = written[stage.name].tokens, written[before].tokens
+    leveled = without_length([*own, *other], [*lengths[0], *lengths[1]])
+    bare, bare_error = paired(leveled[: len(own)], leveled[len(own) :], pipeline.answers)
+    kl = written[stage.name].kl or ()
+    return {
+        "name": stage.name, "before": before, "judged": fmean(own), "gain": gain, "gain_se": error,
+        "gain_without_length": bare, "gain_without_length_se": bare_error,
+        "reward": fmean(numbers["reward" if "reward" in numbers else "judge"][stage.name]),
+        "kl": fmean(kl), "win_rate": fmean(map(ahead, own, other)), "length": fmean(lengths[0]),
+    }  # fmt: skip
+
+
+def _numbers_of(stage: Stage) -> dict[str, Any]:
+    """What is told of a stage that gives numbers: how often it tells held-out pairs right."""
+    found = read_json(stage.folder / "eval.json")
+    names = ("reward", "gain", "gain_se", "kl", "win_rate")
+    rows = found["per_row"]
+    error = stdev(rows) / math.sqrt(len(rows)) if len(rows) > 1 else None
+    return {"name": stage.name, **dict.fromkeys(names), "accuracy": found["score"], "accuracy_se": error}
+
+
+def paired(own: Sequence[float], other: Sequence[float], each: int) -> tuple[float, float]:
+    """Mean difference and its standard error, `each` answers to a prompt being one cluster."""
+    apart = [a - b for a, b in zip(own, other, strict=True)]
+    means = [fmean(apart[at : at + each]) for at in range(0, len(apart), each)]
+    return fmean(means), stdev(means) / math.sqrt(len(means)) if len(means) > 1 else math.inf
+
+
+def without_length(numbers: Sequence[float], lengths: Sequence[int]) -> list[float]:
+    """What a straight line over the lengths leaves of the numbers."""
+    mean, middle = fmean(lengths), fmean(numbers)
+    spread = math.fsum((n - mean) ** 2 for n in lengths)
+    slope = (
+        math.fsum((n - mean) * (v - middle) for n, v in zip(lengths, numbers, strict=True)) / spread if spread else 0.0
+    )
+    return [v - slope * (n - mean) for n, v in zip(lengths, numbers, strict=True)]
+
+
+def _samples(
+    pipeline: Pipeline, rows: Sequence[Record], written: Mapping[str, Written], numbers: Mapping[str, Sequence[float]]
+) -> list[dict[str, Any]]:
+    """The first answer of each stage to some prompts, side by side."""
+    out = []
+    for at, row in enumerate(rows[:SHOWN]):
+        place = at * pipeline.answers
+        asked = row.asked if isinstance(row.asked, str) else "\n".join(m.content for m in row.asked)
+        said = {name: {"answer": w.texts[place], "judged": numbers[name][place]} for name, w in written.items()}
+        out.append({"prompt": asked, "answers": said})
+    return out
