@@ -4,9 +4,10 @@
     python bench/grpo_vs_trl.py --steps 1 --rounds 1           (a try, nothing is written)
 
 Each step answers four prompts of the embedded help desk eight times, 48 tokens at most, judges the answers by a
-function that costs nothing, and learns from them once, held to the reference. What is counted is the whole work: drawing, what
-policy and reference say, and the step. Each side draws its own answers, so that losses cannot be compared; how long the
-answers are is said. TRL's side is the fastest of how many answers go through the model at once, each tried once.
+function that costs nothing, and learns from them once, held to the reference. What is counted is the whole work:
+drawing, what policy and reference say, and the step. Each side draws its own answers, so that losses cannot be
+compared; how long the answers are is said. TRL's side is the fastest of how many answers go through the model at once,
+each tried once.
 The last line is our answers a second over TRL's.
 """
 
@@ -34,8 +35,8 @@ TRIED = {f"{n} answers at once": {"answers_at_once": n} for n in (8, 16, 32)}
 def line(figures: peer.Figures) -> str:
     """What a run is about, in a line."""
     return (
-        f"{figures['samples_per_second']:.3f} answers/s of {figures['length']:.0f} tokens "
-        f"({figures['seconds']:.0f} s), peak {figures['peak_bytes'] / 1e9:.2f} GB, matrix products {figures['product_rate'][0]:.0f} GFLOP/s"
+        f"{figures['samples_per_second']:.3f} answers/s of {figures['length']:.0f} tokens ({figures['seconds']:.0f} s)"
+        f", peak {figures['peak_bytes'] / 1e9:.2f} GB, products {figures['product_rate'][0]:.0f} GFLOP/s"
     )
 
 

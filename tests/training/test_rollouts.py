@@ -24,6 +24,7 @@ from luthier.io.config import TrainingConfig
 from luthier.io.metrics_file import read_metrics
 from luthier.io.samples_file import read_samples, write_samples
 from luthier.models.causal import CausalLM
+from luthier.models.inference import feature_cache
 from luthier.objectives.grpo import Grpo
 from luthier.objectives.ppo import Ppo
 from luthier.objectives.sampling import advantages
@@ -328,6 +329,32 @@ def test_any_patch_can_be_the_policy(lm: CausalLM, name: str) -> None:
     except Refused as reason:
         pytest.skip(str(reason))
     assert tiny.tree(lm.model) == tree and tiny.same(before, tiny.bits(lm.model))
+
+
+def test_below_lora_in_the_top_block_every_answer_is_read_once(lm: CausalLM, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What lies below the lowest block that LoRA touches is kept for all epochs of a rollout, and then forgotten."""
+    weights = []
+    top = Lora(rank=2, targets=rf".*layers\.{len(lm.blocks) - 1}\..*")
+    monkeypatch.setattr(feature_cache, "DRAWN", 12)
+    for cached in (True, False):
+        model = tiny.fresh(Path(lm.name))
+        with ready(model, ppo(epochs=4), top, tokens=8000) as found:
+            assert top.cut(found.loop.lm) == len(lm.blocks) - 1 and found.loop.executor.trunk
+            found.loop.executor.trunk = found.loop.executor.trunk if cached else None
+            read = [0]
+            hook = found.loop.lm.blocks[0].register_forward_hook(
+                lambda _, args, out, read=read: read.append(args[0].shape[-2])
+            )
+            found.loop.run()
+            hook.remove()
+            drawn = [key for key in found.loop.lm.trunks if len(key) == 2 and isinstance(key[1], tuple)]
+            assert len(drawn) <= 12 + 8, "the prompts' own besides"
+            weights.append((tiny.bits(found.loop.lm.model), sum(read)))
+    (one, few), (other, many) = weights
+    assert few < many and one.keys() == other.keys()
+    for name in one:
+        torch.testing.assert_close(one[name], other[name], rtol=1e-3, atol=1e-4)
+    assert Lora().cut(lm) is None, "it is on nothing yet"
 
 
 # -- what goes wrong ---------------------------------------------------------------------------------------------------

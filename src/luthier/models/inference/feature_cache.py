@@ -6,6 +6,7 @@ a resumed run sees the same bits.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING, cast
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from luthier.models.base import TrainableLM
 
 GROUP = 16  # examples whose trunk runs together
+DRAWN = 1024  # sampled examples whose states are kept: more than a rollout has
 LIMIT = 4 << 30  # bytes of cached states; what lies beyond is computed anew each time
 
 
@@ -34,6 +36,7 @@ class FeatureCache:
 
     def __init__(self, lm: TrainableLM, cut: int, examples: Sequence[Example]) -> None:
         self.lm, self.cut, self.examples = lm, cut, examples
+        self._drawn: deque[Hashable] = deque()
         self.places = {_content(e): i for i, e in enumerate(examples)}
         self.whole = cut >= len(lm.blocks)
         self.groups = [self._key(g) for g in range(-(-len(examples) // GROUP))]
@@ -64,7 +67,14 @@ class FeatureCache:
             with fast(self.lm.model):
                 found = self.lm.read(batch) if self.whole else self.lm.below(batch, self.cut)
             self._keep(key, found)
+            self._forget_early(key)
         return found
+
+    def _forget_early(self, key: Hashable) -> None:
+        """What was drawn is learned for a few epochs and never seen again: the oldest gives way."""
+        self._drawn.append(key)
+        while len(self._drawn) > DRAWN:
+            self.lm.trunks.pop(self._drawn.popleft(), None)
 
     def _keep(self, key: Hashable, states: Tensor) -> None:
         if states.nbytes + sum(t.nbytes for t in self.lm.trunks.values()) <= LIMIT:

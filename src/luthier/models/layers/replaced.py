@@ -42,6 +42,14 @@ class ReplacingPatch(Patch):
             for path, module in held.items():
                 replace_module(lm.model, path, module)
 
+    def cut(self, lm: TrainableLM) -> int | None:
+        """Blocks below the lowest one in which a module was wrapped; None where one lies outside the blocks."""
+        if len(lm.stacks) > 1 or not self._kept:
+            return None
+        inside = {id(module): at for at, block in enumerate(lm.blocks) for module in block.modules()}
+        places = [inside.get(id(lm.model.get_submodule(path))) for path in self._kept]
+        return None if None in places else min(at for at in places if at is not None)
+
     def into_bases(self, lm: TrainableLM) -> bool:
         """Each base back in its place, with the weight (out, in) that its replacement's `folded()` gives."""
         for path, base in self._kept.items():
