@@ -22,9 +22,13 @@ from luthier.io.config import DataConfig
 CHINESE = re.compile("[\u4e00-\u9fff]")
 ROWS = {
     "mood": 300, "de-en": 200, "replies": 120, "handbook": 120, "notes": 60, "notes-fields": 60, "debug": 14,
-    "desk": 320, "desk-test": 80,
+    "desk": 320, "desk-test": 80, "desk-en": 240, "desk-en-test": 60, "desk-zh": 80, "desk-zh-test": 20,
+    "arithmetic": 600,
 }  # fmt: skip
-PAIRED = {"replies": "100%", "desk": "51%", "desk-test": "49%"}  # sets of preferences: the preferred one is longer
+PAIRED = {  # sets of preferences: the preferred one is longer
+    "replies": "100%", "desk": "51%", "desk-test": "49%", "desk-en": "50%", "desk-en-test": "50%", "desk-zh": "51%",
+    "desk-zh-test": "45%",
+}  # fmt: skip
 
 
 def rows(name: str) -> list[dict[str, Any]]:
@@ -51,9 +55,10 @@ PREFERENCES = (
 def test_rows_are_read_and_split(name: str) -> None:
     split, notes = load_split(DataConfig(name))
     parts = (split.train, split.validation, split.test)
-    held = ROWS["desk-test"] if name == "desk" else 0
+    found = embedded.find(name)
+    held = ROWS[found.test] if found and found.test else 0
     assert sum(map(len, parts)) == len(rows(name)) + held == ROWS[name] + held
-    told = {"replies": ["replies"], "desk": ["desk", "desk-test"], "desk-test": ["desk-test"]}.get(name, [])
+    told = [each for each in (name, found.test if found else "") if each in PAIRED]
     assert notes == [PREFERENCES.format(n, ROWS[n], PAIRED[n]) for n in told]
     assert min(map(len, parts)) >= ROWS[name] // 5
 
