@@ -50,10 +50,10 @@ def main(work: Path, settings: dict[str, Any]) -> None:
     job = json.loads((work / "job.json").read_text(encoding="utf-8"))
     torch.set_num_threads(job["threads"])
     clock, before = Clock(), measure.product_rate()
-    shared = settings_of(job | {"batch": 1})
+    shared = settings_of(job | {"batch": 1, "max_length": 0})
     for name in ("max_length", "per_device_train_batch_size"):
         del shared[name]
-    answers = job["prompts"] * job["answers"]
+    answers, objective = job["prompts"] * job["answers"], job["objective"]
     each = settings.pop("answers_at_once")
     config = GRPOConfig(
         output_dir=tempfile.mkdtemp(prefix="trl-"),
@@ -63,9 +63,9 @@ def main(work: Path, settings: dict[str, Any]) -> None:
             "per_device_train_batch_size": each,
             "gradient_accumulation_steps": answers // each,
             "num_generations": job["answers"],
-            "max_completion_length": job["new_tokens"],
-            "temperature": job["temperature"],
-            "beta": job["beta"],
+            "max_completion_length": objective["new_tokens"],
+            "temperature": objective["temperature"],
+            "beta": objective["beta"],
             "loss_type": "dapo",
             "seed": job["seed"],
             **settings,

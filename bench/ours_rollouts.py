@@ -1,9 +1,10 @@
-"""LoRA GRPO by Luthier, the way `luthier train` runs it: our side of bench/grpo_vs_trl.py.
+"""LoRA learning from its own answers by Luthier, the way `luthier train` runs it: our side of bench/*po_vs_trl.py.
 
-    ours_grpo.py prepare WORK   # WORK/prompts.json: what both sides answer
-    ours_grpo.py run WORK       # one measured training run
+    ours_rollouts.py prepare WORK   # WORK/prompts.json: what both sides answer; WORK/reward: a model that judges them
+    ours_rollouts.py run WORK       # one measured training run
 
-WORK/job.json holds the settings.
+WORK/job.json holds the settings. Of `judge: model` a copy of the base with a head of random numbers judges, which costs
+what a reward model costs; else a function that costs nothing does.
 """
 
 from __future__ import annotations
@@ -13,43 +14,60 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import torch
+
 import measure
 from luthier.core.progress import Report
 from luthier.core.records import Asked, Message, Record
 from luthier.core.split import Split
 from luthier.data.embedded import find
 from luthier.io.config import Recipe, recipe_from
-from luthier.io.files import read_json, write_json
+from luthier.io.files import read_json, read_tensors, write_json
+from luthier.models.inference.scoring import last_hidden
 from luthier.models.loading.of_recipe import load_base, trainable
 from luthier.runs import run
+from luthier.training.context import Context
 
 SET = "desk"
 
 
 class Vowels:
-    """What both sides are rewarded for: the share of an answer's characters that are vowels."""
+    """The share of an answer's characters that are vowels."""
 
     def score(self, prompts: Sequence[Any], answers: Sequence[str], records: Sequence[Record]) -> list[float]:
         return [sum(c in "aeiou" for c in answer) / max(len(answer), 1) for answer in answers]
 
 
+class Model:
+    """A head of the reward model's folder on a base of its own."""
+
+    def __init__(self, folder: Path, recipe: Recipe) -> None:
+        lm = trainable(load_base(recipe))
+        self.lm = lm.asked(template=lm.wordings(())[0], labels=())
+        self.head = read_tensors(folder / "model.safetensors")["score.weight"]
+
+    def score(self, prompts: Sequence[Any], answers: Sequence[str], records: Sequence[Record]) -> list[float]:
+        lm = self.lm
+        ids = [[*lm.encode_prompt(p), *lm.encode_answer(a)] for p, a in zip(prompts, answers, strict=True)]
+        with torch.no_grad():
+            states = torch.cat(list(last_hidden(lm, ids)))
+        return [float(x) for x in (states @ self.head.T)[:, 0]]
+
+
 def recipe_of(job: dict[str, Any]) -> Recipe:
-    """So many steps of a rollout each."""
+    """So many steps, a rollout each."""
     return recipe_from(
         {
             "method": "lora",
             "patch": {"rank": job["rank"], "alpha": job["alpha"]},
-            "objective": {
-                "name": "grpo", "answers": job["answers"], "new_tokens": job["new_tokens"], "beta": job["beta"],
-                "temperature": job["temperature"], "max_length": job["max_length"], "variant": "dapo",
-            },
+            "objective": job["objective"],
             "training": {"tokens": 10**9, "batch": job["prompts"], "learning_rate": job["lr"], "clip": job["clip"]},
             "dtype": "float32",
             "threads": job["threads"],
             "seed": job["seed"],
             "reward": "re:x",
         }
-    )  # fmt: skip
+    )
 
 
 def prepare(work: Path, job: dict[str, Any]) -> None:
@@ -59,6 +77,13 @@ def prepare(work: Path, job: dict[str, Any]) -> None:
     rows = found.table().records[: job["prompts"] * job["steps"]]
     texts = [row.asked[-1].content if not isinstance(row.asked, str) else row.asked for row in rows]
     write_json(work / "prompts.json", texts)
+    if job["judge"] == "model" and not (work / "reward").exists():
+        from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+        torch.manual_seed(job["seed"])
+        made: Any = AutoModelForSequenceClassification.from_pretrained(job["model"], num_labels=1, dtype=torch.float32)
+        made.save_pretrained(work / "reward")
+        AutoTokenizer.from_pretrained(job["model"]).save_pretrained(work / "reward")
     measure.give(prompts=len(texts))
 
 
@@ -67,7 +92,7 @@ class EnoughError(Exception):
 
 
 class Clock:
-    """Time from the first rollout to the end of the last step."""
+    """Time from the first rollout to the end of the last rollout's last step."""
 
     def __init__(self, steps: int) -> None:
         self.watch, self.reports, self.steps = measure.Watch(), list[Report](), steps
@@ -81,14 +106,12 @@ class Clock:
 
 
 def train(work: Path, job: dict[str, Any]) -> None:
-    """The steps, each with a rollout of its own."""
+    """The rollouts, each with its steps."""
     rows = tuple(Asked((Message("user", text),)) for text in read_json(work / "prompts.json"))
-    recipe, clock = recipe_of(job), Clock(job["steps"])
-    lm = trainable(load_base(recipe))
+    recipe, clock = recipe_of(job), Clock(job["steps"] * job["objective"].get("epochs", 1))
+    lm, plain = trainable(load_base(recipe)), Context.sample
+    reward = Model(work / "reward", recipe) if job["judge"] == "model" else Vowels()
     before = measure.product_rate()
-    from luthier.training.context import Context
-
-    plain = Context.sample
 
     def timed(ctx: Context, *given: Any) -> Any:
         if not clock.reports and not clock.watch.seconds:
@@ -96,19 +119,19 @@ def train(work: Path, job: dict[str, Any]) -> None:
         return plain(ctx, *given)
 
     peak = 0
-    with mock.patch.object(Context, "sample", timed), mock.patch.object(run, "reward_of", lambda *_: Vowels()):
+    with mock.patch.object(Context, "sample", timed), mock.patch.object(run, "reward_of", lambda *_: reward):
         try:
             with run.adapted(lm, recipe, Split("preference", rows, ()), say=clock.step):
                 pass
         except EnoughError:
             peak = measure.peak_bytes()
-    answers = job["prompts"] * job["answers"] * job["steps"]
-    told = [report.metrics or {} for report in clock.reports]
+    told = [report.metrics or {} for report in clock.reports][:: job["objective"].get("epochs", 1)]
+    answers, length = job["prompts"] * job["answers"] * job["steps"], sum(m["length"] for m in told) / len(told)
     measure.give(
         samples_per_second=answers / clock.watch.seconds,
-        tokens_per_second=sum(m["length"] for m in told) * job["prompts"] * job["answers"] / clock.watch.seconds,
+        tokens_per_second=length * answers / clock.watch.seconds,
         seconds=clock.watch.seconds,
-        length=sum(m["length"] for m in told) / len(told),
+        length=length,
         others=clock.watch.others,
         peak_bytes=peak,
         rewards=[m["reward"] for m in told],
