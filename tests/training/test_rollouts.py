@@ -20,7 +20,9 @@ from luthier.core.batch import Batch
 from luthier.core.errors import LuthierError, Refused
 from luthier.core.records import Asked, Message, Record
 from luthier.core.split import Split
+from luthier.io import config
 from luthier.io.config import TrainingConfig
+from luthier.io.files import write_text
 from luthier.io.metrics_file import read_metrics
 from luthier.io.samples_file import read_samples, write_samples
 from luthier.models.causal import CausalLM
@@ -32,8 +34,11 @@ from luthier.objectives.sampling.drawing import Drawn, judged
 from luthier.objectives.sampling.sampled import Sampled
 from luthier.patches.full import Full
 from luthier.patches.lora import Lora
+from luthier.runs import run
+from luthier.runs.loaded import judge
 from luthier.training.attach import prepared
 from luthier.training.context import Context, Meter, Reader
+from preferring import DATA
 
 PROMPTS = Split("preference", tuple(Asked((Message("user", f"q{i}"),)) for i in range(8)), ())
 PATCHES = [e.name for e in catalog.entries("patches").values() if not catalog.lacking(e)]
@@ -479,3 +484,35 @@ def test_who_needs_no_reward_refuses_one(lm: CausalLM) -> None:
     ctx = Context(lm, PROMPTS)
     with pytest.raises(Refused, match="ppo needs a reward"), prepared(ctx, Lora(), ppo(), TrainingConfig()):
         pass
+
+
+def judged_by(lm: CausalLM, folder: Path, method: str) -> Any:
+    """A reward run on this base, as a recipe names it."""
+    recipe = tiny.recipe(Path(lm.name), method, objective={"name": "reward"}, training={"tokens": 2000, "epochs": 1})
+    with run.adapted(tiny.fresh(Path(lm.name)), recipe, DATA, folder) as outcome:
+        run.save_adapted(outcome, folder)
+    write_text(folder / "recipe.yaml", config.to_yaml(recipe))
+    return judge(str(folder), Meter())
+
+
+def test_the_critic_begins_as_a_reward_model_on_the_same_states(lm: CausalLM, tmp_path: Path) -> None:
+    """Behind an answer's last token it says what the reward says of the answer; of any other reward it begins at 0."""
+    for method, begun in (("head", True), ("lora", False)):
+        reward = judged_by(lm, tmp_path / method, method)
+        assert (reward.head_on(lm.key) is not None) is begun and reward.head_on("another base") is None
+        with ready(lm, ppo(), reward=reward) as found:
+            chosen = next(found.loop.objective.batches(found.ctx, found.loop.examples, 8, found.loop.cursor))
+            own = found.loop.lm
+            values = [e.columns["value"] for e in chosen]
+            head = own.heads["value"]
+            assert bool(head.weight.any()) is begun and float(head.scale.std()) > 0, "states are standardised"
+            if begun:
+
+                def read(out: Any, head: Any = reward.lm.label_head) -> Tensor:
+                    return head.read(head(out.hidden), [0])[:, 0].float()  # type: ignore[no-any-return]
+
+                said = Reader(own, Meter(), "x").look(chosen, read)
+                for got, want in zip(values, said, strict=True):
+                    assert list(got) == pytest.approx(want.tolist(), abs=1e-4)
+            else:
+                assert all(value == 0 for row in values for value in row)

@@ -1,7 +1,8 @@
 """The data inside the package: sets of rows by name, documents to ask about, and a page of general text.
 
-All of it was written one by one for this project, but for the sums of `arithmetic`. A set NAME is the file `embedded/NAME.yaml`, which says what it is,
-in which files its rows are and how they are read; nothing is registered anywhere else.
+All of it was written one by one for this project, but for the sums of `arithmetic`. A set NAME is the file
+`embedded/NAME.yaml`, which says what it is, in which files its rows are and how they are read; nothing is registered
+anywhere else.
 """
 
 from __future__ import annotations

@@ -93,6 +93,15 @@ class ValueHead(LabelHead):
     def __init__(self, size: int, labels: int = 1) -> None:
         super().__init__(size, 1)
 
+    @torch.no_grad()
+    def begin_as(self, other: ScalarHead) -> None:
+        """Give the numbers that another head gives for the same states, in its data's own unit."""
+        spread, centre = other.spread.to(self.bias), other.centre.to(self.bias)
+        self.mean.copy_(other.mean)
+        self.scale.copy_(other.scale)
+        self.weight.copy_(other.weight * spread)
+        self.bias.copy_(other.bias * spread + centre)
+
 
 def number_head(lm: Any) -> ScalarHead:
     """The head of a model that was made ready to give numbers."""

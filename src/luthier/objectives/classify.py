@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from luthier.models.base import TrainableLM
+    from luthier.models.labelling import LabelHead
     from luthier.models.outputs import Outputs
 
 extras = ()
@@ -61,13 +62,17 @@ class Classify(Objective):
         return {"cross_entropy": (losses * weights).sum()}
 
 
-def scale_head(lm: TrainableLM, examples: Sequence[Example]) -> None:
-    """Standardise the head's input by the first examples: hidden dimensions differ in size by orders of magnitude."""
+def scale_head(lm: TrainableLM, examples: Sequence[Example], other: LabelHead | None = None) -> None:
+    """Standardise the head's input by the first examples: hidden dimensions differ in size by orders of magnitude.
+
+    other: than the one that answers.
+    """
     from luthier.models.inference.feature_cache import FeatureCache
 
-    assert lm.label_head is not None
+    head = other or lm.label_head
+    assert head is not None
     some = list(examples[:SCALING_ROWS])
-    lm.label_head.scale_to(FeatureCache(lm, len(lm.blocks), some).states(some))
+    head.scale_to(FeatureCache(lm, len(lm.blocks), some).states(some))
 
 
 METHOD = Classify

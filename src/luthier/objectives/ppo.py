@@ -4,9 +4,10 @@
     A_t = generalised advantages of these, whitened over the rollout
     max(-ρ A, -clip(ρ, 1 - ε, 1 + ε) A) + v · ½ max((V - R)², (clip(V, V_old ± ε) - R)²), ρ = π / π_old
 
-The critic V is a head on the policy's own states, from zero; it also learns that nothing comes behind an answer's end.
-An answer that does not end loses `penalty`. Dropout is off everywhere; likelihoods are of the temperature that answers
-are drawn at. Adam's ε is 1e-5 and the learning rate falls to 0.
+The critic V is a head on the policy's own standardised states, from zero, or from the reward model where that is a head
+on the same base; it also learns that nothing comes behind an answer's end. An answer that does not end loses `penalty`.
+Dropout is off everywhere; likelihoods are of the temperature that answers are drawn at. Adam's ε is 1e-5 and the
+learning rate falls to 0.
 Sources: Schulman et al. 2017, "Proximal Policy Optimization Algorithms"; Ziegler et al. 2019; Ouyang et al. 2022;
 Huang et al. 2024, "The N+ Implementation Details of RLHF with PPO".
 """
@@ -21,6 +22,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from annotated_types import Ge, Gt, Le
 
 from luthier.core.batch import Batch
+from luthier.core.example import Example
+from luthier.core.split import Split
 from luthier.objectives.sampling.advantages import explained, generalised, per_token, whitened
 from luthier.objectives.sampling.drawing import OLD, Answer
 from luthier.objectives.sampling.sampled import Columns, Sampled
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from luthier.models.outputs import Outputs
+    from luthier.training.context import Context
 
 extras = ()
 GAMMA = 1.0
@@ -55,6 +59,20 @@ class Ppo(Sampled):
 
     heads: ClassVar[tuple[str, ...]] = ("vocab", "value")
     behind: ClassVar[bool] = True
+
+    def dataset(self, ctx: Context, data: Split) -> Sequence[Example]:
+        """The prompts; the critic begins as a reward model that is a head on the same states, else from zero."""
+        from luthier.models.labelling import ValueHead
+        from luthier.objectives.classify import scale_head
+
+        found, head = super().dataset(ctx, data), ctx.policy.heads["value"]
+        assert isinstance(head, ValueHead)
+        of_reward = getattr(ctx.reward, "head_on", None)
+        if of_reward and (begun := of_reward(ctx.policy.key)) is not None:
+            head.begin_as(begun)
+        else:
+            scale_head(ctx.policy, found, head)
+        return found
 
     def read(self, out: Outputs) -> Tensor:
         import torch

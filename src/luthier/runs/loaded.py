@@ -13,7 +13,7 @@ from luthier.core.methods import Direct, Patch
 from luthier.io import config
 from luthier.io.config import EndpointConfig, Recipe
 from luthier.io.kept import files_of, is_run
-from luthier.models.base import Progress
+from luthier.models.base import Progress, TrainableLM
 from luthier.models.limit import within
 from luthier.models.loading import bases
 from luthier.models.loading.of_recipe import load_base, trainable
@@ -58,7 +58,8 @@ def judge(name: str, meter: Meter, endpoint: EndpointConfig | None = None) -> Re
     """What gives answers a number: a run that does, or what `rewards` knows by that name. Raises LuthierError."""
     if not is_run(Path(name)):
         return named(name, endpoint)
-    lm = load_run(Path(name))
+    lm, method = load_method(Path(name))
     if lm.output not in ("scalar", "reward"):
         raise LuthierError(f"reward: the run {name} answers with {lm.output}, and a reward is a number")
-    return Predicted(lm, meter)
+    heads_only = isinstance(lm, TrainableLM) and isinstance(method, Patch) and method.cut(lm) == len(lm.blocks)
+    return Predicted(lm, meter, lm.key if heads_only and isinstance(lm, TrainableLM) else "")

@@ -109,10 +109,18 @@ def _finite(value: Any, name: str, answer: str) -> float:
 
 @dataclass(frozen=True)
 class Predicted:
-    """The number that a trained run predicts for a prompt with its answer."""
+    """The number that a trained run predicts for a prompt with its answer.
+
+    states: of which base it reads, where its run has changed nothing below its head; else "".
+    """
 
     lm: Any
     meter: Meter
+    states: str = ""
+
+    def head_on(self, key: str) -> Any:
+        """Its head, where that reads the states of the base with this key; else None."""
+        return self.lm.label_head if self.states and self.states == key else None
 
     def score(self, prompts: Sequence[Any], answers: Sequence[str], records: Sequence[Record]) -> list[float]:
         read = conversation if self.lm.output == "reward" else spoken
