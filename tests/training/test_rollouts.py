@@ -35,7 +35,7 @@ from luthier.objectives.sampling.sampled import Sampled
 from luthier.patches.full import Full
 from luthier.patches.lora import Lora
 from luthier.runs import run
-from luthier.runs.loaded import judge
+from luthier.runs.loaded import judge, reward_of
 from luthier.training.attach import prepared
 from luthier.training.context import Context, Meter, Reader
 from preferring import DATA
@@ -516,3 +516,13 @@ def test_the_critic_begins_as_a_reward_model_on_the_same_states(lm: CausalLM, tm
                     assert list(got) == pytest.approx(want.tolist(), abs=1e-4)
             else:
                 assert all(value == 0 for row in values for value in row)
+
+
+def test_several_rewards_are_added_with_their_weights(lm: CausalLM) -> None:
+    recipe = config.recipe_from({"model": lm.name, "reward": {"re:a": 2, "re:b": -0.5}})
+    reward = reward_of(recipe, Meter())
+    assert reward and reward.score(["q"] * 3, ["ab", "b", "c"], [Asked((Message("user", "q"),))] * 3) == [1.5, -0.5, 0]
+    assert config.recipe_from({**config.plain(recipe)}) == recipe
+    assert reward_of(config.recipe_from({"model": lm.name, "reward": {}}), Meter()) is None
+    with pytest.raises(LuthierError, match="reward"):
+        config.recipe_from({"reward": {"re:a": "much"}})

@@ -128,7 +128,8 @@ class Recipe:
 
     endpoint: for a model behind a URL. track: trackers that are told of the run besides metrics.jsonl. template: a file
     with the wording to use (`luthier prompt search` writes one) in place of the method's own. start: folder of a run to
-    go on from. teacher: a run or model to imitate. reward: what judges answers (`luthier.runs.rewards`).
+    go on from. teacher: a run or model to imitate. reward: what judges answers
+    (`luthier.runs.rewards`), or several with their weights.
     """
 
     method: str = "lora"
@@ -146,7 +147,7 @@ class Recipe:
     template: str = ""
     start: str = ""
     teacher: str = ""
-    reward: str = ""
+    reward: str | dict[str, float] = ""
 
 
 def build(cls: type[T], values: Mapping[str, Any], where: str) -> T:

@@ -26,7 +26,7 @@ from luthier.models.loading.of_recipe import load_base
 from luthier.objectives.sampling.advantages import k1
 from luthier.objectives.sampling.drawing import Drawn
 from luthier.rlhf.pipeline import NAME, Pipeline
-from luthier.runs.loaded import judge, load_run
+from luthier.runs.loaded import judge, load_run, reward_of
 from luthier.training.context import Context, Meter, Reader
 
 if TYPE_CHECKING:
@@ -56,8 +56,9 @@ def measure(pipeline: Pipeline, stages: Sequence[Stage], folder: Path, bar: Bar)
     prompts = [row.asked for row in rows for _ in range(pipeline.answers)]
     records = [row for row in rows for _ in range(pipeline.answers)]
     who = str(folder / "stages" / NAME) if isinstance(pipeline.judge, Mapping) else pipeline.judge
-    own = next((stage.reward for stage in reversed(policies) if stage.reward), "")
-    judges = {"judge": judge(who, Meter()), **({"reward": judge(own, Meter())} if own else {})}
+    judges: dict[str, Any] = {"judge": judge(who, Meter())}
+    if learned := [stage.recipe for stage in policies if stage.reward]:
+        judges["reward"] = reward_of(learned[-1], Meter())
     numbers = {
         role: {name: one.score(prompts, w.texts, records) for name, w in written.items()}
         for role, one in judges.items()

@@ -40,7 +40,7 @@ class Stage:
     recipe: Recipe
     folder: Path
     start: Path | None
-    reward: str
+    reward: str | dict[str, float]
 
     @property
     def writes(self) -> bool:

@@ -18,7 +18,7 @@ from luthier.models.limit import within
 from luthier.models.loading import bases
 from luthier.models.loading.of_recipe import load_base, trainable
 from luthier.runs.adapters import load_patch, read_all
-from luthier.runs.rewards import Predicted, named
+from luthier.runs.rewards import Predicted, Weighted, named
 from luthier.runs.start import started
 from luthier.training.context import Context, Meter, Reward
 
@@ -51,7 +51,10 @@ def reward_of(recipe: Recipe, meter: Meter) -> Reward | None:
 
     meter: counts what a model reads to judge.
     """
-    return judge(recipe.reward, meter, recipe.endpoint) if recipe.reward else None
+    if isinstance(recipe.reward, str):
+        return judge(recipe.reward, meter, recipe.endpoint) if recipe.reward else None
+    parts = [(judge(name, meter, recipe.endpoint), weight) for name, weight in recipe.reward.items()]
+    return Weighted(tuple(parts)) if parts else None
 
 
 def judge(name: str, meter: Meter, endpoint: EndpointConfig | None = None) -> Reward:

@@ -129,6 +129,17 @@ class Predicted:
         return [float(value) for value in self.lm.predict(asked, ())[:, 0]] if asked else []
 
 
+@dataclass(frozen=True)
+class Weighted:
+    """Several rewards, each with its weight, added."""
+
+    parts: tuple[tuple[Reward, float], ...]
+
+    def score(self, prompts: Sequence[Any], answers: Sequence[str], records: Sequence[Record]) -> list[float]:
+        found = [[weight * x for x in one.score(prompts, answers, records)] for one, weight in self.parts]
+        return [math.fsum(each) for each in zip(*found, strict=True)]
+
+
 def conversation(prompt: Prompt, answer: str) -> tuple[Message, ...]:
     """What a reward model reads."""
     before = (Message("user", prompt),) if isinstance(prompt, str) else tuple(prompt)
