@@ -27,6 +27,8 @@ from preferring import DATA, PAIRS
 class Writes:
     """Gives the answers of a list in turn, and remembers how it was asked."""
 
+    remote = False
+
     def __init__(self, answers: Sequence[str]) -> None:
         self.answers, self.prompts, self.sampling = list(answers), [""], Sampling()
 
@@ -55,6 +57,22 @@ def test_the_best_answer_by_hand() -> None:
     before = (Message("user", "p"),)
     assert found.prefers([Pair(before, "aa", "a"), Pair(before, "a", "aa"), Pair(before, "a", "b")]) == [1.0, 0.0, 0.5]
     assert found.prefers([]) == []
+
+
+def test_a_server_is_asked_with_a_seed_for_each_answer() -> None:
+    """Seen failing: equal requests to a server are one request, so that all n answers were the same."""
+
+    class Server(Writes):
+        remote = True
+        seeds: list[int] = []  # noqa: RUF012
+
+        def generate(self, prompts: Sequence[Any], sampling: Sampling) -> list[str]:
+            self.seeds.append(sampling.seed)
+            return [f"{prompt}{'x' * sampling.seed}" for prompt in prompts]
+
+    server: Any = Server([])
+    assert BestOfLM(server, Length(), 3, 0.7).generate(["p", "q"], Sampling(9, seed=1)) == ["pxxxxx", "qxxxxx"]
+    assert server.seeds == [3, 4, 5]
 
 
 def test_one_of_one_is_the_model_itself() -> None:

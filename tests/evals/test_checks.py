@@ -29,6 +29,8 @@ def row(answer: str) -> Chat:
         ("答案是 42。", "42", 1),
         ("4.20", "4.2", 1),
         ("42 or 43", "42", 0),
+        ("5-7", "7", 1),
+        ("1,2", "2", 1),
     ],
 )
 def test_the_last_number_counts(answer: str, wanted: str, right: float) -> None:

@@ -124,8 +124,11 @@ def test_gains_by_hand() -> None:
     """Two prompts, two answers each: differences (1, 3) and (0, 2), so means 2 and 1; deviation 1/√2 over √2."""
     assert list(paired([2, 4, 1, 3], [1, 1, 1, 1], 2)) == pytest.approx([1.5, 0.5])
     assert paired([1.0, 2.0], [0.0, 0.0], 2) == (1.5, math.inf)
-    assert without_length([1.0, 2.0, 3.0], [10, 20, 30]) == pytest.approx([2, 2, 2]), "length explains it all"
-    assert without_length([1.0, 2.0], [5, 5]) == [1.0, 2.0]
+    one, other = without_length(([1.0, 2.0], [3.0, 4.0]), ([10, 20], [30, 40]))
+    assert [*one, *other] == pytest.approx([0.0] * 4), "length explains it all"
+    one, other = without_length(([1.0, 1.0], [0.0, 0.0]), ([18, 22], [9, 11]))
+    assert paired(one, other, 1)[0] == pytest.approx(1.0), "seen failing: a gain beside longer answers went to length"
+    assert without_length(([1.0], [2.0]), ([5], [5])) == ([1.0], [2.0])
 
 
 @pytest.mark.parametrize(
@@ -139,6 +142,11 @@ def test_gains_by_hand() -> None:
         ),
         ({"stages": {"ppo": {"method": "lora", "objective": {"name": "ppo"}}}}, "stages.ppo: needs a reward"),
         ({"stages": {"judge": {"method": "lora", "objective": {"name": "sft"}}}}, "names of letters and digits"),
+        ({"stages": {"untuned": {"method": "lora", "objective": {"name": "sft"}}}}, "neither judge nor untuned"),
+        (
+            {"stages": {"sft": {"method": "lora", "objective": {"name": "sft"}, "reward": "re:x"}}},
+            "stages.sft.reward: sft has no use for a reward",
+        ),
         ({"stages": {"x": {"method": "lora", "objective": {"name": "sfd"}}}}, "stages.x: there is no objective 'sfd'"),
         ({"judge": {"method": "lora", "objective": {"name": "sft"}}}, "judge: learns numbers"),
         ({"judge": ""}, "judge: who says what a stage has gained"),

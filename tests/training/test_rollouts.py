@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,27 +16,30 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 import tiny
+from luthier.api.training import train
 from luthier.core import catalog
 from luthier.core.batch import Batch
 from luthier.core.errors import LuthierError, Refused
-from luthier.core.records import Asked, Message, Record
+from luthier.core.records import Asked, Message, Record, Sampling
 from luthier.core.split import Split
+from luthier.evals.health import by_rollout
 from luthier.io import config
 from luthier.io.config import TrainingConfig
-from luthier.io.files import write_text
+from luthier.io.files import read_tensors, write_text
 from luthier.io.metrics_file import read_metrics
 from luthier.io.samples_file import read_samples, write_samples
 from luthier.models.causal import CausalLM
+from luthier.models.ends import Ends
 from luthier.models.inference import feature_cache
 from luthier.objectives.grpo import Grpo
 from luthier.objectives.ppo import Ppo
 from luthier.objectives.sampling import advantages
-from luthier.objectives.sampling.drawing import Drawn, judged
+from luthier.objectives.sampling.drawing import Answer, Drawn, answer_text, judged
 from luthier.objectives.sampling.sampled import Sampled
 from luthier.patches.full import Full
 from luthier.patches.lora import Lora
 from luthier.runs import run
-from luthier.runs.loaded import judge, reward_of
+from luthier.runs.loaded import judge, load_run, reward_of
 from luthier.training.attach import prepared
 from luthier.training.context import Context, Meter, Reader
 from preferring import DATA
@@ -254,18 +258,21 @@ def test_the_policy_approaches_the_known_optimum(lm: CausalLM, objective: Sample
 
 @every_kind
 def test_rewards_rise_and_all_is_told_and_counted(lm: CausalLM, kind: str, tmp_path: Path) -> None:
-    with ready(lm, KINDS[kind](), folder=tmp_path, tokens=30_000, learning_rate=0.03) as found:
+    """Answers may go on for ever here: else the policy learns first of all to end them, before there is a vowel."""
+    objective = ppo(penalty=0.0) if kind == "ppo" else grpo()
+    with ready(lm, objective, folder=tmp_path, tokens=40_000, learning_rate=0.03) as found:
         found.loop.run()
         loop, by = found.loop, dict(found.ctx.meter.by)
     told = read_metrics(tmp_path / "metrics.jsonl")
     assert told[0]["ratio"] == pytest.approx(1, abs=1e-5) and told[0]["kl"] == pytest.approx(0, abs=1e-4)
-    first, last = ([m["reward"] for m in part] for part in (told[:10], told[-10:]))
-    assert sum(last) > sum(first) and told[-1]["kl3"] > 0
+    rewards = [line["reward"] for line in by_rollout(told)]
+    third = len(rewards) // 3
+    assert sum(rewards[-third:]) > 1.2 * sum(rewards[:third]) and told[-1]["kl3"] > 0
     names = {"reward", "reward_deviation", "kl", "kl3", "entropy", "ended", "length", "distinct", "opening", "clipped",
              "moved", "beta", "rollout"}  # fmt: skip
     assert names | ({"value", "explained"} if kind == "ppo" else {"alike"}) <= told[0].keys()
     assert by["rollout"] > 0 and by["reference"] > 0 and by["policy"] > 0
-    assert loop.spent == loop.done.tokens + sum(by.values()) <= 30_000
+    assert loop.spent == loop.done.tokens + sum(by.values()) <= 40_000
     samples = read_samples(tmp_path)
     assert len(samples) == told[-1]["rollout"] and samples[0]["samples"][0].keys() == {
         "prompt", "answer", "reward", "ended",
@@ -411,7 +418,8 @@ def test_a_run_outlives_answers_that_cannot_be_judged(lm: CausalLM, kind: str) -
     with ready(lm, KINDS[kind](), reward=Half()) as found:
         found.loop.run()
         assert found.loop.done.steps > 3
-        assert [str(note) for note in found.ctx.notes] == ["answers that the reward could not judge were left out: odd"]
+        (note,) = found.ctx.notes
+        assert str(note).endswith("answers that the reward could not judge were left out; the first: odd")
 
 
 def test_training_stops_where_the_policy_has_gone_too_far(lm: CausalLM) -> None:
@@ -526,3 +534,99 @@ def test_several_rewards_are_added_with_their_weights(lm: CausalLM) -> None:
     assert reward_of(config.recipe_from({"model": lm.name, "reward": {}}), Meter()) is None
     with pytest.raises(LuthierError, match="reward"):
         config.recipe_from({"reward": {"re:a": "much"}})
+
+
+@pytest.mark.parametrize("name", PATCHES)
+def test_a_policy_is_saved_without_its_critic_and_read_again(lm: CausalLM, name: str, tmp_path: Path) -> None:
+    """Seen failing with the critic in the weights of `full`, which could not be loaded any more."""
+    recipe = tiny.recipe(Path(lm.name), name, objective={"name": "ppo", "new_tokens": 4}, reward="re:[aeiou]",
+                         training={"tokens": 4000, "epochs": None, "batch": 4})  # fmt: skip
+    data = Split("preference", DATA.train, DATA.validation)
+    prompts = [row.asked for row in data.train[:3]]
+    try:
+        with run.adapted(lm, recipe, data, tmp_path) as outcome:
+            run.save_adapted(outcome, tmp_path)
+            want = outcome.lm.generate(prompts, Sampling(8))
+    except Refused as reason:
+        pytest.skip(str(reason))
+    write_text(tmp_path / "recipe.yaml", config.to_yaml(recipe))
+    assert load_run(tmp_path, tiny.fresh(Path(lm.name))).generate(prompts, Sampling(8)) == want
+    names = {key for file in tmp_path.rglob("*.safetensors") for key in read_tensors(file)}
+    assert names and not [key for key in names if "more_heads" in key or "value" in key]
+
+
+def test_a_reward_that_goes_away_leaves_what_stands(lm: CausalLM, tmp_path: Path) -> None:
+    """Seen failing: a run whose server failed before the first checkpoint began anew, in a folder that refused it."""
+
+    class Gone(Vowels):
+        asked = 0
+
+        def score(self, prompts: Any, answers: Sequence[str], records: Any) -> list[float]:
+            self.asked += 1
+            if self.asked > 2:
+                raise LuthierError("the server is gone")
+            return super().score(prompts, answers, records)
+
+    with ready(tiny.fresh(Path(lm.name)), ppo()) as whole:
+        whole.loop.run()
+        want = tiny.bits(whole.loop.lm.model)
+    with (
+        ready(tiny.fresh(Path(lm.name)), ppo(), folder=tmp_path, reward=Gone()) as broken,
+        pytest.raises(LuthierError, match="the server is gone"),
+    ):
+        broken.loop.run()
+    assert (tmp_path / "checkpoint").exists()
+    with ready(tiny.fresh(Path(lm.name)), ppo(), folder=tmp_path) as again:
+        again.loop.run()
+        assert again.loop.done.steps > 4 and tiny.same(want, tiny.bits(again.loop.lm.model))
+
+
+def test_what_comes_behind_an_answer_is_nothing(lm: CausalLM) -> None:
+    """Seen failing: a critic that begins as the reward counted the reward of the last token twice."""
+    objective = ppo(lam=1.0, beta=0.0, penalty=0.0)
+    prompt = tiny_example()
+    drawn = Drawn(0, (5, 6), True, "", 2.0)
+    example = drawn.example(0, prompt, behind=True)
+    columns = {"old": [-1.0, -1.0, 0.0], "reference": [-1.0, -1.0, 0.0]}
+    answer = Answer(drawn, replace(example, columns=columns), [[-1.0, 1.0, 0.5], [-1.0, 1.0, 0.25], [0, 0, 9.0]], {})
+    (found,), _ = objective.worth([answer])
+    assert list(found["return"]) == pytest.approx([2.0, 2.0, 0.0]) and list(found["value"]) == [0.5, 0.25, 9.0]
+
+
+def test_a_rollout_is_never_what_an_epoch_leaves_over(lm: CausalLM) -> None:
+    """Five prompts by four: seen failing with every second rollout of one answer, whitened by itself."""
+    data = Split("preference", PROMPTS.train[:5], ())
+    with ready(lm, ppo(rollout=4, epochs=1), data=data, tokens=8000) as found:
+        steps = found.loop.objective.batches(found.ctx, found.loop.examples, 4, found.loop.cursor)
+        assert {len(step) for step, _ in zip(steps, range(6), strict=False)} == {4}
+
+
+def test_an_end_of_several_tokens_is_no_part_of_an_answer(lm: CausalLM) -> None:
+    """Seen failing with the last of its tokens alone left out: rewards saw the rest of it."""
+
+    class Cut:
+        virtual, tokenizer = (), lm.tokenizer
+        ends = Ends((lm.tokenizer.eos_token_id,), "<|end|>")
+
+    ids = [lm.tokenizer(text, add_special_tokens=False)["input_ids"] for text in ("fine <|end|>", "fine")]
+    assert [answer_text(Cut(), row) for row in ids] == ["fine", "fine"]
+    assert answer_text(Cut(), [*ids[1], lm.tokenizer.eos_token_id]) == "fine" and answer_text(Cut(), []) == ""
+
+
+def test_dropout_is_refused(lm: CausalLM) -> None:
+    with pytest.raises(Refused, match="dropout would make"), ready(lm, ppo(), Lora(rank=2, dropout=0.1)):
+        pass
+
+
+def test_a_run_with_several_rewards_and_early_stop(tmp_path: Path, lm: CausalLM) -> None:
+    """Seen failing: fingerprints of what a recipe names took one reward only; a look at no loss came after a tenth."""
+    rows = [{"prompt": f"q {i}", "chosen": f"a {i}", "rejected": f"b {i}"} for i in range(12)]
+    (tmp_path / "p.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    values = {"model": lm.name, "data": {"path": str(tmp_path / "p.jsonl")}, "reward": {"re:a": 1.0, "re:b": 0.5},
+              "objective": {"name": "ppo", "new_tokens": 4}, "training": {"tokens": 4000, "batch": 2},
+              "dtype": "float32", "threads": 1}  # fmt: skip
+    folder = train(config.recipe_from(values), tmp_path / "run")
+    assert train(config.recipe_from(values), tmp_path / "run") == folder and (folder / "eval.json").exists()
+    values["training"] = {"tokens": 4000, "batch": 2, "early_stop": 2}
+    with pytest.raises(Refused, match="no validation loss to look at"):
+        train(config.recipe_from(values), tmp_path / "other")

@@ -45,7 +45,8 @@ def compare(
     map: column to field. labels: raw value to name. pair: two files of lines in place of data. max_length: tokens of a
     prompt with its answer. batch: rows of a training step. prefer: "quality", "cost", "size" or "latency": which of the
     rows that cannot be told from the best is recommended. judge: who compares written answers with the untuned model's
-    (`luthier.runs.judges.comparer`). reward: what `best_of_n` chooses by (`luthier.runs.rewards`). The others
+    (`luthier.runs.judges.comparer`). reward: what `best_of_n`, `ppo` and
+    `grpo` go by (`luthier.runs.rewards`). The others
     are as in `luthier.io.config.DataConfig`.
 
     Raises LuthierError, which names the argument or the row.

@@ -61,6 +61,7 @@ def _trained(
     from luthier.evals.latency import latency
     from luthier.io import config
     from luthier.io.files import LOCK, forget, write_text
+    from luthier.io.samples_file import SAMPLES
     from luthier.models.base import TrainableLM
     from luthier.models.loading.bundled import cache_dir
     from luthier.models.loading.of_recipe import load_base
@@ -83,5 +84,6 @@ def _trained(
     except LuthierError:
         if not run.begun(folder):
             rejected = "rejected.jsonl", "rejected-test.jsonl"
-            forget(folder, LOCK, inputs.NAME, "recipe.yaml", "environment.json", "metrics.jsonl", *rejected)
+            begun = "recipe.yaml", "environment.json", "metrics.jsonl", SAMPLES
+            forget(folder, LOCK, inputs.NAME, *begun, *rejected)
         raise

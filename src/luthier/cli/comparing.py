@@ -20,7 +20,9 @@ PREFER = "quality, cost, size or latency: which of the rows that cannot be told 
 JUDGE = (
     "who compares written answers with the untuned model's: run of a reward, re:PATTERN, FILE.py:FUNCTION, ask:MODEL"
 )
-REWARD = "what best_of_n chooses by: run of a reward, re:PATTERN, FILE.py:FUNCTION, MODULE:FUNCTION or an address"
+REWARD = (
+    "what best_of_n, ppo and grpo go by: run of a reward, re:PATTERN, FILE.py:FUNCTION, MODULE:FUNCTION or an address"
+)
 CLASS_WEIGHTS = "balanced: in training each label weighs as much, however many rows it has"
 ANSWER_TOKENS = "most tokens of a written answer; without it a fifth more than the longest training answer has"
 ENDPOINT = "limits for a server by comma: max_calls=500,max_cost=2,price_in=0.1,price_out=0.4 (per 1,000 tokens)"

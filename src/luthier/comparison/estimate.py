@@ -99,8 +99,10 @@ def measure_speed(plan: Plan, lm: WordedLM, data: Split, mark: Path | None = Non
             write_json(mark, {"method": method, "dead": dead})
         try:
             wanted = objective_of(recipe, patch, data, lm)
+            meter = Meter()
+            judge = reward_of(recipe, meter)
             rates[method] = measure_rate(
-                lm, data, plan.request.batch, SECONDS, patch, wanted, STEPS, reward=reward_of(recipe, Meter())
+                lm, data, plan.request.batch, SECONDS, patch, wanted, STEPS, reward=judge, meter=meter
             )
         except Refused:  # costs nothing, and its trial says so
             refused.append(method)

@@ -142,9 +142,9 @@ class Plan:
     estimate: float | None = None
     answering: float = 0.0
 
-    def short_steps(self, rates: int) -> float | None:
-        """Steps of a short run of a search among so many learning rates, and one beyond; None where not known."""
-        step = self.row_tokens * self.request.batch
+    def short_steps(self, rates: int, cost: float | None = None) -> float | None:
+        """Steps of a short run of a search among so many rates, and one beyond; None: unknown. cost: of a step."""
+        step = cost or self.row_tokens * self.request.batch
         return self.search_tokens / (rates + 1) / step if step else None
 
     def recipe(self, method: str, seed: int, tokens: int, learning_rate: float | None) -> Recipe:

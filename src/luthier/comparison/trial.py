@@ -51,6 +51,7 @@ from luthier.io.files import read_json, read_record, write_json
 from luthier.models.base import TrainableLM
 from luthier.models.limit import within
 from luthier.models.loading.bundled import cache_dir
+from luthier.models.loading.of_recipe import trainable
 from luthier.models.machine import Clock
 from luthier.runs.run import Outcome, adapted, objective_of, refuse_remote
 from luthier.runs.session import Session
@@ -155,9 +156,13 @@ class Bench:
         refuse_remote(self.lm, method)
         if not isinstance(method, Patch):
             return {}
-        if reason := refusal(Context(self.lm, self.data), method, objective_of(recipe, method, self.data, self.lm)):
+        objective = objective_of(recipe, method, self.data, self.lm)
+        if reason := refusal(Context(self.lm, self.data), method, objective):
             raise Refused(reason)
-        steps = self.plan.short_steps(len(method.learning_rates))
+        cost = objective.step_cost(trainable(self.lm), self.data, self.plan.request.batch)
+        if cost and cost > self.plan.tokens:
+            raise Refused(say("said_refused_rollout", tokens=self.plan.tokens, cost=round(cost)))
+        steps = self.plan.short_steps(len(method.learning_rates), cost)
         if steps is not None and steps < FEWEST:
             return {}  # a loss after so few steps falls with the rate, whatever the rate
         return {result: do for r in method.learning_rates for result, do in self._search(trial, r).items()}

@@ -244,9 +244,9 @@ class Objective(Method):
         """Tokens of training in one pass over these."""
         return sum(e.tokens for e in examples)
 
-    def cost(self, examples: Sequence[Any]) -> int:
-        """Tokens of a step of these, with all that is read for it before."""
-        return sum(e.tokens for e in examples)
+    def step_cost(self, lm: TrainableLM, data: Split, size: int) -> float | None:
+        """Tokens of a step of so many rows with all that is read for it; None where they are those of the rows."""
+        return None
 
     def told(self) -> Mapping[str, float]:
         """What is told of a step besides what `loss` names: of the rollout that it is made of, say."""

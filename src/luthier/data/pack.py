@@ -104,6 +104,19 @@ def pack(
     )
 
 
+def parted(sizes: Sequence[int], limit: int) -> list[list[int]]:
+    """Places of neighbours whose sizes add up to the limit at most; one that is larger stands alone."""
+    out: list[list[int]] = []
+    total = 0
+    for at, size in enumerate(sizes):
+        if not out or total + size > limit:
+            out.append([])
+            total = 0
+        out[-1].append(at)
+        total += size
+    return out
+
+
 def micro_batches(examples: Sequence[Example], limit: int) -> list[list[Example]]:
     """Cut a step's examples into runs of at most `limit` tokens; one longer example, or group of them, stands alone."""
     out: list[list[Example]] = []

@@ -87,10 +87,16 @@ class BestOfLM:
         """The answer to each prompt with the highest reward, the first of equals."""
         drawn = replace(sampling, temperature=sampling.temperature or self.temperature)
         repeated = [prompt for prompt in prompts for _ in range(self.n)]
-        texts = self.lm.generate(repeated, drawn)
+        texts = self._drawn(prompts, drawn) if self.lm.remote else self.lm.generate(repeated, drawn)
         numbers = self._numbers(repeated, texts)
         choices = [range(at, at + self.n) for at in range(0, len(texts), self.n)]
         return [texts[max(choice, key=numbers.__getitem__)] for choice in choices]
+
+    def _drawn(self, prompts: Sequence[Prompt], sampling: Sampling) -> list[str]:
+        """Each answer with a seed of its own: equal requests to a server are one request."""
+        seeds = [sampling.seed * self.n + k for k in range(self.n)]
+        found = [self.lm.generate(prompts, replace(sampling, seed=seed)) for seed in seeds]
+        return [text for answers in zip(*found, strict=True) for text in answers]
 
     def prefers(self, pairs: Sequence[Pair]) -> list[float]:
         """1 where it would give the first of two answers, 0 where the second, one half where the reward is the same."""

@@ -10,7 +10,7 @@ from luthier.core.errors import LuthierError
 if TYPE_CHECKING:
     from luthier.core.records import Record
 
-NUMBER = re.compile(r"[-−]?\d[\d,]*(?:\.\d+)?")
+NUMBER = re.compile(r"(?<![\w.])[-−]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?")
 
 
 def same_number(prompt: Any, answer: str, row: Record) -> float:

@@ -26,7 +26,7 @@ def write_samples(folder: Path, rollout: int, samples: Sequence[Mapping[str, Any
 
 
 def _whole(path: Path) -> Iterator[dict[str, Any]]:
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else ():
+    for line in path.read_text(encoding="utf-8", errors="replace").split("\n") if path.exists() else ():
         try:
             found = json.loads(line)
         except ValueError:

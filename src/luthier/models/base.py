@@ -21,6 +21,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from luthier.core.batch import Batch
 from luthier.core.errors import LuthierError
 from luthier.core.records import Chat, Labelled, Message, Prompt, Record, Sampling, record_values
+from luthier.data.pack import parted
 from luthier.data.prompts import Template, templates
 from luthier.data.shorten import Counted
 from luthier.io.files import write_json
@@ -36,6 +37,7 @@ from luthier.models.reading import Reading
 from luthier.models.reading import Row as Row
 
 Progress = Callable[[int, int], None]  # done, of how many
+PASS = 2048  # tokens of answers that go through the model behind one prompt
 
 
 @dataclass
@@ -243,15 +245,15 @@ class TrainableLM(Reading):
         answers = [self.encode_answer(a) for _, a in pairs]
         places: dict[Prompt, list[int]] = {}
         for at, (prompt, _) in enumerate(pairs):
-            places.setdefault(prompt, []).append(at)
-        rows = [
-            (
-                self.encode_prompt(prompt, (), max(self.answer_room(answers[at]) for at in where)),
-                [answers[at] for at in where],
-            )
-            for prompt, where in places.items()
-        ]
-        found = zip(chain.from_iterable(places.values()), chain.from_iterable(self.continuations(rows)), strict=True)
+            places.setdefault(prompt if isinstance(prompt, str) else tuple(prompt), []).append(at)
+        rows: list[Row] = []
+        order: list[int] = []
+        for prompt, where in places.items():
+            ids = self.encode_prompt(prompt, (), max(self.answer_room(answers[at]) for at in where))
+            for part in parted([len(answers[at]) for at in where], PASS):
+                rows.append((ids, [answers[where[i]] for i in part]))
+                order += [where[i] for i in part]
+        found = zip(order, chain.from_iterable(self.continuations(rows)), strict=True)
         return [logprobs for _, logprobs in sorted(found, key=itemgetter(0))]
 
     def stretch_logprobs(self, ids: Sequence[int]) -> Tensor:

@@ -52,8 +52,15 @@ def ends(model: Any, tokenizer: Any, written: str = "") -> Ends:
 
 def save_model(lm: TrainableLM, folder: Path) -> None:
     """Write the weights and the tokenizer; what loads them stops where an answer was learned to end."""
-    with quiet():
-        lm.model.save_pretrained(folder)
+    training_only = getattr(lm.model, "more_heads", None)
+    if training_only is not None:
+        del lm.model.more_heads
+    try:
+        with quiet():
+            lm.model.save_pretrained(folder)
+    finally:
+        if training_only is not None:
+            lm.model.more_heads = training_only
     save_tokenizer(lm, folder)
 
 

@@ -15,7 +15,7 @@ Huang et al. 2024, "The N+ Implementation Details of RLHF with PPO".
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 extras = ()
 GAMMA = 1.0
+SCALED = 32  # prompts whose states the critic's are standardised by
 HORIZON = 10_000  # answers over which an adaptive β adapts
 SWAY = 0.2  # the most that an error of the KL moves it
 ADVANTAGE, RETURN, VALUE, TOKEN = "advantage", "return", "value", "token"  # columns; token: 1, behind the end 0
@@ -71,7 +72,7 @@ class Ppo(Sampled):
         if of_reward and (begun := of_reward(ctx.policy.key)) is not None:
             head.begin_as(begun)
         else:
-            scale_head(ctx.policy, found, head)
+            scale_head(ctx.policy, [_second_half(e) for e in found[:SCALED]], head)
         return found
 
     def read(self, out: Outputs) -> Tensor:
@@ -86,7 +87,9 @@ class Ppo(Sampled):
         raw = []
         for a, own in zip(answers, values, strict=True):
             score = a.drawn.reward - (0.0 if a.drawn.ended else self.penalty)
-            raw.append(generalised(per_token(a.logp, a.reference, beta, score), own, GAMMA, self.lam))
+            # nothing comes behind an answer: what the critic says of that place so far is not believed
+            rewards = per_token(a.logp, a.reference, beta, score)
+            raw.append(generalised(rewards, [*own[:-1], 0.0], GAMMA, self.lam))
         returns = [[x + v for x, v in zip(row, own, strict=False)] for row, own in zip(raw, values, strict=True)]
         columns: list[Columns] = [
             {ADVANTAGE: [*white, 0.0], RETURN: [*wanted, 0.0], VALUE: own, TOKEN: [*[1.0] * len(white), 0.0]}
@@ -130,6 +133,12 @@ class Ppo(Sampled):
             "_value": error.sum(),
             "_value_clipped": (off_near > off).float().sum(),
         }
+
+
+def _second_half(prompt: Example) -> Example:
+    """Read at all of its later places: the first token of a text is like no other, the last ones always the same."""
+    where = tuple(range(len(prompt.ids) // 2, len(prompt.ids)))
+    return replace(prompt, where=where, targets=(0,) * len(where))
 
 
 METHOD = Ppo

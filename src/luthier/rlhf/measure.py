@@ -17,6 +17,7 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
+from luthier.core.errors import LuthierError
 from luthier.core.example import Example
 from luthier.core.records import Record, Sampling
 from luthier.data.load import load_split
@@ -24,15 +25,14 @@ from luthier.evals.judging import ahead
 from luthier.io.files import read_json, write_text
 from luthier.models.loading.of_recipe import load_base
 from luthier.objectives.sampling.advantages import k1
-from luthier.objectives.sampling.drawing import Drawn
-from luthier.rlhf.pipeline import NAME, Pipeline
+from luthier.objectives.sampling.drawing import Drawn, answer_text, judged
+from luthier.rlhf.pipeline import BASE, NAME, Pipeline
 from luthier.runs.loaded import judge, load_run, reward_of
 from luthier.training.context import Context, Meter, Reader
 
 if TYPE_CHECKING:
     from luthier.rlhf.stages import Bar, Stage
 
-BASE = "untuned"  # in place of a stage before the first
 SHOWN = 8  # prompts of the report, with what each stage wrote first
 
 
@@ -44,6 +44,11 @@ class Written:
     tokens: tuple[int, ...]
     kl: tuple[float, ...] | None
 
+    def at(self, places: Sequence[int]) -> Written:
+        """Some of them."""
+        kl = None if self.kl is None else tuple(self.kl[i] for i in places)
+        return Written(tuple(self.texts[i] for i in places), tuple(self.tokens[i] for i in places), kl)
+
 
 def measure(pipeline: Pipeline, stages: Sequence[Stage], folder: Path, bar: Bar) -> dict[str, Any]:
     """The report. Answers are kept by stage, so that a killed command goes on with the next."""
@@ -53,27 +58,62 @@ def measure(pipeline: Pipeline, stages: Sequence[Stage], folder: Path, bar: Bar)
     for at, stage in enumerate(policies):
         before = policies[at - 1] if at else None
         written[stage.name] = _kept(folder, stage.name, lambda s=stage, b=before: _stage(pipeline, s, b, rows))  # type: ignore[misc]
-    prompts = [row.asked for row in rows for _ in range(pipeline.answers)]
-    records = [row for row in rows for _ in range(pipeline.answers)]
     who = str(folder / "stages" / NAME) if isinstance(pipeline.judge, Mapping) else pipeline.judge
-    judges: dict[str, Any] = {"judge": judge(who, Meter())}
-    if learned := [stage.recipe for stage in policies if stage.reward]:
-        judges["reward"] = reward_of(learned[-1], Meter())
-    numbers = {
-        role: {name: one.score(prompts, w.texts, records) for name, w in written.items()}
-        for role, one in judges.items()
+    found = _judged(judge(who, Meter()), rows, written, pipeline.answers)
+    rows, written, numbers, lost = _whole(rows, written, found, pipeline.answers)
+    rewards = {
+        stage.name: _judged(own, rows, {stage.name: written[stage.name]}, pipeline.answers)[stage.name]
+        for stage in policies
+        if (own := reward_of(stage.recipe, Meter()))
     }
     told = []
     for stage in stages:
         if stage.name == NAME:
             continue
-        told.append(_numbers_of(stage) if not stage.writes else _gained(pipeline, policies, stage, written, numbers))
+        told.append(
+            _gained(pipeline, policies, stage, written, numbers, rewards.get(stage.name, ()))
+            if stage.writes
+            else _numbers_of(stage)
+        )
     return {
-        "schema": 1, "prompts": len(rows), "answers": pipeline.answers, "temperature": pipeline.temperature,
-        "untuned": {"judged": fmean(numbers["judge"][BASE]), "length": fmean(written[BASE].tokens)},
+        "schema": 1, "prompts": len(rows), "left_out": lost, "answers": pipeline.answers,
+        "temperature": pipeline.temperature,
+        "untuned": {"judged": fmean(numbers[BASE]), "length": fmean(written[BASE].tokens)},
         "stages": told, "judge": _numbers_of(stages[-1]) if stages[-1].name == NAME else {"name": who},
-        "samples": _samples(pipeline, rows, written, numbers["judge"]),
+        "samples": _samples(pipeline, rows, written, numbers),
     }  # fmt: skip
+
+
+Judged = Mapping[str, Sequence[float | None]]
+
+
+def _judged(
+    who: Any, rows: Sequence[Record], written: Mapping[str, Written], each: int
+) -> dict[str, list[float | None]]:
+    """A number for each answer, None where there is none. Raises LuthierError where there is none at all."""
+    prompts = [row.asked for row in rows for _ in range(each)]
+    records = [row for row in rows for _ in range(each)]
+    return {name: judged(who, prompts, w.texts, records)[0] for name, w in written.items()}
+
+
+def _whole(
+    rows: Sequence[Record], written: Mapping[str, Written], numbers: Judged, each: int
+) -> tuple[list[Record], dict[str, Written], dict[str, list[float]], int]:
+    """Without prompts to which some answer could not be judged, and how many these were."""
+    kept = [
+        at
+        for at in range(len(rows))
+        if all(found[i] is not None for found in numbers.values() for i in range(at * each, (at + 1) * each))
+    ]
+    if not kept:
+        raise LuthierError("judge: to every held-out prompt there is an answer that it cannot judge")
+    places = [i for at in kept for i in range(at * each, (at + 1) * each)]
+    return (
+        [rows[at] for at in kept],
+        {name: w.at(places) for name, w in written.items()},
+        {name: [x for i in places if (x := found[i]) is not None] for name, found in numbers.items()},
+        len(rows) - len(kept),
+    )
 
 
 def _prompts(recipe: Any, most: int) -> list[Record]:
@@ -97,10 +137,7 @@ def _write(pipeline: Pipeline, lm: Any, start: Any, rows: Sequence[Record]) -> W
     ids = [lm.encode_prompt(row.asked, (), pipeline.new_tokens) for row in rows for _ in range(pipeline.answers)]
     samples = Context(lm).sample(ids, Sampling(pipeline.new_tokens, pipeline.temperature, seed=pipeline.seed))
     drawn = [Drawn(at, sample.ids, sample.ended, "", 0.0) for at, sample in enumerate(samples)]
-    texts = [
-        lm.ends.cut(lm.tokenizer.decode(list(d.ids[:-1] if d.ended else d.ids), skip_special_tokens=True)).strip()
-        for d in drawn
-    ]
+    texts = [answer_text(lm, d.ids) for d in drawn]
     tokens = tuple(len(d.ids) for d in drawn)
     if start is None:
         return Written(tuple(texts), tokens, None)
@@ -123,21 +160,21 @@ def _kept(folder: Path, name: str, write: Any) -> Written:
 
 def _gained(
     pipeline: Pipeline, policies: Sequence[Stage], stage: Stage, written: Mapping[str, Written],
-    numbers: Mapping[str, Mapping[str, Sequence[float]]],
+    numbers: Mapping[str, Sequence[float]], rewards: Sequence[float | None],
 ) -> dict[str, Any]:  # fmt: skip
     """What is told of a policy."""
     at = [s.name for s in policies].index(stage.name)
     before = policies[at - 1].name if at else BASE
-    own, other = numbers["judge"][stage.name], numbers["judge"][before]
+    own, other = numbers[stage.name], numbers[before]
+    earned = [value for value in rewards if value is not None] or own
     gain, error = paired(own, other, pipeline.answers)
     lengths = written[stage.name].tokens, written[before].tokens
-    leveled = without_length([*own, *other], [*lengths[0], *lengths[1]])
-    bare, bare_error = paired(leveled[: len(own)], leveled[len(own) :], pipeline.answers)
+    bare, bare_error = paired(*without_length((own, other), lengths), pipeline.answers)
     kl = written[stage.name].kl or ()
     return {
         "name": stage.name, "before": before, "judged": fmean(own), "gain": gain, "gain_se": error,
         "gain_without_length": bare, "gain_without_length_se": bare_error,
-        "reward": fmean(numbers["reward" if "reward" in numbers else "judge"][stage.name]),
+        "reward": fmean(earned),
         "kl": fmean(kl), "win_rate": fmean(map(ahead, own, other)), "length": fmean(lengths[0]),
     }  # fmt: skip
 
@@ -158,14 +195,19 @@ def paired(own: Sequence[float], other: Sequence[float], each: int) -> tuple[flo
     return fmean(means), stdev(means) / math.sqrt(len(means)) if len(means) > 1 else math.inf
 
 
-def without_length(numbers: Sequence[float], lengths: Sequence[int]) -> list[float]:
-    """What a straight line over the lengths leaves of the numbers."""
-    mean, middle = fmean(lengths), fmean(numbers)
-    spread = math.fsum((n - mean) ** 2 for n in lengths)
-    slope = (
-        math.fsum((n - mean) * (v - middle) for n, v in zip(lengths, numbers, strict=True)) / spread if spread else 0.0
-    )
-    return [v - slope * (n - mean) for n, v in zip(lengths, numbers, strict=True)]
+def without_length(
+    numbers: Sequence[Sequence[float]], lengths: Sequence[Sequence[int]]
+) -> tuple[list[float], list[float]]:
+    """What length leaves of the numbers of two stages: a slope within each of them, so that it explains no difference
+    between them but by the lengths. How uncertain the slope is, is in no standard error."""
+    spread = covered = 0.0
+    for values, sizes in zip(numbers, lengths, strict=True):
+        mean, middle = fmean(values), fmean(sizes)
+        spread += math.fsum((n - middle) ** 2 for n in sizes)
+        covered += math.fsum((n - middle) * (v - mean) for v, n in zip(values, sizes, strict=True))
+    slope = covered / spread if spread else 0.0
+    one, other = ([v - slope * n for v, n in zip(vs, ns, strict=True)] for vs, ns in zip(numbers, lengths, strict=True))
+    return one, other
 
 
 def _samples(

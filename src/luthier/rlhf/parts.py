@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,15 @@ from luthier.core.records import Asked, Chat, Compared, Judged, Message, Prefere
 from luthier.core.split import Split
 from luthier.io.files import write_text
 
+FEWEST = 10  # rows that a reward or a judge learns from
 LEARN, REWARD, JUDGE, TEST = "learn.jsonl", "reward.jsonl", "judge.jsonl", "test.jsonl"
 
 
-def write_parts(folder: Path, split: Split, halved: bool) -> None:
+def write_parts(folder: Path, split: Split, halved: bool, numbers: bool = False) -> None:
     """Write what all stages learn from, what a reward and a judge learn from, and what is held out.
 
     halved: reward and judge get each a half of the prompts, so that neither has seen what the other learned from.
+    numbers: some stage learns numbers, which takes pairs. Raises LuthierError where there are too few.
     """
     rows = [*split.train, *split.validation]
     if not split.test:
@@ -27,6 +29,12 @@ def write_parts(folder: Path, split: Split, halved: bool) -> None:
     pairs = [row for row in rows if isinstance(row, Compared)]
     judge = [row for row in pairs if _half(row)] if halved else []
     reward = [row for row in pairs if not (halved and _half(row))]
+    few = min(len(part) for part in ((reward, judge) if halved else (reward,)))
+    if numbers and few < FEWEST:
+        raise LuthierError(
+            f"{len(pairs)} rows compare answers, {few} of them for one of reward and judge: numbers are learned from "
+            f"{FEWEST} at least"
+        )
     for name, part in ((LEARN, rows), (REWARD, reward), (JUDGE, judge), (TEST, split.test)):
         write_text(folder / name, "".join(json.dumps(_values(row), ensure_ascii=False) + "\n" for row in part))
 
@@ -62,10 +70,3 @@ def _messages(messages: Sequence[Message]) -> list[dict[str, Any]]:
 
 def _said(text: str) -> list[dict[str, str]]:
     return [{"role": "assistant", "content": text}]
-
-
-def languages(rows: Iterable[Record]) -> bool:
-    """Whether most prompts are in Chinese."""
-    from luthier.data.prompts import mostly_chinese
-
-    return mostly_chinese(list(rows))

@@ -29,6 +29,7 @@ from luthier.io.config import DataConfig, Recipe, Threads, build, read_values, r
 from luthier.runs.judges import check_named
 
 NAME = "judge"  # the stage of the judge, where it is one
+BASE = "untuned"  # what stands in place of a stage before the first
 FOREIGN = ("model", "data", "start", "seed", "dtype", "threads")  # keys that belong to the whole
 
 
@@ -101,13 +102,15 @@ def _check(pipeline: Pipeline) -> None:
     """Say what cannot work before anything is loaded."""
     if not pipeline.stages:
         raise LuthierError("stages: at least one, such as `sft: {method: lora, objective: {name: sft}}`")
-    if NAME in pipeline.stages or any(not name.isidentifier() for name in pipeline.stages):
-        raise LuthierError(f"stages: names of letters and digits, and not {NAME}")
+    if {NAME, BASE} & set(pipeline.stages) or any(not name.isidentifier() for name in pipeline.stages):
+        raise LuthierError(f"stages: names of letters and digits, and neither {NAME} nor {BASE}")
     reward = pipeline.reward
     recipes = pipeline.recipes
     for name, recipe in recipes.items():
         if name == NAME and not gives_numbers(recipe):
             raise LuthierError("judge: learns numbers: `objective: {name: reward}`")
+        if recipe.reward and not needs_reward(recipe):
+            raise LuthierError(f"stages.{name}.reward: {recipe.objective['name']} has no use for a reward")
         if needs_reward(recipe) and not (reward or recipe.reward):
             raise LuthierError(f"stages.{name}: needs a reward: a stage before it that learns one, or `reward:`")
         reward = "a stage" if gives_numbers(recipe) else reward

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from luthier.api.training import train
 from luthier.core.errors import LuthierError
+from luthier.data import embedded
 from luthier.data.load import load_split
 from luthier.data.used import said
 from luthier.io.config import DataConfig, Recipe
@@ -56,13 +57,26 @@ def stages_of(pipeline: Pipeline, folder: Path) -> list[Stage]:
         place = folder / "stages" / name
         numbers = gives_numbers(recipe)
         part = JUDGE if name == NAME else REWARD if numbers else LEARN
-        data = DataConfig(path=str(folder / "data" / part), test=str(folder / "data" / TEST))
+        data = _data(pipeline.data, folder / "data", part)
         own = (recipe.reward or reward) if needs_reward(recipe) else ""
         made = replace(recipe, data=data, reward=own, start="" if numbers or start is None else str(start))
         out.append(Stage(name, made, place, None if numbers else start, own))
         if name != NAME:
             start, reward = (start, str(place)) if numbers else (place, reward)
     return out
+
+
+def _data(given: DataConfig, folder: Path, part: str) -> DataConfig:
+    """A stage's rows; what was read and mapped once is not again, the rest is the pipeline's."""
+    found = embedded.find(given.path)
+    return DataConfig(
+        path=str(folder / part), test=str(folder / TEST), metric=given.metric or (found.metric if found else ""),
+        anyway=given.anyway, answer_tokens=given.answer_tokens, split_seed=given.split_seed,
+    )  # fmt: skip
+
+
+def _learns_numbers(pipeline: Pipeline) -> bool:
+    return any(gives_numbers(recipe) for recipe in pipeline.recipes.values())
 
 
 def run(pipeline: Pipeline, folder: Path, bar: Bar, tell: Callable[[str], None]) -> dict[str, Any]:
@@ -73,14 +87,14 @@ def run(pipeline: Pipeline, folder: Path, bar: Bar, tell: Callable[[str], None])
     if is_taken(folder, ASKED, "pipeline") and read_json(folder / ASKED) != wanted:
         raise LuthierError(f"{folder} holds another pipeline: give its own recipe, or another --out")
     with alone(folder / LOCK, f"{folder}: another command is at work there"):
-        write_json(folder / ASKED, wanted)
         if (folder / REPORT).exists():
             return dict(read_json(folder / REPORT))
         if not (folder / "data" / TEST).exists():
             split, notes = load_split(pipeline.data, folder / "rejected.jsonl")
             for note in [*([said(split.used)[0]] if split.used else []), *notes]:
                 tell(note)
-            write_parts(folder / "data", split, isinstance(pipeline.judge, dict))
+            write_parts(folder / "data", split, isinstance(pipeline.judge, dict), _learns_numbers(pipeline))
+        write_json(folder / ASKED, wanted)
         stages = stages_of(pipeline, folder)
         for stage in stages:
             with bar(stage.name) as say:

@@ -63,8 +63,8 @@ def others(recipe: Recipe) -> dict[str, str]:
     from luthier.models.loading.hashes import hashes
 
     found: dict[str, str] = {}
-    for key in ("start", "teacher", "reward"):
-        name = getattr(recipe, key)
+    rewards = [recipe.reward] if isinstance(recipe.reward, str) else list(recipe.reward)
+    for key, name in [("start", recipe.start), ("teacher", recipe.teacher), *(("reward", name) for name in rewards)]:
         file, folder = Path(name.rpartition(":")[0]), files_of(Path(name)) if name else None
         if folder:
             found[f"{key} {name}"] = "".join(hashes(sorted(folder.glob("*.safetensors"))))[:16]

@@ -135,6 +135,8 @@ def _train(method: Patch, objective: Objective, ctx: Context, recipe: Recipe) ->
         training = recipe.training
         if training.early_stop is None and training.evaluate_every is None:
             return Callback()
+        if "sampling" in chosen.needs:
+            raise Refused(say("said_refused_early"))
         examples = renumbered(chosen.encode(work, ctx.data, ctx.data.validation[:ROWS]))
         return EarlyStop(examples, training.evaluate_every, training.early_stop)
 

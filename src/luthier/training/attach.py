@@ -75,6 +75,8 @@ def attached(
         raise Refused(reason)
     torch.manual_seed(seed)
     work = replace(lm.asked(template=lm.wordings(labels)[0], labels=labels), longest=None, room=0)
+    if not patch.identity:  # states behind it are not the base's, which keeps its own by content
+        work = replace(work, trunks={})
     groups = [add_head(work, name, len(labels)) for name in objective.heads if name != "vocab"]
     try:
         groups += put_on(work, patch)
@@ -94,7 +96,9 @@ def add_head(lm: TrainableLM, kind: str, count: int) -> ParamGroup:
     more = getattr(lm.model, "more_heads", None) or torch.nn.ModuleDict()
     more[kind] = head
     lm.model.more_heads = more
-    return ParamGroup([f"more_heads.{kind}.weight", f"more_heads.{kind}.bias"])
+    # Adam moves each weight alike, so that a reading moves with their number: a critic's must not outrun what it reads
+    scale = min(4 / lm.width**0.5, 1.0)
+    return ParamGroup([f"more_heads.{kind}.weight", f"more_heads.{kind}.bias"], lr_scale=scale)
 
 
 def remove_heads(lm: TrainableLM) -> None:

@@ -99,7 +99,7 @@ class Loop:
         steps = self._steps()
         begin, seconds_before, tokens_before = time.monotonic(), self.done.seconds, self.spent
         with fast(self.lm.model), closing(metrics) if metrics else nullcontext():
-            while not self.finished and (chosen := next(steps, None)) is not None:
+            while not self.finished and (chosen := self._next(steps)) is not None:
                 report = self._step(chosen)
                 self.watch.after_step(self, report)
                 elapsed = time.monotonic() - begin
@@ -121,9 +121,22 @@ class Loop:
         self.finished = True
         return self.done
 
+    def _next(self, steps: Iterator[list[Example]]) -> list[Example] | None:
+        """The examples of the next step; what cannot be made (a reward's server is gone) leaves what stands so far."""
+        spent = Counter(self.ctx.meter.by)
+        try:
+            return next(steps, None)
+        except LuthierError:
+            if self.done.steps:
+                self.ctx.meter.by = spent
+                self.cursor.epoch, self.cursor.at = self._before
+                self.save()
+            raise
+
     def _no_step(self) -> None:
         rows = self.training.batch
-        first = self.objective.cost(self.examples[:rows])
+        cost = self.objective.step_cost(self.lm, self.ctx.data, rows)
+        first = round(cost) if cost else sum(e.tokens for e in self.examples[:rows])
         raise LuthierError(say("said_refused_budget", tokens=self.limit, rows=rows, first=first))
 
     def _steps(self) -> Iterator[list[Example]]:

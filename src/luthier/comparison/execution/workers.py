@@ -21,7 +21,7 @@ from luthier.models.machine import device, memory, threads
 if TYPE_CHECKING:
     from luthier.core.lm import WordedLM
     from luthier.core.methods import Objective, Patch
-    from luthier.training.context import Reward
+    from luthier.training.context import Meter, Reward
 
 PER_PARAMETER = 20  # bytes: full tuning's weights, their float32 masters, gradients and AdamW's two averages
 BESIDES = 1.5e9  # bytes: libraries, and the activations of a micro-batch
@@ -44,22 +44,24 @@ def crew(lm: WordedLM, wanted: int | None, trials: int) -> tuple[int, int]:
 def measure_rate(
     lm: WordedLM, data: Split, batch: int, seconds: float = 4.0, patch: Patch | None = None,
     wanted: Objective | None = None, steps: int | None = None, max_length: int | None = None,
-    reward: Reward | None = None,
+    reward: Reward | None = None, meter: Meter | None = None,
 ) -> float:  # fmt: skip
     """Tokens a second of training a patch (LoRA) on this data on this machine; LoRA's turns a time budget into tokens.
 
     Ends after `seconds`, or after `steps` (None: no limit) besides the first, which warms up. Of an objective that
-    draws answers the first counts, too: it is made of a whole rollout. reward: what that is judged by.
+    draws answers the first counts, too: it is made of a whole rollout. reward: what that is judged by, on this meter.
     """
     from luthier.io.config import TrainingConfig
     from luthier.patches.lora import Lora
     from luthier.training.attach import prepared
-    from luthier.training.context import Context
+    from luthier.training.context import Context, Meter
 
     tokens, spent, took = 0, 0.0, -1
     wanted = wanted or _objective(lm, data, max_length)
     training, some = TrainingConfig(tokens=ENDLESS, batch=batch), data.train[: 16 * batch]
-    with prepared(Context(lm, data, reward=reward), patch or Lora(), wanted, training, some=some) as ready:
+    with prepared(
+        Context(lm, data, reward=reward, meter=meter or Meter()), patch or Lora(), wanted, training, some=some
+    ) as ready:
         loop, whole = ready.loop, "sampling" in wanted.needs
         start = time.perf_counter()
         for examples in loop.objective.batches(loop.ctx, loop.examples, batch, loop.cursor):

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from luthier.models.base import TrainableLM
 
 GROUP = 16  # examples whose trunk runs together
-DRAWN = 1024  # sampled examples whose states are kept: more than a rollout has
+DRAWN = 4096  # sampled examples whose states are kept: more than a rollout has
 LIMIT = 4 << 30  # bytes of cached states; what lies beyond is computed anew each time
 
 

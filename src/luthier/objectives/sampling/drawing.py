@@ -102,9 +102,7 @@ def draw(ctx: Context, prompts: Sequence[Example], records: Sequence[Record], ea
     assert ctx.reward is not None
     asked = [at for at in range(len(prompts)) for _ in range(each)]
     samples = ctx.sample([prompts[at].ids for at in asked], sampling)
-    ends = ctx.policy.ends
-    texts = [_text(ctx, sample.ids[:-1] if sample.ended else sample.ids).strip() for sample in samples]
-    texts = [ends.cut(text) for text in texts]
+    texts = [answer_text(ctx.policy, sample.ids) for sample in samples]
     kept = [at for at, sample in enumerate(samples) if sample.ids]
     numbers, failed = judged(
         ctx.reward, [records[asked[at]].asked for at in kept], [texts[at] for at in kept],
@@ -118,8 +116,10 @@ def draw(ctx: Context, prompts: Sequence[Example], records: Sequence[Record], ea
     return Rollout(answers, tuple(failed))
 
 
-def _text(ctx: Context, ids: Sequence[int]) -> str:
-    return str(ctx.policy.tokenizer.decode(list(ids), skip_special_tokens=True))
+def answer_text(lm: Any, ids: Sequence[int]) -> str:
+    """The words of an answer, without what ended it: a token, or several."""
+    said = ids[:-1] if ids and ids[-1] in lm.ends.tokens else ids
+    return str(lm.ends.cut(lm.tokenizer.decode(list(said), skip_special_tokens=True))).strip()
 
 
 def judged(

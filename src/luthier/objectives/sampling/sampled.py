@@ -13,7 +13,7 @@ import dataclasses
 import math
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import fmean
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
@@ -38,10 +38,11 @@ if TYPE_CHECKING:
 
 Columns = Mapping[str, Sequence[float]]
 TOKENS = 48  # of an answer, where neither objective nor data say
+LOOKED_AT = 64  # rows whose length stands for all
 JUDGED = 16  # validation prompts that a learning rate is judged by
 FAR = 50.0  # nats an answer from the reference: a learning rate that leads there is none
 READ = 4  # passes over an answer besides training: drawn, read by policy, reference and reward
-STATE = ("beta", "rollouts", "left", "told")
+STATE = ("beta", "rollouts", "left", "told", "failed")
 MANY = 1_000_003  # seeds of rollouts lie so far apart from those of another run's seed
 
 
@@ -87,6 +88,8 @@ class Sampled(Objective):
     def refuses(self, ctx: Context) -> str | None:
         if ctx.policy.lacks("generate") or ctx.policy.peft_task != "CAUSAL_LM":
             return say("said_refused_drawing")
+        if getattr(ctx.patch, "dropout", 0.0):
+            return say("said_refused_drawing_dropout")
         return super().refuses(ctx)
 
     def room(self, lm: TrainableLM, data: Split) -> int:
@@ -111,8 +114,21 @@ class Sampled(Objective):
     def epoch(self, examples: Sequence[Any]) -> int:
         return self._tokens(examples) * self.epochs
 
+    def step_cost(self, lm: TrainableLM, data: Split, size: int) -> float:
+        work = replace(lm.asked(template=lm.wordings(data.labels)[0], labels=data.labels))
+        self.keep_limit(work, data)
+        prompts = self.encode(work, data, data.train[:LOOKED_AT])
+        each = sum(e.tokens for e in prompts) / max(len(prompts), 1) + self.room(work, data)
+        return float((self.rollout or size) * each * self.each * (READ + self.epochs))
+
     def cost(self, examples: Sequence[Any]) -> int:
         return self._tokens(examples) * (READ + self.epochs)
+
+    def _expected(self, prompts: Sequence[Any]) -> int:
+        """Tokens of a rollout, its answers a quarter longer than the last ones were, at most."""
+        told, most = self._kept.get("told"), self._kept["length"]
+        longest = min(most, 1.25 * told["length"]) if told else most
+        return int(sum(e.tokens + longest for e in prompts)) * self.each * (READ + self.epochs)
 
     def _tokens(self, prompts: Sequence[Any]) -> int:
         """Of all answers behind their prompts, at most."""
@@ -143,7 +159,9 @@ class Sampled(Objective):
             ctx.notes.append(say("said_stopped_kl", kl=f"{self._kept['told']['kl']:.1f}", stop=f"{self.stop:g}"))
             return False
         chosen = next(prompts)
-        if not ctx.meter.fits(self.cost(chosen)):
+        while len(chosen) < min(self.rollout or size, len(self._kept["rows"])):  # what an epoch leaves over is too few
+            chosen = next(prompts)
+        if not ctx.meter.fits(self._expected(chosen)):
             return False
         number = int(self._kept.get("rollouts", 0))
         answers, failed = self._answers(ctx, chosen, self._kept["rows"], self.each, ctx.seed * MANY + number)
@@ -154,7 +172,9 @@ class Sampled(Objective):
         ]
         self._kept["left"] = _steps(self._kept["examples"], size, self.epochs, [ctx.seed, number])
         self._kept.update(rollouts=number + 1, told={"rollout": number + 1, **told_of(answers), **told})
-        ctx.notes.extend(note for note in failed if note not in ctx.notes)
+        if failed:
+            count, first = self._kept.get("failed", (0, failed[0]))
+            self._kept["failed"] = [count + len(failed), first]
         if ctx.folder:
             write_samples(ctx.folder, number, [answer.told for answer in answers])
         return True
@@ -165,7 +185,12 @@ class Sampled(Objective):
         sampling = Sampling(int(self._kept["length"]), self.temperature, seed=seed)
         found = draw(ctx, prompts, [rows[e.source] for e in prompts], each, sampling)
         answers = looked_at(ctx, prompts, found.answers, self.read, self.temperature, self.behind, each > 1)
-        return answers, [say("said_reward_failed", reason=reason) for reason in found.failed]
+        return answers, list(found.failed)
+
+    def finish(self, ctx: Context, examples: Sequence[Any]) -> None:
+        if "failed" in self._kept:
+            count, reason = self._kept["failed"]
+            ctx.notes.append(say("said_reward_failed", count=count, reason=reason))
 
     # -- what a run is judged by, and its state ------------------------------------------------------------------
 
