@@ -4,10 +4,10 @@
     python bench/ppo_vs_trl.py --steps 1 --rounds 1            (a try, nothing is written)
 
 Each rollout answers 16 prompts of the embedded help desk with 48 tokens at most; a copy of the base with a head of
-random numbers judges them, on both sides; four passes follow. What is counted is the whole work. TRL's critic is a model
-of its own, of which all weights train by default; tried as well with its head alone, which is kind to TRL: ours is a
-head on the policy's own states. Each side draws its own answers; how long they are is said. TRL's side is the fastest
-of the settings, each tried once. The last line is our answers a second over TRL's.
+random numbers judges them, on both sides; four passes follow. What is counted is the whole work. TRL's critic is a
+model of its own, of which all weights train by default; tried as well with its head alone, which is kind to TRL: ours
+is a head on the policy's own states. Each side draws its own answers; how long they are is said. TRL's side is the
+fastest of the settings, each tried once. The last line is our answers a second over TRL's.
 """
 
 from __future__ import annotations
