@@ -63,7 +63,7 @@ def test_unknown_names() -> None:
         catalog.find("zeroshot", "direct", "patches")
     with pytest.raises(LuthierError, match="there is no objective 'xyz'; known: classify, "):
         catalog.find("xyz", "objectives")
-    with pytest.raises(LuthierError, match="known: features, few_shot"):
+    with pytest.raises(LuthierError, match="known: best_of_n, features, few_shot"):
         catalog.find("", "direct")
 
 

@@ -12,6 +12,7 @@ import typer
 from luthier.cli import app
 from luthier.core import catalog
 from luthier.io.config import read_recipe
+from luthier.rlhf.pipeline import read_pipeline
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
@@ -85,7 +86,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 def test_recipes_named_in_pages_are_read() -> None:
     for path in ROOT.glob("recipes/*.yaml"):
-        read_recipe(path)
+        read_pipeline(path) if "stages:" in path.read_text("utf-8") else read_recipe(path)
 
 
 def test_both_readmes_say_the_same() -> None:

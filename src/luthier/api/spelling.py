@@ -24,6 +24,7 @@ NAMES = (
         "batch",
         "prefer",
         "judge",
+        "reward",
         "max-length",
         "methods-file",
         "answer-tokens",

@@ -63,7 +63,7 @@ def run(request: Request, folder: Path, again: bool = False, ask: Ask | None = N
         set_aside(folder, "request.json")
     check_folder(request, folder)
     waiting = bool(unfinished(request, folder))
-    if waiting:
+    if waiting and (request.judge or request.reward):
         from luthier.runs.judges import check_named
 
         check_named(request.judge, request.reward)

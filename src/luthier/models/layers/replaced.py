@@ -48,7 +48,7 @@ class ReplacingPatch(Patch):
             return None
         inside = {id(module): at for at, block in enumerate(lm.blocks) for module in block.modules()}
         places = [inside.get(id(lm.model.get_submodule(path))) for path in self._kept]
-        return None if None in places else min(at for at in places if at is not None)
+        return None if None in places else min(at for at in places if at is not None) or None
 
     def into_bases(self, lm: TrainableLM) -> bool:
         """Each base back in its place, with the weight (out, in) that its replacement's `folded()` gives."""
