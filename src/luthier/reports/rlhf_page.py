@@ -92,7 +92,7 @@ def _sample(sample: Mapping[str, Any]) -> str:
         f"<tr><td>{text(_called(name))}</td><td>{text(said['answer'])}</td><td>{said['judged']:.3f}</td></tr>"
         for name, said in answers
     )
-    return f'<h3>{text(sample["prompt"])}</h3><table class="keys"><tbody>{rows}</tbody></table>'
+    return f'<h3>{text(sample["prompt"])}</h3><table class="keys samples"><tbody>{rows}</tbody></table>'
 
 
 def _called(name: str) -> Phrase | str:

@@ -73,4 +73,4 @@ def _table(samples: Sequence[Mapping[str, Any]]) -> str:
         f"{'' if s['ended'] else f' <span class=soft>({text(CUT)})</span>'}</td><td>{s['reward']:.3g}</td></tr>"
         for s in samples
     )
-    return f'<table class="keys"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
+    return f'<table class="keys samples"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'

@@ -155,9 +155,12 @@ def _finite(numbers: Sequence[float]) -> list[float | None]:
 
 def looked_at(
     ctx: Context, prompts: Sequence[Example], found: Sequence[Drawn], read: Callable[[Outputs], Tensor],
-    temperature: float, behind: bool, grouped: bool,
+    temperature: float, behind: bool, grouped: bool, words: Sequence[str],
 ) -> list[Answer]:  # fmt: skip
-    """The answers with what policy and reference say of them. read: log-probability and entropy first, (N, k)."""
+    """The answers with what policy and reference say of them. read: log-probability and entropy first, (N, k).
+
+    words: of each prompt, as people read it.
+    """
     examples = [d.example(at, prompts[d.prompt], behind, d.prompt if grouped else None) for at, d in enumerate(found)]
     own = [values.tolist() for values in ctx.now("policy").look(examples, read)]
     with ctx.reference() as reference:
@@ -165,7 +168,7 @@ def looked_at(
     out = []
     for drawn, example, values, other in zip(found, examples, own, others, strict=True):
         columns = {OLD: [value[0] for value in values], REFERENCE: other}
-        told = {"prompt": _words(ctx, prompts[drawn.prompt].ids), "answer": drawn.text, "reward": drawn.reward}
+        told = {"prompt": words[drawn.prompt], "answer": drawn.text, "reward": drawn.reward}
         told |= {"ended": drawn.ended}
         out.append(Answer(drawn, replace(example, columns=columns), values, told))
     return out
@@ -188,6 +191,7 @@ def told_of(answers: Sequence[Answer]) -> dict[str, float]:
     }  # fmt: skip
 
 
-def _words(ctx: Context, ids: Sequence[int]) -> str:
-    ahead = len(ctx.policy.virtual)  # ids of learned tokens are none of the tokenizer's
-    return str(ctx.policy.tokenizer.decode(list(ids[ahead:]), skip_special_tokens=True)).strip()
+def words_of(record: Record) -> str:
+    """What is asked, as people read it."""
+    asked = record.asked
+    return asked if isinstance(asked, str) else "\n".join(message.content for message in asked)

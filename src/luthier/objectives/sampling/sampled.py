@@ -27,7 +27,7 @@ from luthier.core.phrases import say
 from luthier.core.records import Asked, Record, Sampling, Task
 from luthier.core.split import Split
 from luthier.io.samples_file import write_samples
-from luthier.objectives.sampling.drawing import Answer, draw, looked_at, told_of
+from luthier.objectives.sampling.drawing import Answer, draw, looked_at, told_of, words_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -184,7 +184,8 @@ class Sampled(Objective):
     ) -> tuple[list[Answer], list[str]]:
         sampling = Sampling(int(self._kept["length"]), self.temperature, seed=seed)
         found = draw(ctx, prompts, [rows[e.source] for e in prompts], each, sampling)
-        answers = looked_at(ctx, prompts, found.answers, self.read, self.temperature, self.behind, each > 1)
+        words = [words_of(rows[e.source]) for e in prompts]
+        answers = looked_at(ctx, prompts, found.answers, self.read, self.temperature, self.behind, each > 1, words)
         return answers, list(found.failed)
 
     def finish(self, ctx: Context, examples: Sequence[Any]) -> None:
