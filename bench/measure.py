@@ -88,9 +88,19 @@ def measured(work: Callable[[], T]) -> tuple[T, Watch, dict[str, Any]]:
     watch.start()
     found = work()
     watch.stop()
-    peak = peak_bytes()
+    return found, watch, figures(watch, before, peak_bytes())
+
+
+def figures(watch: Watch, before: float, peak: int) -> dict[str, Any]:
+    """What every side tells of a watched run. before: the rate of matrix products when it began."""
     rates = [before, product_rate()]
-    return found, watch, {"seconds": watch.seconds, "others": watch.others, "peak_bytes": peak, "product_rate": rates}
+    return {"seconds": watch.seconds, "others": watch.others, "peak_bytes": peak, "product_rate": rates}
+
+
+def drawn(watch: Watch, answers: int, length: float) -> dict[str, float]:
+    """How fast answers of so many tokens on average were drawn and learned from."""
+    rate = answers / watch.seconds
+    return {"samples_per_second": rate, "tokens_per_second": length * rate, "length": length}
 
 
 def versions(*names: str) -> dict[str, str]:

@@ -134,13 +134,10 @@ def train(work: Path, job: dict[str, Any]) -> None:
     count = len(read_json(work / "pairs.json"))
     measure.give(
         pairs_per_second=count / clock.watch.seconds,
-        seconds=clock.watch.seconds,
         reference_seconds=clock.reference,
-        others=clock.watch.others,
-        peak_bytes=peak,
         losses=[r.loss for r in clock.reports],
         rates=[r.learning_rate for r in clock.reports],
-        product_rate=[before, measure.product_rate()],
+        **measure.figures(clock.watch, before, peak),
         versions=measure.versions("luthier", "torch", "transformers"),
     )
 

@@ -128,14 +128,9 @@ def train(work: Path, job: dict[str, Any]) -> None:
     told = [report.metrics or {} for report in clock.reports][:: job["objective"].get("epochs", 1)]
     answers, length = job["prompts"] * job["answers"] * job["steps"], sum(m["length"] for m in told) / len(told)
     measure.give(
-        samples_per_second=answers / clock.watch.seconds,
-        tokens_per_second=length * answers / clock.watch.seconds,
-        seconds=clock.watch.seconds,
-        length=length,
-        others=clock.watch.others,
-        peak_bytes=peak,
+        **measure.drawn(clock.watch, answers, length),
+        **measure.figures(clock.watch, before, peak),
         rewards=[m["reward"] for m in told],
-        product_rate=[before, measure.product_rate()],
         versions=measure.versions("luthier", "torch", "transformers"),
     )
 

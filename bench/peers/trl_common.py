@@ -8,8 +8,28 @@ from typing import Any
 
 from peft import LoraConfig
 from torch.optim.lr_scheduler import LambdaLR
+from transformers import TrainerCallback
+
+import measure
 
 VERSIONS = ("trl", "peft", "torch", "transformers", "accelerate")
+
+
+class Clock(TrainerCallback):  # type: ignore[misc]
+    """Time from the trainer's first step to the end of its last."""
+
+    def __init__(self) -> None:
+        self.watch, self.steps = measure.Watch(), 0
+
+    def on_step_begin(self, *_: Any, **__: Any) -> None:
+        """Called by the trainer before each optimiser step."""
+        if not self.steps:
+            self.watch.start()
+
+    def on_step_end(self, *_: Any, **__: Any) -> None:
+        """Called by the trainer after each optimiser step."""
+        self.steps += 1
+        self.watch.stop()
 
 
 def settings_of(job: dict[str, Any]) -> dict[str, Any]:

@@ -20,28 +20,11 @@ import torch
 from datasets import Dataset
 from peft import set_peft_model_state_dict
 from safetensors.torch import load_file
-from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
+from transformers import AutoModelForCausalLM, AutoTokenizer
 from trl import DPOConfig, DPOTrainer
-from trl_common import VERSIONS, lora_of, settings_of, take_our_rates
+from trl_common import VERSIONS, Clock, lora_of, settings_of, take_our_rates
 
 import measure
-
-
-class Clock(TrainerCallback):  # type: ignore[misc]
-    """Time from the trainer's first step to the end of its last."""
-
-    def __init__(self) -> None:
-        self.watch, self.steps = measure.Watch(), 0
-
-    def on_step_begin(self, *_: Any, **__: Any) -> None:
-        """Called by the trainer before each optimiser step."""
-        if not self.steps:
-            self.watch.start()
-
-    def on_step_end(self, *_: Any, **__: Any) -> None:
-        """Called by the trainer after each optimiser step."""
-        self.steps += 1
-        self.watch.stop()
 
 
 class Given(DPOTrainer):  # type: ignore[misc]

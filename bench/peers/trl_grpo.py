@@ -15,28 +15,11 @@ from typing import Any
 
 import torch
 from datasets import Dataset
-from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
+from transformers import AutoModelForCausalLM, AutoTokenizer
 from trl import GRPOConfig, GRPOTrainer
-from trl_common import VERSIONS, lora_of, settings_of
+from trl_common import VERSIONS, Clock, lora_of, settings_of
 
 import measure
-
-
-class Clock(TrainerCallback):  # type: ignore[misc]
-    """Time from the first step, which begins with its rollout, to the end of the last."""
-
-    def __init__(self) -> None:
-        self.watch, self.steps = measure.Watch(), 0
-
-    def on_step_begin(self, *_: Any, **__: Any) -> None:
-        """Called by the trainer before each optimiser step."""
-        if not self.steps:
-            self.watch.start()
-
-    def on_step_end(self, *_: Any, **__: Any) -> None:
-        """Called by the trainer after each optimiser step."""
-        self.steps += 1
-        self.watch.stop()
 
 
 def vowels(completions: list[Any], **_: Any) -> list[float]:
@@ -86,14 +69,9 @@ def main(work: Path, settings: dict[str, Any]) -> None:
     told = [entry for entry in trainer.state.log_history if "reward" in entry]
     length = sum(entry["completions/mean_length"] for entry in told) / len(told)
     measure.give(
-        samples_per_second=answers * job["steps"] / clock.watch.seconds,
-        tokens_per_second=length * answers * job["steps"] / clock.watch.seconds,
-        seconds=clock.watch.seconds,
-        length=length,
-        others=clock.watch.others,
-        peak_bytes=peak,
+        **measure.drawn(clock.watch, answers * job["steps"], length),
+        **measure.figures(clock.watch, before, peak),
         rewards=[entry["reward"] for entry in told],
-        product_rate=[before, measure.product_rate()],
         versions=measure.versions(*VERSIONS),
     )
 

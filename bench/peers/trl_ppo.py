@@ -116,13 +116,8 @@ def main(work: Path, settings: dict[str, Any]) -> None:
     peak, answers = measure.peak_bytes(), job["prompts"] * job["steps"]
     length = sum(lengths) / len(lengths)
     measure.give(
-        samples_per_second=answers / clock.watch.seconds,
-        tokens_per_second=length * answers / clock.watch.seconds,
-        seconds=clock.watch.seconds,
-        length=length,
-        others=clock.watch.others,
-        peak_bytes=peak,
-        product_rate=[before, measure.product_rate()],
+        **measure.drawn(clock.watch, answers, length),
+        **measure.figures(clock.watch, before, peak),
         versions=measure.versions(*VERSIONS),
     )
 

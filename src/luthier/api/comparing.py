@@ -76,7 +76,6 @@ def compare(
 def _compared(section: Mapping[str, Any], asked: Mapping[str, Any], out: Path | None, again: bool) -> Board:
     from luthier.comparison.execution.supervisor import run
     from luthier.comparison.plan import make_request
-    from luthier.core.metric import find
     from luthier.reports.comparison.publish import publish
 
     for name, wanted in (("budget", 'a time ("90s", "3m") or tokens ("20k-tokens")'), ("total", 'a time ("15m")')):
@@ -84,8 +83,6 @@ def _compared(section: Mapping[str, Any], asked: Mapping[str, Any], out: Path | 
             raise LuthierError(f"{name}={asked[name]!r}: must be a text, {wanted}")
     if not isinstance(section["metric"], str):
         raise LuthierError(f"metric={section['metric']!r}: must be the name of a score")
-    if section["metric"]:
-        find(section["metric"])
     request = make_request(section, **asked)
     folder = out or request.folder
     run(request, folder, again)

@@ -91,10 +91,7 @@ def compare(
     from luthier.comparison.execution.supervisor import run
     from luthier.comparison.plan import make_request
     from luthier.comparison.specs import read_grid
-    from luthier.core.metric import find
 
-    if metric:
-        find(metric)
     options: dict[str, Any] = {
         "path": data, "test": str(test) if test else None, "map": pairs(map, "--map"),
         "labels": pairs(labels, "--labels"), "instruction": instruction, "skip_bad": skip_bad, "limit": limit,

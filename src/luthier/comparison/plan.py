@@ -207,11 +207,13 @@ def make_request(
     prefer: str = "quality", grid: Mapping[str, Any] | None = None, methods_file: str = "", judge: str = "",
     reward: str = "",
 ) -> Request:  # fmt: skip
-    """A checked request from what a command or a call gives. grid: entries of a file of methods, tried besides those
-    that are named. Raises LuthierError."""
+    """A checked request; grid: entries of a file of methods, tried besides those named. Raises LuthierError."""
     from luthier.core.catalog import suggest
+    from luthier.core.metric import find
     from luthier.training import trackers
 
+    if data.get("metric"):
+        find(data["metric"])
     if budget and total:
         raise LuthierError(
             f"--budget {budget} and --total {total}: give one: --budget is the training of each method and seed, "
@@ -223,9 +225,8 @@ def make_request(
     else:
         parse_budget(budget)
     if prefer not in get_args(Prefer):
-        raise LuthierError(
-            f"--prefer {prefer}: one of {', '.join(get_args(Prefer))}{suggest(prefer, get_args(Prefer))}"
-        )
+        known = get_args(Prefer)
+        raise LuthierError(f"--prefer {prefer}: one of {', '.join(known)}{suggest(prefer, known)}")
     first, *others = tuple(dict.fromkeys(models)) or ("embedded",)
     entries = {} if grid is None else check_grid(grid, methods_file or "methods")
     section, limits = build(DataConfig, data, "data"), build(EndpointConfig, endpoint or {}, "endpoint")

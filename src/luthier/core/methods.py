@@ -194,10 +194,8 @@ class Objective(Method):
         return found
 
     def encode(self, lm: TrainableLM, data: Split, records: Sequence[Record]) -> list[Any]:
-        """Examples (`luthier.core.example.Example`) of the records; a row with nothing to learn gives none.
-
-        A model without a limit (`keep_limit`) is read within this objective's. Raises Refused for unwritable rows.
-        """
+        """Examples of the records; a row with nothing to learn gives none. A model without a limit (`keep_limit`) is
+        read within this objective's. Raises Refused for rows that cannot be written."""
         from luthier.core.phrases import of_error, say
 
         if lm.longest is None:

@@ -1,7 +1,6 @@
 """A recipe: everything that decides a run, from defaults, a YAML file and `a.b=c` on the command line.
 
-An unknown key is an error that suggests the right one; a wrong value names its key. What a run writes back as
-`recipe.yaml` is complete: it replays without any default of a later version.
+An unknown key is an error that suggests the right one. What a run writes back as `recipe.yaml` is complete.
 """
 
 from __future__ import annotations
@@ -128,8 +127,7 @@ class Recipe:
 
     endpoint: for a model behind a URL. track: trackers that are told of the run besides metrics.jsonl. template: a file
     with the wording to use (`luthier prompt search` writes one) in place of the method's own. start: folder of a run to
-    go on from. teacher: a run or model to imitate. reward: what judges answers
-    (`luthier.runs.rewards`), or several with their weights.
+    go on from. teacher: a run or model to imitate. reward: what judges answers (`runs.rewards`), or several weighted.
     """
 
     method: str = "lora"
@@ -209,8 +207,7 @@ def options(recipe: Recipe) -> Any:
 
 def objective(recipe: Recipe, default: str) -> Any:
     """The configured objective; `default` is the method's own for the task."""
-    values = dict(recipe.objective)
-    name = values.pop("name", default)
+    name, values = recipe.objective.get("name", default), {k: v for k, v in recipe.objective.items() if k != "name"}
     return build(catalog.load(catalog.find(str(name), "objectives")), values, "objective")
 
 
@@ -223,10 +220,10 @@ def read_values(path: Path | None, assignments: Sequence[str] = ()) -> dict[str,
     """The plain values of a recipe file with `a.b=c` on top. Raises LuthierError naming the file."""
     values: Any = {}
     if path is not None:
+        if not path.exists():
+            raise LuthierError(f"{path}: no such recipe")
         try:
             values = from_yaml(path.read_text(encoding="utf-8-sig"))
-        except FileNotFoundError:
-            raise LuthierError(f"{path}: no such recipe") from None
         except OSError as error:
             raise LuthierError(f"{path}: the recipe cannot be read: {error.strerror}") from None
         except ValueError as error:
