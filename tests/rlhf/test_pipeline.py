@@ -18,7 +18,7 @@ from luthier.core.split import Split
 from luthier.data.read import read
 from luthier.io.files import read_json
 from luthier.rlhf import stages as running
-from luthier.rlhf.measure import paired, without_length
+from luthier.rlhf.paired import paired, without_length
 from luthier.rlhf.parts import JUDGE, LEARN, REWARD, TEST, write_parts
 from luthier.rlhf.pipeline import Pipeline, read_pipeline
 from luthier.rlhf.stages import stages_of

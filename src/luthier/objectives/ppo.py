@@ -39,6 +39,7 @@ GAMMA = 1.0
 SCALED = 32  # prompts whose states the critic's are standardised by
 HORIZON = 10_000  # answers over which an adaptive β adapts
 SWAY = 0.2  # the most that an error of the KL moves it
+CENTRE = "centre"  # the mean reward of the reference's answers: from where a critic that knows nothing begins
 ADVANTAGE, RETURN, VALUE, TOKEN = "advantage", "return", "value", "token"  # columns; token: 1, behind the end 0
 
 
@@ -71,6 +72,7 @@ class Ppo(Sampled):
         of_reward = getattr(ctx.reward, "head_on", None)
         if of_reward and (begun := of_reward(ctx.policy.key)) is not None:
             head.begin_as(begun)
+            self._kept[CENTRE] = 0.0  # the critic knows what rewards are like
         else:
             scale_head(ctx.policy, [_second_half(e) for e in found[:SCALED]], head)
         return found
@@ -83,10 +85,11 @@ class Ppo(Sampled):
 
     def worth(self, answers: Sequence[Answer]) -> tuple[list[Columns], Mapping[str, float]]:
         beta = self.held
+        centre = float(self._kept.setdefault(CENTRE, fmean(a.drawn.reward for a in answers)))
         values = [[value[2] for value in a.values] for a in answers]
         raw = []
         for a, own in zip(answers, values, strict=True):
-            score = a.drawn.reward - (0.0 if a.drawn.ended else self.penalty)
+            score = a.drawn.reward - centre - (0.0 if a.drawn.ended else self.penalty)
             # nothing comes behind an answer: what the critic says of that place so far is not believed
             rewards = per_token(a.logp, a.reference, beta, score)
             raw.append(generalised(rewards, [*own[:-1], 0.0], GAMMA, self.lam))

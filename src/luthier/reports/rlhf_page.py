@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from luthier.core.phrases import Phrase
+from luthier.core.phrases import Phrase, say
 from luthier.evals.health import by_rollout
 from luthier.io.metrics_file import read_metrics
 from luthier.reports.plain_page import both, text, write
@@ -20,6 +20,7 @@ COLUMNS = (
     both("the same without length", "去除长度影响后"), both("wins, %", "胜率（%）"),
     both("KL, nats an answer", "KL（每个回答，nat）"), both("tokens", "词元数"),
 )  # fmt: skip
+LOOK = (both("prompt", "提示"), both("answer", "回答"), both("reward", "奖励"), both("judged", "评判"))
 CURVE = both("Reward against distance", "奖励与距离")
 AWAY, EARNED = both("nats an answer from the start", "与起点的距离（每个回答，nat）"), both("reward, mean", "平均奖励")
 UNTUNED = both("untuned", "未训练")
@@ -39,15 +40,38 @@ def write_page(folder: Path, report: Mapping[str, Any]) -> Path:
         about.append(
             both(f"the judge tells {share} % of held-out pairs right", f"评判模型在留出的成对回答上正确 {share} %")
         )
+    about += [line for stage in report["stages"] if (line := preferred(stage))]
     facts = "".join(f"<li>{text(fact)}</li>" for fact in about)
     body = f"""<ul class="findings">{facts}</ul>
 <h2>{text(STAGES)}</h2>
 {_table(report)}
+{"".join(map(_look_at, report["stages"]))}
 {"".join(_curve(folder / "stages" / s["name"], s["name"]) for s in report["stages"])}
 <h2>{text(SAMPLES)}</h2>
 {"".join(map(_sample, report["samples"]))}"""
     write(folder / PAGE, TITLE, TITLE, body, (STYLE,), wide=True)
     return folder / PAGE
+
+
+def audited(stage: Mapping[str, Any]) -> Phrase | None:
+    """Where its reward and the judge disagree, in plain words."""
+    found = stage.get("audit")
+    if not found:
+        return None
+    return say(
+        "rlhf_audit_falls" if found["falls"] else "rlhf_audit_flat", stage=stage["name"], before=stage["before"],
+        reward=f"{found['reward_gain']:+.3f}", judged=f"{stage['gain']:+.3f} ± {1.96 * stage['gain_se']:.3f}",
+        answers=len(found["answers"]),
+    )  # fmt: skip
+
+
+def preferred(stage: Mapping[str, Any]) -> Phrase | None:
+    """What people say of it, in plain words."""
+    if not (found := stage.get("people")):
+        return None
+    error = found["win_rate_se"]
+    share = f"{100 * found['win_rate']:.1f}" + (f" ± {196 * error:.1f}" if error is not None else "")
+    return say("rlhf_people", stage=stage["name"], before=stage["before"], share=share, labels=found["labels"])
 
 
 def _around(value: float, error: float, places: int) -> str:
@@ -73,6 +97,20 @@ def _table(report: Mapping[str, Any]) -> str:
         )  # fmt: skip
     body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
     return f'<table class="keys"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+
+
+def _look_at(stage: Mapping[str, Any]) -> str:
+    """The answers to look at, where reward and judge disagree."""
+    if (said := audited(stage)) is None:
+        return ""
+    head = "".join(f'<th scope="col">{text(column)}</th>' for column in LOOK)
+    rows = "".join(
+        f"<tr><td>{text(a['prompt'])}</td><td>{text(a['answer'])}</td><td>{a['reward']:.3f}</td>"
+        f"<td>{a['judged']:.3f}</td></tr>"
+        for a in stage["audit"]["answers"]
+    )
+    table = f'<table class="keys"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
+    return f"<p>{text(said)}</p>{table}"
 
 
 def _curve(folder: Path, name: str) -> str:

@@ -10,11 +10,10 @@ the untuned model.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean, stdev
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from luthier.core.errors import LuthierError
@@ -26,6 +25,9 @@ from luthier.io.files import read_json, write_text
 from luthier.models.loading.of_recipe import load_base
 from luthier.objectives.sampling.advantages import k1
 from luthier.objectives.sampling.drawing import Drawn, answer_text, judged
+from luthier.rlhf.audit import audit
+from luthier.rlhf.paired import asked_text, clustered, paired, without_length
+from luthier.rlhf.people import write_questions
 from luthier.rlhf.pipeline import BASE, NAME, Pipeline
 from luthier.runs.loaded import judge, load_run, reward_of
 from luthier.training.context import Context, Meter, Reader
@@ -52,32 +54,28 @@ class Written:
 
 def measure(pipeline: Pipeline, stages: Sequence[Stage], folder: Path, bar: Bar) -> dict[str, Any]:
     """The report. Answers are kept by stage, so that a killed command goes on with the next."""
-    policies = [stage for stage in stages if stage.writes]
+    policies, each = [stage for stage in stages if stage.writes], pipeline.answers
+    before = dict(zip([stage.name for stage in policies], [BASE, *(stage.name for stage in policies)], strict=False))
     rows = _prompts(stages[0].recipe, pipeline.prompts)
     written = {BASE: _kept(folder, BASE, lambda: _write(pipeline, _base(stages[0]), None, rows))}
     for at, stage in enumerate(policies):
-        before = policies[at - 1] if at else None
-        written[stage.name] = _kept(folder, stage.name, lambda s=stage, b=before: _stage(pipeline, s, b, rows))  # type: ignore[misc]
+        last = policies[at - 1] if at else None
+        written[stage.name] = _kept(folder, stage.name, lambda s=stage, b=last: _stage(pipeline, s, b, rows))  # type: ignore[misc]
     who = str(folder / "stages" / NAME) if isinstance(pipeline.judge, Mapping) else pipeline.judge
-    found = _judged(judge(who, Meter()), rows, written, pipeline.answers)
-    rows, written, numbers, lost = _whole(rows, written, found, pipeline.answers)
-    rewards = {
-        stage.name: _judged(own, rows, {stage.name: written[stage.name]}, pipeline.answers)[stage.name]
-        for stage in policies
-        if (own := reward_of(stage.recipe, Meter()))
-    }
+    found = _judged(judge(who, Meter()), rows, written, each)
+    rows, written, numbers, lost = _whole(rows, written, found, each)
+    write_questions(folder, rows, {name: w.texts for name, w in written.items()}, each)
     told = []
     for stage in stages:
-        if stage.name == NAME:
-            continue
-        told.append(
-            _gained(pipeline, policies, stage, written, numbers, rewards.get(stage.name, ()))
-            if stage.writes
-            else _numbers_of(stage)
-        )
+        if stage.writes:
+            names = (stage.name, before[stage.name])
+            own = reward_of(stage.recipe, Meter())
+            rewards = _judged(own, rows, {name: written[name] for name in names}, each) if own else {}
+            told.append(_gained(rows, names, written, numbers, rewards, each))
+        elif stage.name != NAME:
+            told.append(_numbers_of(stage))
     return {
-        "schema": 1, "prompts": len(rows), "left_out": lost, "answers": pipeline.answers,
-        "temperature": pipeline.temperature,
+        "schema": 1, "prompts": len(rows), "left_out": lost, "answers": each, "temperature": pipeline.temperature,
         "untuned": {"judged": fmean(numbers[BASE]), "length": fmean(written[BASE].tokens)},
         "stages": told, "judge": _numbers_of(stages[-1]) if stages[-1].name == NAME else {"name": who},
         "samples": _samples(pipeline, rows, written, numbers),
@@ -105,8 +103,8 @@ def _whole(
         for at in range(len(rows))
         if all(found[i] is not None for found in numbers.values() for i in range(at * each, (at + 1) * each))
     ]
-    if not kept:
-        raise LuthierError("judge: to every held-out prompt there is an answer that it cannot judge")
+    if len(kept) < 2:
+        raise LuthierError("judge: to nearly every held-out prompt there is an answer that it cannot judge")
     places = [i for at in kept for i in range(at * each, (at + 1) * each)]
     return (
         [rows[at] for at in kept],
@@ -159,24 +157,25 @@ def _kept(folder: Path, name: str, write: Any) -> Written:
 
 
 def _gained(
-    pipeline: Pipeline, policies: Sequence[Stage], stage: Stage, written: Mapping[str, Written],
-    numbers: Mapping[str, Sequence[float]], rewards: Sequence[float | None],
+    rows: Sequence[Record], names: tuple[str, str], written: Mapping[str, Written],
+    numbers: Mapping[str, Sequence[float]], rewards: Judged, each: int,
 ) -> dict[str, Any]:  # fmt: skip
-    """What is told of a policy."""
-    at = [s.name for s in policies].index(stage.name)
-    before = policies[at - 1].name if at else BASE
-    own, other = numbers[stage.name], numbers[before]
-    earned = [value for value in rewards if value is not None] or own
-    gain, error = paired(own, other, pipeline.answers)
-    lengths = written[stage.name].tokens, written[before].tokens
-    bare, bare_error = paired(*without_length((own, other), lengths), pipeline.answers)
-    kl = written[stage.name].kl or ()
-    return {
-        "name": stage.name, "before": before, "judged": fmean(own), "gain": gain, "gain_se": error,
+    """What is told of a policy. names: its own, and that of the one before."""
+    name, before = names
+    judged_both, lengths = (numbers[name], numbers[before]), (written[name].tokens, written[before].tokens)
+    gain, error = paired(*judged_both, each)
+    bare, bare_error = paired(*without_length(judged_both, lengths), each)
+    earned = [value for value in rewards.get(name, ()) if value is not None]
+    told = {
+        "name": name, "before": before, "judged": fmean(numbers[name]), "gain": gain, "gain_se": error,
         "gain_without_length": bare, "gain_without_length_se": bare_error,
-        "reward": fmean(earned),
-        "kl": fmean(kl), "win_rate": fmean(map(ahead, own, other)), "length": fmean(lengths[0]),
+        "reward": fmean(earned or numbers[name]), "kl": fmean(written[name].kl or ()),
+        "win_rate": fmean(map(ahead, *judged_both)), "length": fmean(lengths[0]),
     }  # fmt: skip
+    whole = [[x for x in rewards.get(n, ()) if x is not None] for n in names]
+    if rewards and all(len(x) == len(judged_both[0]) for x in whole):
+        told["audit"] = audit(rows, written[name].texts, each, (whole[0], whole[1]), judged_both)
+    return told
 
 
 def _numbers_of(stage: Stage) -> dict[str, Any]:
@@ -184,30 +183,8 @@ def _numbers_of(stage: Stage) -> dict[str, Any]:
     found = read_json(stage.folder / "eval.json")
     names = ("reward", "gain", "gain_se", "kl", "win_rate")
     rows = found["per_row"]
-    error = stdev(rows) / math.sqrt(len(rows)) if len(rows) > 1 else None
+    error = clustered(rows)[1] if len(rows) > 1 else None
     return {"name": stage.name, **dict.fromkeys(names), "accuracy": found["score"], "accuracy_se": error}
-
-
-def paired(own: Sequence[float], other: Sequence[float], each: int) -> tuple[float, float]:
-    """Mean difference and its standard error, `each` answers to a prompt being one cluster."""
-    apart = [a - b for a, b in zip(own, other, strict=True)]
-    means = [fmean(apart[at : at + each]) for at in range(0, len(apart), each)]
-    return fmean(means), stdev(means) / math.sqrt(len(means)) if len(means) > 1 else math.inf
-
-
-def without_length(
-    numbers: Sequence[Sequence[float]], lengths: Sequence[Sequence[int]]
-) -> tuple[list[float], list[float]]:
-    """What length leaves of the numbers of two stages: a slope within each of them, so that it explains no difference
-    between them but by the lengths. How uncertain the slope is, is in no standard error."""
-    spread = covered = 0.0
-    for values, sizes in zip(numbers, lengths, strict=True):
-        mean, middle = fmean(values), fmean(sizes)
-        spread += math.fsum((n - middle) ** 2 for n in sizes)
-        covered += math.fsum((n - middle) * (v - mean) for v, n in zip(values, sizes, strict=True))
-    slope = covered / spread if spread else 0.0
-    one, other = ([v - slope * n for v, n in zip(vs, ns, strict=True)] for vs, ns in zip(numbers, lengths, strict=True))
-    return one, other
 
 
 def _samples(
@@ -217,7 +194,6 @@ def _samples(
     out = []
     for at, row in enumerate(rows[:SHOWN]):
         place = at * pipeline.answers
-        asked = row.asked if isinstance(row.asked, str) else "\n".join(m.content for m in row.asked)
         said = {name: {"answer": w.texts[place], "judged": numbers[name][place]} for name, w in written.items()}
-        out.append({"prompt": asked, "answers": said})
+        out.append({"prompt": asked_text(row), "answers": said})
     return out

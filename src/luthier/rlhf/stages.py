@@ -10,7 +10,7 @@ Killed, the same command goes on where it was: a finished stage is not run again
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -100,5 +100,10 @@ def run(pipeline: Pipeline, folder: Path, bar: Bar, tell: Callable[[str], None])
             with bar(stage.name) as say:
                 train(stage.recipe, stage.folder, say)
         found = measure(pipeline, stages, folder, bar)
-        write_text(folder / REPORT, json.dumps(found, ensure_ascii=False, indent=1))
+        write_report(folder, found)
     return found
+
+
+def write_report(folder: Path, report: Mapping[str, Any]) -> None:
+    """What `run` gives, as a file."""
+    write_text(folder / REPORT, json.dumps(report, ensure_ascii=False, indent=1))
