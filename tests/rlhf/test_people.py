@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +108,6 @@ def test_both_stand_on_the_page(tmp_path: Path) -> None:
                     "people": {"win_rate": 0.5, "win_rate_se": 0.1, "labels": 9}}],
     }  # fmt: skip
     page = write_page(tmp_path, report).read_text(encoding="utf-8")
-    words = re.sub(r"<[^>]+>", "", page)
-    for said_there in ("these 6 answers", "请看这 6 个回答", "people prefer it to sft", "人们在 9 个标注中"):
-        assert said_there in words
+    for words in ("these 6 answers", "请看这 6 个回答", "people prefer it to sft", "人们在 9 个标注中"):
+        assert words in page
     assert "<b>x</b>" not in page and page.count("&lt;b&gt;x") == 6

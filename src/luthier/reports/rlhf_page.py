@@ -40,7 +40,7 @@ def write_page(folder: Path, report: Mapping[str, Any]) -> Path:
         about.append(
             both(f"the judge tells {share} % of held-out pairs right", f"评判模型在留出的成对回答上正确 {share} %")
         )
-    about += [line for stage in report["stages"] if (line := preferred(stage))]
+    about += [_said(line) for stage in report["stages"] if (line := preferred(stage))]
     facts = "".join(f"<li>{text(fact)}</li>" for fact in about)
     body = f"""<ul class="findings">{facts}</ul>
 <h2>{text(STAGES)}</h2>
@@ -72,6 +72,11 @@ def preferred(stage: Mapping[str, Any]) -> Phrase | None:
     error = found["win_rate_se"]
     share = f"{100 * found['win_rate']:.1f}" + (f" ± {196 * error:.1f}" if error is not None else "")
     return say("rlhf_people", stage=stage["name"], before=stage["before"], share=share, labels=found["labels"])
+
+
+def _said(phrase: Phrase) -> Phrase:
+    """Of the catalogue, which a plain page does not carry."""
+    return both(phrase.text(), phrase.text("zh"))
 
 
 def _around(value: float, error: float, places: int) -> str:
@@ -110,7 +115,7 @@ def _look_at(stage: Mapping[str, Any]) -> str:
         for a in stage["audit"]["answers"]
     )
     table = f'<table class="keys"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
-    return f"<p>{text(said)}</p>{table}"
+    return f"<p>{text(_said(said))}</p>{table}"
 
 
 def _curve(folder: Path, name: str) -> str:
