@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,8 @@ from hypothesis import strategies as st
 import tiny
 from luthier.api import training as api
 from luthier.comparison.execution import supervisor
-from luthier.comparison.plan import Request
+from luthier.comparison.plan import Plan, Request
+from luthier.comparison.same_inputs import differences, judging
 from luthier.core.errors import LuthierError
 from luthier.core.records import Text
 from luthier.core.split import Split
@@ -166,6 +168,19 @@ def test_a_comparison_notices(base: Path, rows: Path, tmp_path: Path, capsys: py
     (out / "plan.json").write_text(json.dumps(plan))
     supervisor.run(request, out)
     assert "cannot be checked: it was begun by an earlier version" in capsys.readouterr().err
+
+
+def test_a_comparison_notices_another_judge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By what is in the file, not by its name; a plan of an earlier version kept none and goes on."""
+    monkeypatch.chdir(tmp_path)
+    function = Path("reward.py")
+    function.write_text("def vowels(prompt, answer, row):\n    return 1.0\n")
+    request = Request(model="http://127.0.0.1:9/v1", reward="reward.py:vowels", judge="re:x")
+    plan = Plan(request, 1, None, None, "float32", 1, "", "", judging=judging(request))
+    assert list(plan.judging) == ["reward reward.py:vowels"] and differences(plan, request.model, None) == []
+    function.write_text("def vowels(prompt, answer, row):\n    return 2.0\n")
+    assert differences(plan, request.model, None) == ["reward reward.py:vowels"]
+    assert differences(replace(plan, judging={}), request.model, None) == []
 
 
 def test_parts_of_a_model(base: Path) -> None:

@@ -120,7 +120,7 @@ class Request:
 class Plan:
     """The request with everything that was measured or read once at the start.
 
-    data_key: fingerprint of the rows; parts: of the model's files (`given`), none of an endpoint's.
+    data_key: fingerprint of the rows; parts: of the model's files, none of an endpoint's; judging: of reward and judge.
     threads: of each of the workers. base_loss: of the untouched base on general text, where it predicts text.
     row_tokens: of a training row, 0 where not known. estimate, answering: seconds that all trials will take, measured
     before the first one, and those of them that go into answers (of all workers together).
@@ -138,6 +138,7 @@ class Plan:
     workers: int = 1
     base_loss: float | None = None
     parts: dict[str, str] = field(default_factory=dict)
+    judging: dict[str, str] = field(default_factory=dict)
     row_tokens: float = 0.0
     estimate: float | None = None
     answering: float = 0.0
@@ -287,8 +288,7 @@ def read_plans(request: Request, folder: Path) -> dict[str, Plan]:
 
 def read_plan(folder: Path) -> Plan | None:
     """The plan of a comparison that was begun here, or None."""
-    path = folder / "plan.json"
-    if not path.exists():
+    if not (path := folder / "plan.json").exists():
         return None
     try:
         plan = build(Plan, read_json(path), "plan")

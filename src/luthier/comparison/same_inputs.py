@@ -9,7 +9,7 @@ from luthier.comparison.plan import Plan, Request, read_plan
 from luthier.comparison.trial_list import plan_folder
 from luthier.core.errors import LuthierError
 from luthier.models.endpoint.remote import is_endpoint
-from luthier.runs.inputs import EARLIER, changed, data_key, model_parts, of_model, refuse_changed, tell
+from luthier.runs.inputs import EARLIER, changed, data_key, model_parts, named, of_model, refuse_changed, tell
 
 if TYPE_CHECKING:
     from luthier.core.split import Split
@@ -35,4 +35,10 @@ def differences(plan: Plan, model: str, split: Split | None) -> list[str]:
     """What has changed since the plan was made. Raises LuthierError where the model is not there."""
     rows = split is not None and data_key(split) != plan.data_key
     now = of_model(model, model_parts(model)) if plan.parts else {}
-    return [*(["data"] if rows else []), *changed(of_model(model, plan.parts), now)]
+    judges = judging(plan.request) if plan.judging else {}
+    return [*(["data"] if rows else []), *changed(of_model(model, plan.parts), now), *changed(plan.judging, judges)]
+
+
+def judging(request: Request) -> dict[str, str]:
+    """Fingerprints of what gives answers a number."""
+    return named([("reward", request.reward), ("judge", request.judge)])

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,12 +59,17 @@ def of_recipe(recipe: Recipe, split: Split) -> dict[str, str]:
 
 def others(recipe: Recipe) -> dict[str, str]:
     """Fingerprints of the runs, models and files that the recipe names besides: where it starts, who judges."""
+    rewards = [recipe.reward] if isinstance(recipe.reward, str) else list(recipe.reward)
+    return named([("start", recipe.start), ("teacher", recipe.teacher), *(("reward", name) for name in rewards)])
+
+
+def named(given: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Fingerprints of what is named by its use and its name: run folders and files; a teacher may be a model."""
     from luthier.io.kept import files_of
     from luthier.models.loading.hashes import hashes
 
     found: dict[str, str] = {}
-    rewards = [recipe.reward] if isinstance(recipe.reward, str) else list(recipe.reward)
-    for key, name in [("start", recipe.start), ("teacher", recipe.teacher), *(("reward", name) for name in rewards)]:
+    for key, name in given:
         file, folder = Path(name.rpartition(":")[0]), files_of(Path(name)) if name else None
         if folder:
             found[f"{key} {name}"] = "".join(hashes(sorted(folder.glob("*.safetensors"))))[:16]

@@ -31,7 +31,7 @@ from luthier.comparison.plan import STOPPED, Plan, read_plan, read_request, save
 from luthier.comparison.planning import make_plan, spoken_total
 from luthier.comparison.results import ERRORS, MEASURING, finished, log_error, of_model, read_outcome, write_left_out
 from luthier.comparison.rows import record_rows
-from luthier.comparison.same_inputs import differences
+from luthier.comparison.same_inputs import differences, judging
 from luthier.comparison.trial_list import Trial, plan_folder, trials_of
 from luthier.comparison.verdicts import FLOOR
 from luthier.core import catalog, command
@@ -182,7 +182,8 @@ def _plan(request: Request, split: Split, place: Path, share: float) -> tuple[Pl
     if plan and plan.base_loss is None and isinstance(lm, TrainableLM):  # begun by an earlier version
         plan = replace(plan, base_loss=general_loss(lm))
     if plan is None:
-        plan = replace(make_plan(request, lm, split, dtype, place / MEASURING, share), parts=model_parts(request.model))
+        plan = make_plan(request, lm, split, dtype, place / MEASURING, share)
+        plan = replace(plan, parts=model_parts(request.model), judging=judging(request))
         save_plan(plan, place)
     return replace(plan, request=replace(request, batch=plan.request.batch)), lm
 
