@@ -10,14 +10,15 @@ the untuned model.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from luthier.core.errors import LuthierError
 from luthier.core.example import Example
+from luthier.core.progress import Report
 from luthier.core.records import Record, Sampling
 from luthier.data.load import load_split
 from luthier.evals.judging import ahead
@@ -57,10 +58,14 @@ def measure(pipeline: Pipeline, stages: Sequence[Stage], folder: Path, bar: Bar)
     policies, each = [stage for stage in stages if stage.writes], pipeline.answers
     before = dict(zip([stage.name for stage in policies], [BASE, *(stage.name for stage in policies)], strict=False))
     rows = _prompts(stages[0].recipe, pipeline.prompts)
-    written = {BASE: _kept(folder, BASE, lambda: _write(pipeline, _base(stages[0]), None, rows))}
-    for at, stage in enumerate(policies):
-        last = policies[at - 1] if at else None
-        written[stage.name] = _kept(folder, stage.name, lambda s=stage, b=last: _stage(pipeline, s, b, rows))  # type: ignore[misc]
+    written: dict[str, Written] = {}
+    with bar("answers") as say:
+        for at, name in enumerate((BASE, *before)):
+            tell = _share(say, at, 1 + len(policies))
+            own, last = (policies[i - 1] if i > 0 else None for i in (at, at - 1))
+            written[name] = _kept(
+                folder, name, lambda o=own, b=last, t=tell: _stage(pipeline, stages[0], o, b, rows, t)
+            )  # type: ignore[misc]
     who = str(folder / "stages" / NAME) if isinstance(pipeline.judge, Mapping) else pipeline.judge
     found = _judged(judge(who, Meter()), rows, written, each)
     rows, written, numbers, lost = _whole(rows, written, found, each)
@@ -69,8 +74,8 @@ def measure(pipeline: Pipeline, stages: Sequence[Stage], folder: Path, bar: Bar)
     for stage in stages:
         if stage.writes:
             names = (stage.name, before[stage.name])
-            own = reward_of(stage.recipe, Meter())
-            rewards = _judged(own, rows, {name: written[name] for name in names}, each) if own else {}
+            reward = reward_of(stage.recipe, Meter())
+            rewards = _judged(reward, rows, {name: written[name] for name in names}, each) if reward else {}
             told.append(_gained(rows, names, written, numbers, rewards, each))
         elif stage.name != NAME:
             told.append(_numbers_of(stage))
@@ -125,22 +130,42 @@ def _base(stage: Stage) -> Any:
     return lm.asked(template=lm.wordings(())[0], labels=())
 
 
-def _stage(pipeline: Pipeline, stage: Stage, before: Stage | None, rows: Sequence[Record]) -> Written:
-    start = _base(stage) if before is None else load_run(before.folder)
-    return _write(pipeline, load_run(stage.folder), start, rows)
+class Answering(Report):
+    """So many answers (`step`) of so many (`tokens`) of one stage."""
+
+    @property
+    def words(self) -> str:
+        return f"{self.step} of {self.tokens} of a stage"
+
+
+def _share(say: Callable[[Report], None], at: int, stages: int) -> Callable[[int, int], None]:
+    """What tells how far a stage's answers are, as a part of those of all stages."""
+    return lambda done, of: say(Answering(done, of, 0.0, 0.0, 0.0, 0.0, (at + done / max(of, 1)) / stages))
+
+
+def _stage(
+    pipeline: Pipeline, first: Stage, own: Stage | None, before: Stage | None, rows: Sequence[Record],
+    tell: Callable[[int, int], None],
+) -> Written:  # fmt: skip
+    """Answers of a stage, or of the untuned model where it is none; before: the stage it began from."""
+    lm: Any = load_run(own.folder) if own else _base(first)
+    start = None if own is None else load_run(before.folder) if before else _base(first)
+    return _write(pipeline, replace(lm, progress=tell), start, rows)
 
 
 def _write(pipeline: Pipeline, lm: Any, start: Any, rows: Sequence[Record]) -> Written:
     """Answers of a model, with how far each is from its start."""
-    ids = [lm.encode_prompt(row.asked, (), pipeline.new_tokens) for row in rows for _ in range(pipeline.answers)]
-    samples = Context(lm).sample(ids, Sampling(pipeline.new_tokens, pipeline.temperature, seed=pipeline.seed))
-    drawn = [Drawn(at, sample.ids, sample.ended, "", 0.0) for at, sample in enumerate(samples)]
+    ids = [lm.encode_prompt(row.asked, (), pipeline.new_tokens) for row in rows]
+    asked = [at for at in range(len(rows)) for _ in range(pipeline.answers)]
+    sampling = Sampling(pipeline.new_tokens, pipeline.temperature, seed=pipeline.seed)
+    samples = Context(lm).sample([ids[at] for at in asked], sampling)
+    drawn = [Drawn(at, sample.ids, sample.ended, "", 0.0) for at, sample in zip(asked, samples, strict=True)]
     texts = [answer_text(lm, d.ids) for d in drawn]
     tokens = tuple(len(d.ids) for d in drawn)
     if start is None:
         return Written(tuple(texts), tokens, None)
     prompts = [Example(at, tuple(row), (len(row) - 1,), (0,)) for at, row in enumerate(ids)]
-    examples = [d.example(at, prompts[at]) for at, d in enumerate(drawn)]
+    examples = [d.example(at, prompts[d.prompt], group=d.prompt) for at, d in enumerate(drawn)]
     own = Reader(lm, Meter(), "kl").logprobs(examples, pipeline.temperature)
     without = () if start.virtual else lm.virtual
     other = Reader(start, Meter(), "kl", without).logprobs(examples, pipeline.temperature)

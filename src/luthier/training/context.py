@@ -191,6 +191,6 @@ class Context:
 
     def sample(self, prompts: Sequence[Sequence[int]], sampling: Sampling) -> list[Sample]:
         """An answer of the policy as it is now to each prompt (token ids): the same for the same seed."""
-        found = self.engine.generate(prompts, sampling)
+        found = self.engine.generate(prompts, sampling, progress=self.policy.progress)
         self.meter.count("rollout", sum(map(len, prompts)) + sum(map(len, found)))
         return [Sample(tuple(t.id for t in tokens), bool(tokens) and tokens[-1].end == "stop") for tokens in found]
