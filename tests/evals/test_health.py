@@ -31,7 +31,8 @@ def test_a_run_that_is_well_has_nothing_said_of_it() -> None:
 @pytest.mark.parametrize(
     ("change", "count", "words"),
     [
-        ({"ratio": 1.05}, 1, "it should be 1"),
+        ({"ratio": 1.05}, 1, "mean ratio 1.050"),
+        ({"moved": 0.01}, 1, "0.0100 nats a token from what drew the answers"),
         ({"kl": -1.0}, 4, "below 0"),
         ({"kl": 60.0}, 4, "it may have left what the reward can judge"),
         ({"reward_deviation": 0.0}, 4, "nothing can be learned from it"),

@@ -17,6 +17,7 @@ from luthier.core.phrases import Phrase, say
 Told = Mapping[str, Any]
 FEW = 4  # rollouts, below which nothing is said of a trend
 OFF = 0.02  # of the ratio at a rollout's first step, which is 1
+MOVED = 1e-3  # nats a token between what drew and what trains, at that step: 0
 CLIPPED = 0.3  # share of tokens beyond the clip
 FAR = 25.0  # nats an answer from the reference
 BELOW = -0.5  # nats an answer: an estimate of a KL that low is none
@@ -45,8 +46,9 @@ def health(rollouts: Sequence[Told]) -> list[Phrase]:
 
 def _at_once(rollouts: Sequence[Told]) -> Iterable[Phrase]:
     ratio = max((_of(r, "ratio", 1.0) for r in rollouts), key=lambda x: abs(x - 1))
-    if abs(ratio - 1) > OFF:
-        yield say("health_ratio", ratio=f"{ratio:.3f}")
+    moved = max(_of(r, "moved", 0.0) for r in rollouts)  # ratios above and below 1 have a mean of 1
+    if abs(ratio - 1) > OFF or moved > MOVED:
+        yield say("health_ratio", ratio=f"{ratio:.3f}", moved=f"{moved:.4f}")
     kl = _mean(rollouts[-FEW:], "kl")
     if kl < BELOW:
         yield say("health_kl_negative", kl=f"{kl:.2f}")

@@ -39,7 +39,7 @@ GAMMA = 1.0
 SCALED = 32  # prompts whose states the critic's are standardised by
 HORIZON = 10_000  # answers over which an adaptive β adapts
 SWAY = 0.2  # the most that an error of the KL moves it
-CENTRE = "centre"  # the mean reward of the reference's answers: from where a critic that knows nothing begins
+KNOWS = "knows"  # whether the critic knows what rewards are like
 ADVANTAGE, RETURN, VALUE, TOKEN = "advantage", "return", "value", "token"  # columns; token: 1, behind the end 0
 
 
@@ -72,7 +72,7 @@ class Ppo(Sampled):
         of_reward = getattr(ctx.reward, "head_on", None)
         if of_reward and (begun := of_reward(ctx.policy.key)) is not None:
             head.begin_as(begun)
-            self._kept[CENTRE] = 0.0  # the critic knows what rewards are like
+            self._kept[KNOWS] = True
         else:
             scale_head(ctx.policy, [_second_half(e) for e in found[:SCALED]], head)
         return found
@@ -85,13 +85,14 @@ class Ppo(Sampled):
 
     def worth(self, answers: Sequence[Answer]) -> tuple[list[Columns], Mapping[str, float]]:
         beta = self.held
-        centre = float(self._kept.setdefault(CENTRE, fmean(a.drawn.reward for a in answers)))
+        scores = [a.drawn.reward - (0.0 if a.drawn.ended else self.penalty) for a in answers]
+        # a critic from zero cannot follow a mean: λ would pay, or punish, every token for being near the end
+        mean = 0.0 if self._kept.get(KNOWS) else fmean(scores)
         values = [[value[2] for value in a.values] for a in answers]
         raw = []
-        for a, own in zip(answers, values, strict=True):
-            score = a.drawn.reward - centre - (0.0 if a.drawn.ended else self.penalty)
+        for a, own, score in zip(answers, values, scores, strict=True):
             # nothing comes behind an answer: what the critic says of that place so far is not believed
-            rewards = per_token(a.logp, a.reference, beta, score)
+            rewards = per_token(a.logp, a.reference, beta, score - mean)
             raw.append(generalised(rewards, [*own[:-1], 0.0], GAMMA, self.lam))
         returns = [[x + v for x, v in zip(row, own, strict=False)] for row, own in zip(raw, values, strict=True)]
         columns: list[Columns] = [

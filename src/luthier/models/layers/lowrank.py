@@ -1,4 +1,8 @@
-"""A linear layer with a low-rank update folded into its weight for the length of a training step."""
+"""A linear layer with a low-rank update: folded into its weight for the length of a training step, or beside it.
+
+Folded it costs one product. In 16 bits it stays beside: W + s B A is rounded to steps that are larger than what an
+update is at first, so that training would read another model than the one that writes and is scored.
+"""
 
 from __future__ import annotations
 
@@ -72,6 +76,30 @@ class _Folded(torch.autograd.Function):
         return tuple(out)
 
 
+def beside(x: Tensor, w: Tensor, a: Tensor, b: Tensor, scale: float) -> tuple[Tensor, Tensor]:
+    """x Wᵀ + s (x Aᵀ) Bᵀ and x Aᵀ, of rows x (N, in)."""
+    low = x @ a.T
+    return product(x, w).addmm_(low, b.T, alpha=scale), low
+
+
+class _Beside(torch.autograd.Function):
+    """`beside`, and the same numbers as without gradients."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, matrix: Matrix, a: Tensor, b: Tensor, scale: float) -> Tensor:
+        ctx.matrix, ctx.scale = matrix, scale
+        y, low = beside(x, matrix(), a, b, scale)
+        ctx.save_for_backward(x, low, a, b)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        (g,), (x, low, a, b) = grads, ctx.saved_tensors
+        gb = g @ b
+        dx = product(g, ctx.matrix().T).addmm_(gb, a, alpha=ctx.scale) if ctx.needs_input_grad[0] else None
+        return dx, None, gb.T @ x * ctx.scale, g.T @ low * ctx.scale, None
+
+
 class _Frozen(torch.autograd.Function):
     """x Wᵀ with a gradient for x alone."""
 
@@ -134,13 +162,14 @@ class LoraLinear(nn.Module):
     def product(self, x: Tensor) -> Tensor:
         """x (W + s B A)ᵀ, without the bias."""
         a, b = self.factors(x.dtype)
-        if torch.is_grad_enabled():
+        if torch.is_grad_enabled() and x.dtype == torch.float32:
             return cast(Tensor, _Folded.apply(x, self.matrix, a, b, self.scale))
-        w = self.matrix()
-        # a few tokens at a time: folding would cost more than it saves
         flat = x.reshape(-1, x.shape[-1])
-        y = product(flat, w).addmm_(flat @ a.T, b.T, alpha=self.scale)
-        return y.view(*x.shape[:-1], w.shape[0])
+        if torch.is_grad_enabled():
+            y = cast(Tensor, _Beside.apply(flat, self.matrix, a, b, self.scale))
+        else:  # a few tokens at a time: folding would cost more than it saves
+            y, _ = beside(flat, self.matrix(), a, b, self.scale)
+        return y.view(*x.shape[:-1], y.shape[-1])
 
     def forward(self, x: Tensor) -> Tensor:
         return self.biased(self.product(x))
@@ -192,8 +221,12 @@ class DroppedDora(DoraLinear, DroppedLora):
 
 
 def together(x: Tensor, *layers: nn.Module) -> list[Tensor]:
-    """What the layers give for the same x: one product where all of them are LoRA's and gradients are taken."""
-    if not torch.is_grad_enabled() or any(type(layer) is not LoraLinear for layer in layers):
+    """What the layers give for the same x: one product where all of them are LoRA's and folded."""
+    if (
+        not torch.is_grad_enabled()
+        or x.dtype != torch.float32
+        or any(type(layer) is not LoraLinear for layer in layers)
+    ):
         return [layer(x) for layer in layers]
     parts: list[Any] = []
     for layer in cast(tuple[LoraLinear, ...], layers):

@@ -42,7 +42,7 @@ LOOKED_AT = 64  # rows whose length stands for all
 JUDGED = 16  # validation prompts that a learning rate is judged by
 FAR = 50.0  # nats an answer from the reference: a learning rate that leads there is none
 READ = 4  # passes over an answer besides training: drawn, read by policy, reference and reward
-STATE = ("beta", "centre", "rollouts", "left", "told", "failed")
+STATE = ("beta", "rollouts", "left", "told", "failed")
 MANY = 1_000_003  # seeds of rollouts lie so far apart from those of another run's seed
 
 
