@@ -441,13 +441,14 @@ def test_an_adaptive_beta_by_hand() -> None:
 
 
 def test_an_answer_without_an_end_loses_its_penalty(lm: CausalLM) -> None:
-    """No reward, no KL, no critic yet: the return of the last token is what the answer gets."""
+    """No reward, no KL, a critic that knows nothing but is said to: the return of the last token is what it gets."""
 
     class Nothing(Vowels):
         def score(self, prompts: Any, answers: Sequence[str], records: Any) -> list[float]:
             return [0.0] * len(answers)
 
     with ready(lm, ppo(penalty=1.0), reward=Nothing()) as found:
+        found.loop.objective._kept["knows"] = True
         chosen = next(found.loop.objective.batches(found.ctx, found.loop.examples, 8, found.loop.cursor))
         ended = [e.targets[-2] in lm.ends.tokens for e in chosen]
         returns = [e.columns["return"][-2] for e in chosen]
