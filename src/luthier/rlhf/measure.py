@@ -67,7 +67,8 @@ def measure(pipeline: Pipeline, stages: Sequence[Stage], folder: Path, bar: Bar)
                 folder, name, lambda o=own, b=last, t=tell: _stage(pipeline, stages[0], o, b, rows, t)
             )  # type: ignore[misc]
     who = str(folder / "stages" / NAME) if isinstance(pipeline.judge, Mapping) else pipeline.judge
-    found = _judged(judge(who, Meter()), rows, written, each)
+    with bar("judged") as say:
+        found = _judged(judge(who, Meter()), rows, written, each, say)
     rows, written, numbers, lost = _whole(rows, written, found, each)
     write_questions(folder, rows, {name: w.texts for name, w in written.items()}, each)
     told = []
@@ -75,7 +76,9 @@ def measure(pipeline: Pipeline, stages: Sequence[Stage], folder: Path, bar: Bar)
         if stage.writes:
             names = (stage.name, before[stage.name])
             reward = reward_of(stage.recipe, Meter())
-            rewards = _judged(reward, rows, {name: written[name] for name in names}, each) if reward else {}
+            with bar(f"reward of {stage.name}") as say:
+                both = {name: written[name] for name in names}
+                rewards = _judged(reward, rows, both, each, say) if reward else {}
             told.append(_gained(rows, names, written, numbers, rewards, each))
         elif stage.name != NAME:
             told.append(_numbers_of(stage))
@@ -91,12 +94,16 @@ Judged = Mapping[str, Sequence[float | None]]
 
 
 def _judged(
-    who: Any, rows: Sequence[Record], written: Mapping[str, Written], each: int
+    who: Any, rows: Sequence[Record], written: Mapping[str, Written], each: int, say: Callable[[Report], None]
 ) -> dict[str, list[float | None]]:
     """A number for each answer, None where there is none. Raises LuthierError where there is none at all."""
     prompts = [row.asked for row in rows for _ in range(each)]
     records = [row for row in rows for _ in range(each)]
-    return {name: judged(who, prompts, w.texts, records)[0] for name, w in written.items()}
+    found = {}
+    for at, (name, w) in enumerate(written.items()):
+        _share(say, at, len(written))(0, len(w.texts))
+        found[name] = judged(who, prompts, w.texts, records)[0]
+    return found
 
 
 def _whole(
