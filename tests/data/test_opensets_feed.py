@@ -90,7 +90,9 @@ def test_where_a_reading_ends_changes_nothing(rows: list[Any], chunk: int, inden
 @settings(max_examples=80, deadline=None)
 @given(st.binary(max_size=80), st.sampled_from(["rows.json", "rows.jsonl"]), st.sampled_from([b"", b"[", b'[\n {"a":']))
 def test_any_bytes_are_read_to_their_end(data: bytes, name: str, start: bytes) -> None:
-    read(start + data, name)
+    """Or are a pointer of Git LFS, which Hypothesis found in our own source."""
+    if not (start + data).startswith(b"version https://git-lfs"):
+        read(start + data, name)
 
 
 @pytest.mark.parametrize("data", [gzip.compress(lines(ROWS), mtime=0)[:-9], b"\x1f\x8bnot gzip at all", b"plain"])
