@@ -12,7 +12,8 @@ from statistics import stdev
 from typing import Any
 
 from luthier.core.records import Record
-from luthier.rlhf.paired import asked_text, paired
+from luthier.objectives.sampling.drawing import words_of
+from luthier.rlhf.paired import paired
 
 LOOK = 6  # answers to look at
 SURE = 1.96  # standard errors
@@ -32,14 +33,12 @@ def audit(
     apart = [
         (a - b) / _spread(rewards) - (c - d) / _spread(judged) for a, b, c, d in zip(*rewards, *judged, strict=True)
     ]
-    worst: list[int] = []
-    for at in sorted(range(len(apart)), key=lambda i: -apart[i]):  # one answer a prompt
-        if len(worst) < LOOK and at // each not in {i // each for i in worst}:
-            worst.append(at)
+    of_prompt = [max(range(at, at + each), key=apart.__getitem__) for at in range(0, len(apart), each)]
+    worst = sorted(of_prompt, key=apart.__getitem__, reverse=True)[:LOOK]
     return {
         "reward_gain": rise, "reward_gain_se": rise_se, "falls": gain + SURE * gain_se < 0,
         "answers": [
-            {"prompt": asked_text(rows[i // each]), "answer": texts[i], "reward": rewards[0][i], "judged": judged[0][i]}
+            {"prompt": words_of(rows[i // each]), "answer": texts[i], "reward": rewards[0][i], "judged": judged[0][i]}
             for i in worst
         ],
     }  # fmt: skip

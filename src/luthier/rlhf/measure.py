@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
@@ -25,9 +26,9 @@ from luthier.evals.judging import ahead
 from luthier.io.files import read_json, write_text
 from luthier.models.loading.of_recipe import load_base
 from luthier.objectives.sampling.advantages import k1
-from luthier.objectives.sampling.drawing import Drawn, answer_text, judged
+from luthier.objectives.sampling.drawing import Drawn, answer_text, judged, words_of
 from luthier.rlhf.audit import audit
-from luthier.rlhf.paired import asked_text, clustered, paired, without_length
+from luthier.rlhf.paired import clustered, paired, without_length
 from luthier.rlhf.people import write_questions
 from luthier.rlhf.pipeline import BASE, NAME, Pipeline
 from luthier.runs.loaded import judge, load_run, reward_of
@@ -60,12 +61,10 @@ def measure(pipeline: Pipeline, stages: Sequence[Stage], folder: Path, bar: Bar)
     rows = _prompts(stages[0].recipe, pipeline.prompts)
     written: dict[str, Written] = {}
     with bar("answers") as say:
-        for at, name in enumerate((BASE, *before)):
-            tell = _share(say, at, 1 + len(policies))
-            own, last = (policies[i - 1] if i > 0 else None for i in (at, at - 1))
-            written[name] = _kept(
-                folder, name, lambda o=own, b=last, t=tell: _stage(pipeline, stages[0], o, b, rows, t)
-            )  # type: ignore[misc]
+        for at, (own, last) in enumerate([(None, None), *zip(policies, [None, *policies], strict=False)]):
+            write = partial(_stage, pipeline, stages[0], own, last, rows, _share(say, at, 1 + len(policies)))
+            name = own.name if own else BASE
+            written[name] = _kept(folder, name, write)
     who = str(folder / "stages" / NAME) if isinstance(pipeline.judge, Mapping) else pipeline.judge
     with bar("judged") as say:
         found = _judged(judge(who, Meter()), rows, written, each, say)
@@ -179,11 +178,10 @@ def _write(pipeline: Pipeline, lm: Any, start: Any, rows: Sequence[Record]) -> W
     return Written(tuple(texts), tokens, tuple(k1(a.tolist(), b.tolist()) for a, b in zip(own, other, strict=True)))
 
 
-def _kept(folder: Path, name: str, write: Any) -> Written:
+def _kept(folder: Path, name: str, write: Callable[[], Written]) -> Written:
     path = folder / "answers" / f"{name}.json"
     if not path.exists():
-        made: Written = write()
-        write_text(path, json.dumps(made.__dict__, ensure_ascii=False))
+        write_text(path, json.dumps(write().__dict__, ensure_ascii=False))
     found = read_json(path)
     return Written(*(tuple(found[key]) if found[key] is not None else None for key in ("texts", "tokens", "kl")))  # type: ignore[arg-type]
 
@@ -227,5 +225,5 @@ def _samples(
     for at, row in enumerate(rows[:SHOWN]):
         place = at * pipeline.answers
         said = {name: {"answer": w.texts[place], "judged": numbers[name][place]} for name, w in written.items()}
-        out.append({"prompt": asked_text(row), "answers": said})
+        out.append({"prompt": words_of(row), "answers": said})
     return out

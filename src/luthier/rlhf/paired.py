@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from statistics import fmean, stdev
-from typing import Any
 
 
 def paired(own: Sequence[float], other: Sequence[float], each: int) -> tuple[float, float]:
@@ -32,8 +31,3 @@ def without_length(
     slope = covered / spread if spread else 0.0
     one, other = ([v - slope * n for v, n in zip(vs, ns, strict=True)] for vs, ns in zip(numbers, lengths, strict=True))
     return one, other
-
-
-def asked_text(record: Any) -> str:
-    """What a row asks, as one text."""
-    return record.asked if isinstance(record.asked, str) else "\n".join(m.content for m in record.asked)

@@ -7,10 +7,10 @@ the report               luthier rlhf RECIPE --out DIR --labels labels.jsonl
 
 from __future__ import annotations
 
-import itertools
 import json
 import math
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -19,7 +19,8 @@ from luthier.core.errors import LuthierError
 from luthier.core.records import Record
 from luthier.data.formats import load
 from luthier.io.files import write_text
-from luthier.rlhf.paired import asked_text, clustered
+from luthier.objectives.sampling.drawing import words_of
+from luthier.rlhf.paired import clustered
 
 QUESTIONS = "questions.jsonl"
 
@@ -31,8 +32,8 @@ def write_questions(folder: Path, rows: Sequence[Record], written: Mapping[str, 
     """
     names = list(written)
     asked = [
-        {"prompt": asked_text(row), "answers": [one, other], "sources": [before, name]}
-        for before, name in itertools.pairwise(names)
+        {"prompt": words_of(row), "answers": [one, other], "sources": [before, name]}
+        for before, name in pairwise(names)
         for at, row in enumerate(rows)
         if (one := written[before][at * each].strip()) != (other := written[name][at * each].strip()) and one and other
     ]
