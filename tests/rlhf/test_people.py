@@ -64,12 +64,38 @@ def test_labels_say_whom_people_prefer(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("label", "won"),
+    [
+        ({"ranks": [2, 1]}, 1.0), ({"ranks": [1, 2]}, 0.0), ({"ranks": [1, 1], "verdict": "neither"}, 0.5),
+        ({"scores": [2, 5]}, 1.0), ({"scores": [5, 2]}, 0.0), ({"scores": [3, 3]}, 0.5),
+    ],
+)  # fmt: skip
+def test_rankings_and_ratings_count_as_pairs_do(label: dict[str, Any], won: float, tmp_path: Path) -> None:
+    """Seen failing with every label that is no pair counted as a tie."""
+    write_questions(tmp_path, ROWS, WRITTEN, 2)
+    row = {"prompt": "q0", "answers": ["s0.a", "p0.a"], "sources": ["sft", "ppo"], **label}
+    (tmp_path / "labels.jsonl").write_text(json.dumps(row) + "\n")
+    report: dict[str, Any] = {"stages": [stage("ppo", "sft")]}
+    add_wins(report, tmp_path, tmp_path / "labels.jsonl")
+    assert report["stages"][0]["people"]["win_rate"] == won
+
+
+def test_a_missing_file_of_labels_is_said_before_anything_runs(tmp_path: Path) -> None:
+    with pytest.raises(LuthierError, match=r"none\.jsonl: there is no such file"):
+        said("rlhf", "recipe.yaml", "--out", tmp_path / "out", "--labels", tmp_path / "none.jsonl")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
     "row",
     [
         {"prompt": "q0", "chosen": "x", "rejected": "s0.a", "chosen_source": "ppo", "rejected_source": "sft"},
         {"prompt": "q0", "chosen": "p0.a", "rejected": "s0.a"},
         {"prompt": "q0", "answers": ["a", "b", "c"], "sources": ["x", "y", "z"]},
         {"prompt": "q0", "answers": 3},
+        {"prompt": "q0", "answers": ["s0.a", "p0.a"], "sources": ["sft", "ppo"]},
+        {"prompt": "q0", "answers": ["s0.a", "p0.a"], "sources": ["sft", "ppo"], "ranks": ["1", "2"]},
+        {"prompt": "q0", "original": "s0.a", "edited": "x", "source": "sft"},
     ],
 )
 def test_labels_of_something_else(row: dict[str, Any], tmp_path: Path) -> None:

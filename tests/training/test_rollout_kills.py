@@ -1,6 +1,6 @@
-"""PPO killed with SIGKILL while it draws, while it judges and while it learns: the same metrics, samples and answers.
+"""PPO and GRPO killed while they draw, judge and learn: the same metrics, samples and answers as unbroken.
 
-Seen failing where the state of the optimiser, the rollout's number or the steps that are left were not kept.
+Seen failing with the number of the rollout left out of the state.
 """
 
 from __future__ import annotations

@@ -41,6 +41,8 @@ def rlhf(
     files = [s for s in settings if "=" not in s]
     if len(files) != 1:
         raise LuthierError(f"one recipe, such as recipes/replies.yaml, not {', '.join(files) or 'none'}")
+    if labels and not labels.is_file():  # said before hours of stages
+        raise LuthierError(f"--labels {labels}: there is no such file: `luthier label export` writes it")
     pipeline = read_pipeline(Path(files[0]), [s for s in settings if "=" in s])
     with resumable():
         found: Any = run(pipeline, out, training_bar, lambda note: print(f"  {note}"))

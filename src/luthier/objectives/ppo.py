@@ -6,6 +6,8 @@
 
 The critic V is a head on the policy's own standardised states, from zero, or from the reward model where that is a head
 on the same base; it also learns that nothing comes behind an answer's end. An answer that does not end loses `penalty`.
+Unless the critic begins as the reward, rewards stand around their mean over the rollout: a critic from zero cannot
+follow a mean, and λ < 1 would pay, or punish, tokens for being near the end.
 Dropout is off everywhere; likelihoods are of the temperature that answers are drawn at. Adam's ε is 1e-5 and the
 learning rate falls to 0.
 Sources: Schulman et al. 2017, "Proximal Policy Optimization Algorithms"; Ziegler et al. 2019; Ouyang et al. 2022;
@@ -86,7 +88,6 @@ class Ppo(Sampled):
     def worth(self, answers: Sequence[Answer]) -> tuple[list[Columns], Mapping[str, float]]:
         beta = self.held
         scores = [a.drawn.reward - (0.0 if a.drawn.ended else self.penalty) for a in answers]
-        # a critic from zero cannot follow a mean: λ would pay, or punish, every token for being near the end
         mean = 0.0 if self._kept.get(KNOWS) else fmean(scores)
         values = [[value[2] for value in a.values] for a in answers]
         raw = []

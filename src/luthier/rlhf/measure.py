@@ -74,10 +74,10 @@ def measure(pipeline: Pipeline, stages: Sequence[Stage], folder: Path, bar: Bar)
     for stage in stages:
         if stage.writes:
             names = (stage.name, before[stage.name])
-            reward = reward_of(stage.recipe, Meter())
-            with bar(f"reward of {stage.name}") as say:
-                both = {name: written[name] for name in names}
-                rewards = _judged(reward, rows, both, each, say) if reward else {}
+            rewards: Judged = {}
+            if reward := reward_of(stage.recipe, Meter()):
+                with bar(f"reward of {stage.name}") as say:
+                    rewards = _judged(reward, rows, {name: written[name] for name in names}, each, say)
             told.append(_gained(rows, names, written, numbers, rewards, each))
         elif stage.name != NAME:
             told.append(_numbers_of(stage))

@@ -43,18 +43,19 @@ def write_questions(folder: Path, rows: Sequence[Record], written: Mapping[str, 
 def add_wins(report: dict[str, Any], folder: Path, labels: Path) -> None:
     """Put what exported labels say into a report: `people` of each stage, {"win_rate", "win_rate_se", "labels"}.
 
-    A tie is half a win. Labels of one prompt are one cluster. Raises LuthierError for labels of other questions.
+    Pairs, rankings and ratings count alike; a tie is half a win. Labels of one prompt are one cluster.
+    Raises LuthierError naming file and line for labels of other questions, and for edits, which prefer nothing.
     """
-    asked = {_question(row) for row in _rows(folder / QUESTIONS)}
+    asked = {_question(row.columns) for row in load(folder / QUESTIONS).rows}
     wins: dict[tuple[str, str], dict[str, list[float]]] = {}
-    for at, row in enumerate(_rows(labels), 1):
-        if _question(row) not in asked:
+    for line in load(labels).rows:
+        row = line.columns
+        if _question(row) not in asked or (won := _won(row)) is None:
             raise LuthierError(
-                f"{labels}:{at}: does not compare two stages of {folder}: the questions are in {folder / QUESTIONS}, "
-                "for `luthier label new`; the labels come from `luthier label export`"
+                f"{labels}:{line.line}: does not compare two stages of {folder}: the questions are in "
+                f"{folder / QUESTIONS}, for `luthier label new`; the labels come from `luthier label export`"
             )
         first, second = _sources(row)
-        won = 1.0 if "chosen" in row else 0.5
         wins.setdefault((first, second), {}).setdefault(str(row["prompt"]), []).append(won)
         wins.setdefault((second, first), {}).setdefault(str(row["prompt"]), []).append(1 - won)
     for stage in report["stages"]:
@@ -66,8 +67,15 @@ def add_wins(report: dict[str, Any], folder: Path, labels: Path) -> None:
             }  # fmt: skip
 
 
-def _rows(path: Path) -> list[dict[str, Any]]:
-    return [row.columns for row in load(path).rows]
+def _won(row: Mapping[str, Any]) -> float | None:
+    """How far the first of two answers is preferred: 1, 0, or 0.5 for a tie; None where nothing says it."""
+    if "chosen" in row:
+        return 1.0
+    given = row.get("ranks") or row.get("scores")
+    if not (isinstance(given, list) and len(given) == 2 and all(type(x) in (int, float) for x in given)):
+        return None
+    ahead = int(given[0] > given[1]) - int(given[0] < given[1])
+    return 0.5 - 0.5 * ahead if "ranks" in row else 0.5 + 0.5 * ahead  # 1 is the best rank
 
 
 def _sources(row: Mapping[str, Any]) -> tuple[str, str]:
