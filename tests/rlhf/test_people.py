@@ -106,6 +106,14 @@ def test_labels_of_something_else(row: dict[str, Any], tmp_path: Path) -> None:
         add_wins({"stages": [stage("ppo", "sft")]}, tmp_path, path)
 
 
+def test_a_broken_line_of_labels_is_named(tmp_path: Path) -> None:
+    """Seen failing with a line that is no JSON said to compare other stages."""
+    write_questions(tmp_path, ROWS, WRITTEN, 2)
+    (tmp_path / "labels.jsonl").write_text('\n{"prompt": broken\n')
+    with pytest.raises(LuthierError, match=r"labels\.jsonl:2: .*JSON"):
+        add_wins({"stages": []}, tmp_path, tmp_path / "labels.jsonl")
+
+
 def test_where_the_judge_does_not_follow() -> None:
     """The reward rises by 1 everywhere and the judge falls by 1: the six prompts whose answers differ most."""
     texts, zeros = [f"a{i}" for i in range(20)], [0.0] * 20

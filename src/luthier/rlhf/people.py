@@ -49,6 +49,8 @@ def add_wins(report: dict[str, Any], folder: Path, labels: Path) -> None:
     asked = {_question(row.columns) for row in load(folder / QUESTIONS).rows}
     wins: dict[tuple[str, str], dict[str, list[float]]] = {}
     for line in load(labels).rows:
+        if line.reason:
+            raise LuthierError(f"{labels}:{line.line}: {line.reason}")
         row = line.columns
         if _question(row) not in asked or (won := _won(row)) is None:
             raise LuthierError(
