@@ -45,7 +45,7 @@ def test_labels_say_whom_people_prefer(tmp_path: Path) -> None:
     lost = {"chosen_source": "sft", "rejected_source": "ppo"}
     labels = [
         {"prompt": "q0", "chosen": "p0.a", "rejected": "s0.a", **won, "annotator": "a"},
-        {"prompt": "q0", "chosen": "p0.a", "rejected": "s0.a", **won, "annotator": "b"},
+        {"prompt": "q0", "chosen": "p0.a", "rejected": "s0.a", **won, "annotator": "b", "machine": True},
         {"prompt": "q1", "chosen": "s1.a", "rejected": "p1.a", **lost},
         {"prompt": "q2", "answers": ["p2.a", "s2.a"], "sources": ["ppo", "sft"], "ranks": [1, 1], "verdict": "tie"},
         {"prompt": "q3", "chosen": "s3.a", "rejected": "u3.a", "chosen_source": "sft", "rejected_source": "untuned"},
@@ -57,10 +57,10 @@ def test_labels_say_whom_people_prefer(tmp_path: Path) -> None:
     }
     add_wins(report, tmp_path, path)
     sft, reward, ppo = report["stages"]
-    assert ppo["people"] == {"win_rate": 0.5, "win_rate_se": pytest.approx(0.5 / 3**0.5), "labels": 4}
-    assert sft["people"] == {"win_rate": 1.0, "win_rate_se": None, "labels": 1} and "people" not in reward
+    assert ppo["people"] == {"win_rate": 0.5, "win_rate_se": pytest.approx(0.5 / 3**0.5), "labels": 4, "machine": 1}
+    assert sft["people"] == {"win_rate": 1.0, "win_rate_se": None, "labels": 1, "machine": 0} and "people" not in reward
     json.dumps(report, allow_nan=False)
-    assert "people prefer it to sft in 50.0 ± 56.6 % of 4 labels" in str(preferred(ppo))
+    assert "preferred to sft in 50.0 ± 56.6 % of 4 labels (1 of them a model's)" in str(preferred(ppo))
 
 
 @pytest.mark.parametrize(
@@ -139,9 +139,9 @@ def test_both_stand_on_the_page(tmp_path: Path) -> None:
         "prompts": 10, "answers": 2, "temperature": 0.7, "judge": {"name": "re:x"}, "samples": [],
         "untuned": {"judged": 0.0, "length": 4.0},
         "stages": [{**stage("ppo", "sft"), "audit": found,
-                    "people": {"win_rate": 0.5, "win_rate_se": 0.1, "labels": 9}}],
+                    "people": {"win_rate": 0.5, "win_rate_se": 0.1, "labels": 9, "machine": 2}}],
     }  # fmt: skip
     page = write_page(tmp_path, report).read_text(encoding="utf-8")
-    for words in ("these 6 answers", "请看这 6 个回答", "people prefer it to sft", "人们在 9 个标注中"):
+    for words in ("these 6 answers", "请看这 6 个回答", "preferred to sft", "在 9 个标注（其中 2 个来自模型）"):
         assert words in page
     assert "<b>x</b>" not in page and page.count("&lt;b&gt;x") == 6

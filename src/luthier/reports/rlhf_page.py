@@ -71,7 +71,14 @@ def preferred(stage: Mapping[str, Any]) -> Phrase | None:
         return None
     error = found["win_rate_se"]
     share = f"{100 * found['win_rate']:.1f}" + (f" ± {196 * error:.1f}" if error is not None else "")
-    return say("rlhf_people", stage=stage["name"], before=stage["before"], share=share, labels=found["labels"])
+    return say(
+        "rlhf_people",
+        stage=stage["name"],
+        before=stage["before"],
+        share=share,
+        labels=found["labels"],
+        machine=found["machine"],
+    )
 
 
 def _said(phrase: Phrase) -> Phrase:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -41,13 +42,14 @@ def write_questions(folder: Path, rows: Sequence[Record], written: Mapping[str, 
 
 
 def add_wins(report: dict[str, Any], folder: Path, labels: Path) -> None:
-    """Put what exported labels say into a report: `people` of each stage, {"win_rate", "win_rate_se", "labels"}.
+    """Put what exported labels say into a report: `people` of each stage.
 
-    Pairs, rankings and ratings count alike; a tie is half a win. Labels of one prompt are one cluster.
+    win_rate, win_rate_se (None of one prompt); labels: how many, machine: those of them that a model gave. Pairs, rankings and ratings count alike; a tie is half a win. Labels of one prompt are one cluster.
     Raises LuthierError naming file and line for labels of other questions, and for edits, which prefer nothing.
     """
     asked = {_question(row.columns) for row in load(folder / QUESTIONS).rows}
     wins: dict[tuple[str, str], dict[str, list[float]]] = {}
+    machine: Counter[frozenset[str]] = Counter()
     for line in load(labels).rows:
         if line.reason:
             raise LuthierError(f"{labels}:{line.line}: {line.reason}")
@@ -58,6 +60,7 @@ def add_wins(report: dict[str, Any], folder: Path, labels: Path) -> None:
                 f"{folder / QUESTIONS}, for `luthier label new`; the labels come from `luthier label export`"
             )
         first, second = _sources(row)
+        machine[frozenset((first, second))] += bool(row.get("machine"))
         wins.setdefault((first, second), {}).setdefault(str(row["prompt"]), []).append(won)
         wins.setdefault((second, first), {}).setdefault(str(row["prompt"]), []).append(1 - won)
     for stage in report["stages"]:
@@ -66,6 +69,7 @@ def add_wins(report: dict[str, Any], folder: Path, labels: Path) -> None:
             stage["people"] = {
                 "win_rate": rate, "win_rate_se": error if math.isfinite(error) else None,
                 "labels": sum(map(len, found.values())),
+                "machine": machine[frozenset((stage["name"], stage["before"]))],
             }  # fmt: skip
 
 
