@@ -44,7 +44,8 @@ def write_questions(folder: Path, rows: Sequence[Record], written: Mapping[str, 
 def add_wins(report: dict[str, Any], folder: Path, labels: Path) -> None:
     """Put what exported labels say into a report: `people` of each stage.
 
-    win_rate, win_rate_se (None of one prompt); labels: how many, machine: those of them that a model gave. Pairs, rankings and ratings count alike; a tie is half a win. Labels of one prompt are one cluster.
+    win_rate, win_rate_se (None of one prompt); labels: how many; machine: those of them that a model gave.
+    Pairs, rankings and ratings count alike; a tie is half a win. Labels of one prompt are one cluster.
     Raises LuthierError naming file and line for labels of other questions, and for edits, which prefer nothing.
     """
     asked = {_question(row.columns) for row in load(folder / QUESTIONS).rows}
