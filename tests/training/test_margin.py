@@ -14,6 +14,7 @@ from luthier.io.config import recipe_from
 from luthier.models.loading.of_recipe import load_base
 from luthier.runs.loaded import load_run
 
+RATES = {"sft": 3e-4, "dpo": 1e-3}  # 20,000 tokens are few steps of pairs, whose reference is read besides
 ASKED = "无法登录账户应该怎么做?"
 
 
@@ -24,7 +25,7 @@ def margin(lm: Any, row: Preference) -> float:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("objective", ["sft", "dpo"])
+@pytest.mark.parametrize("objective", RATES)
 def test_the_margin_of_the_empathetic_answer_rises(objective: str, tmp_path: Path) -> None:
     """On a held-out row; in nats of the whole answer, printed."""
     held_out = embedded.find("desk-zh-test")
@@ -34,7 +35,7 @@ def test_the_margin_of_the_empathetic_answer_rises(objective: str, tmp_path: Pat
     recipe = recipe_from(
         {
             "method": "lora", "data": {"path": "desk-zh"}, "objective": {"name": objective},
-            "training": {"tokens": 20_000, "batch": 8, "learning_rate": 3e-4},
+            "training": {"tokens": 20_000, "batch": 8, "learning_rate": RATES[objective]},
         }
     )  # fmt: skip
     base: Any = load_base(recipe)
