@@ -21,4 +21,4 @@ JOB = {
 TRIED = {f"{n} answers at once": {"answers_at_once": n} for n in (8, 16, 32)}
 
 if __name__ == "__main__":
-    Bench("grpo_vs_trl", "trl", JOB, TRIED, steps=3).main()
+    Bench("grpo_vs_trl", "trl", JOB, TRIED, steps=2).main()

@@ -25,4 +25,4 @@ TRIED = {
 }
 
 if __name__ == "__main__":
-    Bench("ppo_vs_trl", "trl_ppo", JOB, TRIED, steps=2).main()
+    Bench("ppo_vs_trl", "trl_ppo", JOB, TRIED, steps=1).main()

@@ -25,7 +25,7 @@ class Bench:
     job: dict[str, Any]
     tried: dict[str, dict[str, Any]]
     steps: int
-    rounds: int = 3
+    rounds: int = 2
 
     def main(self) -> None:
         """Measure, print and write the result."""

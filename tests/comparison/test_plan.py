@@ -233,7 +233,7 @@ def test_a_total_is_shared_out_by_what_each_method_costs(lm: CausalLM, monkeypat
     once = 10 + judged  # test rows, and validation rows for a temperature
     asked = 3 * judged + once + 2 * (once + 4 * judged)
     found = estimate(plan, data, 10, speed)
-    losses = 4 * judged * 20 / 3 * (1 / 100 + 1 / 50)
+    losses = 4 * judged * 20 / 2 * (1 / 100 + 1 / 50)
     assert found.answering == pytest.approx(0.1 * asked)
     assert found.fixed == pytest.approx(0.1 * asked + losses + 1 + 2 * 2 * 3)
     tokens = found.tokens(100.0, 1)
@@ -242,6 +242,10 @@ def test_a_total_is_shared_out_by_what_each_method_costs(lm: CausalLM, monkeypat
     # two workers share all but the end of the slowest final run, 0.02 s a token; seen failing: 15 m took 19 m
     assert found.seconds(tokens, 2) == pytest.approx(15 + (found.fixed + 0.08 * tokens) / 2)
     assert found.tokens(100.0, 2) == int((170 - found.fixed) / 0.08)
+    # judging reads both answers of a pair in each run, 70 tokens here, and the reference's of them once
+    pairs = replace(speed, judged={"lora": (70.0, 70.0), "full": (20.0, 0.0)})
+    more = (4 * (70 - 20) + 70) * judged / 2 / 100
+    assert estimate(plan, data, 10, pairs).fixed == pytest.approx(found.fixed + more)
     monkeypatch.setattr(estimates, "measure_speed", lambda *_: speed)
     made = make_plan(replace(request, threads=1), lm, tiny.LABELLED, "float32")
     assert made.estimate == pytest.approx(100, abs=0.5) and made.tokens > 100

@@ -11,6 +11,7 @@ from torch import Tensor
 
 import tiny
 from luthier.core.records import Message, Prompt
+from luthier.data.pack import pack
 from luthier.data.prompts import CLASSIFY
 from luthier.models.causal import CausalLM
 from luthier.models.inference import scoring
@@ -42,6 +43,32 @@ def rows(lm: CausalLM, shared: int) -> list[Row]:
     start = some(shared)
     sizes = [(9, [3]), (1, [1, 1, 7]), (20, [5, 2, 1, 9]), (4, [12]), (13, [1]), (2, [4, 6])]
     return [([*start, i, *some(n)], [some(m) for m in answers]) for i, (n, answers) in enumerate(sizes)]
+
+
+@every_model
+def test_states_of_answers_to_one_question(lm: CausalLM, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What neighbours begin with alike is read once where it is most of them; others hang on no neighbour."""
+    random = torch.Generator().manual_seed(3)
+
+    def some(n: int) -> list[int]:
+        return torch.randint(len(lm.tokenizer), (n,), generator=random).tolist()
+
+    one, two = some(20), some(9)
+    prompts = [[*one, 1, *some(4)], [*one, 2, *some(9)], one[:], some(12), [*two, *some(30)], [*two, *some(5)], [7]]
+    assert [group for _, group in scoring._alike(prompts)] == [0, 0, 0, None, 4, 4, None]
+    sizes: list[int] = []
+
+    def measured(*args: Any, **kwargs: Any) -> Any:
+        batch = pack(*args, **kwargs)
+        sizes.append(len(batch.ids))
+        return batch
+
+    monkeypatch.setattr(scoring, "pack", measured)
+    found = torch.cat(list(scoring.last_hidden(lm, prompts)))
+    saved = sum(map(len, prompts)) - sum(sizes)
+    assert saved == (20 + 19 + 9 if lm.shares else 0)
+    alone = torch.cat([torch.cat(list(scoring.last_hidden(lm, [prompt]))) for prompt in prompts])
+    torch.testing.assert_close(found, alone, rtol=1e-4, atol=1e-4)
 
 
 @every_model

@@ -26,6 +26,7 @@ from luthier.objectives.kto import Kto
 from luthier.objectives.orpo import Orpo
 from luthier.objectives.preferences import answers
 from luthier.runs import run
+from luthier.training.context import Context
 from preferring import DATA, PAIRS, asked, every_patch, nudged, ready
 
 # -- losses ----------------------------------------------------------------------------------------------------------
@@ -229,6 +230,19 @@ def test_the_reference_is_asked_once(lm: CausalLM, patch: str) -> None:
         found.loop.run()
         once = sum(e.tokens for e in found.loop.examples)
         assert found.ctx.meter.by["reference"] == once and found.loop.done.tokens == 3 * once
+
+
+def test_what_the_reference_said_serves_all_runs_on_a_base(lm: CausalLM, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four short runs of a search read it once, and each pays for it all the same: equal budgets, equal bits."""
+    model, told = tiny.fresh(Path(lm.name)), []
+    for _ in range(2):
+        with ready(model, Dpo(), "lora", epochs=1) as found:
+            found.loop.run()
+            loss = found.loop.validate(DATA.train[:2])
+            told.append((loss, found.ctx.meter.by["reference"], tiny.bits(found.loop.lm.model)))
+        monkeypatch.setattr(Context, "reference", lambda _: pytest.fail("it was asked before"))
+    (one, paid, bits), (other, again, same) = told
+    assert one == other and paid == again > 0 and tiny.same(bits, same)
 
 
 @every_patch

@@ -369,6 +369,27 @@ def test_below_lora_in_the_top_block_every_answer_is_read_once(lm: CausalLM, mon
     assert Lora().cut(lm) is None, "it is on nothing yet"
 
 
+def test_policy_and_reference_read_what_lies_below_once(lm: CausalLM) -> None:
+    model = tiny.fresh(Path(lm.name))
+    with ready(model, ppo(), Lora(rank=2, targets=rf".*layers\.{len(lm.blocks) - 1}\..*")) as found:
+        found.loop.run()
+        ctx, executor, examples = found.loop.ctx, found.loop.executor, found.loop.examples
+        calls: list[int] = []
+        found.loop.lm.blocks[0].register_forward_hook(lambda *_: calls.append(1))
+        policy = ctx.now("policy").logprobs(examples)
+        with ctx.reference() as reference:
+            base = reference.logprobs(examples)
+        assert not calls
+        executor.trunk = None
+        for got, want in zip(policy, ctx.now("policy").logprobs(examples), strict=True):
+            torch.testing.assert_close(got, want, rtol=1e-4, atol=1e-5)
+        with ctx.reference() as reference:
+            whole = reference.logprobs(examples)
+        for got, want in zip(base, whole, strict=True):
+            torch.testing.assert_close(got, want, rtol=1e-4, atol=1e-5)
+        assert any(not torch.equal(a, b) for a, b in zip(policy, base, strict=True)), "one of them is the trained one"
+
+
 # -- what goes wrong ---------------------------------------------------------------------------------------------------
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ from luthier.comparison.execution.workers import measure_rate
 from luthier.comparison.learning_rate_search import JUDGED
 from luthier.comparison.trial_list import scaled, trials_of
 from luthier.core.errors import Refused, is_our_fault
-from luthier.core.methods import Patch
+from luthier.core.methods import Objective, Patch
 from luthier.core.split import Split
 from luthier.evals.task import evaluate
 from luthier.evals.temperature import MOST
@@ -34,20 +34,23 @@ if TYPE_CHECKING:
 
 STEPS, SECONDS = 3, 1.5  # of training that tell how fast a method is
 ANSWERED = 8  # rows whose answering is measured
+LOOKED_AT = 16  # validation rows whose length stands for all
 BEGIN = 15.0  # seconds to load libraries and the model
 EACH = 2.0  # seconds of a trial besides training and answering: attaching, saving, looking what was forgotten
-LOSS = 3.0  # a forward pass takes a third of a training step
+LOSS = 2.0  # a training step of a patch takes as long as two forward passes; of all weights, as three
 
 
 @dataclass(frozen=True)
 class Speed:
     """rates: training tokens a second by method; none for one that does not train or could not be measured. row:
-    seconds to answer one of many plain questions. row_tokens: of a training row. refused: what the model cannot do."""
+    seconds to answer one of many plain questions. row_tokens: of a training row; judged: that a method reads to judge
+    a validation row, by method, and once for all its runs (references). refused: what the model cannot do."""
 
     rates: Mapping[str, float]
     row: float
     row_tokens: float
     refused: frozenset[str] = frozenset()
+    judged: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     def rate(self, method: str) -> float | None:
         """Of a method that trains: what could not be measured counts as the slowest; None where nothing is trained."""
@@ -89,6 +92,7 @@ def measure_speed(plan: Plan, lm: WordedLM, data: Split, mark: Path | None = Non
         found = read_record(mark, "method", "dead")
         dead = [*found["dead"], found["method"]]
     rates: dict[str, float] = {}
+    judged: dict[str, tuple[float, float]] = {}
     refused: list[str] = []
     for method in plan.request.methods:
         recipe = plan.recipe(method, 0, 1, None)
@@ -104,6 +108,7 @@ def measure_speed(plan: Plan, lm: WordedLM, data: Split, mark: Path | None = Non
             rates[method] = measure_rate(
                 lm, data, plan.request.batch, SECONDS, patch, wanted, STEPS, reward=judge, meter=meter
             )
+            judged[method] = _judged(wanted, lm, data, plan)
         except Refused:  # costs nothing, and its trial says so
             refused.append(method)
         except Exception as error:  # its trial says so, or does better
@@ -112,12 +117,21 @@ def measure_speed(plan: Plan, lm: WordedLM, data: Split, mark: Path | None = Non
             continue
     if mark:
         mark.unlink(missing_ok=True)
-    return Speed(rates, _row(lm, data, plan, rates), plan.row_tokens, frozenset(refused))
+    read = max((once for once, _ in judged.values()), default=plan.row_tokens)
+    return Speed(rates, _row(lm, data, plan, rates, read), plan.row_tokens, frozenset(refused), judged)
 
 
-def _row(lm: WordedLM, data: Split, plan: Plan, rates: Mapping[str, float]) -> float:
+def _judged(objective: Objective, lm: Any, data: Split, plan: Plan) -> tuple[float, float]:
+    """Tokens that judging a validation row reads: in each run, and once for all of them where a reference is asked."""
+    work = within(lm, plan.request.max_length).asked(template=lm.wordings(data.labels)[0], labels=data.labels)
+    rows = (data.validation or data.train)[:LOOKED_AT]
+    each = sum(e.tokens for e in objective.encode(work, data, rows)) / max(len(rows), 1)
+    return each, each if "reference" in objective.needs else 0.0
+
+
+def _row(lm: WordedLM, data: Split, plan: Plan, rates: Mapping[str, float], read: float) -> float:
     if lm.mute(data.labels) or data.task not in ("classification", "generation"):
-        return plan.row_tokens / LOSS / max(rates.values()) if rates else 0.0
+        return read / LOSS / max(rates.values()) if rates else 0.0
     work = within(lm, plan.request.max_length).worded(lm.wordings(data.labels)[0], data.labels)
     rows = (data.validation or data.train)[:ANSWERED]
     evaluate(work, data, rows[:1])  # the first one warms up
@@ -142,7 +156,8 @@ def estimate(plan: Plan, data: Split, test: int, speed: Speed) -> Estimate:
                 continue
             short = len(method.learning_rates) + 1
             asked: float = test * seeds + (short * judged if data.task == "classification" else 0)
-            fixed += EACH * (seeds + short / 2) + short * judged * speed.row_tokens / LOSS / rate
+            each, once = speed.judged.get(trial.method, (speed.row_tokens, 0.0))
+            fixed += EACH * (seeds + short / 2) + judged * (short * each + once) / LOSS / rate
             per_token += _share(trial.rows, data) * (seeds + 1) / rate
         elif data.task in method.tasks:
             times = seeds if method.seeded else 1

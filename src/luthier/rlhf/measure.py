@@ -3,8 +3,8 @@
 gain: the mean difference of the judge's numbers, prompt by prompt; gain_se: its standard error over prompts, whose
 answers are one cluster each. gain_without_length: the same of what a straight line over the answers' lengths leaves.
 win_rate: how often an answer is judged better than the one before to the same prompt, ties half. kl: mean of log π -
-log π_start of its own answers at the temperature they were drawn at, in nats an answer; of the first stage the start is
-the untuned model.
+log π_start of its own answers at the temperature they were drawn at, in nats an answer, over the first two answers to
+each prompt; of the first stage the start is the untuned model.
 """
 
 from __future__ import annotations
@@ -38,15 +38,19 @@ if TYPE_CHECKING:
     from luthier.rlhf.stages import Bar, Stage
 
 SHOWN = 8  # prompts of the report, with what each stage wrote first
+READ = 2  # answers to a prompt that policy and start read again
 
 
 @dataclass(frozen=True)
 class Written:
-    """Answers to all prompts, `each` of them in turn. kl: of each from the start, None of the untuned model."""
+    """Answers to all prompts, `each` of them in turn. kl: of each from the start, None where it was not read again;
+
+    None for the untuned model.
+    """
 
     texts: tuple[str, ...]
     tokens: tuple[int, ...]
-    kl: tuple[float, ...] | None
+    kl: tuple[float | None, ...] | None
 
     def at(self, places: Sequence[int]) -> Written:
         """Some of them."""
@@ -127,7 +131,7 @@ def _whole(
 
 def _prompts(recipe: Any, most: int) -> list[Record]:
     """The held-out rows, one a prompt."""
-    split, _ = load_split(recipe.data)
+    split, _ = load_split(replace(recipe.data, limit_test=None))
     return list({repr(row.asked): row for row in split.test}.values())[:most]
 
 
@@ -172,10 +176,14 @@ def _write(pipeline: Pipeline, lm: Any, start: Any, rows: Sequence[Record]) -> W
         return Written(tuple(texts), tokens, None)
     prompts = [Example(at, tuple(row), (len(row) - 1,), (0,)) for at, row in enumerate(ids)]
     examples = [d.example(at, prompts[d.prompt], group=d.prompt) for at, d in enumerate(drawn)]
-    own = Reader(lm, Meter(), "kl").logprobs(examples, pipeline.temperature)
+    read = [at for at in range(len(drawn)) if at % pipeline.answers < READ]
+    own = Reader(lm, Meter(), "kl").logprobs([examples[at] for at in read], pipeline.temperature)
     without = () if start.virtual else lm.virtual
-    other = Reader(start, Meter(), "kl", without).logprobs(examples, pipeline.temperature)
-    return Written(tuple(texts), tokens, tuple(k1(a.tolist(), b.tolist()) for a, b in zip(own, other, strict=True)))
+    other = Reader(start, Meter(), "kl", without).logprobs([examples[at] for at in read], pipeline.temperature)
+    kl: list[float | None] = [None] * len(drawn)
+    for at, a, b in zip(read, own, other, strict=True):
+        kl[at] = k1(a.tolist(), b.tolist())
+    return Written(tuple(texts), tokens, tuple(kl))
 
 
 def _kept(folder: Path, name: str, write: Callable[[], Written]) -> Written:
@@ -196,10 +204,11 @@ def _gained(
     gain, error = paired(*judged_both, each)
     bare, bare_error = paired(*without_length(judged_both, lengths), each)
     earned = [value for value in rewards.get(name, ()) if value is not None]
+    far = [value for value in written[name].kl or () if value is not None]
     told = {
         "name": name, "before": before, "judged": fmean(numbers[name]), "gain": gain, "gain_se": error,
         "gain_without_length": bare, "gain_without_length_se": bare_error,
-        "reward": fmean(earned or numbers[name]), "kl": fmean(written[name].kl or ()),
+        "reward": fmean(earned or numbers[name]), "kl": fmean(far),
         "win_rate": fmean(map(ahead, *judged_both)), "length": fmean(lengths[0]),
     }  # fmt: skip
     whole = [[x for x in rewards.get(n, ()) if x is not None] for n in names]

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from luthier.models.base import TrainableLM
     from luthier.models.causal import CausalLM
     from luthier.models.inference.engine import Engine
+    from luthier.models.inference.feature_cache import FeatureCache
     from luthier.models.outputs import Outputs
     from luthier.training.executor import Executor
 
@@ -75,12 +76,16 @@ class Sample:
 
 @dataclass(frozen=True)
 class Reader:
-    """A model that is asked without gradients; what it reads is counted for `purpose`."""
+    """A model that is asked without gradients; what it reads is counted for `purpose`.
+
+    trunk: of the blocks below the lowest trained one, which are run once for policy, reference and steps.
+    """
 
     lm: TrainableLM
     meter: Meter
     purpose: str
     without: tuple[int, ...] = ()  # tokens that examples begin with and that it does not know
+    trunk: FeatureCache | None = None
 
     def logprobs(self, examples: Sequence[Example], temperature: float = 1.0) -> list[Tensor]:
         """log p(target) at each place of each example, (places,) float32 in nats."""
@@ -126,8 +131,8 @@ class Reader:
         out: list[T] = []
         with torch.no_grad(), fast(self.lm.model):
             for part in micro_batches([self._known(e) for e in examples], PASS):
-                batch = pack(part, {}, self.lm.device, share=self.lm.shares)
-                out += found(batch, self.lm.read(batch))
+                batch = pack(part, {}, self.lm.device, share=self.lm.shares and not self.trunk)
+                out += found(batch, self.trunk.hidden(batch, part) if self.trunk else self.lm.read(batch))
                 self.meter.count(self.purpose, sum(e.tokens for e in part))
         return out
 
@@ -171,11 +176,16 @@ class Context:
         assert self.patch is not None
         virtual = self.policy.virtual  # a prompt that was learned is no part of what the reference reads
         with self.patch.off(self.policy):
-            yield Reader(self.policy, self.meter, "reference", () if self.policy.virtual else virtual)
+            without = () if self.policy.virtual else virtual
+            yield Reader(self.policy, self.meter, "reference", without, self._trunk)
 
     def now(self, purpose: str) -> Reader:
         """The policy as it is now, asked without gradients."""
-        return Reader(self.policy, self.meter, purpose)
+        return Reader(self.policy, self.meter, purpose, trunk=self._trunk)
+
+    @property
+    def _trunk(self) -> FeatureCache | None:
+        return self.executor.trunk if self.executor else None
 
     @property
     def teacher(self) -> Reader | None:

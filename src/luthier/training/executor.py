@@ -41,6 +41,10 @@ class Executor(Protocol):
     def masters(self) -> Mapping[str, Tensor]:
         """What is trained, float32."""
 
+    @property
+    def trunk(self) -> FeatureCache | None:
+        """What the blocks below the lowest trained one gave, where they are run once."""
+
     def forward_backward(self, examples: Sequence[Example], objective: Objective) -> Losses:
         """Add the gradients of one step."""
 

@@ -7,6 +7,7 @@ side and do not see each other.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -172,10 +173,25 @@ def last_hidden(lm: TrainableLM, prompts: Sequence[list[int]]) -> Iterator[Tenso
         while end < len(prompts) and (end == at or total + len(prompts[end]) <= TOKENS):
             total += len(prompts[end])
             end += 1
-        chunk = [Example(i, tuple(prompts[i]), (len(prompts[i]) - 1,), (0,)) for i in range(at, end)]
+        alike = _alike(prompts[at:end])
+        chunk = [Example(i, tuple(p), (len(p) - 1,), (0,), group=g) for i, (p, g) in enumerate(alike, at)]
         with fast(lm.model):
-            states = lm.read(pack(chunk, {}, lm.device))
+            states = lm.read(pack(chunk, {}, lm.device, share=lm.shares))
         yield states
         at = end
         if lm.progress:
             lm.progress(at, len(prompts))
+
+
+def _alike(prompts: Sequence[list[int]]) -> list[tuple[list[int], int | None]]:
+    """Each prompt with the group that reads its beginning once: neighbours that differ in less than their half, such as
+    several answers to one question. None for one that stands alone, whose states hang on no neighbour."""
+    first = 0
+    groups: list[int] = []
+    for at, prompt in enumerate(prompts):
+        pairs = zip(prompts[first], prompt, strict=False)
+        same = next((k for k, (a, b) in enumerate(pairs) if a != b), min(len(prompts[first]), len(prompt)))
+        first = first if 2 * same >= len(prompt) else at
+        groups.append(first)
+    sizes = Counter(groups)
+    return [(p, g if sizes[g] > 1 else None) for p, g in zip(prompts, groups, strict=True)]

@@ -165,10 +165,23 @@ def reference_logprobs(ctx: Context, examples: Sequence[Example], known: dict[st
     known: by content; it is added to. What is computed counts in the budget.
     """
     if missing := not_asked(examples, known):
+        known |= dict(zip(missing, _said_of(ctx, missing), strict=True))
+    return [known[_key(e)] for e in examples]
+
+
+def _said_of(ctx: Context, missing: Mapping[str, Example]) -> list[float]:
+    """What the reference says of texts by their content, asked once for all runs on one base: the same texts read
+    together give the same bits, whichever run comes first. Each run's budget pays for it all the same."""
+    import torch
+
+    kept, key = ctx.policy.trunks, ("reference", *missing)
+    if key in kept:
+        ctx.meter.count("reference", sum(e.tokens for e in missing.values()))
+    else:
         with ctx.reference() as reference:
             found = reference.logprobs(list(missing.values()))
-        known |= {key: float(values.double().sum()) for key, values in zip(missing, found, strict=True)}
-    return [known[_key(e)] for e in examples]
+        kept[key] = torch.tensor([float(values.double().sum()) for values in found], dtype=torch.float64)
+    return [float(value) for value in kept[key]]
 
 
 def _key(example: Example) -> str:
