@@ -29,6 +29,7 @@ ROOMS: Mapping[str, str] = {
     "metrics": "luthier.evals.metrics", "studies": "luthier.study.studies", "trackers": "luthier.training.trackers",
     "classifiers": "luthier.direct.classifiers", "documents": "luthier.data.document_readers",
     "readers": "luthier.data.readers", "opensets": "luthier.data.opensets.families",
+    "signals": "luthier.corpus.signals", "stages": "luthier.corpus.stages", "reading": "luthier.corpus.reading",
 }  # fmt: skip
 HERE = Path(__file__).parents[1]  # of our own rooms
 

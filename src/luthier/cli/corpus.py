@@ -1,0 +1,117 @@
+"""`luthier corpus`: files to clean text."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from luthier.cli.common import add_group, resumable, rows_bar
+
+if TYPE_CHECKING:
+    from luthier.corpus.stage import Say
+
+ABOUT = "Collect, read, filter and deduplicate text, and see what happened."
+RUN = """From files to clean text by a recipe: every stage, what it dropped and why.
+
+A recipe names files and stages (language, filter, exact, near). Each stage's outcome is kept and used again: a changed
+recipe begins where it differs, a killed one where it was. DIR/kept/ has the documents (Parquet: id, text, source,
+path, kind, language, licence), DIR/dropped/ the others with their reasons, DIR/funnel.json the numbers.
+
+Example: luthier corpus run recipes/corpus.yaml --out clean
+"""
+READ = """Files and folders as documents: text, Markdown, PDF, Word, JSON Lines, Parquet; packed ones, too.
+
+What cannot be read is counted and named: in = kept + dropped.
+
+Example: luthier corpus read docs/ --out read
+"""
+FILTER = """Documents judged by rules, each by the preset of its language, or by --rules for all.
+
+RULES is a preset (gopher, c4, fineweb, chinese) or a file of rules over signals.
+
+Example: luthier corpus filter docs/ --out filtered
+"""
+DEDUP = """Documents that are there twice: the same, then nearly the same (MinHash); of each group the best one stays.
+
+Example: luthier corpus dedup docs/ --out unique
+"""
+INPUTS = typer.Argument(help="files and folders", metavar="IN")
+Workers = Annotated[int, typer.Option(min=0, help="processes; 0: one a core")]
+Out = Annotated[Path, typer.Option(help="the folder of what comes out")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands."""
+    add_group(app, "corpus", ABOUT, run=(RUN, run), read=(READ, read), filter=(FILTER, filter_), dedup=(DEDUP, dedup))
+
+
+def run(
+    recipe: Annotated[Path, typer.Argument(help="recipe.yaml")], out: Out = Path("corpus"), workers: Workers = 0
+) -> None:
+    """All stages of a recipe."""
+    from luthier.corpus.recipe import read_pipeline
+
+    _run(read_pipeline(recipe), out, workers)
+
+
+def read(inputs: Annotated[list[Path], INPUTS], out: Out = Path("read"), workers: Workers = 0) -> None:
+    """Reading alone."""
+    from luthier.corpus.recipe import Pipeline
+
+    _run(Pipeline(tuple(inputs), ()), out, workers)
+
+
+def filter_(
+    inputs: Annotated[list[Path], INPUTS], out: Out = Path("filtered"),
+    rules: Annotated[str, typer.Option(help="a preset or a file of rules")] = "", workers: Workers = 0,
+) -> None:  # fmt: skip
+    """Reading, languages and rules."""
+    from luthier.corpus.recipe import Pipeline, stage_of
+
+    named: Any = {"filter": {"rules": rules}} if rules else "filter"
+    stages = (stage_of({"language": {"least": 0.0}}), stage_of(named))
+    _run(Pipeline(tuple(inputs), stages), out, workers)
+
+
+def dedup(inputs: Annotated[list[Path], INPUTS], out: Out = Path("unique"), workers: Workers = 0) -> None:
+    """Reading, exact and near duplicates."""
+    from luthier.corpus.recipe import Pipeline, stage_of
+
+    _run(Pipeline(tuple(inputs), (stage_of("exact"), stage_of("near"))), out, workers)
+
+
+def _run(pipeline: Any, out: Path, workers: int) -> None:
+    from luthier.corpus.recipe import run_pipeline
+
+    with resumable():
+        funnel = run_pipeline(pipeline, out, workers or len(os.sched_getaffinity(0)), _bar)
+    for line in told(funnel):
+        print(line)
+    print(f"Documents: {out / 'kept'}")
+
+
+@contextmanager
+def _bar(title: str) -> Iterator[Say]:
+    with rows_bar(title, "shards") as say:
+        yield say
+
+
+def told(funnel: list[dict[str, Any]]) -> list[str]:
+    """The funnel in lines."""
+    lines = []
+    for stage in funnel:
+        lines.append(
+            f"{stage['stage']}: {stage['in']:,} in, {stage['kept']:,} kept, {stage['dropped']:,} dropped; "
+            f"{stage['bytes_kept'] / 1e6:,.3g} of {stage['bytes_in'] / 1e6:,.3g} MB"
+        )
+        for what in ("reasons", "changed"):
+            most = sorted(stage[what].items(), key=lambda item: -item[1])
+            if most:
+                word = "dropped" if what == "reasons" else "cut in"
+                lines.append(f"  {word}: " + ", ".join(f"{name} {count:,}" for name, count in most))
+    return lines

@@ -1,0 +1,32 @@
+"""Documents for which others stay."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from luthier.corpus import documents
+from luthier.corpus.stage import Arrays, Outcome
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def split(table: pa.Table, shard: int, found: Arrays, reason: str, like: str) -> Outcome:
+    """A shard's documents, those dropped for which another one stays.
+
+    found: `stays`, of each document of the corpus the one that stays for it; `first`, of each shard its first one.
+    """
+    import pyarrow as pa
+
+    first, rows = found["first"], table.num_rows
+    begin = int(first[shard])
+    stays = found["stays"][begin : begin + rows]
+    kept = stays == np.arange(begin, begin + rows)
+    others = stays[~kept]
+    shards = np.searchsorted(first, others, "right") - 1
+    told = [f"{like} row {row} of {at:05d}" for at, row in zip(shards, others - first[shards], strict=True)]
+    dropped = table.filter(pa.array(~kept))
+    dropped = documents.with_column(dropped, "reason", pa.array([reason] * len(told), pa.string()))
+    return Outcome(table.filter(pa.array(kept)), documents.with_column(dropped, "detail", pa.array(told, pa.string())))

@@ -1,0 +1,1 @@
+"""Compiled loops over arrays of characters. They take and give NumPy arrays only, and hold no state."""

@@ -1,0 +1,150 @@
+"""Files and folders read into shards of documents.
+
+    DIR/kept/UUUUU-SSSSS.parquet   documents, by unit (neighbouring files of together about 32 MB) and shard
+    DIR/dropped/UUUUU.parquet      what is no document: path, reason, detail
+    DIR/counts/UUUUU.json          as of any stage; written last
+
+A unit is done as a whole or again from its beginning, so that a restart gives the same shards.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+
+from luthier.core.errors import LuthierError
+from luthier.corpus import documents
+from luthier.corpus.reading import Bad, Row, Source, ending, kinds, rows_of
+from luthier.corpus.stage import COUNTS, DONE, DROPPED, KEPT, Counts, Say, in_turn, sum_of
+from luthier.io.files import LOCK, alone, write_json
+
+UNIT = 32 << 20  # bytes of files that one worker reads at a stretch
+SHARD = 32 << 20  # bytes of text in a shard
+ROWS = 20_000  # documents of a shard
+TOO_MANY = 10_000  # files of one unit
+
+
+@dataclass(frozen=True)
+class Found:
+    """Files to read. unread: how many of each ending nothing reads."""
+
+    sources: tuple[Source, ...]
+    unread: dict[str, int] = field(default_factory=dict)
+
+
+def find(inputs: Sequence[Path]) -> Found:
+    """All files below the inputs that something reads, in the order of their names. Raises LuthierError for none."""
+    sources: dict[str, Source] = {}
+    unread: Counter[str] = Counter()
+    for top in inputs:
+        if not top.exists():
+            raise LuthierError(f"{top}: no such file or folder")
+        for path in sorted(_below(top)):
+            if ending(path) not in kinds():
+                if path == top:
+                    raise LuthierError(f"{top}: nothing reads {path.suffix or 'a file without an ending'}; read are "
+                                       f"{', '.join(sorted(kinds()))}, packed ones too")  # fmt: skip
+                unread[ending(path) or "no ending"] += 1
+                continue
+            name = top.name if path == top else f"{top.name}/{path.relative_to(top).as_posix()}"
+            if name in sources and sources[name].path != path:
+                raise LuthierError(f"{path} and {sources[name].path} would both be {name}: name a folder above both")
+            sources[name] = Source(path, name)
+    if not sources:
+        raise LuthierError(f"nothing to read in {', '.join(map(str, inputs))}; read are {', '.join(sorted(kinds()))}")
+    return Found(tuple(sources.values()), dict(unread))
+
+
+def _below(top: Path) -> Iterator[Path]:
+    """The file itself, or all files below a folder but hidden ones; links to folders are not followed."""
+    if top.is_file():
+        yield top
+        return
+    for path in top.rglob("*"):
+        inner = path.relative_to(top).parts
+        if path.is_file() and not any(part.startswith(".") for part in inner):
+            yield path
+
+
+def units(sources: Sequence[Source]) -> list[list[Source]]:
+    """Neighbours that together are of about `UNIT` bytes."""
+    out: list[list[Source]] = []
+    size = 0
+    for source in sources:
+        own = source.path.stat().st_size
+        if not out or size + own > UNIT or len(out[-1]) >= TOO_MANY:
+            out.append([])
+            size = 0
+        out[-1].append(source)
+        size += own
+    return out
+
+
+def run(inputs: Sequence[Path], folder: Path, workers: int, say: Say) -> Counts:
+    """Read what is left to read; gives the sums. Raises LuthierError."""
+    if (folder / DONE).exists():
+        return Counts.read(folder / DONE)
+    parts = units(find(inputs).sources)
+    with alone(folder / LOCK, f"{folder}: another command is at work there"):
+        done = {int(path.stem) for path in (folder / COUNTS).glob("*.json")}
+        todo = [(at, part, folder) for at, part in enumerate(parts) if at not in done]
+        for number in in_turn(one, todo, workers, len(done)):
+            say(number, len(parts))
+        return sum_of(folder, len(parts))
+
+
+def one(at: int, sources: Sequence[Source], folder: Path) -> None:
+    """Read one unit: its shards, what is no document of it, and its counts."""
+    bad: list[dict[str, str]] = []
+    kept = size = 0
+    for shard, rows in enumerate(_shards(_rows(sources, bad))):
+        documents.write(documents.table_of(rows), folder / KEPT / f"{at:05d}-{shard:05d}.parquet")
+        kept += len(rows)
+        size += sum(len(row["text"].encode()) for row in rows)
+    dropped = documents.table_of(bad)
+    for name in ("reason", "detail"):
+        dropped = documents.with_column(dropped, name, documents.strings(row[name] for row in bad))
+    documents.write(dropped, folder / DROPPED / f"{at:05d}.parquet")
+    reasons = dict(sorted(Counter(row["reason"] for row in bad).items()))
+    counts = Counts(kept + len(bad), kept, len(bad), size, size, reasons)
+    write_json(folder / COUNTS / f"{at:05d}.json", counts.__dict__)
+
+
+def _rows(sources: Iterable[Source], bad: list[dict[str, str]]) -> Iterator[dict[str, str]]:
+    """Documents as rows of a table; what is none goes to `bad`."""
+    for source in sources:
+        kind = str(kinds()[source.ending].constants.get("KIND", ""))
+        top = source.name.split("/")[0]
+        for found in rows_of(source):
+            path = f"{source.name}#{found.place}" if found.place else source.name
+            own = {"id": documents.made_id(top, path), "source": top, "path": path, "kind": kind}
+            if isinstance(found, Bad):
+                bad.append({**own, "reason": found.reason, "detail": found.detail})
+            else:
+                yield {**own, **_named(found), "text": found.text}
+
+
+def _named(row: Row) -> dict[str, str]:
+    """What a reader says of a document."""
+    return {name: value for name in ("id", "kind", "language", "licence") if (value := getattr(row, name))}
+
+
+def _shards(rows: Iterator[dict[str, str]]) -> Iterator[list[dict[str, str]]]:
+    """Rows in runs of at most `SHARD` bytes and `ROWS`; one that is larger stands alone."""
+    waiting = next(rows, None)
+    while waiting is not None:
+        out, size = [waiting], len(waiting["text"].encode("utf-8", "replace"))
+        waiting = None
+        for row in islice(rows, ROWS - 1):
+            own = len(row["text"].encode("utf-8", "replace"))
+            if size + own > SHARD:
+                waiting = row
+                break
+            out.append(row)
+            size += own
+        yield out
+        if waiting is None:
+            waiting = next(rows, None)

@@ -1,0 +1,153 @@
+"""Stages in a row, from files to clean documents, in one folder.
+
+    input: [crawl/, dump.jsonl.gz]
+    stages:
+      - language: {keep: [en, zh]}
+      - filter                          # each document by the preset of its language
+      - exact
+      - near: {ngram: 5}
+
+    DIR/stages/NN-NAME-HASH/   each stage's outcome (`stage`), found again by what it was made of
+    DIR/kept/                  documents that came through: links to those of the last stage
+    DIR/dropped/               all that did not, with reason and detail: NN-NAME-SHARD.parquet
+    DIR/funnel.json            [{"stage", "in", "kept", "dropped", "reasons", …}], written last
+
+A stage's HASH is of its options and of the stage before, the first one's of the files' contents: whatever is changed in
+a recipe, what stands before it is not done again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from luthier.core import plugins
+from luthier.core.errors import LuthierError
+from luthier.corpus import read
+from luthier.corpus.stage import DROPPED, KEPT, Counts, Say, Stage, options_of, run, shards_in
+from luthier.io.config import build
+from luthier.io.files import LOCK, alone, from_yaml, is_taken, read_record, write_json
+
+RECIPE, FUNNEL, INPUTS = "recipe.yaml", "funnel.json", "inputs.json"
+VERSION = 1  # of what stages make of the same documents: one that changes it makes them anew
+Bar = Callable[[str], AbstractContextManager[Say]]
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """input: files and folders. stages: in their order, behind reading."""
+
+    input: tuple[Path, ...]
+    stages: tuple[Stage, ...]
+
+
+def read_pipeline(path: Path) -> Pipeline:
+    """A recipe's file; its inputs are relative to it. Raises LuthierError with the place of what is wrong."""
+    try:
+        found = from_yaml(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise LuthierError(f"{path}: there is no such file") from None
+    except (OSError, ValueError) as error:
+        raise LuthierError(f"{path}: {error}") from None
+    if not isinstance(found, Mapping) or set(found) != {"input", "stages"}:
+        raise LuthierError(f"{path}: a table with `input` (files, folders) and `stages` (a list)")
+    given = found["input"] if isinstance(found["input"], list) else [found["input"]]
+    stages = found["stages"]
+    if not isinstance(stages, list) or not stages:
+        raise LuthierError(f"{path}: stages: a list, such as [language, filter, exact, near]")
+    made = [stage_of(entry, f"{path}: stages, {at}") for at, entry in enumerate(stages, 1)]
+    return Pipeline(tuple(path.parent / str(name) for name in given), tuple(made))
+
+
+def stage_of(entry: Any, where: str = "stage") -> Stage:
+    """A stage by its name, or {name: options}. Raises LuthierError."""
+    pairs = [(entry, {})] if isinstance(entry, str) else list(entry.items()) if isinstance(entry, Mapping) else []
+    name, options = pairs[0] if len(pairs) == 1 else ("", {})
+    known = plugins.members("stages")
+    if name not in known:
+        raise LuthierError(f"{where}: one of {', '.join(known)}, with its options: `- near: {{ngram: 5}}`")
+    cls = known[name].load("STAGE")
+    try:
+        made = getattr(cls, "of", lambda values: build(cls, values, ""))
+        stage: Stage = made(dict(options or {}))
+    except LuthierError as error:
+        raise LuthierError(f"{where}: {name}: {error}") from None
+    return stage
+
+
+def run_pipeline(pipeline: Pipeline, folder: Path, workers: int, bar: Bar) -> list[dict[str, Any]]:
+    """Do what is left and give the funnel. Raises LuthierError."""
+    is_taken(folder, INPUTS, "corpus")
+    with alone(folder / LOCK, f"{folder}: another command is at work there"):
+        key = _contents(pipeline.input, folder)
+        place = folder / "stages" / f"00-read-{key}"
+        with bar("read") as say:
+            funnel = [entry("read", read.run(pipeline.input, place, workers, say))]
+        places = [place]
+        for number, stage in enumerate(pipeline.stages, 1):
+            key = hashlib.blake2b(f"{key} {VERSION} {options_of(stage)}".encode(), digest_size=6).hexdigest()
+            before, place = place, folder / "stages" / f"{number:02d}-{stage.name}-{key}"
+            with bar(stage.name) as say:
+                funnel.append(entry(stage.name, run(stage, shards_in(before / KEPT), place, workers, say)))
+            places.append(place)
+        _publish(folder, places)
+        write_json(folder / FUNNEL, funnel)
+    return funnel
+
+
+def entry(name: str, counts: Counts) -> dict[str, Any]:
+    """A stage as funnel.json tells it."""
+    told = dict(counts.__dict__)
+    return {"stage": name, "in": told.pop("taken"), **told}
+
+
+def _contents(inputs: Sequence[Path], folder: Path) -> str:
+    """A hash of what the files hold; a file that has not changed since is not read again for it."""
+    path = folder / INPUTS
+    known = read_record(path) if path.exists() else {}
+    now: dict[str, list[Any]] = {}
+    whole = hashlib.blake2b(digest_size=6)
+    for source in read.find(inputs).sources:
+        about = source.path.stat()
+        mark = [about.st_size, about.st_mtime_ns]
+        held = known.get(str(source.path.absolute()))
+        digest = held[2] if held and held[:2] == mark else _digest(source.path)
+        now[str(source.path.absolute())] = [*mark, digest]
+        whole.update(f"{source.name} {digest}\n".encode())
+    write_json(path, now)
+    return whole.hexdigest()
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+
+
+def _publish(folder: Path, places: Sequence[Path]) -> None:
+    """Links to what came through and to what did not; a folder that was there gives way."""
+    fresh = folder / ".publishing"
+    shutil.rmtree(fresh, ignore_errors=True)
+    for place in places:
+        for path in shards_in(place / DROPPED):
+            _link(path, fresh / DROPPED / f"{place.name.rsplit('-', 1)[0]}-{path.name}")
+    for path in shards_in(places[-1] / KEPT):
+        _link(path, fresh / KEPT / path.name)
+    for name in (KEPT, DROPPED):
+        shutil.rmtree(folder / name, ignore_errors=True)
+        (fresh / name).mkdir(parents=True, exist_ok=True)
+        (fresh / name).rename(folder / name)
+    fresh.rmdir()
+
+
+def _link(path: Path, to: Path) -> None:
+    to.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(path, to)
+    except OSError:  # a file system without links
+        shutil.copyfile(path, to)

@@ -1,0 +1,225 @@
+"""One step over shards of documents, so that a kill at any moment changes nothing.
+
+    DIR/kept/NNNNN.parquet      documents that go on, as they are now
+    DIR/dropped/NNNNN.parquet   those that do not: the document with `reason` and `detail`
+    DIR/cut/NNNNN.parquet       of documents that go on changed: id, reason, before, after
+    DIR/counts/NNNNN.json       in, kept, dropped, reasons, bytes: written last, so that a shard that has it is done
+    DIR/stage.json              the sums, written when all shards are done
+
+    DIR/looked/NNNNN.npz        what a stage had to know of all documents first, by shard; gathered.npz: of all of them
+
+A shard's outcome hangs on nothing but the shard, the stage's options and what was gathered: a restart does the shards
+that are left and gives the same bytes. In = kept + dropped, to the document.
+"""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from dataclasses import dataclass, field
+from itertools import islice
+from multiprocessing import get_context
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from luthier.core.errors import LuthierError
+from luthier.corpus import documents
+from luthier.io.files import LOCK, alone, damaged, read_record, replacing, write_json
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+LOOKED, GATHERED = "looked", "gathered.npz"
+KEPT, DROPPED, CUT, COUNTS, DONE = "kept", "dropped", "cut", "counts", "stage.json"
+Say = Callable[[int, int], None]  # shards done, of how many
+Arrays = Mapping[str, "NDArray[Any]"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Of a shard. kept: documents. dropped: documents with reason and detail. cut: id, reason, before, after."""
+
+    kept: pa.Table
+    dropped: pa.Table
+    cut: pa.Table | None = None
+
+
+class Stage(ABC):
+    """A step. A subclass is a frozen dataclass of its options, which workers are sent.
+
+    looks: whether something has to be known of all documents before any is judged.
+    """
+
+    name: ClassVar[str]
+    looks: ClassVar[bool] = False
+
+    def look(self, table: pa.Table) -> Arrays:
+        """What of a shard's documents the others have to know: a few bytes of each."""
+        raise NotImplementedError
+
+    def gather(self, looked: Sequence[Arrays]) -> Arrays:
+        """What follows from that of all shards, in their order."""
+        raise NotImplementedError
+
+    @abstractmethod
+    def apply(self, table: pa.Table, shard: int, gathered: Arrays) -> Outcome:
+        """What becomes of a shard's documents."""
+
+
+@dataclass(frozen=True)
+class Counts:
+    """in = kept + dropped. reasons: of what was dropped; changed: documents that lost a part, by reason."""
+
+    taken: int = 0
+    kept: int = 0
+    dropped: int = 0
+    bytes_in: int = 0
+    bytes_kept: int = 0
+    reasons: dict[str, int] = field(default_factory=dict)
+    changed: dict[str, int] = field(default_factory=dict)
+
+    def plus(self, other: Counts) -> Counts:
+        """The sums."""
+        sums: dict[str, Any] = {name: getattr(self, name) + getattr(other, name) for name in NUMBERS}
+        for name in ("reasons", "changed"):
+            sums[name] = dict(sorted((Counter(getattr(self, name)) + Counter(getattr(other, name))).items()))
+        return Counts(**sums)
+
+    @staticmethod
+    def read(path: Path) -> Counts:
+        """Of a shard, or of a whole stage. Raises LuthierError where the file is damaged."""
+        found = read_record(path, *NUMBERS, "reasons", "changed")
+        return Counts(**{name: found[name] for name in (*NUMBERS, "reasons", "changed")})
+
+
+NUMBERS = ("taken", "kept", "dropped", "bytes_in", "bytes_kept")
+
+
+def shards_in(folder: Path) -> list[Path]:
+    """Files of documents, in their order."""
+    return sorted(folder.glob("*.parquet"))
+
+
+def run(stage: Stage, shards: Sequence[Path], folder: Path, workers: int, say: Say) -> Counts:
+    """Do what is left of a stage and give its sums. Raises LuthierError, also where another process is at work."""
+    if (folder / DONE).exists():
+        return Counts.read(folder / DONE)
+    numbered = list(enumerate(shards))
+    steps = len(shards) * (1 + stage.looks)
+    with alone(folder / LOCK, f"{folder}: another command is at work there"):
+        if stage.looks:
+            todo = [(stage, at, path, folder) for at, path in numbered if not _looked(folder, at).exists()]
+            for done in in_turn(look_at, todo, workers, len(shards) - len(todo)):
+                say(done, steps)
+            if not (folder / GATHERED).exists():
+                write_arrays(folder / GATHERED, stage.gather([read_arrays(_looked(folder, at)) for at, _ in numbered]))
+        todo = [(stage, at, path, folder) for at, path in numbered if not _counts(folder, at).exists()]
+        for done in in_turn(judge, todo, workers, steps - len(todo)):
+            say(done, steps)
+        total = sum_of(folder, len(shards))
+    return total
+
+
+def _looked(folder: Path, at: int) -> Path:
+    return folder / LOOKED / f"{at:05d}.npz"
+
+
+def _counts(folder: Path, at: int) -> Path:
+    return folder / COUNTS / f"{at:05d}.json"
+
+
+def sum_of(folder: Path, parts: int) -> Counts:
+    """Add up what became of all parts, and write it: the stage is done."""
+    total = Counts()
+    for at in range(parts):
+        total = total.plus(Counts.read(_counts(folder, at)))
+    write_json(folder / DONE, total.__dict__)
+    return total
+
+
+def in_turn(work: Callable[..., None], todo: Sequence[tuple[Any, ...]], workers: int, done: int) -> Iterator[int]:
+    """Do all of it, in processes of their own where there is more than one worker; yields how many are done, with those
+    that were before."""
+    yield done
+    if min(workers, len(todo)) <= 1:
+        for given in todo:
+            work(*given)
+            done += 1
+            yield done
+        return
+    with ProcessPoolExecutor(min(workers, len(todo)), get_context("spawn")) as pool:
+        rest = iter(todo)
+        waiting = {pool.submit(work, *given) for given in islice(rest, 2 * workers)}  # a crawl has very many shards
+        while waiting:
+            finished, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+            for future in finished:
+                future.result()
+                waiting |= {pool.submit(work, *given) for given in islice(rest, 1)}
+                done += 1
+                yield done
+
+
+def look_at(stage: Stage, at: int, path: Path, folder: Path) -> None:
+    """Keep what the other shards have to know of one."""
+    write_arrays(_looked(folder, at), stage.look(documents.read(path)))
+
+
+def judge(stage: Stage, at: int, path: Path, folder: Path) -> None:
+    """Do one shard. Raises LuthierError where documents got lost: a fault of the stage."""
+    table = documents.read(path)
+    found = stage.apply(table, at, read_arrays(folder / GATHERED) if stage.looks else {})
+    if found.kept.num_rows + found.dropped.num_rows != table.num_rows:
+        raise LuthierError(
+            f"{path}: {stage.name} took {table.num_rows} documents and gave {found.kept.num_rows} + "
+            f"{found.dropped.num_rows}: please report this"
+        )
+    name = f"{at:05d}.parquet"
+    documents.write(found.kept, folder / KEPT / name)
+    documents.write(found.dropped, folder / DROPPED / name)
+    if found.cut is not None and found.cut.num_rows:
+        documents.write(found.cut, folder / CUT / name)
+    write_json(_counts(folder, at), counted(table, found).__dict__)
+
+
+def write_arrays(path: Path, arrays: Arrays) -> None:
+    """Write NumPy arrays atomically."""
+    import numpy as np
+
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, allow_pickle=False, **dict(arrays))
+
+
+def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
+    """Read what `write_arrays` wrote. Raises LuthierError where the file is damaged."""
+    import numpy as np
+
+    try:
+        with np.load(path, allow_pickle=False) as found:
+            return {name: found[name] for name in found.files}
+    except (ValueError, OSError, KeyError) as error:
+        raise damaged(path, error) from None
+
+
+def counted(table: pa.Table, found: Outcome) -> Counts:
+    """What became of a shard, in numbers."""
+    changed = Counter(found.cut["reason"].to_pylist()) if found.cut is not None else Counter[str]()
+    return Counts(
+        table.num_rows, found.kept.num_rows, found.dropped.num_rows, size(table), size(found.kept),
+        dict(sorted(Counter(found.dropped["reason"].to_pylist()).items())), dict(sorted(changed.items())),
+    )  # fmt: skip
+
+
+def size(table: pa.Table) -> int:
+    """Bytes of all texts, in UTF-8."""
+    import pyarrow.compute as pc
+
+    return int(pc.sum(pc.binary_length(table["text"])).as_py() or 0)
+
+
+def options_of(stage: Stage) -> str:
+    """All that a stage's outcome hangs on besides its documents, as text."""
+    return json.dumps([type(stage).__name__, stage.__dict__], default=lambda x: x.__dict__, sort_keys=True)

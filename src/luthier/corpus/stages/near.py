@@ -1,0 +1,99 @@
+"""Documents that say nearly the same: MinHash, bands, connected components; of each the best one stays.
+
+Defaults are those of FineWeb's pipeline (Penedo et al. 2024): 112 hashes of 5-grams in 14 bands of 8, which finds pairs
+of Jaccard similarity s with probability 1 - (1 - s⁸)¹⁴: half of them at about 0.72. Words are compared without case and
+marks; a Han character is a word. Only signatures are global: 448 bytes a document, in files by shard.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from luthier.core.errors import LuthierError
+from luthier.corpus.dedup.stays import split
+from luthier.corpus.kernels import counting, minhash
+from luthier.corpus.kernels.classes import LETTER
+from luthier.corpus.kernels.words import hash_words
+from luthier.corpus.stage import Arrays, Outcome, Stage
+from luthier.corpus.texts import Texts, batches
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class Near(Stage):
+    """hashes, bands: of a signature. ngram: words of one. seed: of the hash functions: one for all runs compared."""
+
+    name: ClassVar[str] = "near"
+    looks: ClassVar[bool] = True
+
+    hashes: int = 112
+    bands: int = 14
+    ngram: int = 5
+    seed: int = 1
+
+    def __post_init__(self) -> None:
+        if self.bands < 1 or self.hashes % self.bands:
+            raise LuthierError(f"near: {self.hashes} hashes cannot be cut into {self.bands} equal bands")
+
+    def look(self, table: pa.Table) -> Arrays:
+        """Of each text: its signature, and how much it says: letters."""
+        functions = minhash.functions(self.hashes, self.seed)
+        signatures, quality = [np.empty((0, self.hashes), np.uint32)], [np.empty(0, np.int64)]
+        for batch in batches(table["text"]):
+            texts = Texts(batch)
+            words = texts.plain_words
+            hashes = hash_words(texts.folded, words.starts, words.ends)
+            signatures.append(minhash.signatures(hashes, words.first, self.ngram, functions))
+            quality.append(counting.of_kind(texts.chars, texts.kinds, texts.bounds[:-1], texts.bounds[1:], LETTER))
+        return {"signatures": np.concatenate(signatures), "quality": np.concatenate(quality)}
+
+    def gather(self, looked: Sequence[Arrays]) -> Arrays:
+        """Of each document of the corpus, the one that stands for its group: itself, where it stays."""
+        keys = np.concatenate([minhash.bands(f["signatures"], self.hashes // self.bands) for f in looked])
+        empty = np.concatenate([(f["signatures"] == minhash.NONE).all(1) for f in looked])
+        quality = np.concatenate([f["quality"] for f in looked])
+        group = connected(keys, empty)
+        return {"stays": best(group, quality), "first": np.cumsum([0, *(len(f["quality"]) for f in looked)])}
+
+    def apply(self, table: pa.Table, shard: int, gathered: Arrays) -> Outcome:
+        return split(table, shard, gathered, "near_duplicate", "nearly the same as")
+
+
+def connected(keys: NDArray[np.uint64], empty: NDArray[np.bool_]) -> NDArray[np.int32]:
+    """A number of its group for each document: those with an equal key in some column, and those that these lead to.
+
+    keys: (documents, bands). empty: documents without n-grams, which are alike in nothing.
+    """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    ones, others = [], []
+    places = np.flatnonzero(~empty)
+    for band in range(keys.shape[1]):
+        order = places[np.argsort(keys[places, band], kind="stable")]
+        same = np.flatnonzero(keys[order[1:], band] == keys[order[:-1], band])
+        ones.append(order[same])
+        others.append(order[same + 1])
+    one, other = np.concatenate(ones), np.concatenate(others)
+    graph = coo_array((np.ones(len(one), np.bool_), (one, other)), shape=(len(keys), len(keys)))
+    found: NDArray[np.int32] = connected_components(graph, directed=False)[1]
+    return found
+
+
+def best(group: NDArray[np.int32], quality: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Of each document the one of its group with the highest quality; of equals the first."""
+    order = np.lexsort((np.arange(len(group)), -quality, group))
+    first = np.r_[True, group[order][1:] != group[order][:-1]] if len(order) else np.empty(0, np.bool_)
+    chosen = np.zeros(int(group.max(initial=-1)) + 1, np.int64)
+    chosen[group[order][first]] = order[first]
+    return chosen[group]
+
+
+STAGE = Near
