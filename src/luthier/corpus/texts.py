@@ -103,6 +103,16 @@ class Texts:
         return Ranges(words.starts[chosen], words.ends[chosen], first)
 
     @cached_property
+    def plain_hashes(self) -> NDArray[np.uint64]:
+        """64 bits for each of the words that are more than marks, without case."""
+        return words.hash_words(self.folded, self.plain_words.starts, self.plain_words.ends)
+
+    def words_in(self, ranges: Ranges) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The first of the words that are more than marks of each piece, and the one behind its last."""
+        starts = self.plain_words.starts
+        return np.searchsorted(starts, ranges.starts), np.searchsorted(starts, ranges.ends)
+
+    @cached_property
     def lines(self) -> Ranges:
         """Lines as `str.splitlines` gives them, without spaces at their edges; empty ones are there."""
         return self.trimmed(Ranges(*pieces.lines(self.chars, self.bounds, self.kinds)))
@@ -155,7 +165,8 @@ class Texts:
         return self._found[key]
 
     def without(self, ranges: Ranges, gone: NDArray[np.bool_]) -> pa.Array:
-        """The texts without some pieces, each with what stands between it and the next. Spaces at edges go with it."""
+        """The texts without some pieces, each with what stands between it and the next. One that loses
+        something loses the spaces at its edges, too."""
         owners = ranges.owners
         last = np.r_[owners[1:] != owners[:-1], True] if len(owners) else np.empty(0, np.bool_)
         stops = np.where(last, self.bounds[owners + 1], np.r_[ranges.starts[1:], 0] if len(owners) else 0)
@@ -165,7 +176,9 @@ class Texts:
         kept = np.cumsum(change)[:-1] == 0
         bounds = np.concatenate([[0], np.cumsum(kept)])[self.bounds]
         chars = self.chars[kept]
-        return _arrow(chars, *pieces.trimmed(chars, self.kinds, bounds[:-1], bounds[1:]))
+        begins, ends = pieces.trimmed(chars, self.kinds, bounds[:-1], bounds[1:])
+        touched = np.bincount(owners[gone], minlength=len(self)) > 0
+        return _arrow(chars, np.where(touched, begins, bounds[:-1]), np.where(touched, ends, bounds[1:]))
 
     def text(self, start: int, end: int) -> str:
         """The characters from start to end."""

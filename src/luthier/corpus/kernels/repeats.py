@@ -165,3 +165,72 @@ def frequent_runs(values: NDArray[np.uint64], bounds: NDArray[np.int64], n: int)
         most = min(int(np.sqrt(kinds)), several)
         out[text] = found[kinds - most :].sum() / number if most else 0.0
     return out
+
+
+@compiled
+def said_twice(
+    words: NDArray[np.uint64], low: NDArray[np.int64], high: NDArray[np.int64], n: int
+) -> NDArray[np.float64]:
+    """Of each piece, which share of its n-grams came before within it. low, high: its words; 0 for fewer than n."""
+    most = 0
+    for piece in range(len(low)):
+        most = max(most, high[piece] - low[piece])
+    size = _room(most)
+    table, owner = np.empty(size, np.uint64), np.full(size, -1, np.int64)
+    keys = np.empty(max(most, 1), np.uint64)
+    out = np.zeros(len(low), np.float64)
+    for piece in range(len(low)):
+        number = grams(words, low[piece], high[piece], n, keys)
+        again = 0
+        for k in range(number):
+            at = _slot(table, owner, piece, keys[k])
+            if owner[at] == piece:
+                again += 1
+            else:
+                table[at], owner[at] = keys[k], piece
+        if number:
+            out[piece] = again / number
+    return out
+
+
+@compiled
+def said_before(
+    words: NDArray[np.uint64], low: NDArray[np.int64], high: NDArray[np.int64], first: NDArray[np.int64], n: int
+) -> NDArray[np.float64]:
+    """Of each piece, which share of its n-grams stands in pieces of the same text before it.
+
+    low, high: words of a piece; first: each text's first piece. 0 for a piece of fewer words.
+    """
+    most = 0
+    for text in range(len(first) - 1):
+        if first[text + 1] > first[text]:
+            most = max(most, high[first[text + 1] - 1] - low[first[text]])
+    size = _room(most)
+    table, owner = np.empty(size, np.uint64), np.full(size, -1, np.int64)
+    keys = np.empty(max(most, 1), np.uint64)
+    out = np.zeros(len(low), np.float64)
+    for text in range(len(first) - 1):
+        for piece in range(first[text], first[text + 1]):
+            number = grams(words, low[piece], high[piece], n, keys)
+            again = 0
+            for k in range(number):
+                again += owner[_slot(table, owner, text, keys[k])] == text
+            for k in range(number):
+                at = _slot(table, owner, text, keys[k])
+                table[at], owner[at] = keys[k], text
+            if number:
+                out[piece] = again / number
+    return out
+
+
+@compiled
+def hash_runs(words: NDArray[np.uint64], low: NDArray[np.int64], high: NDArray[np.int64]) -> NDArray[np.uint64]:
+    """64 bits for the words of each piece together. low, high: its first word, and the one behind its last."""
+    out = np.empty(len(low), np.uint64)
+    for piece in range(len(low)):
+        value = np.uint64(high[piece] - low[piece])
+        for word in range(low[piece], high[piece]):
+            value = (value ^ words[word]) * _TURN
+            value ^= value >> np.uint64(32)
+        out[piece] = stir(value)
+    return out

@@ -18,7 +18,6 @@ from luthier.core.errors import LuthierError
 from luthier.corpus.dedup.stays import split
 from luthier.corpus.kernels import counting, minhash
 from luthier.corpus.kernels.classes import LETTER
-from luthier.corpus.kernels.words import hash_words
 from luthier.corpus.stage import Arrays, Outcome, Stage
 from luthier.corpus.texts import Texts, batches
 
@@ -48,9 +47,8 @@ class Near(Stage):
         signatures, quality = [np.empty((0, self.hashes), np.uint32)], [np.empty(0, np.int64)]
         for batch in batches(table["text"]):
             texts = Texts(batch)
-            words = texts.plain_words
-            hashes = hash_words(texts.folded, words.starts, words.ends)
-            signatures.append(minhash.signatures(hashes, words.first, self.ngram, functions))
+            first = texts.plain_words.first
+            signatures.append(minhash.signatures(texts.plain_hashes, first, self.ngram, functions))
             quality.append(counting.of_kind(texts.chars, texts.kinds, texts.bounds[:-1], texts.bounds[1:], LETTER))
         return {"signatures": np.concatenate(signatures), "quality": np.concatenate(quality)}
 

@@ -1,0 +1,179 @@
+"""A recipe over files: every plant found, the numbers add up, a kill changes nothing."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pa = pytest.importorskip("pyarrow")
+pytest.importorskip("numba")
+import pyarrow.parquet as pq  # noqa: E402
+
+from luthier.core.errors import LuthierError  # noqa: E402
+from luthier.corpus import documents, read, stage  # noqa: E402
+from luthier.corpus.recipe import Pipeline, read_pipeline, run_pipeline, stage_of  # noqa: E402
+from luthier.corpus.rules import preset, presets, rule_set  # noqa: E402
+from luthier.corpus.stage import Say  # noqa: E402
+
+WHO = ("The miller", "A ferry", "Her brother", "An old clock", "Cold rain", "The archive", "Our neighbour", "A letter")
+DID = ("crossed", "kept", "opened", "forgot", "carried", "watched", "repaired", "followed", "sold", "painted", "found")
+WHAT = (
+    "the river",
+    "a ledger",
+    "that gate",
+    "two horses",
+    "some bread",
+    "the road",
+    "a wheel",
+    "those bells",
+    "my coat",
+)
+WHEN = ("before dawn", "with care", "in May", "to be sure", "and have rest", "until evening", "for nothing", "of late")
+WHY = ("since nobody else would", "although it was late", "when the town asked", "as if it mattered", "while we slept")
+
+
+def story(seed: int, sentences: int = 12) -> str:
+    """An English text."""
+    own = random.Random(seed)
+    said = [
+        f"{' '.join(map(own.choice, (WHO, DID, WHAT, WHEN, WHY)))}, {own.randrange(999)} said."
+        for _ in range(sentences)
+    ]
+    return "\n".join(" ".join(said[i : i + 3]) for i in range(0, sentences, 3))
+
+
+@contextmanager
+def bar(title: str) -> Iterator[Say]:
+    yield lambda done, of: None
+
+
+def run(folder: Path, inputs: list[Path], *stages: Any, workers: int = 1) -> dict[str, dict[str, Any]]:
+    made = Pipeline(tuple(inputs), tuple(map(stage_of, stages)))
+    return {told["stage"]: told for told in run_pipeline(made, folder, workers, bar)}
+
+
+def rows(folder: Path) -> list[dict[str, Any]]:
+    return [row for path in sorted(folder.glob("*.parquet")) for row in pq.read_table(path).to_pylist()]
+
+
+def jsonl(path: Path, texts: list[str]) -> Path:
+    path.write_text("".join(json.dumps({"text": t}, ensure_ascii=False) + "\n" for t in texts), encoding="utf-8")
+    return path
+
+
+def test_every_plant_is_found_and_the_numbers_add_up(tmp_path: Path) -> None:
+    clean = [story(seed) for seed in range(20)]
+    near = clean[3].replace("said", "told", 1)
+    boiler = "Please accept our conditions before you read on, dear visitor."
+    chinese = "".join(
+        f"第{n}条河流经过北方的平原，春天来临时冰雪融化，村民们开始准备播种和修理农具。\n" for n in range(8)
+    )
+    texts = [*clean, clean[0], near, "too short", *(f"{story(100 + k)}\n{boiler}" for k in range(4)), chinese]
+    one = jsonl(tmp_path / "one.jsonl", texts)
+    two = tmp_path / "two.jsonl.gz"
+    two.write_bytes(gzip.compress(json.dumps({"text": clean[5], "id": "mine"}).encode() + b"\n{broken\n\xff\xfe\n"))
+    short: Any = {"filter": {"rules": {"": [{"name": "word_count", "signal": "words", "least": 50}], "zh": "chinese"}}}
+    found = run(tmp_path / "out", [one, two], {"language": {"keep": ["en", "zh"]}}, short, "exact", "near", "sentences")
+    assert found["read"]["reasons"] == {"broken_row": 1, "encoding": 1} and found["read"]["in"] == len(texts) + 3
+    assert found["filter"]["reasons"] == {"word_count": 1}
+    assert found["exact"]["reasons"] == {"duplicate": 2} and found["near"]["reasons"] == {"near_duplicate": 1}
+    assert found["sentences"]["changed"] == {"repeated_sentences": 4}
+    for told, after in zip(list(found.values())[:-1], list(found.values())[1:], strict=True):
+        assert told["in"] == told["kept"] + told["dropped"] and after["in"] == told["kept"]
+    kept, dropped = rows(tmp_path / "out" / "kept"), rows(tmp_path / "out" / "dropped")
+    assert len(kept) + len(dropped) == found["read"]["in"] and not any(boiler in row["text"] for row in kept)
+    assert [row["language"] for row in kept].count("zh") == 1 and all(row["reason"] for row in dropped)
+    assert json.loads((tmp_path / "out" / "funnel.json").read_text())[0]["stage"] == "read"
+    assert {row["path"] for row in kept} <= {f"one.jsonl#line {n}" for n in range(1, len(texts) + 1)}
+
+
+def test_a_changed_threshold_does_nothing_again_that_stands_before_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = jsonl(tmp_path / "a.jsonl", [story(seed) for seed in range(5)])
+    run(tmp_path / "out", [source], "exact", {"near": {"ngram": 5}})
+    monkeypatch.setattr(read, "one", None)
+    monkeypatch.setattr(stage, "look_at", None)
+    monkeypatch.setattr(stage, "judge", lambda *_: pytest.fail("it is there"))
+    run(tmp_path / "out", [source], "exact", {"near": {"ngram": 5}})
+    with pytest.raises(TypeError):  # another option: this stage looks again
+        run(tmp_path / "out", [source], "exact", {"near": {"ngram": 4}})
+    source.write_text(json.dumps({"text": story(9)}) + "\n")
+    with pytest.raises(TypeError):
+        run(tmp_path / "out", [source], "exact", {"near": {"ngram": 5}})
+
+
+def test_a_kill_between_any_two_files_changes_no_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every write is the last one, once: what is done goes on to the same bytes."""
+    monkeypatch.setattr(read, "UNIT", 2000)
+    monkeypatch.setattr(read, "ROWS", 4)
+    files = [
+        jsonl(tmp_path / f"f{k}.jsonl", [story(10 * k + j, 6) for j in range(6)] + [story(1, 6)]) for k in range(3)
+    ]
+    steps = ("filter", "exact", "near", "sentences")
+    run(tmp_path / "whole", files, *steps)
+    wanted = {p.name: p.read_bytes() for p in (tmp_path / "whole" / "kept").iterdir()}
+    limit = 0
+
+    def dying(function: Any) -> Any:
+        def write(*args: Any, **kwargs: Any) -> Any:
+            nonlocal limit
+            limit -= 1
+            if limit < 0:
+                raise KeyboardInterrupt
+            return function(*args, **kwargs)
+
+        return write
+
+    for module, name in ((documents, "write"), (stage, "write_json"), (stage, "write_arrays"), (read, "write_json")):
+        monkeypatch.setattr(module, name, dying(getattr(module, name)))
+    for survived in (1, 2, 5, 9, 14, 23, 1000):
+        limit = survived
+        try:
+            run(tmp_path / "killed", files, *steps)
+        except KeyboardInterrupt:
+            assert not (tmp_path / "killed" / "funnel.json").exists()
+    assert {p.name: p.read_bytes() for p in (tmp_path / "killed" / "kept").iterdir()} == wanted
+
+
+@pytest.mark.parametrize("name", presets())
+def test_presets_read(name: str) -> None:
+    assert preset(name).about and preset(name).rules
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ([{"name": "a", "signal": "words"}], "rules, 1: rule a: says nothing"),
+        ([{"name": "a", "signal": "wrods", "least": 1}], "no signal wrods of a document: words"),
+        ([{"name": "a", "signal": "words", "least": "x"}], "rules, 1"),
+        ([{"name": "a", "signal": "words", "least": 1, "do": "cut"}], "a document cannot be cut"),
+        ([{"include": "gopher", "without": ["x"]}], "gopher has no rule x"),
+        ([{"include": "c4"}, {"include": "c4"}], "two rules are called long_word"),
+        ([], "a list of rules"),
+        ({"rules": [], "rulez": 1}, "no key rulez"),
+    ],
+)
+def test_what_is_wrong_with_rules_is_said_with_its_place(given: Any, said: str) -> None:
+    with pytest.raises(LuthierError, match=said):
+        rule_set(given, "mine.yaml")
+
+
+def test_recipes(tmp_path: Path) -> None:
+    path = tmp_path / "r.yaml"
+    path.write_text("input: a.jsonl\nstages:\n  - near: {bands: 3}\n")
+    with pytest.raises(LuthierError, match=r"stages, 1: near: .*112 hashes cannot be cut into 3 equal bands"):
+        read_pipeline(path)
+    path.write_text("input: a.jsonl\nstages: [nearly]\n")
+    with pytest.raises(LuthierError, match="stages, 1: one of exact, filter, language, near, sentences"):
+        read_pipeline(path)
+    path.write_text("stages: [near]\n")
+    with pytest.raises(LuthierError, match="a table with `input`"):
+        read_pipeline(path)
