@@ -95,7 +95,7 @@ def test_words_cover_all_but_spaces_and_do_not_cross_texts(given_: list[str]) ->
         assert said == words_of(text), "what stands beside a text changes nothing"
 
 
-# -- what Gopher counts ----------------------------------------------------------------------------------------------------
+# -- what Gopher counts ----------------------------------------------------------------------------------------------
 
 
 def most_frequent(words: list[str], n: int) -> int:
@@ -206,7 +206,7 @@ def test_repetition_of_characters_by_hand() -> None:
     assert value("character_repetition", "哈" * 10) == 1
 
 
-# -- lines, sentences, keywords --------------------------------------------------------------------------------------------
+# -- lines, sentences, keywords --------------------------------------------------------------------------------------
 
 
 def test_lines() -> None:

@@ -180,6 +180,15 @@ class Texts:
         touched = np.bincount(owners[gone], minlength=len(self)) > 0
         return _arrow(chars, np.where(touched, begins, bounds[:-1]), np.where(touched, ends, bounds[1:]))
 
+    def masked(self, ranges: Ranges, mask: str) -> pa.Array:
+        """The texts with each character of some pieces replaced by another one."""
+        chars = self.chars.copy()
+        change = np.zeros(len(chars) + 1, np.int64)
+        np.add.at(change, ranges.starts, 1)
+        np.add.at(change, ranges.ends, -1)
+        chars[np.cumsum(change)[:-1] > 0] = ord(mask)
+        return _arrow(chars, self.bounds[:-1], self.bounds[1:])
+
     def text(self, start: int, end: int) -> str:
         """The characters from start to end."""
         return self.chars[start:end].tobytes().decode("utf-32-le", "replace")

@@ -234,3 +234,12 @@ def hash_runs(words: NDArray[np.uint64], low: NDArray[np.int64], high: NDArray[n
             value ^= value >> np.uint64(32)
         out[piece] = stir(value)
     return out
+
+
+@compiled
+def joined(first: NDArray[np.uint64], second: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """64 bits for each pair, in this order."""
+    out = np.empty(len(first), np.uint64)
+    for k in range(len(first)):
+        out[k] = stir(stir(first[k] + _TURN) * np.uint64(3) + second[k])
+    return out

@@ -1,0 +1,88 @@
+"""Documents by how likely their words are, against a reference text of the kind that is wanted.
+
+Very unlikely text is noise, very likely text is boilerplate and repetition: both ends are cut. Bounds are percentiles
+of the corpus, each language's own (Wenzek et al. 2020, "CCNet", has thirds called head, middle and tail).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+import numpy as np
+from annotated_types import Ge, Le
+
+from luthier.core.errors import LuthierError
+from luthier.corpus import documents, read
+from luthier.corpus.ngrams import NGrams
+from luthier.corpus.reading import Row, rows_of
+from luthier.corpus.stage import Arrays, Outcome, Stage
+from luthier.corpus.texts import Texts, batches
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class Perplexity(Stage):
+    """reference: files or a folder of text as it should be. least, most: percentiles between which documents stay."""
+
+    name: ClassVar[str] = "perplexity"
+    looks: ClassVar[bool] = True
+
+    reference: str
+    least: Annotated[float, Ge(0), Le(100)] = 2.0
+    most: Annotated[float, Ge(0), Le(100)] = 60.0
+
+    def __post_init__(self) -> None:
+        if self.least >= self.most:
+            raise LuthierError(f"least {self.least:g} is not below most {self.most:g}: nothing would stay")
+
+    def look(self, table: pa.Table) -> Arrays:
+        """Nats a word of each document, with its language."""
+        model = _model(self.reference)
+        found = [model.surprise(Texts(batch)) for batch in batches(table["text"])]
+        return {
+            "nats": np.concatenate([np.empty(0), *found]),
+            "language": np.array(table["language"].to_pylist(), "U8"),
+        }
+
+    def gather(self, looked: Sequence[Arrays]) -> Arrays:
+        """Bounds of each language, and every document's nats."""
+        nats = np.concatenate([f["nats"] for f in looked])
+        spoken = np.concatenate([f["language"] for f in looked])
+        languages = np.unique(spoken)
+        bounds = [np.percentile(nats[spoken == name], (self.least, self.most)) for name in languages]
+        first = np.cumsum([0, *(len(f["nats"]) for f in looked)])
+        return {"languages": languages, "bounds": np.array(bounds).reshape(-1, 2), "nats": nats, "first": first}
+
+    def apply(self, table: pa.Table, shard: int, gathered: Arrays) -> Outcome:
+        import pyarrow as pa
+
+        first = int(gathered["first"][shard])
+        nats = gathered["nats"][first : first + table.num_rows]
+        at = np.searchsorted(gathered["languages"], np.array(table["language"].to_pylist(), "U8"))
+        low, high = gathered["bounds"][at].T if len(at) else (nats, nats)
+        gone = (nats < low) | (nats > high)
+        dropped = table.filter(pa.array(gone))
+        reasons = np.where(nats < low, "too_likely", "too_unlikely")[gone].tolist()
+        told = [f"perplexity {np.exp(min(value, 50)):.4g}" for value in nats[gone]]
+        dropped = documents.with_column(dropped, "reason", documents.strings(reasons))
+        dropped = documents.with_column(dropped, "detail", documents.strings(told))
+        return Outcome(table.filter(pa.array(~gone)), dropped)
+
+
+@cache
+def _model(reference: str) -> NGrams:
+    """Of a reference, counted once a process."""
+    import pyarrow as pa
+
+    sources = read.find([Path(reference)]).sources
+    texts = [row.text for source in sources for row in rows_of(source) if isinstance(row, Row)]
+    return NGrams.of([pa.chunked_array([pa.array(texts, pa.large_string())])])
+
+
+STAGE = Perplexity

@@ -1,0 +1,182 @@
+"""Stages by themselves: what each drops, cuts and masks."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pa = pytest.importorskip("pyarrow")
+pytest.importorskip("numba")
+from luthier.core.errors import LuthierError  # noqa: E402
+from luthier.corpus import documents  # noqa: E402
+from luthier.corpus.kernels import minhash  # noqa: E402
+from luthier.corpus.recipe import stage_of  # noqa: E402
+from luthier.corpus.stage import Outcome  # noqa: E402
+from luthier.corpus.stages.near import Near, best, connected  # noqa: E402
+
+WORDS = [f"word{n}" for n in range(400)]
+
+
+def table(texts: list[str], language: str = "en") -> pa.Table:
+    rows = [{"text": text, "id": str(at), "language": language} for at, text in enumerate(texts)]
+    return documents.table_of(rows)
+
+
+def apply(stage: Any, *tables: pa.Table) -> list[Outcome]:
+    made = stage_of(stage)
+    gathered = made.gather([made.look(t) for t in tables]) if made.looks else {}
+    return [made.apply(t, at, gathered) for at, t in enumerate(tables)]
+
+
+def texts_of(outcome: Outcome) -> list[str]:
+    return list(outcome.kept["text"].to_pylist())
+
+
+# -- keywords --------------------------------------------------------------------------------------------------------
+
+
+def test_lines_with_keywords_are_cut_and_nothing_else() -> None:
+    given = ["one\nsee https://a.example now\ntwo\n", "clean\n", "https://only.example", "我的 www.a.example 页面"]
+    (found,) = apply({"keywords": {"lists": ["links"], "whole": False}}, table(given))
+    assert texts_of(found) == ["one\ntwo", "clean\n"]
+    assert found.dropped["reason"].to_pylist() == ["keywords"] * 2 and found.cut is not None
+    assert found.cut["before"].to_pylist() == given[:1] and found.cut["after"].to_pylist() == ["one\ntwo"]
+
+
+def test_masked_words_keep_their_length() -> None:
+    (found,) = apply(
+        {"keywords": {"words": ["secret", "秘密"], "do": "mask"}}, table(["A Secret, secretly", "这是秘密吗"])
+    )
+    assert texts_of(found) == ["A ██████, secretly", "这是██吗"]
+
+
+def test_documents_with_too_many_are_dropped() -> None:
+    (found,) = apply({"keywords": {"words": ["a", "b"], "do": "drop", "most": 1}}, table(["a", "a b", "", "bab"]))
+    assert texts_of(found) == ["a", "", "bab"] and found.dropped["detail"].to_pylist() == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [({}, "no words"), ({"lists": "nothing.txt"}, "neither a file nor one of html, links, profanity"),
+     ({"words": ["a"], "do": "burn"}, "do")],
+)  # fmt: skip
+def test_what_is_wrong_with_keywords(options: Any, said: str) -> None:
+    with pytest.raises(LuthierError, match=said):
+        stage_of({"keywords": options})
+
+
+# -- duplicates ------------------------------------------------------------------------------------------------------
+
+
+def text(seed: int, words: int = 120) -> list[str]:
+    own = random.Random(seed)
+    return [own.choice(WORDS) for _ in range(words)]
+
+
+def changed(words: list[str], share: float, seed: int) -> list[str]:
+    own = random.Random(seed)
+    return [own.choice(WORDS) if own.random() < share else word for word in words]
+
+
+def jaccard(one: list[str], other: list[str], n: int) -> float:
+    a, b = ({tuple(w[i : i + n]) for i in range(len(w) - n + 1)} for w in (one, other))
+    return len(a & b) / len(a | b)
+
+
+def test_signatures_estimate_jaccard_similarity() -> None:
+    stage = Near(hashes=1000, bands=10)
+    for share in (0.0, 0.01, 0.05, 0.2, 1.0):
+        one = text(1)
+        other = changed(one, share, 2)
+        found = stage.look(table([" ".join(one), " ".join(other)]))["signatures"]
+        equal = float((found[0] == found[1]).mean())
+        want = jaccard(one, other, 5)
+        assert abs(equal - want) < 4 * (want * (1 - want) / 1000) ** 0.5 + 1e-9, share
+
+
+def test_found_pairs_are_those_that_bands_find_by_brute_force() -> None:
+    """Every pair with an equal band is joined, whatever the order, and no other."""
+    texts = [" ".join(changed(text(k // 4), 0.02 * (k % 4), k)) for k in range(60)]
+    stage = Near()
+    found = stage.look(table(texts))["signatures"]
+    keys = minhash.bands(found, 8)
+    group = list(range(60))
+    for i in range(60):
+        for j in range(i):
+            if any((found[i, b * 8 : b * 8 + 8] == found[j, b * 8 : b * 8 + 8]).all() for b in range(14)):
+                group = [group[j] if g == group[i] else g for g in group]
+    got = connected(keys, np.zeros(60, np.bool_))
+    assert [[a == b for b in got] for a in got] == [[a == b for b in group] for a in group]
+    assert len(set(group)) < 60
+
+
+def test_one_character_in_chinese_and_case_and_marks_change_little() -> None:
+    chinese = "".join(
+        random.Random(3).choice("的一是在不了有和人这中大为上个国我以要他时来用们生到作地于出就分对成会")
+        for _ in range(300)
+    )
+    english = " ".join(text(5))
+    given = [
+        chinese,
+        chinese[:150] + "山" + chinese[151:],
+        english,
+        english.upper().replace(" ", ", ") + "!",
+        "",
+        "...",
+        "",
+    ]
+    (found,) = apply("near", table(given))
+    assert found.kept["id"].to_pylist() in (
+        ["0", "2", "4", "5", "6"],
+        ["1", "2", "4", "5", "6"],
+        ["0", "3", "4", "5", "6"],
+        ["1", "3", "4", "5", "6"],
+    )
+
+
+def test_the_best_of_a_group_stays_wherever_it_stands() -> None:
+    words = text(7)
+    short, long = " ".join(words[:-3]), " ".join([*words, "and", "more", "of", "it"])
+    one, two = apply("near", table([short, "other words entirely"]), table([long]))
+    assert texts_of(one) == ["other words entirely"] and texts_of(two) == [long]
+    assert one.dropped["detail"].to_pylist() == ["nearly the same as row 0 of 00001"]
+    assert best(np.array([0, 1, 0, 1], np.int32), np.array([5, 2, 5, 3])).tolist() == [0, 3, 0, 3]
+
+
+def test_exact_duplicates_across_shards() -> None:
+    one, two = apply("exact", table(["a", "b", "a"]), table(["b", "c", ""]))
+    assert texts_of(one) == ["a", "b"] and texts_of(two) == ["c", ""]
+    assert two.dropped["detail"].to_pylist() == ["the same as row 1 of 00000"]
+
+
+# -- repetition within a text, perplexity ----------------------------------------------------------------------------
+
+
+def test_sentences_full_of_repetition_and_paragraphs_that_stand_before() -> None:
+    good = "The ferry leaves at nine from the northern pier every working day of the year."
+    other = "In winter it waits for the train, which is often late when there is ice on the line."
+    spam = "Buy now buy now buy now buy now buy now buy now."
+    given = [
+        f"{good} {spam}\n\n{other}\n\n{good}",
+        "好好好好好好好好好好。我们明天早上九点从北面的码头出发去岛上看朋友。",
+    ]
+    (found,) = apply({"filter": {"rules": "within"}}, table(given))
+    assert (
+        texts_of(found) == [f"{good} {other}", "我们明天早上九点从北面的码头出发去岛上看朋友。"]
+        or texts_of(found)[0].count(good) == 1
+    )
+    assert spam not in texts_of(found)[0] and texts_of(found)[1] == "我们明天早上九点从北面的码头出发去岛上看朋友。"
+
+
+def test_perplexity_cuts_both_ends_of_each_language(tmp_path: Path) -> None:
+    own = random.Random(0)
+    usual = ["the cat sat on the mat", "the dog sat on the mat", "the cat and the dog sat"]
+    (tmp_path / "r.txt").write_text(" ".join(own.choice(usual) for _ in range(200)))
+    given = ["the cat sat on the mat", "mat cat on the the sat", *(own.choice(usual) + " and sat" for _ in range(8))]
+    (found,) = apply({"perplexity": {"reference": str(tmp_path / "r.txt"), "least": 5, "most": 95}}, table(given))
+    assert dict(zip(found.dropped["id"].to_pylist(), found.dropped["reason"].to_pylist(), strict=True)) == {
+        "0": "too_likely", "1": "too_unlikely"}  # fmt: skip
