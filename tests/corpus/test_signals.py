@@ -56,7 +56,7 @@ def value(name: str, text: str, level: str = "document") -> Any:
     return np.asarray(signals.find(level, name).compute(texts_of(["other words\n", text])))[1]
 
 
-# -- words ---------------------------------------------------------------------------------------------------------------
+# -- words ------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_words_cover_all_but_spaces_and_do_not_cross_texts(given_: list[str]) ->
         assert said == words_of(text), "what stands beside a text changes nothing"
 
 
-# -- what Gopher counts ----------------------------------------------------------------------------------------------
+# -- what Gopher counts ------------------------------------------------------------
 
 
 def most_frequent(words: list[str], n: int) -> int:
@@ -206,7 +206,7 @@ def test_repetition_of_characters_by_hand() -> None:
     assert value("character_repetition", "哈" * 10) == 1
 
 
-# -- lines, sentences, keywords --------------------------------------------------------------------------------------
+# -- lines, sentences, keywords ------------------------------------------------------------
 
 
 def test_lines() -> None:
@@ -252,7 +252,7 @@ def test_whole_words_and_what_crosses_a_line() -> None:
     assert searched(texts, texts.lines, ("cookies\nmy",)).tolist() == [0, 0, 0]
 
 
-# -- cutting ---------------------------------------------------------------------------------------------------------------
+# -- cutting ------------------------------------------------------------
 
 
 @given(st.lists(TEXT, min_size=1, max_size=4), st.randoms(use_true_random=False))

@@ -115,26 +115,16 @@ def test_found_pairs_are_those_that_bands_find_by_brute_force() -> None:
 
 
 def test_one_character_in_chinese_and_case_and_marks_change_little() -> None:
+    own = random.Random(3)
     chinese = "".join(
-        random.Random(3).choice("的一是在不了有和人这中大为上个国我以要他时来用们生到作地于出就分对成会")
-        for _ in range(300)
+        own.choice("的一是在不了有和人这中大为上个国我以要他时来用们生到作地于出就分对成会") for _ in range(300)
     )
     english = " ".join(text(5))
-    given = [
-        chinese,
-        chinese[:150] + "山" + chinese[151:],
-        english,
-        english.upper().replace(" ", ", ") + "!",
-        "",
-        "...",
-        "",
-    ]
+    loud = english.upper().replace(" ", ", ") + "!"
+    given = [chinese, chinese[:150] + "山" + chinese[151:], english, loud, "", "...", ""]
     (found,) = apply("near", table(given))
-    assert found.kept["id"].to_pylist() in (
-        ["0", "2", "4", "5", "6"],
-        ["1", "2", "4", "5", "6"],
-        ["0", "3", "4", "5", "6"],
-        ["1", "3", "4", "5", "6"],
+    assert found.kept["id"].to_pylist() == ["0", "2", "4", "5", "6"], (
+        "of equals the first; empty ones are alike in nothing"
     )
 
 
@@ -160,16 +150,10 @@ def test_sentences_full_of_repetition_and_paragraphs_that_stand_before() -> None
     good = "The ferry leaves at nine from the northern pier every working day of the year."
     other = "In winter it waits for the train, which is often late when there is ice on the line."
     spam = "Buy now buy now buy now buy now buy now buy now."
-    given = [
-        f"{good} {spam}\n\n{other}\n\n{good}",
-        "好好好好好好好好好好。我们明天早上九点从北面的码头出发去岛上看朋友。",
-    ]
+    chinese = "我们明天早上九点从北面的码头出发去岛上看朋友。"
+    given = [f"{good} {spam}\n\n{other}\n\n{good}", "好好好好好好好好好好。" + chinese]
     (found,) = apply({"filter": {"rules": "within"}}, table(given))
-    assert (
-        texts_of(found) == [f"{good} {other}", "我们明天早上九点从北面的码头出发去岛上看朋友。"]
-        or texts_of(found)[0].count(good) == 1
-    )
-    assert spam not in texts_of(found)[0] and texts_of(found)[1] == "我们明天早上九点从北面的码头出发去岛上看朋友。"
+    assert [" ".join(t.split()) for t in texts_of(found)] == [f"{good} {other}", chinese]
 
 
 def test_perplexity_cuts_both_ends_of_each_language(tmp_path: Path) -> None:
