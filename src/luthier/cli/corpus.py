@@ -20,7 +20,8 @@ RUN = """From files to clean text by a recipe: every stage, what it dropped and 
 
 A recipe names files and stages (language, filter, exact, near). Each stage's outcome is kept and used again: a changed
 recipe begins where it differs, a killed one where it was. DIR/kept/ has the documents (Parquet: id, text, source,
-path, kind, language, licence), DIR/dropped/ the others with their reasons, DIR/funnel.json the numbers.
+path, kind, language, licence), DIR/dropped/ the others with their reasons, DIR/funnel.json the numbers,
+DIR/report.html all of it as a page.
 
 Example: luthier corpus run recipes/corpus.yaml --out clean
 """
@@ -87,12 +88,14 @@ def dedup(inputs: Annotated[list[Path], INPUTS], out: Out = Path("unique"), work
 
 def _run(pipeline: Any, out: Path, workers: int) -> None:
     from luthier.corpus.recipe import run_pipeline
+    from luthier.reports.corpus.page import write_page
 
     with resumable():
         funnel = run_pipeline(pipeline, out, workers or len(os.sched_getaffinity(0)), _bar)
     for line in told(funnel):
         print(line)
     print(f"Documents: {out / 'kept'}")
+    print(f"Report: {write_page(out, funnel)}")
 
 
 @contextmanager

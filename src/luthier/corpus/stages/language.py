@@ -62,14 +62,26 @@ def _model() -> Any:
 
 
 def told(column: pa.ChunkedArray) -> tuple[list[str], list[float]]:
-    """The language of each text and how sure that is; "" and 0 of one without words."""
+    """The language of each text and how sure that is; "" and 0 of one without words.
+
+    Asked in lower case, too: a text in capitals is no language that the model knows well.
+    """
     import pyarrow.compute as pc
 
     begins = pc.utf8_slice_codeunits(pc.fill_null(column, ""), 0, LOOKED_AT)
     lines = pc.replace_substring_regex(begins, r"\s+", " ").to_pylist()
-    found = [_model().f.predict(line, 1, 0.0, "strict") for line in lines]  # its call for many lines gives no scores
-    best = [one[0] if one else (0.0, "") for one in found]
-    return [label.removeprefix("__label__") for _, label in best], [min(float(score), 1.0) for score, _ in best]
+    best = [
+        max(pair, key=lambda one: one[1])
+        for pair in zip(_told(lines), _told([line.lower() for line in lines]), strict=True)
+    ]
+    return [name for name, _ in best], [score for _, score in best]
+
+
+def _told(lines: list[str]) -> list[tuple[str, float]]:
+    """The language of each line and how sure that is."""
+    found = (_model().f.predict(line, 1, 0.0, "strict") for line in lines)  # its call for many lines gives no scores
+    best = (one[0] if one else (0.0, "") for one in found)
+    return [(label.removeprefix("__label__"), min(float(score), 1.0)) for score, label in best]
 
 
 STAGE = Language

@@ -1,0 +1,149 @@
+"""The page of a corpus run: what came in and out of each stage and why, what was dropped and cut, and what is left."""
+
+from __future__ import annotations
+
+import difflib
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from luthier.core.phrases import Phrase
+from luthier.reports.corpus.makeups import PUBLISHED
+from luthier.reports.plain_page import both, text, write
+
+PAGE = "report.html"
+TITLE = both("From files to clean text", "从文件到干净的文本")
+FUNNEL, SAMPLES = both("Stage by stage", "逐个阶段"), both("What was dropped and cut", "丢弃与删减的内容")
+MAKEUP = both("What is left", "留下的内容")
+KNOWN = both("What known models were trained on, percent", "已知模型的训练数据构成（%）")
+COLUMNS = (
+    both("stage", "阶段"), both("documents in", "输入文档"), both("kept", "保留"), both("dropped", "丢弃"),
+    both("cut", "删减"), both("MB in", "输入 MB"), both("MB kept", "保留 MB"),
+    both("share of documents kept", "文档保留比例"),
+)  # fmt: skip
+WHY, HOW_MANY = both("why", "原因"), both("documents", "文档数")
+DROPPED, CUT, NONE = both("dropped", "丢弃"), both("cut", "删减"), both("nothing", "无")
+BY_SOURCE, BY_LANGUAGE, BY_KIND = both("by source", "按来源"), both("by language", "按语言"), both("by kind", "按类型")
+SHARE, SIZE = both("% of bytes", "字节占比（%）"), both("MB", "MB")
+SHOWN, LONG, LARGEST = 3, 900, 12  # samples of a reason; characters of one; rows of a table
+
+
+def write_page(folder: Path, funnel: Sequence[Mapping[str, Any]]) -> Path:
+    """Write the page of a finished run. Raises OSError."""
+    body = f"""<h2>{text(FUNNEL)}</h2>
+{_funnel(funnel)}
+{"".join(_reasons(stage) for stage in funnel if stage["reasons"] or stage["changed"])}
+<h2>{text(MAKEUP)}</h2>
+{_left(folder)}
+<h3>{text(KNOWN)}</h3>
+{"".join(_known())}
+<h2>{text(SAMPLES)}</h2>
+{"".join(_samples(folder)) or f"<p>{text(NONE)}</p>"}"""
+    write(folder / PAGE, TITLE, TITLE, body, wide=True)
+    return folder / PAGE
+
+
+def _table(head: Sequence[Phrase], rows: Sequence[Sequence[str]], style: str = "keys") -> str:
+    top = "".join(f'<th scope="col">{text(column)}</th>' for column in head)
+    body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
+    return f'<table class="{style}"><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>'
+
+
+def _funnel(funnel: Sequence[Mapping[str, Any]]) -> str:
+    rows = []
+    for stage in funnel:
+        share = 100 * stage["kept"] / stage["in"] if stage["in"] else 100.0
+        bar = f'<div class="track" aria-hidden="true"><span style="width:{share:.1f}%"></span></div>{share:.1f} %'
+        numbers = [f"{stage[key]:,}" for key in ("in", "kept", "dropped")] + [f"{sum(stage['changed'].values()):,}"]
+        sizes = [f"{stage[key] / 1e6:,.2f}" for key in ("bytes_in", "bytes_kept")]
+        rows.append([text(stage["stage"]), *numbers, *sizes, bar])
+    return _table(COLUMNS, rows)
+
+
+def _reasons(stage: Mapping[str, Any]) -> str:
+    parts = []
+    for key, word in (("reasons", DROPPED), ("changed", CUT)):
+        if found := sorted(stage[key].items(), key=lambda item: (-item[1], item[0])):
+            rows = [[text(name), f"{count:,}"] for name, count in found]
+            parts.append(f"<h3>{text(stage['stage'])}: {text(word)}</h3>{_table((WHY, HOW_MANY), rows)}")
+    return "".join(parts)
+
+
+def _tables(paths: Sequence[Path], columns: Sequence[str]) -> Iterator[Any]:
+    import pyarrow.parquet as pq
+
+    for path in paths:
+        yield pq.read_table(path, columns=list(columns), partitioning=None)
+
+
+def _left(folder: Path) -> str:
+    import pyarrow.compute as pc
+
+    sizes = {name: Counter[str]() for name in ("source", "language", "kind")}
+    for table in _tables(sorted((folder / "kept").glob("*.parquet")), ["text", *sizes]):
+        of = pc.fill_null(pc.binary_length(table["text"]), 0)
+        for name, found in sizes.items():
+            grouped = table.select([name]).append_column("size", of).group_by(name).aggregate([("size", "sum")])
+            for value, size in zip(grouped[name].to_pylist(), grouped["size_sum"].to_pylist(), strict=True):
+                found[value or "—"] += size
+    out = []
+    for title, found in zip((BY_SOURCE, BY_LANGUAGE, BY_KIND), sizes.values(), strict=True):
+        whole = sum(found.values()) or 1
+        rows = [[text(n), f"{size / 1e6:,.2f}", f"{100 * size / whole:.1f}"] for n, size in found.most_common(LARGEST)]
+        out.append(_table((title, SIZE, SHARE), rows))
+    return "".join(out)
+
+
+def _known() -> Iterator[str]:
+    for one in PUBLISHED:
+        rows = [[text(name), f"{share:g}"] for name, share in one.shares.items()]
+        head = both(f"{one.model} ({one.source})", f"{one.model}（{one.source}）")
+        yield _table((head, both("%", "%")), rows)
+
+
+def _samples(folder: Path) -> Iterator[str]:
+    """A few documents of each reason, by stage: the whole of what was dropped, and what was cut out of others."""
+    seen: Counter[tuple[str, str]] = Counter()
+    for path in sorted((folder / "dropped").glob("*.parquet")):
+        stage = path.name.split("-")[1]
+        for row in next(_tables([path], ["text", "path", "reason", "detail"])).to_pylist():
+            if seen[stage, row["reason"]] < SHOWN:
+                seen[stage, row["reason"]] += 1
+                said = _short(row["text"]) or row["detail"]
+                yield _figure(stage, row["reason"], f"{row['path']}: {row['detail']}", text(said))
+    for place in sorted((folder / "stages").glob("*/cut")):
+        stage = place.parent.name.split("-")[1]
+        for row in (
+            row
+            for t in _tables(sorted(place.glob("*.parquet")), ["reason", "before", "after"])
+            for row in t.to_pylist()
+        ):
+            if seen[stage, row["reason"]] < SHOWN:
+                seen[stage, row["reason"]] += 1
+                yield _figure(stage, row["reason"], "", _marked(row["before"], row["after"]))
+
+
+def _short(value: str) -> str:
+    return value if len(value) <= LONG else f"{value[:LONG]} …"
+
+
+def _marked(before: str, after: str) -> str:
+    """The text before with what was cut marked, line by line."""
+    old, new = before.splitlines(), after.splitlines()
+    out: list[str] = []
+    for kind, low, high, _, _ in difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
+        part = old[low:high]
+        if kind == "equal":  # what stays is shown as far as it stands beside what goes
+            part = part if len(part) <= 4 else [*part[:2], "…", *part[-2:]]
+            out += [text(_short(line)) for line in part]
+        else:
+            out += [f"<del>{text(_short(line))}</del>" for line in part]
+    return "\n".join(out[:60])
+
+
+def _figure(stage: str, reason: str, caption: str, markup: str) -> str:
+    return (
+        f"<figure><figcaption>{text(stage)} · {text(reason)}{text('; ' + caption if caption else '')}</figcaption>"
+        f"<pre>{markup}</pre></figure>"
+    )
