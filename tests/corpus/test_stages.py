@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ pytest.importorskip("numba")
 from luthier.core.errors import LuthierError  # noqa: E402
 from luthier.corpus import documents  # noqa: E402
 from luthier.corpus.kernels import minhash  # noqa: E402
-from luthier.corpus.recipe import stage_of  # noqa: E402
+from luthier.corpus.recipe import Pipeline, run_pipeline, stage_of  # noqa: E402
 from luthier.corpus.stage import Outcome  # noqa: E402
 from luthier.corpus.stages.near import Near, best, connected  # noqa: E402
 
@@ -137,6 +138,22 @@ def test_the_best_of_a_group_stays_wherever_it_stands() -> None:
     assert best(np.array([0, 1, 0, 1], np.int32), np.array([5, 2, 5, 3])).tolist() == [0, 3, 0, 3]
 
 
+def test_what_an_earlier_run_kept_stays_and_what_is_like_it_goes(tmp_path: Path) -> None:
+    words = text(11)
+    old = [" ".join(words[:-5]), "something else of the first crawl"]
+    bar = lambda title: nullcontext(lambda done, of: None)  # noqa: E731
+    for name, texts in (("old", old), ("new", [" ".join([*words, "and", "more"]), "something of the second crawl"])):
+        documents.write(table(texts), tmp_path / f"{name}.parquet")
+    near = {"near": {"against": [str(tmp_path / "first")]}}
+    with pytest.raises(LuthierError, match="holds no signatures: name a run whose recipe has `near` once"):
+        run_pipeline(Pipeline((tmp_path / "new.parquet",), (stage_of(near),)), tmp_path / "second", 1, bar)
+    run_pipeline(Pipeline((tmp_path / "old.parquet",), (stage_of("near"),)), tmp_path / "first", 1, bar)
+    told = run_pipeline(Pipeline((tmp_path / "new.parquet",), (stage_of(near),)), tmp_path / "second", 1, bar)
+    assert told[-1]["reasons"] == {"near_duplicate": 1} and told[-1]["kept"] == 1
+    (dropped,) = [documents.read(p) for p in (tmp_path / "second" / "dropped").glob("*near*")]
+    assert dropped["detail"].to_pylist() == ["kept by an earlier run"]
+
+
 def test_exact_duplicates_across_shards() -> None:
     one, two = apply("exact", table(["a", "b", "a"]), table(["b", "c", ""]))
     assert texts_of(one) == ["a", "b"] and texts_of(two) == ["c", ""]
@@ -164,3 +181,21 @@ def test_perplexity_cuts_both_ends_of_each_language(tmp_path: Path) -> None:
     (found,) = apply({"perplexity": {"reference": str(tmp_path / "r.txt"), "least": 5, "most": 95}}, table(given))
     assert dict(zip(found.dropped["id"].to_pylist(), found.dropped["reason"].to_pylist(), strict=True)) == {
         "0": "too_likely", "1": "too_unlikely"}  # fmt: skip
+
+
+def test_quality_learned_from_two_folders(tmp_path: Path) -> None:
+    own = random.Random(1)
+    good = [f"The study found that {own.choice(WORDS)} rises with {own.choice(WORDS)} over time." for _ in range(60)]
+    bad = [f"Click here to win {own.choice(WORDS)} and buy {own.choice(WORDS)} cheap!!!" for _ in range(60)]
+    for name, texts in (("good", good), ("bad", bad)):
+        documents.write(table(texts), tmp_path / f"{name}.parquet")
+    stage = {"quality": {"good": f"{tmp_path}/good.parquet", "bad": f"{tmp_path}/bad.parquet"}}
+    (found,) = apply(stage, table(["The study found rises over time.", "Click here to win and buy cheap", ""]))
+    assert found.kept["id"].to_pylist()[:1] == ["0"] and "1" in found.dropped["id"].to_pylist()
+    documents.write(table(good[:40]), tmp_path / "one.parquet")
+    documents.write(table(good[20:]), tmp_path / "two.parquet")
+    with pytest.raises(LuthierError, match=r"told apart .* % of the time on examples that were held out"):
+        apply({"quality": {"good": f"{tmp_path}/one.parquet", "bad": f"{tmp_path}/two.parquet"}}, table(["x"]))
+    documents.write(table(good[:3]), tmp_path / "few.parquet")
+    with pytest.raises(LuthierError, match="3 examples; a classifier needs 20 of each kind"):
+        apply({"quality": {"good": f"{tmp_path}/few.parquet", "bad": f"{tmp_path}/bad.parquet"}}, table(["x"]))

@@ -91,7 +91,7 @@ def run_pipeline(pipeline: Pipeline, folder: Path, workers: int, bar: Bar) -> li
             funnel = [entry("read", read.run(pipeline.input, place, workers, say))]
         places = [place]
         for number, stage in enumerate(pipeline.stages, 1):
-            key = hashlib.blake2b(f"{key} {VERSION} {options_of(stage)}".encode(), digest_size=6).hexdigest()
+            key = _key(key, stage)
             before, place = place, folder / "stages" / f"{number:02d}-{stage.name}-{key}"
             with bar(stage.name) as say:
                 funnel.append(entry(stage.name, run(stage, shards_in(before / KEPT), place, workers, say)))
@@ -99,6 +99,14 @@ def run_pipeline(pipeline: Pipeline, folder: Path, workers: int, bar: Bar) -> li
         _publish(folder, places)
         write_json(folder / FUNNEL, funnel)
     return funnel
+
+
+def _key(before: str, stage: Stage) -> str:
+    """Of all that a stage's outcome hangs on. before: that of its documents."""
+    whole = hashlib.blake2b(f"{before} {VERSION} {options_of(stage)}".encode(), digest_size=6)
+    for path in stage.reads:
+        whole.update(_digest(path).encode())
+    return whole.hexdigest()
 
 
 def entry(name: str, counts: Counts) -> dict[str, Any]:

@@ -57,6 +57,11 @@ class Stage(ABC):
     name: ClassVar[str]
     looks: ClassVar[bool] = False
 
+    @property
+    def reads(self) -> Sequence[Path]:
+        """Files besides the documents that its outcome hangs on."""
+        return ()
+
     def look(self, table: pa.Table) -> Arrays:
         """What of a shard's documents the others have to know: a few bytes of each."""
         raise NotImplementedError

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 def split(table: pa.Table, shard: int, found: Arrays, reason: str, like: str) -> Outcome:
     """A shard's documents, those dropped for which another one stays.
 
-    found: `stays`, of each document of the corpus the one that stays for it; `first`, of each shard its first one.
+    found: `stays`, of each document of the corpus the one that stays for it, -1 where an earlier run has one; `first`,
+    of each shard its first document.
     """
     import pyarrow as pa
 
@@ -26,7 +27,10 @@ def split(table: pa.Table, shard: int, found: Arrays, reason: str, like: str) ->
     kept = stays == np.arange(begin, begin + rows)
     others = stays[~kept]
     shards = np.searchsorted(first, others, "right") - 1
-    told = [f"{like} row {row} of {at:05d}" for at, row in zip(shards, others - first[shards], strict=True)]
+    told = [
+        f"{like} row {other - first[at]} of {at:05d}" if other >= 0 else "kept by an earlier run"
+        for at, other in zip(np.maximum(shards, 0), others, strict=True)
+    ]
     dropped = table.filter(pa.array(~kept))
     dropped = documents.with_column(dropped, "reason", pa.array([reason] * len(told), pa.string()))
     return Outcome(table.filter(pa.array(kept)), documents.with_column(dropped, "detail", pa.array(told, pa.string())))

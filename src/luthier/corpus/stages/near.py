@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -18,7 +19,7 @@ from luthier.core.errors import LuthierError
 from luthier.corpus.dedup.stays import split
 from luthier.corpus.kernels import counting, minhash
 from luthier.corpus.kernels.classes import LETTER
-from luthier.corpus.stage import Arrays, Outcome, Stage
+from luthier.corpus.stage import GATHERED, LOOKED, Arrays, Outcome, Stage, read_arrays
 from luthier.corpus.texts import Texts, batches
 
 if TYPE_CHECKING:
@@ -27,7 +28,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Near(Stage):
-    """hashes, bands: of a signature. ngram: words of one. seed: of the hash functions: one for all runs compared."""
+    """hashes, bands: of a signature. ngram: words of one. seed: of the hash functions.
+
+    against: folders of earlier runs with the same options, whose documents stay whatever comes.
+    """
 
     name: ClassVar[str] = "near"
     looks: ClassVar[bool] = True
@@ -36,10 +40,15 @@ class Near(Stage):
     bands: int = 14
     ngram: int = 5
     seed: int = 1
+    against: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.bands < 1 or self.hashes % self.bands:
             raise LuthierError(f"near: {self.hashes} hashes cannot be cut into {self.bands} equal bands")
+
+    @property
+    def reads(self) -> Sequence[Path]:
+        return [path for folder in self.against for path in (*_signed(folder), _stage(folder) / GATHERED)]
 
     def look(self, table: pa.Table) -> Arrays:
         """Of each text: its signature, and how much it says: letters."""
@@ -57,11 +66,42 @@ class Near(Stage):
         keys = np.concatenate([minhash.bands(f["signatures"], self.hashes // self.bands) for f in looked])
         empty = np.concatenate([(f["signatures"] == minhash.NONE).all(1) for f in looked])
         quality = np.concatenate([f["quality"] for f in looked])
-        group = connected(keys, empty)
-        return {"stays": best(group, quality), "first": np.cumsum([0, *(len(f["quality"]) for f in looked)])}
+        stays = best(connected(keys, empty), quality)
+        for folder in self.against:
+            stays[_like(keys, self._kept(folder)) & ~empty] = -1
+        return {"stays": stays, "first": np.cumsum([0, *(len(f["quality"]) for f in looked)])}
+
+    def _kept(self, folder: str) -> NDArray[np.uint64]:
+        """Band keys of what an earlier run kept. Raises LuthierError where its signatures are others."""
+        found = [read_arrays(path)["signatures"] for path in _signed(folder)]
+        signatures = np.concatenate([np.empty((0, self.hashes), np.uint32), *found])
+        stays = read_arrays(_stage(folder) / GATHERED)["stays"]
+        kept = signatures[(stays == np.arange(len(stays))) & (signatures != minhash.NONE).any(1)]
+        return minhash.bands(kept, self.hashes // self.bands)
 
     def apply(self, table: pa.Table, shard: int, gathered: Arrays) -> Outcome:
         return split(table, shard, gathered, "near_duplicate", "nearly the same as")
+
+
+def _stage(folder: str) -> Path:
+    """Where an earlier run kept its signatures. Raises LuthierError where there are none, or several."""
+    found = [path.parent for path in sorted(Path(folder).glob(f"stages/*-near-*/{GATHERED}"))]
+    if len(found) != 1:
+        what = f"{len(found)} sets of signatures" if found else "no signatures"
+        raise LuthierError(f"near: against: {folder} holds {what}: name a run whose recipe has `near` once")
+    return found[0]
+
+
+def _signed(folder: str) -> list[Path]:
+    return sorted((_stage(folder) / LOOKED).glob("*.npz"))
+
+
+def _like(keys: NDArray[np.uint64], kept: NDArray[np.uint64]) -> NDArray[np.bool_]:
+    """Which documents have a key in common with what is kept, in the same band."""
+    out = np.zeros(len(keys), np.bool_)
+    for band in range(keys.shape[1]):
+        out |= np.isin(keys[:, band], kept[:, band])
+    return out
 
 
 def connected(keys: NDArray[np.uint64], empty: NDArray[np.bool_]) -> NDArray[np.int32]:

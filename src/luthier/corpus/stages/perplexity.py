@@ -41,6 +41,10 @@ class Perplexity(Stage):
         if self.least >= self.most:
             raise LuthierError(f"least {self.least:g} is not below most {self.most:g}: nothing would stay")
 
+    @property
+    def reads(self) -> Sequence[Path]:
+        return [source.path for source in read.find([Path(self.reference)]).sources]
+
     def look(self, table: pa.Table) -> Arrays:
         """Nats a word of each document, with its language."""
         model = _model(self.reference)
