@@ -41,6 +41,12 @@ DEDUP = """Documents that are there twice: the same, then nearly the same (MinHa
 
 Example: luthier corpus dedup docs/ --out unique
 """
+TUNE = """The histogram of a signal with documents just left and right of a threshold that is moved by hand, as a page.
+
+--at line, paragraph or sentence looks at pieces. `luthier corpus tune --signals` lists what there is.
+
+Example: luthier corpus tune docs/ --signal mean_word_length --out tune.html
+"""
 INPUTS = typer.Argument(help="files and folders", metavar="IN")
 Workers = Annotated[int, typer.Option(min=0, help="processes; 0: one a core")]
 Out = Annotated[Path, typer.Option(help="the folder of what comes out")]
@@ -48,7 +54,8 @@ Out = Annotated[Path, typer.Option(help="the folder of what comes out")]
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
-    add_group(app, "corpus", ABOUT, run=(RUN, run), read=(READ, read), filter=(FILTER, filter_), dedup=(DEDUP, dedup))
+    add_group(app, "corpus", ABOUT, run=(RUN, run), read=(READ, read), filter=(FILTER, filter_), dedup=(DEDUP, dedup),
+              tune=(TUNE, tune))  # fmt: skip
 
 
 def run(
@@ -84,6 +91,34 @@ def dedup(inputs: Annotated[list[Path], INPUTS], out: Out = Path("unique"), work
     from luthier.corpus.recipe import Pipeline, stage_of
 
     _run(Pipeline(tuple(inputs), (stage_of("exact"), stage_of("near"))), out, workers)
+
+
+def tune(
+    inputs: Annotated[list[Path] | None, INPUTS] = None,
+    signal: Annotated[str, typer.Option(help="of documents, or of pieces")] = "words",
+    at: Annotated[str, typer.Option(help="document, paragraph, line or sentence")] = "document",
+    threshold: Annotated[float | None, typer.Option(help="where it begins; the median unless given")] = None,
+    out: Annotated[Path, typer.Option(help="the page")] = Path("tune.html"),
+    signals: Annotated[bool, typer.Option("--signals", help="list the signals")] = False,
+) -> None:
+    """A threshold chosen by looking."""
+    from luthier.core.errors import LuthierError
+    from luthier.corpus import signals as known
+    from luthier.corpus.tune import valued
+    from luthier.reports.corpus.tune_page import Seen, write_page
+    from luthier.reports.plain_page import both
+
+    if signals:
+        for (level, name), found in sorted(known.known().items(), key=lambda item: known.LEVELS.index(item[0][0])):
+            print(f"{level}  {name}: {found.about}")
+        return
+    if not inputs:
+        raise LuthierError("name files or folders, or --signals")
+    seen = [Seen(one.value, one.path, one.text) for one in valued(inputs, signal, at)]
+    about = known.find(at, signal).about
+    title, said = both(f"{signal} of each {at}", f"{signal}（{at}）"), both(about, about)
+    print(f"{len(seen):,} values from {min(s.value for s in seen):.4g} to {max(s.value for s in seen):.4g}")
+    print(f"Page: {write_page(out, title, said, seen, threshold)}")
 
 
 def _run(pipeline: Any, out: Path, workers: int) -> None:
