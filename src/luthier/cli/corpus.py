@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from luthier.cli import collect
 from luthier.cli.common import add_group, resumable, rows_bar
 
 if TYPE_CHECKING:
@@ -49,13 +50,15 @@ Example: luthier corpus tune docs/ --signal mean_word_length --out tune.html
 """
 INPUTS = typer.Argument(help="files and folders", metavar="IN")
 Workers = Annotated[int, typer.Option(min=0, help="processes; 0: one a core")]
+Lines = Annotated[bool, typer.Option("--lines", help="text files hold a document a line")]
 Out = Annotated[Path, typer.Option(help="the folder of what comes out")]
 
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
     add_group(app, "corpus", ABOUT, run=(RUN, run), read=(READ, read), filter=(FILTER, filter_), dedup=(DEDUP, dedup),
-              tune=(TUNE, tune))  # fmt: skip
+              tune=(TUNE, tune),
+              collect=(collect.HELP, collect.collect))  # fmt: skip
 
 
 def run(
@@ -67,30 +70,35 @@ def run(
     _run(read_pipeline(recipe), out, workers)
 
 
-def read(inputs: Annotated[list[Path], INPUTS], out: Out = Path("read"), workers: Workers = 0) -> None:
+def read(
+    inputs: Annotated[list[Path], INPUTS], out: Out = Path("read"), workers: Workers = 0, lines: Lines = False
+) -> None:
     """Reading alone."""
     from luthier.corpus.recipe import Pipeline
 
-    _run(Pipeline(tuple(inputs), ()), out, workers)
+    _run(Pipeline(tuple(inputs), (), lines), out, workers)
 
 
 def filter_(
     inputs: Annotated[list[Path], INPUTS], out: Out = Path("filtered"),
     rules: Annotated[str, typer.Option(help="a preset or a file of rules")] = "", workers: Workers = 0,
+    lines: Lines = False,
 ) -> None:  # fmt: skip
     """Reading, languages and rules."""
     from luthier.corpus.recipe import Pipeline, stage_of
 
     named: Any = {"filter": {"rules": rules}} if rules else "filter"
     stages = (stage_of({"language": {"least": 0.0}}), stage_of(named))
-    _run(Pipeline(tuple(inputs), stages), out, workers)
+    _run(Pipeline(tuple(inputs), stages, lines), out, workers)
 
 
-def dedup(inputs: Annotated[list[Path], INPUTS], out: Out = Path("unique"), workers: Workers = 0) -> None:
+def dedup(
+    inputs: Annotated[list[Path], INPUTS], out: Out = Path("unique"), workers: Workers = 0, lines: Lines = False
+) -> None:
     """Reading, exact and near duplicates."""
     from luthier.corpus.recipe import Pipeline, stage_of
 
-    _run(Pipeline(tuple(inputs), (stage_of("exact"), stage_of("near"))), out, workers)
+    _run(Pipeline(tuple(inputs), (stage_of("exact"), stage_of("near")), lines), out, workers)
 
 
 def tune(

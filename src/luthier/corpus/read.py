@@ -35,7 +35,7 @@ class Found:
     unread: dict[str, int] = field(default_factory=dict)
 
 
-def find(inputs: Sequence[Path]) -> Found:
+def find(inputs: Sequence[Path], lines: bool = False) -> Found:
     """All files below the inputs that something reads, in the order of their names. Raises LuthierError for none."""
     sources: dict[str, Source] = {}
     unread: Counter[str] = Counter()
@@ -52,7 +52,7 @@ def find(inputs: Sequence[Path]) -> Found:
             name = top.name if path == top else f"{top.name}/{path.relative_to(top).as_posix()}"
             if name in sources and sources[name].path != path:
                 raise LuthierError(f"{path} and {sources[name].path} would both be {name}: name a folder above both")
-            sources[name] = Source(path, name)
+            sources[name] = Source(path, name, lines)
     if not sources:
         raise LuthierError(f"nothing to read in {', '.join(map(str, inputs))}; read are {', '.join(sorted(kinds()))}")
     return Found(tuple(sources.values()), dict(unread))
@@ -83,11 +83,11 @@ def units(sources: Sequence[Source]) -> list[list[Source]]:
     return out
 
 
-def run(inputs: Sequence[Path], folder: Path, workers: int, say: Say) -> Counts:
+def run(inputs: Sequence[Path], folder: Path, workers: int, say: Say, lines: bool = False) -> Counts:
     """Read what is left to read; gives the sums. Raises LuthierError."""
     if (folder / DONE).exists():
         return Counts.read(folder / DONE)
-    parts = units(find(inputs).sources)
+    parts = units(find(inputs, lines).sources)
     with alone(folder / LOCK, f"{folder}: another command is at work there"):
         done = {int(path.stem) for path in (folder / COUNTS).glob("*.json")}
         todo = [(at, part, folder) for at, part in enumerate(parts) if at not in done]

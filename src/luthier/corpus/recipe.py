@@ -1,6 +1,7 @@
 """Stages in a row, from files to clean documents, in one folder.
 
     input: [crawl/, dump.jsonl.gz]
+    lines: false                        # true: text files hold a document a line
     stages:
       - language: {keep: [en, zh]}
       - filter                          # each document by the preset of its language
@@ -41,10 +42,11 @@ Bar = Callable[[str], AbstractContextManager[Say]]
 
 @dataclass(frozen=True)
 class Pipeline:
-    """input: files and folders. stages: in their order, behind reading."""
+    """input: files and folders. stages: in their order, behind reading. lines: whether text files hold one a line."""
 
     input: tuple[Path, ...]
     stages: tuple[Stage, ...]
+    lines: bool = False
 
 
 def read_pipeline(path: Path) -> Pipeline:
@@ -55,14 +57,16 @@ def read_pipeline(path: Path) -> Pipeline:
         raise LuthierError(f"{path}: there is no such file") from None
     except (OSError, ValueError) as error:
         raise LuthierError(f"{path}: {error}") from None
-    if not isinstance(found, Mapping) or set(found) != {"input", "stages"}:
-        raise LuthierError(f"{path}: a table with `input` (files, folders) and `stages` (a list)")
+    if not isinstance(found, Mapping) or not {"input", "stages"} <= set(found) <= {"input", "stages", "lines"}:
+        raise LuthierError(f"{path}: a table with `input` (files, folders), `stages` (a list) and perhaps `lines`")
+    if not isinstance(found.get("lines", False), bool):
+        raise LuthierError(f"{path}: lines: true where text files hold a document a line, else false")
     given = found["input"] if isinstance(found["input"], list) else [found["input"]]
     stages = found["stages"]
     if not isinstance(stages, list) or not stages:
         raise LuthierError(f"{path}: stages: a list, such as [language, filter, exact, near]")
     made = [stage_of(entry, f"{path}: stages, {at}") for at, entry in enumerate(stages, 1)]
-    return Pipeline(tuple(path.parent / str(name) for name in given), tuple(made))
+    return Pipeline(tuple(path.parent / str(name) for name in given), tuple(made), found.get("lines", False))
 
 
 def stage_of(entry: Any, where: str = "stage") -> Stage:
@@ -85,10 +89,10 @@ def run_pipeline(pipeline: Pipeline, folder: Path, workers: int, bar: Bar) -> li
     """Do what is left and give the funnel. Raises LuthierError."""
     is_taken(folder, INPUTS, "corpus")
     with alone(folder / LOCK, f"{folder}: another command is at work there"):
-        key = _contents(pipeline.input, folder)
+        key = _contents(pipeline.input, folder) + ("-lines" if pipeline.lines else "")
         place = folder / "stages" / f"00-read-{key}"
         with bar("read") as say:
-            funnel = [entry("read", read.run(pipeline.input, place, workers, say))]
+            funnel = [entry("read", read.run(pipeline.input, place, workers, say, pipeline.lines))]
         places = [place]
         for number, stage in enumerate(pipeline.stages, 1):
             key = _key(key, stage)

@@ -45,10 +45,11 @@ class Bad:
 
 @dataclass(frozen=True)
 class Source:
-    """A file. name: as paths of its documents begin."""
+    """A file. name: as paths of its documents begin. lines: whether a text file holds a document a line."""
 
     path: Path
     name: str
+    lines: bool = False
 
     @property
     def ending(self) -> str:
@@ -81,6 +82,20 @@ class Source:
         if len(data) > LARGEST:
             raise TooLargeError(f"more than {LARGEST >> 20} MB: split it")
         return bytes(data)
+
+    def each_line(self) -> Iterator[tuple[str, bytes | Bad]]:
+        """Its lines with the place of each; one that is too large is bad, and read in parts."""
+        number = 0
+        with self.open() as file:
+            while line := file.readline(LARGEST):
+                number += 1
+                place = f"line {number}"
+                if len(line) < LARGEST or line.endswith(b"\n"):
+                    yield place, line
+                    continue
+                while (rest := file.readline(LARGEST)) and not rest.endswith(b"\n"):
+                    pass
+                yield place, Bad("too_large", f"a line of more than {LARGEST >> 20} MB", place)
 
 
 class TooLargeError(LuthierError):

@@ -6,26 +6,23 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from luthier.corpus.reading import LARGEST, Bad, Row, Source
+from luthier.corpus.reading import Bad, Row, Source
 
 ENDINGS = (".jsonl", ".ndjson")
 KIND = "text"
 TEXTS = ("text", "content", "body", "raw_content")
-NAMES = {"id": ("id", "doc_id", "_id"), "language": ("language", "lang"), "licence": ("licence", "license")}
+NAMES = {
+    "id": ("id", "doc_id", "_id"), "kind": ("kind",), "language": ("language", "lang"),
+    "licence": ("licence", "license"),
+}  # fmt: skip
 
 
 def read(source: Source) -> Iterator[Row | Bad]:
-    number = 0
-    with source.open() as file:
-        while line := file.readline(LARGEST):
-            number += 1
-            place = f"line {number}"
-            if len(line) == LARGEST and not line.endswith(b"\n"):
-                while (rest := file.readline(LARGEST)) and not rest.endswith(b"\n"):
-                    pass
-                yield Bad("too_large", f"a line of more than {LARGEST >> 20} MB", place)
-            elif line.strip():
-                yield _row(line, place)
+    for place, line in source.each_line():
+        if isinstance(line, Bad):
+            yield line
+        elif line.strip():
+            yield _row(line, place)
 
 
 def _row(line: bytes, place: str) -> Row | Bad:
