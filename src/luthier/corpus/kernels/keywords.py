@@ -28,7 +28,7 @@ class Automaton(NamedTuple):
 
     edges: places in `chars` and `to` where each state's begin, sorted by character: (states + 1). fail: where it goes
     on from where no edge fits. size: characters of the longest word that ends here, 0 for none; shorter: the next state
-    on the way of `fail` where one ends.
+    on the way of `fail` where one ends. begins: True at the characters that a word begins with, by code point.
     """
 
     edges: NDArray[np.int64]
@@ -37,6 +37,7 @@ class Automaton(NamedTuple):
     fail: NDArray[np.int64]
     size: NDArray[np.int64]
     shorter: NDArray[np.int64]
+    begins: NDArray[np.bool_]
 
 
 @cache
@@ -76,11 +77,14 @@ def automaton(words: tuple[str, ...]) -> Automaton:
             shorter[child] = fail[child] if size[fail[child]] else shorter[fail[child]]
             waiting.append(child)
     flat = [sorted(node.items()) for node in nodes]
+    begins = np.zeros(len(fold), np.bool_)
+    begins[list(nodes[0])] = True
     return Automaton(
         np.concatenate([[0], np.cumsum([len(edges) for edges in flat])]).astype(np.int64),
         np.array([char for edges in flat for char, _ in edges], np.uint32),
         np.array([child for edges in flat for _, child in edges], np.int64),
         *(np.array(values, np.int64) for values in (fail, size, shorter)),
+        begins,
     )
 
 
@@ -123,6 +127,8 @@ def matches(
         state = 0
         for at in range(bounds[text], bounds[text + 1]):
             char = fold[chars[at]]
+            if state == 0 and not machine.begins[char]:  # nearly every character of a text
+                continue
             to = _next(machine, state, char)
             while to < 0 and state:
                 state = machine.fail[state]
