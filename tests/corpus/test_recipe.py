@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,32 +20,7 @@ from luthier.corpus import documents, read, stage  # noqa: E402
 from luthier.corpus.recipe import Pipeline, read_pipeline, run_pipeline, stage_of  # noqa: E402
 from luthier.corpus.rules import preset, presets, rule_set  # noqa: E402
 from luthier.corpus.stage import Say  # noqa: E402
-
-WHO = ("The miller", "A ferry", "Her brother", "An old clock", "Cold rain", "The archive", "Our neighbour", "A letter")
-DID = ("crossed", "kept", "opened", "forgot", "carried", "watched", "repaired", "followed", "sold", "painted", "found")
-WHAT = (
-    "the river",
-    "a ledger",
-    "that gate",
-    "two horses",
-    "some bread",
-    "the road",
-    "a wheel",
-    "those bells",
-    "my coat",
-)
-WHEN = ("before dawn", "with care", "in May", "to be sure", "and have rest", "until evening", "for nothing", "of late")
-WHY = ("since nobody else would", "although it was late", "when the town asked", "as if it mattered", "while we slept")
-
-
-def story(seed: int, sentences: int = 12) -> str:
-    """An English text."""
-    own = random.Random(seed)
-    said = [
-        f"{' '.join(map(own.choice, (WHO, DID, WHAT, WHEN, WHY)))}, {own.randrange(999)} said."
-        for _ in range(sentences)
-    ]
-    return "\n".join(" ".join(said[i : i + 3]) for i in range(0, sentences, 3))
+from stories import jsonl, story  # noqa: E402
 
 
 @contextmanager
@@ -61,11 +35,6 @@ def run(folder: Path, inputs: list[Path], *stages: Any, workers: int = 1) -> dic
 
 def rows(folder: Path) -> list[dict[str, Any]]:
     return [row for path in sorted(folder.glob("*.parquet")) for row in pq.read_table(path).to_pylist()]
-
-
-def jsonl(path: Path, texts: list[str]) -> Path:
-    path.write_text("".join(json.dumps({"text": t}, ensure_ascii=False) + "\n" for t in texts), encoding="utf-8")
-    return path
 
 
 def test_every_plant_is_found_and_the_numbers_add_up(tmp_path: Path) -> None:

@@ -15,6 +15,9 @@ that are left and gives the same bytes. In = kept + dropped, to the document.
 from __future__ import annotations
 
 import json
+import os
+import threading
+import time
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -156,7 +159,9 @@ def in_turn(work: Callable[..., None], todo: Sequence[tuple[Any, ...]], workers:
             done += 1
             yield done
         return
-    with ProcessPoolExecutor(min(workers, len(todo)), get_context("spawn")) as pool:
+    with ProcessPoolExecutor(
+        min(workers, len(todo)), get_context("spawn"), initializer=_end_with, initargs=(os.getpid(),)
+    ) as pool:
         rest = iter(todo)
         waiting = {pool.submit(work, *given) for given in islice(rest, 2 * workers)}  # a crawl has very many shards
         while waiting:
@@ -166,6 +171,17 @@ def in_turn(work: Callable[..., None], todo: Sequence[tuple[Any, ...]], workers:
                 waiting |= {pool.submit(work, *given) for given in islice(rest, 1)}
                 done += 1
                 yield done
+
+
+def _end_with(parent: int) -> None:
+    """End this worker soon after the process that started it: a pool's workers outlive a parent that is killed."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def look_at(stage: Stage, at: int, path: Path, folder: Path) -> None:
