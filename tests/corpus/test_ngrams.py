@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from luthier.corpus.texts import Texts  # noqa: E402
 TEXT = ["the cat sat on the mat and the dog sat on the cat", "a dog and a cat sat", "the mat and the cat and the dog"]
 
 
-def column(texts: list[str]) -> pa.ChunkedArray:
+def column(texts: list[str]) -> Any:
     return pa.chunked_array([pa.array(texts, pa.large_string())])
 
 

@@ -22,12 +22,12 @@ from luthier.corpus.stages.near import Near, best, connected  # noqa: E402
 WORDS = [f"word{n}" for n in range(400)]
 
 
-def table(texts: list[str], language: str = "en") -> pa.Table:
+def table(texts: list[str], language: str = "en") -> Any:
     rows = [{"text": text, "id": str(at), "language": language} for at, text in enumerate(texts)]
     return documents.table_of(rows)
 
 
-def apply(stage: Any, *tables: pa.Table) -> list[Outcome]:
+def apply(stage: Any, *tables: Any) -> list[Outcome]:
     made = stage_of(stage)
     gathered = made.gather([made.look(t) for t in tables]) if made.looks else {}
     return [made.apply(t, at, gathered) for at, t in enumerate(tables)]

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from luthier.core.errors import LuthierError
 from luthier.corpus import documents
-from luthier.corpus.reading import Bad, Row, Source, ending, kinds, rows_of
+from luthier.corpus.reading import Bad, Row, Source, ending, kinds, rows_of, whole
 from luthier.corpus.stage import COUNTS, DONE, DROPPED, KEPT, Counts, Say, in_turn, sum_of
 from luthier.io.files import LOCK, alone, write_json
 
@@ -52,7 +52,7 @@ def find(inputs: Sequence[Path], lines: bool = False) -> Found:
             name = top.name if path == top else f"{top.name}/{path.relative_to(top).as_posix()}"
             if name in sources and sources[name].path != path:
                 raise LuthierError(f"{path} and {sources[name].path} would both be {name}: name a folder above both")
-            sources[name] = Source(path, name, lines)
+            sources[name] = Source(path, whole(name), lines)
     if not sources:
         raise LuthierError(f"nothing to read in {', '.join(map(str, inputs))}; read are {', '.join(sorted(kinds()))}")
     return Found(tuple(sources.values()), dict(unread))

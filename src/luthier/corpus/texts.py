@@ -120,21 +120,18 @@ class Texts:
     @cached_property
     def feeds(self) -> Ranges:
         """What stands between two line feeds, as it is."""
-        return Ranges(*pieces.parts(self.chars, self.bounds, 1, False))
+        return Ranges(*pieces.parts(self.chars, self.bounds[:-1], self.bounds[1:], 1, False))
 
     @cached_property
     def runs(self) -> Ranges:
         """What stands between runs of line feeds, as it is."""
-        return Ranges(*pieces.parts(self.chars, self.bounds, 1, True))
+        return Ranges(*pieces.parts(self.chars, self.bounds[:-1], self.bounds[1:], 1, True))
 
     @cached_property
     def paragraphs(self) -> Ranges:
         """What stands between blank lines, of the text without spaces at its edges."""
         begins, ends = pieces.trimmed(self.chars, self.kinds, self.bounds[:-1], self.bounds[1:])
-        found = Ranges(*pieces.parts(self.chars, self.bounds, 2, True))
-        starts = np.maximum(found.starts, begins[found.owners])
-        stops = np.maximum(np.minimum(found.ends, ends[found.owners]), starts)
-        return Ranges(starts, stops, found.first)
+        return Ranges(*pieces.parts(self.chars, begins, ends, 2, True))
 
     @cached_property
     def sentences(self) -> Ranges:

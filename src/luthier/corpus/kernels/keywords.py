@@ -83,7 +83,9 @@ def automaton(words: tuple[str, ...]) -> Automaton:
         np.concatenate([[0], np.cumsum([len(edges) for edges in flat])]).astype(np.int64),
         np.array([char for edges in flat for char, _ in edges], np.uint32),
         np.array([child for edges in flat for _, child in edges], np.int64),
-        *(np.array(values, np.int64) for values in (fail, size, shorter)),
+        np.array(fail, np.int64),
+        np.array(size, np.int64),
+        np.array(shorter, np.int64),
         begins,
     )
 

@@ -35,16 +35,18 @@ def lines(chars: NDArray[np.uint32], bounds: NDArray[np.int64], kinds: NDArray[n
 
 
 @compiled
-def parts(chars: NDArray[np.uint32], bounds: NDArray[np.int64], least: int, greedy: bool) -> Ranges:
+def parts(
+    chars: NDArray[np.uint32], begins: NDArray[np.int64], stops: NDArray[np.int64], least: int, greedy: bool
+) -> Ranges:
     """What stands between runs of at least so many line feeds; a text without any is one part.
 
-    greedy: a run of any length is one cut; else each line feed is.
+    begins, stops: of the texts. greedy: a run of any length is one cut; else each line feed is.
     """
-    starts, ends = np.empty(len(chars) + len(bounds), np.int64), np.empty(len(chars) + len(bounds), np.int64)
-    first = np.zeros(len(bounds), np.int64)
+    starts, ends = np.empty(len(chars) + len(begins), np.int64), np.empty(len(chars) + len(begins), np.int64)
+    first = np.zeros(len(begins) + 1, np.int64)
     count = 0
-    for text in range(len(bounds) - 1):
-        begin, stop = bounds[text], bounds[text + 1]
+    for text in range(len(begins)):
+        begin, stop = begins[text], stops[text]
         at = begin
         while at < stop:
             run = 0

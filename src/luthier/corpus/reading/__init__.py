@@ -9,7 +9,7 @@ off in the middle gives the documents before, and a `Bad` for the rest. Another 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import IO
@@ -17,9 +17,12 @@ from typing import IO
 from luthier.core import plugins
 from luthier.core.errors import LuthierError
 from luthier.core.phrases import of_error
+from luthier.corpus.reading import packed
 
 PACKED = (".gz", ".bz2", ".zst", ".xz", ".lz4")
 LARGEST = 64 << 20  # bytes of one document
+CHUNK = 1 << 20  # bytes that are read at a time
+TOO_LONG = f"a line of more than {LARGEST >> 20} MB"
 
 
 @dataclass(frozen=True)
@@ -72,8 +75,8 @@ class Source:
             return cast(IO[bytes], bz2.open(self.path, "rb"))
         if ending == ".xz":
             return cast(IO[bytes], lzma.open(self.path, "rb"))
-        packed = {".zst": "zstd", ".lz4": "lz4"}.get(ending)
-        return cast(IO[bytes], pa.input_stream(str(self.path), compression=packed)) if packed else self.path.open("rb")
+        codec = {".zst": "zstd", ".lz4": "lz4"}.get(ending)
+        return cast(IO[bytes], pa.input_stream(str(self.path), compression=codec)) if codec else self.path.open("rb")
 
     def whole(self) -> bytes:
         """All its bytes. Raises LuthierError where that is more than a document may have."""
@@ -84,18 +87,32 @@ class Source:
         return bytes(data)
 
     def each_line(self) -> Iterator[tuple[str, bytes | Bad]]:
-        """Its lines with the place of each; one that is too large is bad, and read in parts."""
-        number = 0
+        """Its lines with the place of each; one that is too large is bad. What stands before a fault of a packed file
+        comes before it is raised."""
+        number, rest, lost = 0, b"", False
         with self.open() as file:
-            while line := file.readline(LARGEST):
-                number += 1
-                place = f"line {number}"
-                if len(line) < LARGEST or line.endswith(b"\n"):
-                    yield place, line
-                    continue
-                while (rest := file.readline(LARGEST)) and not rest.endswith(b"\n"):
-                    pass
-                yield place, Bad("too_large", f"a line of more than {LARGEST >> 20} MB", place)
+            read = packed.reading(file)
+            fault: Exception | None = None
+            while fault is None:
+                try:
+                    chunk = read(CHUNK)
+                except packed.FAULTS as error:
+                    fault, chunk = error, b""
+                *lines, rest = (rest + chunk).split(b"\n")
+                if not chunk and fault is None and rest:
+                    lines, rest = [*lines, rest], b""
+                for line in lines:
+                    number += 1
+                    place = f"line {number}"
+                    large = lost or len(line) > LARGEST
+                    yield place, Bad("too_large", TOO_LONG, place) if large else line
+                    lost = False
+                if len(rest) > LARGEST:
+                    rest, lost = b"", True
+                if not chunk:
+                    break
+        if fault:
+            raise fault
 
 
 class TooLargeError(LuthierError):
@@ -105,8 +122,8 @@ class TooLargeError(LuthierError):
 def ending(path: Path) -> str:
     """Of a name, in lower case, without that of a packed file."""
     name = path.name.lower()
-    for packed in PACKED:
-        name = name.removesuffix(packed)
+    for suffix in PACKED:
+        name = name.removesuffix(suffix)
     return Path(name).suffix
 
 
@@ -120,22 +137,36 @@ def kinds() -> dict[str, plugins.Plugin]:
 def rows_of(source: Source) -> Iterator[Row | Bad]:
     """The documents of a file, and what is wrong with it; raises nothing for a file's faults."""
     member = kinds()[source.ending]
+    nothing = True
     try:
         for found in member.load("read")(source):
-            yield _checked(found) if isinstance(found, Row) else found
+            nothing = False
+            yield _checked(found)
+        if nothing:
+            yield Bad("empty", "nothing in it is a document")
     except TooLargeError as error:
         yield Bad("too_large", str(error))
-    except (OSError, EOFError) as error:
-        yield Bad("broken_file", of_error(error))
+    except packed.FAULTS as error:
+        yield Bad("broken_file", of_error(error) if isinstance(error, OSError) else str(error))
     except LuthierError as error:
         yield Bad("unreadable", str(error))
-    except Exception as error:  # whatever a format's library stumbles over in a damaged file
+    except BaseException as error:  # whatever a format's library stumbles over; Rust's panics are no Exception
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
         yield Bad("unreadable", f"{type(error).__name__}: {' '.join(str(error).split())[:120]}")
 
 
-def _checked(row: Row) -> Row | Bad:
+def whole(text: str) -> str:
+    """The text without half characters, which no file can hold."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def _checked(found: Row | Bad) -> Row | Bad:
+    if isinstance(found, Bad):
+        return Bad(found.reason, whole(found.detail), whole(found.place))
+    row = replace(found, text=whole(found.text), place=whole(found.place), id=whole(found.id))
     if not row.text.strip():
         return Bad("empty", "", row.place)
-    if len(row.text) > LARGEST or len(row.text.encode("utf-8", "replace")) > LARGEST:
+    if len(row.text) > LARGEST or len(row.text.encode()) > LARGEST:
         return Bad("too_large", f"{len(row.text):,} characters in one document", row.place)
     return row

@@ -1,4 +1,4 @@
-"""Files that the index reads, too: PDF, Word, web pages saved to disk."""
+"""Files that the index reads, too: PDF and Word."""
 
 from __future__ import annotations
 
