@@ -11,6 +11,7 @@ import typer
 
 from luthier.cli import app
 from luthier.core import catalog
+from luthier.corpus.recipe import read_pipeline as read_corpus
 from luthier.io.config import read_recipe
 from luthier.rlhf.pipeline import read_pipeline
 
@@ -86,7 +87,11 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 def test_recipes_named_in_pages_are_read() -> None:
     for path in ROOT.glob("recipes/*.yaml"):
-        read_pipeline(path) if "stages:" in path.read_text("utf-8") else read_recipe(path)
+        text = path.read_text("utf-8")
+        if "input:" in text:
+            read_corpus(path)
+        else:
+            read_pipeline(path) if "stages:" in text else read_recipe(path)
 
 
 def test_both_readmes_say_the_same() -> None:

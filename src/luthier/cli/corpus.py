@@ -16,7 +16,10 @@ from luthier.cli.common import add_group, resumable, rows_bar
 if TYPE_CHECKING:
     from luthier.corpus.stage import Say
 
-ABOUT = "Collect, read, filter and deduplicate text, and see what happened."
+ABOUT = """Collect, read, filter and deduplicate text, and see what happened.
+
+Example: luthier corpus run recipes/corpus.yaml --out clean
+"""
 RUN = """From files to clean text by a recipe: every stage, what it dropped and why.
 
 A recipe names files and stages (language, filter, exact, near). Each stage's outcome is kept and used again: a changed
