@@ -98,9 +98,10 @@ def page_of(html: str, main: bool = True) -> Page:
         if _CROWDED.search(html):
             raise LuthierError("a tag has a thousand attributes")
     tree = HTMLTree.parse(html)
-    if tree.document.query_selector(_TOO_DEEP) is not None:
+    root: Any = tree.document
+    if root.query_selector(_TOO_DEEP) is not None:
         raise LuthierError(f"tags stand more than {DEEPEST} deep in each other")
-    top = tree.document.query_selector("html")
+    top = root.query_selector("html")
     said = (top.getattr("lang") or top.getattr("xml:lang") or "") if top is not None else ""
     if main:
         _keep_lists(tree)

@@ -51,7 +51,7 @@ def read(source: Source) -> Iterator[Row | Bad]:
     from fastwarc.warc import ArchiveIterator
 
     with source.open() as file:
-        stream = _Forward(file)
+        stream: Any = _Forward(file)
         records = iter(ArchiveIterator(stream, parse_http=True, auto_decode="none"))
         while True:
             try:
