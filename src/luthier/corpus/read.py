@@ -1,8 +1,8 @@
 """Files and folders read into shards of documents.
 
-    DIR/kept/UUUUU-SSSSS.parquet   documents, by unit (neighbouring files of together about 32 MB) and shard
-    DIR/dropped/UUUUU.parquet      what is no document: path, reason, detail
-    DIR/counts/UUUUU.json          as of any stage; written last
+    DIR/kept/UUUUU-SSSSS.parquet      documents, by unit (neighbouring files of together about 32 MB) and shard
+    DIR/dropped/UUUUU-SSSSS.parquet   what is no document: path, reason, detail
+    DIR/counts/UUUUU.json             as of any stage; written last
 
 A unit is done as a whole or again from its beginning, so that a restart gives the same shards.
 """
@@ -98,23 +98,45 @@ def run(inputs: Sequence[Path], folder: Path, workers: int, say: Say, lines: boo
 
 def one(at: int, sources: Sequence[Source], folder: Path) -> None:
     """Read one unit: its shards, what is no document of it, and its counts."""
-    bad: list[dict[str, str]] = []
+    left = _Left(at, folder)
     kept = size = 0
-    for shard, rows in enumerate(_shards(_rows(sources, bad))):
+    for shard, rows in enumerate(_shards(_rows(sources, left))):
         documents.write(documents.table_of(rows), folder / KEPT / f"{at:05d}-{shard:05d}.parquet")
         kept += len(rows)
         size += sum(len(row["text"].encode()) for row in rows)
-    dropped = documents.table_of(bad)
-    for name in ("reason", "detail"):
-        dropped = documents.with_column(dropped, name, documents.strings(row[name] for row in bad))
-    documents.write(dropped, folder / DROPPED / f"{at:05d}.parquet")
-    reasons = dict(sorted(Counter(row["reason"] for row in bad).items()))
-    counts = Counts(kept + len(bad), kept, len(bad), size, size, reasons)
+    left.write()
+    lost = sum(left.reasons.values())
+    counts = Counts(kept + lost, kept, lost, size, size, dict(sorted(left.reasons.items())))
     write_json(folder / COUNTS / f"{at:05d}.json", counts.__dict__)
 
 
-def _rows(sources: Iterable[Source], bad: list[dict[str, str]]) -> Iterator[dict[str, str]]:
-    """Documents as rows of a table; what is none goes to `bad`."""
+class _Left:
+    """What is no document of a unit, written in shards: a dump has millions of redirects."""
+
+    def __init__(self, unit: int, folder: Path) -> None:
+        self.unit, self.folder, self.shard = unit, folder, 0
+        self.rows: list[dict[str, str]] = []
+        self.reasons: Counter[str] = Counter()
+
+    def add(self, row: dict[str, str]) -> None:
+        self.rows.append(row)
+        self.reasons[row["reason"]] += 1
+        if len(self.rows) == ROWS:
+            self.write()
+
+    def write(self) -> None:
+        """Write what is waiting; a unit has at least one file, which may be empty."""
+        if self.shard and not self.rows:
+            return
+        table = documents.table_of(self.rows)
+        for name in ("reason", "detail"):
+            table = documents.with_column(table, name, documents.strings(row[name] for row in self.rows))
+        documents.write(table, self.folder / DROPPED / f"{self.unit:05d}-{self.shard:05d}.parquet")
+        self.rows, self.shard = [], self.shard + 1
+
+
+def _rows(sources: Iterable[Source], left: _Left) -> Iterator[dict[str, str]]:
+    """Documents as rows of a table; what is none is left."""
     for source in sources:
         kind = str(kinds()[source.ending].constants.get("KIND", ""))
         top = source.name.split("/")[0]
@@ -122,7 +144,7 @@ def _rows(sources: Iterable[Source], bad: list[dict[str, str]]) -> Iterator[dict
             path = f"{source.name}#{found.place}" if found.place else source.name
             own = {"id": documents.made_id(top, path), "source": top, "path": path, "kind": kind}
             if isinstance(found, Bad):
-                bad.append({**own, "reason": found.reason, "detail": found.detail})
+                left.add({**own, "reason": found.reason, "detail": found.detail})
             else:
                 yield {**own, **_named(found), "text": found.text}
 
