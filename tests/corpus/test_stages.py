@@ -199,3 +199,14 @@ def test_quality_learned_from_two_folders(tmp_path: Path) -> None:
     documents.write(table(good[:3]), tmp_path / "few.parquet")
     with pytest.raises(LuthierError, match="3 examples; a classifier needs 20 of each kind"):
         apply({"quality": {"good": f"{tmp_path}/few.parquet", "bad": f"{tmp_path}/bad.parquet"}}, table(["x"]))
+
+
+def test_code_has_rules_of_its_own_and_no_language() -> None:
+    good = "def area(width, height):\n    return width * height\n\n\nprint(area(3, 4))\n"
+    rows = [good, f"# Auto-generated file, do not edit\n{good}", "x=[" + "1," * 2000 + "]", "==== //// ====\n" * 9]
+    given = documents.table_of({"text": row, "id": str(at), "kind": "code:Python"} for at, row in enumerate(rows))
+    (found,) = apply({"language": {"keep": ["zh"]}}, given)
+    assert found.kept.num_rows == 4 and set(found.kept["language"].to_pylist()) == {""}
+    (found,) = apply("filter", found.kept)
+    assert texts_of(found) == [good]
+    assert found.dropped["reason"].to_pylist() == ["generated", "mean_line_length", "alphanumeric"]

@@ -37,7 +37,7 @@ Example: luthier corpus read docs/ --out read
 """
 FILTER = """Documents judged by rules, each by the preset of its language, or by --rules for all.
 
-RULES is a preset (gopher, c4, fineweb, chinese) or a file of rules over signals.
+RULES is a preset (gopher, c4, fineweb, chinese, code, within) or a file of rules over signals.
 
 Example: luthier corpus filter docs/ --out filtered
 """

@@ -19,13 +19,18 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
+CODE = "code"  # in place of a language
+
+
 @dataclass(frozen=True)
 class Filter(Stage):
-    """by_language: the rules of documents in a language, "" for all others."""
+    """by_language: the rules of documents in a language, "" for all others. code: those of source code, where they are
+    others."""
 
     name: ClassVar[str] = "filter"
 
     by_language: Mapping[str, RuleSet] = field(default_factory=dict)
+    code: RuleSet | None = None
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> Filter:
@@ -36,21 +41,25 @@ class Filter(Stage):
         rules = options.get("rules")
         if rules is None:
             claimed = {language for name in presets() for language in preset(name).languages}
-            return cls({language: preset(default_for(language)) for language in sorted({"", *claimed})})
+            by_language = {language: preset(default_for(language)) for language in sorted({"", *claimed})}
+            return cls(by_language, preset("code"))
         if isinstance(rules, Mapping):
             return cls({"": preset(default_for("")), **{str(k): _rules(v) for k, v in rules.items()}})
         return cls({"": _rules(rules)})
 
     def apply(self, table: pa.Table, shard: int, gathered: Arrays) -> Outcome:
         import pyarrow as pa
+        import pyarrow.compute as pc
 
         spoken = np.array(table["language"].to_pylist(), object)
         chosen = np.where(np.isin(spoken, list(self.by_language)), spoken, "")
+        if self.code:
+            chosen[np.array(pc.starts_with(table["kind"], "code"), np.bool_)] = CODE
         found = Judged.nothing(table["text"])
-        for language in sorted(set(chosen)):
-            places = np.flatnonzero(chosen == language)
-            part = judge(self.by_language[language], table["text"].take(pa.array(places)))
-            found.put(places, part)
+        for kind in sorted(set(chosen)):
+            places = np.flatnonzero(chosen == kind)
+            rules = self.code if kind == CODE and self.code else self.by_language[kind]
+            found.put(places, judge(rules, table["text"].take(pa.array(places))))
         return outcome(table, found)
 
 

