@@ -146,3 +146,11 @@ def test_recipes(tmp_path: Path) -> None:
     path.write_text("stages: [near]\n")
     with pytest.raises(LuthierError, match="a table with `input`"):
         read_pipeline(path)
+
+
+def test_what_is_not_installed_is_said_with_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    import luthier.corpus
+
+    monkeypatch.setattr(luthier.corpus, "find_spec", lambda name: None if name == "numba" else name)
+    with pytest.raises(LuthierError, match=r"corpus: needs numba: pip install 'luthier\[corpus\]'"):
+        luthier.corpus.check_installed()

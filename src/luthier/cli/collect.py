@@ -9,6 +9,7 @@ import typer
 
 from luthier.cli.common import parts, resumable, rows_bar
 from luthier.core.errors import LuthierError
+from luthier.corpus import check_installed
 
 if TYPE_CHECKING:
     from luthier.corpus.collecting.web import Asked
@@ -48,6 +49,7 @@ def collect(
     ] = False,
 ) -> None:  # fmt: skip
     """Pages, or code."""
+    check_installed("protego", "lxml")
     if sum(map(bool, (addresses, list_, git))) != 1:
         raise LuthierError("name what to collect, one of: addresses of sites, --list FILE, --git PATH")
     if git:

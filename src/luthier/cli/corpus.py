@@ -12,6 +12,7 @@ import typer
 
 from luthier.cli import collect
 from luthier.cli.common import add_group, resumable, rows_bar
+from luthier.corpus import check_installed
 
 if TYPE_CHECKING:
     from luthier.corpus.stage import Say
@@ -68,6 +69,7 @@ def run(
     recipe: Annotated[Path, typer.Argument(help="recipe.yaml")], out: Out = Path("corpus"), workers: Workers = 0
 ) -> None:
     """All stages of a recipe."""
+    check_installed()
     from luthier.corpus.recipe import read_pipeline
 
     _run(read_pipeline(recipe), out, workers)
@@ -77,6 +79,7 @@ def read(
     inputs: Annotated[list[Path], INPUTS], out: Out = Path("read"), workers: Workers = 0, lines: Lines = False
 ) -> None:
     """Reading alone."""
+    check_installed()
     from luthier.corpus.recipe import Pipeline
 
     _run(Pipeline(tuple(inputs), (), lines), out, workers)
@@ -88,6 +91,7 @@ def filter_(
     lines: Lines = False,
 ) -> None:  # fmt: skip
     """Reading, languages and rules."""
+    check_installed()
     from luthier.corpus.recipe import Pipeline, stage_of
 
     named: Any = {"filter": {"rules": rules}} if rules else "filter"
@@ -99,6 +103,7 @@ def dedup(
     inputs: Annotated[list[Path], INPUTS], out: Out = Path("unique"), workers: Workers = 0, lines: Lines = False
 ) -> None:
     """Reading, exact and near duplicates."""
+    check_installed()
     from luthier.corpus.recipe import Pipeline, stage_of
 
     _run(Pipeline(tuple(inputs), (stage_of("exact"), stage_of("near")), lines), out, workers)
@@ -113,6 +118,7 @@ def tune(
     signals: Annotated[bool, typer.Option("--signals", help="list the signals")] = False,
 ) -> None:
     """A threshold chosen by looking."""
+    check_installed()
     from luthier.core.errors import LuthierError
     from luthier.corpus import signals as known
     from luthier.corpus.tune import valued

@@ -16,3 +16,17 @@
   run goes on and gives the same shards.
 - `recipe`, `funnel`: stages in a row, reused by content; in = kept + dropped, to the document.
 """
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+from luthier.core.errors import LuthierError
+
+NEEDED = ("pyarrow", "numba", "scipy")
+
+
+def check_installed(*more: str) -> None:
+    """Raise LuthierError with the command that installs what is missing."""
+    if missing := [name for name in (*NEEDED, *more) if find_spec(name) is None]:
+        raise LuthierError(f"corpus: needs {', '.join(missing)}: pip install 'luthier[corpus]'")
