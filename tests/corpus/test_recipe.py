@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +17,7 @@ pytest.importorskip("numba")
 import pyarrow.parquet as pq  # noqa: E402
 
 from luthier.core.errors import LuthierError  # noqa: E402
-from luthier.corpus import documents, read, stage  # noqa: E402
+from luthier.corpus import documents, read, recipe, stage  # noqa: E402
 from luthier.corpus.recipe import Pipeline, read_pipeline, run_pipeline, stage_of  # noqa: E402
 from luthier.corpus.rules import preset, presets, rule_set  # noqa: E402
 from luthier.corpus.stage import Say  # noqa: E402
@@ -154,3 +155,43 @@ def test_what_is_not_installed_is_said_with_the_command(monkeypatch: pytest.Monk
     monkeypatch.setattr(luthier.corpus, "find_spec", lambda name: None if name == "numba" else name)
     with pytest.raises(LuthierError, match=r"corpus: needs numba: pip install 'luthier\[corpus\]'"):
         luthier.corpus.check_installed()
+
+
+def test_names_that_are_no_utf8_are_read_and_told_apart(tmp_path: Path) -> None:
+    for byte in (b"\xe9", b"\xea"):
+        with (Path(os.fsdecode(os.fsencode(tmp_path) + b"/na" + byte + b"me.txt"))).open("w") as file:
+            file.write(f"a text {byte!r}")
+    found = run(tmp_path / "out", [tmp_path])
+    assert found["read"]["kept"] == 2
+    paths = sorted(row["path"].split("/")[1] for row in rows(tmp_path / "out" / "kept"))
+    assert paths == ["na\\xe9me.txt", "na\\xeame.txt"]
+    run(tmp_path / "out", [tmp_path])
+
+
+def test_a_worker_that_dies_is_said() -> None:
+    with pytest.raises(LuthierError, match="a worker was ended from outside, as when memory runs out: give fewer"):
+        list(stage.in_turn(os._exit, [(1,), (1,)], 2, 0))
+
+
+def test_a_full_disk_is_said_with_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(28, "Error writing bytes to file. Detail: [errno 28] No space left on device")
+
+    monkeypatch.setattr(pq, "write_table", full)
+    with pytest.raises(OSError, match=r"No space left on device: .*a\.parquet"):
+        documents.write(documents.table_of([]), tmp_path / "a.parquet")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_kill_while_another_recipe_is_published_leaves_no_funnel(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seen failing: the numbers of the recipe before stood beside the documents of the new one."""
+    source = jsonl(tmp_path / "a.jsonl", [story(1), story(1)])
+    run(tmp_path / "out", [source])
+    with monkeypatch.context() as patched:
+        patched.setattr(recipe, "_link", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path / "out", [source], "exact")
+    assert not (tmp_path / "out" / "funnel.json").exists()
+    assert run(tmp_path / "out", [source], "exact")["exact"]["dropped"] == 1

@@ -14,6 +14,7 @@ Further columns of a source are dropped: what is known of a document is in these
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -54,11 +55,16 @@ def strings(values: Iterable[str]) -> pa.Array:
 
 
 def write(table: pa.Table, path: Path) -> None:
-    """Write a table atomically; the same table gives the same bytes."""
+    """Write a table atomically; the same table gives the same bytes. Raises OSError, with the path, on a full disk."""
     import pyarrow.parquet as pq
 
     with replacing(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd", compression_level=3, write_page_index=False)
+        try:
+            pq.write_table(table, temporary, compression="zstd", compression_level=3, write_page_index=False)
+        except OSError as error:  # Arrow's has the number, and neither the system's words nor a path
+            if error.errno is None:
+                raise
+            raise OSError(error.errno, os.strerror(error.errno), str(path)) from None
 
 
 def read(path: Path, columns: list[str] | None = None) -> pa.Table:

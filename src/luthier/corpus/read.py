@@ -9,6 +9,7 @@ A unit is done as a whole or again from its beginning, so that a restart gives t
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ from pathlib import Path
 
 from luthier.core.errors import LuthierError
 from luthier.corpus import documents
-from luthier.corpus.reading import Bad, Row, Source, ending, kinds, rows_of, whole
+from luthier.corpus.reading import Bad, Row, Source, ending, kinds, rows_of
 from luthier.corpus.stage import COUNTS, DONE, DROPPED, KEPT, Counts, Say, in_turn, sum_of
 from luthier.io.files import LOCK, alone, write_json
 
@@ -52,10 +53,15 @@ def find(inputs: Sequence[Path], lines: bool = False) -> Found:
             name = top.name if path == top else f"{top.name}/{path.relative_to(top).as_posix()}"
             if name in sources and sources[name].path != path:
                 raise LuthierError(f"{path} and {sources[name].path} would both be {name}: name a folder above both")
-            sources[name] = Source(path, whole(name), lines)
+            sources[name] = Source(path, printable(name), lines)
     if not sources:
         raise LuthierError(f"nothing to read in {', '.join(map(str, inputs))}; read are {', '.join(sorted(kinds()))}")
     return Found(tuple(sources.values()), dict(unread))
+
+
+def printable(name: str) -> str:
+    """A file's name as text: bytes of it that are no UTF-8 stand as \\xNN, since no file of ours can hold them."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def _below(top: Path) -> Iterator[Path]:

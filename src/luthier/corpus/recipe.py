@@ -35,7 +35,7 @@ from luthier.corpus.stage import DROPPED, KEPT, Counts, Say, Stage, options_of, 
 from luthier.io.config import build
 from luthier.io.files import LOCK, alone, from_yaml, is_taken, read_record, write_json
 
-RECIPE, FUNNEL, INPUTS = "recipe.yaml", "funnel.json", "inputs.json"
+FUNNEL, INPUTS = "funnel.json", "inputs.json"
 VERSION = 1  # of what stages make of the same documents: one that changes it makes them anew
 Bar = Callable[[str], AbstractContextManager[Say]]
 
@@ -100,6 +100,7 @@ def run_pipeline(pipeline: Pipeline, folder: Path, workers: int, bar: Bar) -> li
             with bar(stage.name) as say:
                 funnel.append(entry(stage.name, run(stage, shards_in(before / KEPT), place, workers, say)))
             places.append(place)
+        (folder / FUNNEL).unlink(missing_ok=True)  # of an earlier recipe: it goes before what it tells of
         _publish(folder, places)
         write_json(folder / FUNNEL, funnel)
     return funnel
@@ -128,9 +129,10 @@ def _contents(inputs: Sequence[Path], folder: Path) -> str:
     for source in read.find(inputs).sources:
         about = source.path.stat()
         mark = [about.st_size, about.st_mtime_ns]
-        held = known.get(str(source.path.absolute()))
+        place = read.printable(str(source.path.absolute()))
+        held = known.get(place)
         digest = held[2] if held and held[:2] == mark else _digest(source.path)
-        now[str(source.path.absolute())] = [*mark, digest]
+        now[place] = [*mark, digest]
         whole.update(f"{source.name} {digest}\n".encode())
     write_json(path, now)
     return whole.hexdigest()

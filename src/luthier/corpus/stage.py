@@ -22,6 +22,7 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from itertools import islice
 from multiprocessing import get_context
@@ -167,7 +168,13 @@ def in_turn(work: Callable[..., None], todo: Sequence[tuple[Any, ...]], workers:
         while waiting:
             finished, waiting = wait(waiting, return_when=FIRST_COMPLETED)
             for future in finished:
-                future.result()
+                try:
+                    future.result()
+                except BrokenProcessPool:
+                    raise LuthierError(
+                        "a worker was ended from outside, as when memory runs out: give fewer --workers; the same "
+                        "command goes on from here"
+                    ) from None
                 waiting |= {pool.submit(work, *given) for given in islice(rest, 1)}
                 done += 1
                 yield done
