@@ -15,8 +15,9 @@ pytest.importorskip("numba")
 from luthier.core.errors import LuthierError  # noqa: E402
 from luthier.corpus import documents  # noqa: E402
 from luthier.corpus.kernels import minhash  # noqa: E402
+from luthier.corpus.outcome import Outcome  # noqa: E402
 from luthier.corpus.recipe import Pipeline, run_pipeline, stage_of  # noqa: E402
-from luthier.corpus.stage import Outcome  # noqa: E402
+from luthier.corpus.stage import Looking  # noqa: E402
 from luthier.corpus.stages.near import Near, best, connected  # noqa: E402
 
 WORDS = [f"word{n}" for n in range(400)]
@@ -29,7 +30,7 @@ def table(texts: list[str], language: str = "en") -> Any:
 
 def apply(stage: Any, *tables: Any) -> list[Outcome]:
     made = stage_of(stage)
-    gathered = made.gather([made.look(t) for t in tables]) if made.looks else {}
+    gathered = made.gather([made.look(t) for t in tables]) if isinstance(made, Looking) else {}
     return [made.apply(t, at, gathered) for at, t in enumerate(tables)]
 
 

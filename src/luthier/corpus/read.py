@@ -59,6 +59,19 @@ def find(inputs: Sequence[Path], lines: bool = False) -> Found:
     return Found(tuple(sources.values()), dict(unread))
 
 
+def each(inputs: Sequence[Path]) -> Iterator[tuple[Source, Row]]:
+    """Every document of some files, with its file; what is none is left out. Raises LuthierError for no files."""
+    for source in find(inputs).sources:
+        for found in rows_of(source):
+            if isinstance(found, Row):
+                yield source, found
+
+
+def texts(inputs: Sequence[Path]) -> Iterator[str]:
+    """The text of every document of some files. Raises LuthierError for no files."""
+    return (row.text for _, row in each(inputs))
+
+
 def printable(name: str) -> str:
     """A file's name as text: bytes of it that are no UTF-8 stand as \\xNN, since no file of ours can hold them."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")

@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from luthier.core.errors import LuthierError
 from luthier.corpus import documents
+from luthier.corpus.outcome import Outcome
 from luthier.io.files import LOCK, alone, damaged, read_record, replacing, write_json
 
 if TYPE_CHECKING:
@@ -43,40 +44,31 @@ Say = Callable[[int, int], None]  # shards done, of how many
 Arrays = Mapping[str, "NDArray[Any]"]
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """Of a shard. kept: documents. dropped: documents with reason and detail. cut: id, reason, before, after."""
-
-    kept: pa.Table
-    dropped: pa.Table
-    cut: pa.Table | None = None
-
-
 class Stage(ABC):
-    """A step. A subclass is a frozen dataclass of its options, which workers are sent.
-
-    looks: whether something has to be known of all documents before any is judged.
-    """
+    """A step. A subclass is a frozen dataclass of its options, which workers are sent."""
 
     name: ClassVar[str]
-    looks: ClassVar[bool] = False
 
     @property
     def reads(self) -> Sequence[Path]:
         """Files besides the documents that its outcome hangs on."""
         return ()
 
-    def look(self, table: pa.Table) -> Arrays:
-        """What of a shard's documents the others have to know: a few bytes of each."""
-        raise NotImplementedError
-
-    def gather(self, looked: Sequence[Arrays]) -> Arrays:
-        """What follows from that of all shards, in their order."""
-        raise NotImplementedError
-
     @abstractmethod
     def apply(self, table: pa.Table, shard: int, gathered: Arrays) -> Outcome:
-        """What becomes of a shard's documents."""
+        """What becomes of a shard's documents. gathered: empty where nothing was (`Looking`)."""
+
+
+class Looking(Stage):
+    """A step that has to know something of all documents before any is judged."""
+
+    @abstractmethod
+    def look(self, table: pa.Table) -> Arrays:
+        """What of a shard's documents the others have to know: a few bytes of each."""
+
+    @abstractmethod
+    def gather(self, looked: Sequence[Arrays]) -> Arrays:
+        """What follows from that of all shards, in their order."""
 
 
 @dataclass(frozen=True)
@@ -118,10 +110,12 @@ def run(stage: Stage, shards: Sequence[Path], folder: Path, workers: int, say: S
     if (folder / DONE).exists():
         return Counts.read(folder / DONE)
     numbered = list(enumerate(shards))
-    steps = len(shards) * (1 + stage.looks)
+    steps = len(shards) * (1 + isinstance(stage, Looking))
     with alone(folder / LOCK, f"{folder}: another command is at work there"):
-        if stage.looks:
-            todo = [(stage, at, path, folder) for at, path in numbered if not _looked(folder, at).exists()]
+        if isinstance(stage, Looking):
+            todo: list[tuple[Any, ...]] = [
+                (stage, at, path, folder) for at, path in numbered if not _looked(folder, at).exists()
+            ]
             for done in in_turn(look_at, todo, workers, len(shards) - len(todo)):
                 say(done, steps)
             if not (folder / GATHERED).exists():
@@ -191,7 +185,7 @@ def _end_with(parent: int) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def look_at(stage: Stage, at: int, path: Path, folder: Path) -> None:
+def look_at(stage: Looking, at: int, path: Path, folder: Path) -> None:
     """Keep what the other shards have to know of one."""
     write_arrays(_looked(folder, at), stage.look(documents.read(path)))
 
@@ -199,7 +193,7 @@ def look_at(stage: Stage, at: int, path: Path, folder: Path) -> None:
 def judge(stage: Stage, at: int, path: Path, folder: Path) -> None:
     """Do one shard. Raises LuthierError where documents got lost: a fault of the stage."""
     table = documents.read(path)
-    found = stage.apply(table, at, read_arrays(folder / GATHERED) if stage.looks else {})
+    found = stage.apply(table, at, read_arrays(folder / GATHERED) if isinstance(stage, Looking) else {})
     if found.kept.num_rows + found.dropped.num_rows != table.num_rows:
         raise LuthierError(
             f"{path}: {stage.name} took {table.num_rows} documents and gave {found.kept.num_rows} + "

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
 from luthier.core.errors import LuthierError
 from luthier.corpus import read
-from luthier.corpus.reading import Row, rows_of
 from luthier.corpus.signals import find
 from luthier.corpus.texts import Texts, batches
 
@@ -56,11 +56,5 @@ def valued(inputs: Sequence[Path], signal: str, level: str = "document", most: i
 
 def _rows(inputs: Sequence[Path], most: int) -> Iterator[tuple[str, str]]:
     """Path and text of each document."""
-    count = 0
-    for source in read.find(inputs).sources:
-        for row in rows_of(source):
-            if isinstance(row, Row):
-                yield f"{source.name}#{row.place}" if row.place else source.name, row.text
-                count += 1
-                if count == most:
-                    return
+    for source, row in islice(read.each(inputs), most):
+        yield f"{source.name}#{row.place}" if row.place else source.name, row.text

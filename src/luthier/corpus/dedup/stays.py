@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from luthier.corpus import documents
-from luthier.corpus.stage import Arrays, Outcome
+from luthier.corpus.outcome import Outcome, parted
+from luthier.corpus.stage import Arrays
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -19,8 +19,6 @@ def split(table: pa.Table, shard: int, found: Arrays, reason: str, like: str) ->
     found: `stays`, of each document of the corpus the one that stays for it, -1 where an earlier run has one; `first`,
     of each shard its first document.
     """
-    import pyarrow as pa
-
     first, rows = found["first"], table.num_rows
     begin = int(first[shard])
     stays = found["stays"][begin : begin + rows]
@@ -31,6 +29,4 @@ def split(table: pa.Table, shard: int, found: Arrays, reason: str, like: str) ->
         f"{like} row {other - first[at]} of {at:05d}" if other >= 0 else "kept by an earlier run"
         for at, other in zip(np.maximum(shards, 0), others, strict=True)
     ]
-    dropped = table.filter(pa.array(~kept))
-    dropped = documents.with_column(dropped, "reason", pa.array([reason] * len(told), pa.string()))
-    return Outcome(table.filter(pa.array(kept)), documents.with_column(dropped, "detail", pa.array(told, pa.string())))
+    return parted(table, ~kept, reason, told)

@@ -10,7 +10,8 @@ import numpy as np
 
 from luthier.corpus.dedup.stays import split
 from luthier.corpus.kernels.pieces import hash_ranges
-from luthier.corpus.stage import Arrays, Outcome, Stage
+from luthier.corpus.outcome import Outcome
+from luthier.corpus.stage import Arrays, Looking
 from luthier.corpus.texts import Texts, batches
 
 if TYPE_CHECKING:
@@ -20,11 +21,10 @@ OTHER = np.uint32(0x5BD1E995)  # what makes the second half of a hash another on
 
 
 @dataclass(frozen=True)
-class Exact(Stage):
+class Exact(Looking):
     """No options."""
 
     name: ClassVar[str] = "exact"
-    looks: ClassVar[bool] = True
 
     def look(self, table: pa.Table) -> Arrays:
         """128 bits for each text."""

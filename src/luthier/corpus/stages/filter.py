@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from luthier.core.errors import LuthierError
-from luthier.corpus import documents
+from luthier.corpus.outcome import Outcome, parted
 from luthier.corpus.rules import Rule, RuleSet, default_for, preset, presets, rule_set
-from luthier.corpus.stage import Arrays, Outcome, Stage
+from luthier.corpus.stage import Arrays, Stage
 from luthier.corpus.texts import Texts, batches
 
 if TYPE_CHECKING:
@@ -60,7 +60,9 @@ class Filter(Stage):
             places = np.flatnonzero(chosen == kind)
             rules = self.code if kind == CODE and self.code else self.by_language[kind]
             found.put(places, judge(rules, table["text"].take(pa.array(places))))
-        return outcome(table, found)
+        gone = found.reason != ""
+        now = pa.array(found.texts, pa.large_string())
+        return parted(table, gone, found.reason[gone].tolist(), found.detail[gone].tolist(), now, found.cut.tolist())
 
 
 def _rules(given: Any) -> RuleSet:
@@ -86,23 +88,6 @@ class Judged:
         """Take over what was found of some."""
         for name in ("texts", "reason", "detail", "cut"):
             getattr(self, name)[places] = getattr(part, name)
-
-
-def outcome(table: pa.Table, found: Judged) -> Outcome:
-    """The table split by what was found."""
-    import pyarrow as pa
-
-    gone = found.reason != ""
-    now = documents.with_column(table, "text", pa.array(found.texts, pa.large_string()))
-    dropped = table.filter(pa.array(gone))
-    for name in ("reason", "detail"):
-        dropped = documents.with_column(dropped, name, pa.array(getattr(found, name)[gone], pa.string()))
-    changed = ~gone & (found.cut != "")
-    cut = pa.table({
-        "id": table["id"].filter(pa.array(changed)), "reason": pa.array(found.cut[changed], pa.string()),
-        "before": table["text"].filter(pa.array(changed)), "after": now["text"].filter(pa.array(changed)),
-    })  # fmt: skip
-    return Outcome(now.filter(pa.array(~gone)), dropped, cut)
 
 
 def judge(rules: RuleSet, column: pa.ChunkedArray) -> Judged:

@@ -16,10 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from luthier.core.errors import LuthierError
-from luthier.corpus import documents
 from luthier.corpus.kernels.keywords import searched
-from luthier.corpus.stage import Arrays, Outcome, Stage
-from luthier.corpus.stages.sentences import cut
+from luthier.corpus.outcome import Outcome, parted, shortened
+from luthier.corpus.stage import Arrays, Stage
 from luthier.corpus.texts import Ranges, Texts, batches
 from luthier.io.config import build
 
@@ -66,7 +65,7 @@ class Keywords(Stage):
                 continue
             gone = searched(texts, texts.lines, self.words, self.whole) > self.most
             after.append(texts.without(texts.lines, gone) if gone.any() else texts.column)
-        return cut(table, pa.chunked_array(after, pa.large_string()), "keywords")
+        return shortened(table, pa.chunked_array(after, pa.large_string()), "keywords")
 
     def _found(self, texts: Texts) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
         """Where words stand, and how many before each text."""
@@ -74,8 +73,6 @@ class Keywords(Stage):
         return starts, ends, np.searchsorted(ends, texts.bounds, "right")
 
     def _drop(self, table: pa.Table) -> Outcome:
-        import pyarrow as pa
-
         counts = [np.empty(0, np.int64)]
         told: list[str] = []
         for batch in batches(table["text"]):
@@ -84,10 +81,7 @@ class Keywords(Stage):
             counts.append(np.diff(first))
             over = np.flatnonzero(np.diff(first) > self.most)
             told += [texts.text(int(starts[at]), int(ends[at])) for at in first[over]]
-        gone = np.concatenate(counts) > self.most
-        dropped = table.filter(pa.array(gone))
-        dropped = documents.with_column(dropped, "reason", documents.strings(["keywords"] * dropped.num_rows))
-        return Outcome(table.filter(pa.array(~gone)), documents.with_column(dropped, "detail", documents.strings(told)))
+        return parted(table, np.concatenate(counts) > self.most, "keywords", told)
 
 
 def _known() -> dict[str, Path]:

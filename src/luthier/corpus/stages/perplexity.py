@@ -16,10 +16,10 @@ import numpy as np
 from annotated_types import Ge, Le
 
 from luthier.core.errors import LuthierError
-from luthier.corpus import documents, read
+from luthier.corpus import read
 from luthier.corpus.ngrams import NGrams
-from luthier.corpus.reading import Row, rows_of
-from luthier.corpus.stage import Arrays, Outcome, Stage
+from luthier.corpus.outcome import Outcome, parted
+from luthier.corpus.stage import Arrays, Looking
 from luthier.corpus.texts import Texts, batches
 
 if TYPE_CHECKING:
@@ -27,11 +27,10 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Perplexity(Stage):
+class Perplexity(Looking):
     """reference: files or a folder of text as it should be. least, most: percentiles between which documents stay."""
 
     name: ClassVar[str] = "perplexity"
-    looks: ClassVar[bool] = True
 
     reference: str
     least: Annotated[float, Ge(0), Le(100)] = 2.0
@@ -64,19 +63,13 @@ class Perplexity(Stage):
         return {"languages": languages, "bounds": np.array(bounds).reshape(-1, 2), "nats": nats, "first": first}
 
     def apply(self, table: pa.Table, shard: int, gathered: Arrays) -> Outcome:
-        import pyarrow as pa
-
         first = int(gathered["first"][shard])
         nats = gathered["nats"][first : first + table.num_rows]
         at = np.searchsorted(gathered["languages"], np.array(table["language"].to_pylist(), "U8"))
         low, high = gathered["bounds"][at].T if len(at) else (nats, nats)
         gone = (nats < low) | (nats > high)
-        dropped = table.filter(pa.array(gone))
         reasons = np.where(nats < low, "too_likely", "too_unlikely")[gone].tolist()
-        told = [f"perplexity {np.exp(min(value, 50)):.4g}" for value in nats[gone]]
-        dropped = documents.with_column(dropped, "reason", documents.strings(reasons))
-        dropped = documents.with_column(dropped, "detail", documents.strings(told))
-        return Outcome(table.filter(pa.array(~gone)), dropped)
+        return parted(table, gone, reasons, [f"perplexity {np.exp(min(value, 50)):.4g}" for value in nats[gone]])
 
 
 @cache
@@ -84,8 +77,7 @@ def _model(reference: str) -> NGrams:
     """Of a reference, counted once a process."""
     import pyarrow as pa
 
-    sources = read.find([Path(reference)]).sources
-    texts = [row.text for source in sources for row in rows_of(source) if isinstance(row, Row)]
+    texts = list(read.texts([Path(reference)]))
     return NGrams.of([pa.chunked_array([pa.array(texts, pa.large_string())])])
 
 

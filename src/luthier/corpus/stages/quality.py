@@ -18,10 +18,10 @@ from annotated_types import Ge, Le
 from numpy.typing import NDArray
 
 from luthier.core.errors import LuthierError
-from luthier.corpus import documents, read
+from luthier.corpus import read
 from luthier.corpus.kernels.repeats import joined
-from luthier.corpus.reading import Row, rows_of
-from luthier.corpus.stage import Arrays, Outcome, Stage
+from luthier.corpus.outcome import Outcome, parted
+from luthier.corpus.stage import Arrays, Stage
 from luthier.corpus.texts import Texts, batches
 
 if TYPE_CHECKING:
@@ -47,16 +47,12 @@ class Quality(Stage):
         return [s.path for folder in (self.good, self.bad) for s in read.find([Path(folder)]).sources]
 
     def apply(self, table: pa.Table, shard: int, gathered: Arrays) -> Outcome:
-        import pyarrow as pa
-
         weights, bias = _model(self.good, self.bad)
         parts = [_features(Texts(batch)) @ weights + bias for batch in batches(table["text"])]
         likely = 1 / (1 + np.exp(-np.concatenate([np.empty(0), *parts])))
         gone = likely < self.least
-        dropped = table.filter(pa.array(gone))
-        dropped = documents.with_column(dropped, "reason", documents.strings(["low_quality"] * dropped.num_rows))
         told = [f"{value:.2f} like the good examples" for value in likely[gone]]
-        return Outcome(table.filter(pa.array(~gone)), documents.with_column(dropped, "detail", documents.strings(told)))
+        return parted(table, gone, "low_quality", told)
 
 
 def _features(texts: Texts) -> Any:
@@ -78,7 +74,7 @@ def _examples(folder: str) -> Texts:
     """The documents of a folder. Raises LuthierError where there are too few."""
     import pyarrow as pa
 
-    found = [row.text for s in read.find([Path(folder)]).sources for row in rows_of(s) if isinstance(row, Row)]
+    found = list(read.texts([Path(folder)]))
     if len(found) < FEW:
         raise LuthierError(f"quality: {folder}: {len(found)} examples; a classifier needs {FEW} of each kind")
     return Texts(pa.array(found, pa.large_string()))

@@ -14,9 +14,9 @@ import numpy as np
 from annotated_types import Ge
 from numpy.typing import NDArray
 
-from luthier.corpus import documents
 from luthier.corpus.kernels.repeats import hash_runs
-from luthier.corpus.stage import Arrays, Outcome, Stage
+from luthier.corpus.outcome import Outcome, shortened
+from luthier.corpus.stage import Arrays, Looking
 from luthier.corpus.texts import Ranges, Texts, batches
 
 if TYPE_CHECKING:
@@ -24,11 +24,10 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Sentences(Stage):
+class Sentences(Looking):
     """words: of a sentence that is looked at, at least. most: documents that may have it before it is cut."""
 
     name: ClassVar[str] = "sentences"
-    looks: ClassVar[bool] = True
 
     words: Annotated[int, Ge(1)] = 5
     most: Annotated[int, Ge(1)] = 2
@@ -67,25 +66,7 @@ class Sentences(Stage):
             gone = long & np.isin(keys, gathered["keys"])
             after.append(texts.without(ranges, gone) if gone.any() else texts.column)
         now = pa.chunked_array(after, pa.large_string())
-        return cut(table, now, "repeated_sentences")
-
-
-def cut(table: pa.Table, now: pa.ChunkedArray, reason: str) -> Outcome:
-    """The outcome of texts that lost parts; one that lost all is dropped."""
-    import pyarrow.compute as pc
-
-    before = pc.fill_null(table["text"], "")
-    changed, empty = pc.not_equal(now, before), pc.equal(now, "")
-    gone = pc.and_(changed, empty)
-    part = pc.and_(changed, pc.invert(empty))
-    dropped = table.filter(gone)
-    dropped = documents.with_column(dropped, "reason", documents.strings([reason] * dropped.num_rows))
-    dropped = documents.with_column(dropped, "detail", documents.strings(["nothing else in it"] * dropped.num_rows))
-    lost = table.filter(part).select(["id"])
-    lost = documents.with_column(lost, "reason", documents.strings([reason] * lost.num_rows))
-    lost = documents.with_column(lost, "before", before.filter(part))
-    lost = documents.with_column(lost, "after", now.filter(part))
-    return Outcome(documents.with_column(table, "text", now).filter(pc.invert(gone)), dropped, lost)
+        return shortened(table, now, "repeated_sentences")
 
 
 STAGE = Sentences
