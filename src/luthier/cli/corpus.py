@@ -122,7 +122,7 @@ def tune(
     from luthier.core.errors import LuthierError
     from luthier.corpus import signals as known
     from luthier.corpus.tune import valued
-    from luthier.reports.corpus.tune_page import Seen, write_page
+    from luthier.reports.corpus.tune_page import write_page
     from luthier.reports.plain_page import both
 
     if signals:
@@ -131,7 +131,7 @@ def tune(
         return
     if not inputs:
         raise LuthierError("name files or folders, or --signals")
-    seen = [Seen(one.value, one.path, one.text) for one in valued(inputs, signal, at)]
+    seen = valued(inputs, signal, at)
     about = known.find(at, signal).about
     title, said = both(f"{signal} of each {at}", f"{signal}（{at}）"), both(about, about)
     print(f"{len(seen):,} values from {min(s.value for s in seen):.4g} to {max(s.value for s in seen):.4g}")

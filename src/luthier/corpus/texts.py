@@ -87,7 +87,7 @@ class Texts:
     @cached_property
     def word_hashes(self) -> NDArray[np.uint64]:
         """64 bits for each word, letters as they are."""
-        return words.hash_words(self.chars, self.words.starts, self.words.ends)
+        return words.hash_ranges(self.chars, self.words.starts, self.words.ends)
 
     @cached_property
     def folded(self) -> NDArray[np.uint32]:
@@ -105,7 +105,7 @@ class Texts:
     @cached_property
     def plain_hashes(self) -> NDArray[np.uint64]:
         """64 bits for each of the words that are more than marks, without case."""
-        return words.hash_words(self.folded, self.plain_words.starts, self.plain_words.ends)
+        return words.hash_ranges(self.folded, self.plain_words.starts, self.plain_words.ends)
 
     def words_in(self, ranges: Ranges) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """The first of the words that are more than marks of each piece, and the one behind its last."""
@@ -151,7 +151,21 @@ class Texts:
 
     def hashes(self, ranges: Ranges) -> NDArray[np.uint64]:
         """64 bits for what stands in each range."""
-        return pieces.hash_ranges(self.chars, ranges.starts, ranges.ends)
+        return words.hash_ranges(self.chars, ranges.starts, ranges.ends)
+
+    def begins(self, ranges: Ranges, wanted: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Whether each piece begins with one of the wanted characters (a table by code point)."""
+        return self._has(ranges.starts, ranges, wanted)
+
+    def stops(self, ranges: Ranges, wanted: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Whether each piece ends with one of the wanted characters (a table by code point)."""
+        return self._has(ranges.ends - 1, ranges, wanted)
+
+    def _has(self, places: NDArray[np.int64], ranges: Ranges, wanted: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        filled = ranges.sizes > 0
+        out = np.zeros(len(places), np.bool_)
+        out[filled] = wanted[self.chars[places[filled]]]
+        return out
 
     def matches(self, sought: tuple[str, ...], whole: bool = False) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Where any of these words begins and ends, see `kernels.keywords`."""
@@ -162,15 +176,14 @@ class Texts:
         return self._found[key]
 
     def without(self, ranges: Ranges, gone: NDArray[np.bool_]) -> pa.Array:
-        """The texts without some pieces, each with what stands between it and the next. One that loses
-        something loses the spaces at its edges, too."""
+        """The texts without some pieces, each with what stands between it and the next.
+
+        gone: (pieces). A text that loses something loses the spaces at its edges, too.
+        """
         owners = ranges.owners
         last = np.r_[owners[1:] != owners[:-1], True] if len(owners) else np.empty(0, np.bool_)
         stops = np.where(last, self.bounds[owners + 1], np.r_[ranges.starts[1:], 0] if len(owners) else 0)
-        change = np.zeros(len(self.chars) + 1, np.int64)
-        np.add.at(change, ranges.starts[gone], 1)
-        np.add.at(change, stops[gone], -1)
-        kept = np.cumsum(change)[:-1] == 0
+        kept = ~_inside(len(self.chars), ranges.starts[gone], stops[gone])
         bounds = np.concatenate([[0], np.cumsum(kept)])[self.bounds]
         chars = self.chars[kept]
         begins, ends = pieces.trimmed(chars, self.kinds, bounds[:-1], bounds[1:])
@@ -180,10 +193,7 @@ class Texts:
     def masked(self, ranges: Ranges, mask: str) -> pa.Array:
         """The texts with each character of some pieces replaced by another one."""
         chars = self.chars.copy()
-        change = np.zeros(len(chars) + 1, np.int64)
-        np.add.at(change, ranges.starts, 1)
-        np.add.at(change, ranges.ends, -1)
-        chars[np.cumsum(change)[:-1] > 0] = ord(mask)
+        chars[_inside(len(chars), ranges.starts, ranges.ends)] = ord(mask)
         return _arrow(chars, self.bounds[:-1], self.bounds[1:])
 
     def text(self, start: int, end: int) -> str:
@@ -198,14 +208,20 @@ def _joined(column: pa.Array) -> str:
     return str(memoryview(data)[offsets[0] : offsets[-1]], "utf-8") if data and len(column) else ""
 
 
+def _inside(size: int, starts: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which of so many characters stand in some range."""
+    change = np.zeros(size + 1, np.int64)
+    np.add.at(change, starts, 1)
+    np.add.at(change, ends, -1)
+    found: NDArray[np.bool_] = np.cumsum(change)[:-1] > 0
+    return found
+
+
 def _arrow(chars: NDArray[np.uint32], starts: NDArray[np.int64], ends: NDArray[np.int64]) -> pa.Array:
     """A column of the texts that stand in sorted ranges."""
     import pyarrow as pa
 
-    change = np.zeros(len(chars) + 1, np.int64)
-    np.add.at(change, starts, 1)
-    np.add.at(change, ends, -1)
-    chosen = chars[np.cumsum(change)[:-1] > 0]
+    chosen = chars[_inside(len(chars), starts, ends)]
     size = 1 + (chosen > 0x7F).astype(np.int64) + (chosen > 0x7FF) + (chosen > 0xFFFF)
     places = np.concatenate([[0], np.cumsum(size)])[np.concatenate([[0], np.cumsum(ends - starts)])]
     data = chosen.tobytes().decode("utf-32-le").encode()

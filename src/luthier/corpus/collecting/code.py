@@ -20,10 +20,10 @@ from typing import Any
 
 from luthier.core.errors import LuthierError
 from luthier.corpus import documents
-from luthier.corpus.collecting.crawl import Say
 from luthier.corpus.collecting.licences import PERMISSIVE, allowed, by_folder, is_text_of_one, licence_of
 from luthier.corpus.collecting.programming import language_of, unwritten, vendored, wanted
 from luthier.corpus.collecting.repositories import LINK, MODULE, Blobs, Entry, Repository
+from luthier.corpus.stage import Say
 from luthier.data.encoding import document
 from luthier.io.files import LOCK, alone, is_taken, read_record, replacing, write_json
 

@@ -12,7 +12,7 @@ import heapq
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,8 +35,8 @@ from luthier.corpus.collecting.state import (
 )
 from luthier.corpus.collecting.visiting import BUSY_HOST, Outcome, visit, waiting
 from luthier.corpus.collecting.warc import Writer, digest
+from luthier.corpus.stage import Say
 
-Say = Callable[[int, int], None]  # pages done, of how many known
 TRIES = 3  # after the first, of a busy host
 LONGEST = 300.0  # seconds that a busy host is waited for
 LEFT_ALONE = "robots_txt_"  # of a page whose origin's robots.txt could not be read; behind it, why

@@ -14,12 +14,11 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import PurePosixPath
 
 from luthier.corpus.collecting.programming import language_of
+from luthier.corpus.reading.code import licence
 
 UNKNOWN = "unknown"
 PERMISSIVE = ("MIT", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "ISC", "Unlicense", "CC0-1.0")  # where none is named
 FILES = re.compile(r"(licen[cs]es?|copying|unlicen[cs]e)([.-][a-z0-9.+-]+)?", re.IGNORECASE)
-SPDX = re.compile(r"SPDX-License-Identifier:[ \t]*([A-Za-z0-9.+ ()-]+)")
-HEAD = 4000  # characters of a file in which it names its licence
 SUFFIX = re.compile(r"(-only|-or-later|\+)$")
 
 # all phrases of a row are in the text, in small letters, with single spaces and no commas
@@ -74,8 +73,8 @@ def by_folder(texts: Iterable[tuple[str, str]]) -> dict[str, str]:
 
 def licence_of(path: str, text: str, folders: Mapping[str, str]) -> str:
     """Of a file."""
-    if match := SPDX.search(text[:HEAD]):
-        return " ".join(match[1].split()).rstrip("- ")  # what ends a comment is no licence
+    if said := licence(text):
+        return said
     return next((folders[str(folder)] for folder in PurePosixPath(path).parents if str(folder) in folders), UNKNOWN)
 
 

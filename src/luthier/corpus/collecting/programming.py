@@ -12,25 +12,16 @@ from collections.abc import Sequence
 from pathlib import PurePosixPath
 
 from luthier.core.errors import LuthierError
+from luthier.corpus.reading.code import ENDINGS
 
-ENDINGS = {
-    "Ada": "adb ads", "Assembly": "asm s", "C": "c h", "C#": "cs", "C++": "cpp cc cxx hpp hh hxx",
-    "Clojure": "clj cljs", "CMake": "cmake", "COBOL": "cob cbl", "CSS": "css scss less", "CUDA": "cu cuh",
-    "Dart": "dart", "Elixir": "ex exs", "Elm": "elm", "Erlang": "erl hrl", "F#": "fs fsi fsx",
-    "Fortran": "f f90 f95 f03 f08 for", "Go": "go", "Groovy": "groovy gradle", "Haskell": "hs lhs",
-    "HTML": "html htm", "Java": "java", "JavaScript": "js jsx mjs cjs", "Julia": "jl", "Kotlin": "kt kts",
-    "Lean": "lean", "Lisp": "lisp lsp cl el", "Lua": "lua", "Markdown": "md markdown", "Nim": "nim", "Nix": "nix",
-    "Objective-C": "mm", "OCaml": "ml mli", "Pascal": "pas", "Perl": "pl pm", "PHP": "php",
-    "PowerShell": "ps1 psm1", "Protocol Buffers": "proto", "Python": "py pyi pyx", "R": "r",
-    "reStructuredText": "rst", "Ruby": "rb rake", "Rust": "rs", "Scala": "scala sc", "Scheme": "scm ss rkt",
-    "Shell": "sh bash zsh fish", "Solidity": "sol", "SQL": "sql", "Swift": "swift", "Tcl": "tcl",
-    "TeX": "tex sty cls", "TypeScript": "ts tsx mts cts", "Verilog": "v sv svh", "VHDL": "vhd vhdl", "Vue": "vue",
-    "Zig": "zig",
+MARKUP = {
+    ".htm": "HTML", ".html": "HTML", ".markdown": "Markdown", ".md": "Markdown", ".rst": "reStructuredText",
+    ".cls": "TeX", ".sty": "TeX", ".tex": "TeX",
 }  # fmt: skip
 PROSE = ("Markdown", "reStructuredText", "TeX")  # whose lines may be paragraphs
-LANGUAGE = {f".{ending}": language for language, endings in ENDINGS.items() for ending in endings.split()}
+LANGUAGE = {**ENDINGS, **MARKUP}
 NAMED = {"makefile": "Makefile", "gnumakefile": "Makefile", "dockerfile": "Dockerfile", "cmakelists.txt": "CMake"}
-LANGUAGES = tuple(sorted({*ENDINGS, *NAMED.values()}, key=str.lower))
+LANGUAGES = tuple(sorted({*LANGUAGE.values(), *NAMED.values()}, key=str.lower))
 VENDORED = frozenset(
     [
         "vendor",

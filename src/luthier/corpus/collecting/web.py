@@ -19,7 +19,7 @@ from typing import Any
 
 from luthier.core.errors import LuthierError
 from luthier.corpus.collecting.addresses import BadAddressError, Site, normal, origin_of
-from luthier.corpus.collecting.crawl import LEFT_ALONE, Clock, Crawl, Rules, Say
+from luthier.corpus.collecting.crawl import LEFT_ALONE, Clock, Crawl, Rules
 from luthier.corpus.collecting.state import (
     DISALLOWED,
     FAILED,
@@ -31,6 +31,7 @@ from luthier.corpus.collecting.state import (
     Link,
     State,
 )
+from luthier.corpus.stage import Say
 from luthier.io.files import LOCK, alone, is_taken, write_json
 from luthier.version import __version__
 

@@ -62,28 +62,6 @@ def occurrences(
 
 
 @compiled
-def begins(
-    chars: NDArray[np.uint32], starts: NDArray[np.int64], ends: NDArray[np.int64], wanted: NDArray[np.bool_]
-) -> NDArray[np.bool_]:
-    """Whether each range begins with one of the wanted characters (a table by code point)."""
-    out = np.zeros(len(starts), np.bool_)
-    for k in range(len(starts)):
-        out[k] = starts[k] < ends[k] and wanted[chars[starts[k]]]
-    return out
-
-
-@compiled
-def stops(
-    chars: NDArray[np.uint32], starts: NDArray[np.int64], ends: NDArray[np.int64], wanted: NDArray[np.bool_]
-) -> NDArray[np.bool_]:
-    """Whether each range ends with one of the wanted characters (a table by code point)."""
-    out = np.zeros(len(starts), np.bool_)
-    for k in range(len(starts)):
-        out[k] = starts[k] < ends[k] and wanted[chars[ends[k] - 1]]
-    return out
-
-
-@compiled
 def trails_off(chars: NDArray[np.uint32], starts: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Whether each range ends with three full stops or with an ellipsis."""
     out = np.zeros(len(starts), np.bool_)

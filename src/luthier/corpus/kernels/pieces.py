@@ -7,7 +7,6 @@ from numpy.typing import NDArray
 
 from luthier.corpus.kernels.classes import BREAK, PUNCTUATION, SPACE
 from luthier.corpus.kernels.compiled import compiled
-from luthier.corpus.kernels.words import hashed
 
 Ranges = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]  # begins, ends, each text's first
 
@@ -76,15 +75,6 @@ def trimmed(
 
 
 @compiled
-def hash_ranges(chars: NDArray[np.uint32], starts: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.uint64]:
-    """64 bits for what stands in each range."""
-    out = np.empty(len(starts), np.uint64)
-    for k in range(len(starts)):
-        out[k] = hashed(chars, starts[k], ends[k])
-    return out
-
-
-@compiled
 def first_of(places: NDArray[np.int64], bounds: NDArray[np.int64]) -> NDArray[np.int64]:
     """For sorted places, how many stand before each bound."""
     out = np.empty(len(bounds), np.int64)
@@ -96,14 +86,9 @@ def first_of(places: NDArray[np.int64], bounds: NDArray[np.int64]) -> NDArray[np
     return out
 
 
-@compiled
 def sum_within(values: NDArray[np.int64], first: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The sum of each text's values. first: where each text's begin, and the number of all."""
-    out = np.zeros(len(first) - 1, np.int64)
-    for text in range(len(out)):
-        for k in range(first[text], first[text + 1]):
-            out[text] += values[k]
-    return out
+    """The sum of each text's values. first: where each text's begin, and the number of all: (texts + 1)."""
+    return np.diff(np.concatenate([[0], np.cumsum(values)])[first])
 
 
 @compiled

@@ -279,9 +279,9 @@ def cut(
 
 
 @compiled
-def hash_words(chars: NDArray[np.uint32], starts: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.uint64]:
-    """64 bits for each word."""
+def hash_ranges(chars: NDArray[np.uint32], starts: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.uint64]:
+    """64 bits for what stands in each range: (ranges)."""
     out = np.empty(len(starts), np.uint64)
-    for word in range(len(starts)):
-        out[word] = hashed(chars, starts[word], ends[word])
+    for k in range(len(starts)):
+        out[k] = hashed(chars, starts[k], ends[k])
     return out

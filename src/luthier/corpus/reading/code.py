@@ -28,6 +28,11 @@ ENDINGS = {
     ".ps1": "PowerShell", ".bat": "Batchfile", ".sql": "SQL", ".asm": "Assembly", ".s": "Assembly",
     ".vhd": "VHDL", ".vhdl": "VHDL", ".sv": "SystemVerilog", ".sol": "Solidity", ".cmake": "CMake",
     ".proto": "Protocol Buffer", ".lean": "Lean", ".tcl": "Tcl", ".awk": "Awk",
+    ".cob": "COBOL", ".cbl": "COBOL", ".cljs": "Clojure", ".sc": "Scala", ".gradle": "Gradle",
+    ".lhs": "Literate Haskell", ".elm": "Elm", ".hrl": "Erlang", ".fsi": "F#", ".f03": "Fortran Free Form",
+    ".f08": "Fortran Free Form", ".for": "Fortran", ".nix": "Nix", ".psm1": "PowerShell", ".rake": "Ruby",
+    ".ss": "Scheme", ".fish": "fish", ".mts": "TypeScript", ".cts": "TypeScript", ".v": "Verilog",
+    ".svh": "SystemVerilog", ".lsp": "Common Lisp", ".cl": "Common Lisp",
 }  # fmt: skip
 KIND = "code"
 FIRST = 40  # lines

@@ -1,9 +1,9 @@
 """Statistics of texts, each a column that is computed once. A file is a group of them; nothing is registered.
 
 A member sets `SIGNALS`: name -> what it says, and `LEVEL`: what a row of the column is (document, line, paragraph or
-sentence). It has a function of each name, `name(texts) -> values`, one a document, or `name(texts, ranges) -> values`,
-one a piece. What several need is found once by `Texts`. Another package adds a group by an entry point of
-`luthier.signals`.
+sentence), or a tuple of these. It has a function of each name: `name(texts)` gives (texts), one value a document,
+`name(texts, ranges)` gives (pieces); finite numbers, 0 where there is nothing to count. What several need is found once
+by `Texts`. Another package adds a group by an entry point of `luthier.signals`.
 """
 
 from __future__ import annotations
@@ -40,9 +40,10 @@ def known() -> dict[tuple[str, str], Signal]:
     """All signals by level and name."""
     out: dict[tuple[str, str], Signal] = {}
     for group in plugins.members("signals").values():
-        level = group.constants.get("LEVEL", "document")
-        for name, about in group.constants.get("SIGNALS", {}).items():
-            out[level, name] = Signal(name, level, about, group)
+        levels = group.constants.get("LEVEL", "document")
+        for level in (levels,) if isinstance(levels, str) else levels:
+            for name, about in group.constants.get("SIGNALS", {}).items():
+                out[level, name] = Signal(name, level, about, group)
     return out
 
 

@@ -26,7 +26,7 @@ def character_repetition(texts: Texts) -> Numbers:
 
 def closed_lines(texts: Texts) -> Numbers:
     lines = texts.lines
-    ends = counting.stops(texts.chars, lines.starts, lines.ends, table(CLOSING_ZH))
+    ends = texts.stops(lines, table(CLOSING_ZH))
     filled = lines.sizes > 0
     return ratio(np.bincount(lines.owners, ends & filled, len(texts)), np.bincount(lines.owners, filled, len(texts)))
 

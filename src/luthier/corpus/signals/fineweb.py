@@ -35,7 +35,7 @@ def _share(texts: Texts, chosen: NDArray[np.bool_]) -> Numbers:
 
 def punctuated_lines(texts: Texts) -> Numbers:
     lines = texts.feeds
-    return _share(texts, counting.stops(texts.chars, lines.starts, lines.ends, table(TERMINAL)))
+    return _share(texts, texts.stops(lines, table(TERMINAL)))
 
 
 def short_lines(texts: Texts) -> Numbers:

@@ -49,7 +49,7 @@ def ellipses_per_word(texts: Texts) -> Numbers:
 
 def bullet_lines(texts: Texts) -> Numbers:
     lines = texts.lines
-    return lines.share(counting.begins(texts.chars, lines.starts, lines.ends, table("•-")))
+    return lines.share(texts.begins(lines, table("•-")))
 
 
 def ellipsis_lines(texts: Texts) -> Numbers:

@@ -43,7 +43,7 @@ def longest_word(texts: Texts, lines: Ranges) -> Numbers:
 
 
 def closed(texts: Texts, lines: Ranges) -> Numbers:
-    ends = counting.stops(texts.chars, lines.starts, lines.ends, table(CLOSING))
+    ends = texts.stops(lines, table(CLOSING))
     return (ends & ~counting.trails_off(texts.chars, lines.starts, lines.ends)).astype(np.int64)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from luthier.corpus.dedup.stays import split
-from luthier.corpus.kernels.pieces import hash_ranges
+from luthier.corpus.kernels.words import hash_ranges
 from luthier.corpus.outcome import Outcome
 from luthier.corpus.stage import Arrays, Looking
 from luthier.corpus.texts import Texts, batches

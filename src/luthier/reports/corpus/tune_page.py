@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from luthier.core.phrases import Phrase
 from luthier.reports.page_frame import as_json
 from luthier.reports.plain_page import both, text, write
+
+if TYPE_CHECKING:
+    from luthier.corpus.tune import Valued
 
 SCRIPT = Path(__file__).parent / "assets" / "tune.js"
 BINS, EXAMPLES, LONG = 60, 400, 600
@@ -17,16 +20,7 @@ THRESHOLD = both("threshold", "阈值")
 NO_SCRIPT = both("the threshold is moved by a script", "移动阈值需要脚本")
 
 
-@dataclass(frozen=True)
-class Seen:
-    """A document. value: of the signal."""
-
-    value: float
-    path: str
-    text: str
-
-
-def write_page(path: Path, name: Phrase, about: Phrase, seen: Sequence[Seen], threshold: float | None = None) -> Path:
+def write_page(path: Path, name: Phrase, about: Phrase, seen: Sequence[Valued], threshold: float | None = None) -> Path:
     """Write the page of at least one document. threshold: where it begins, the median unless given. Raises OSError."""
     ordered = sorted(seen, key=lambda one: one.value)
     values = [one.value for one in ordered]

@@ -1,4 +1,4 @@
-"""What a sentence is, by its words: full of repetition, or said already."""
+"""What a sentence or a paragraph says again, by its words: within itself, and of what stands before it in its text."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from luthier.corpus.kernels import repeats
 from luthier.corpus.texts import Ranges, Texts
 
-LEVEL = "sentence"
+LEVEL = ("sentence", "paragraph")
 SIGNALS = {
     "words": "words, marks left out; a Han character is one",
     "repeated_words": "share of its words that came before in it",
