@@ -358,7 +358,7 @@ def test_code(tmp_path: Path) -> None:
         **dict.fromkeys(("a.py", "src/b.c", "中文.py", "gb.py", "license.py"), "MIT"), "sub/d.py": "CC0-1.0",
         "either.py": "GPL-2.0-only OR MIT",
     }  # fmt: skip
-    assert kept["repo/a.py"] == {**kept["repo/a.py"], "text": "print(1)\n", "language": "", "kind": "code"}
+    assert kept["repo/a.py"] == {**kept["repo/a.py"], "text": "print(1)\n", "language": "", "kind": "code:Python"}
     assert "中文注释" in kept["repo/gb.py"]["text"]
     assert found["left_out"] == {
         "binary": 1, "empty": 1, "generated": 2, "licence GPL-3.0-or-later": 1, "licence unknown": 1, "link": 1,

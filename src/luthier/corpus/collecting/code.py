@@ -140,7 +140,7 @@ def _one(
                 continue
             place = f"{repository.name}/{entry.path}"
             row = {"id": documents.made_id(repository.name, entry.path), "text": text, "path": place,
-                   "licence": licence, "language": "", "kind": "code"}  # fmt: skip
+                   "licence": licence, "language": "", "kind": f"code:{language_of(entry.path)}"}  # fmt: skip
             line = json.dumps(row, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
             file.write(line)
             counts["kept"] += 1
