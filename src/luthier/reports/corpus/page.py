@@ -27,6 +27,7 @@ DROPPED, CUT, NONE = both("dropped", "丢弃"), both("cut", "删减"), both("not
 BY_SOURCE, BY_LANGUAGE, BY_KIND = both("by source", "按来源"), both("by language", "按语言"), both("by kind", "按类型")
 SHARE, SIZE = both("% of bytes", "字节占比（%）"), both("MB", "MB")
 SHOWN, LONG, LARGEST = 3, 900, 12  # samples of a reason; characters of one; rows of a table
+LINES = 400  # of a text that was cut
 
 
 def write_page(folder: Path, funnel: Sequence[Mapping[str, Any]]) -> Path:
@@ -107,21 +108,23 @@ def _samples(folder: Path) -> Iterator[str]:
     seen: Counter[tuple[str, str]] = Counter()
     for path in sorted((folder / "dropped").glob("*.parquet")):
         stage = path.name.split("-")[1]
-        for row in next(_tables([path], ["text", "path", "reason", "detail"])).to_pylist():
-            if seen[stage, row["reason"]] < SHOWN:
-                seen[stage, row["reason"]] += 1
-                said = _short(row["text"]) or row["detail"]
-                yield _figure(stage, row["reason"], f"{row['path']}: {row['detail']}", text(said))
-    for place in sorted((folder / "stages").glob("*/cut")):
-        stage = place.parent.name.split("-")[1]
-        for row in (
-            row
-            for t in _tables(sorted(place.glob("*.parquet")), ["reason", "before", "after"])
-            for row in t.to_pylist()
-        ):
-            if seen[stage, row["reason"]] < SHOWN:
-                seen[stage, row["reason"]] += 1
-                yield _figure(stage, row["reason"], "", _marked(row["before"], row["after"]))
+        for row in _first(path, stage, ["text", "path", "reason", "detail"], seen):
+            said = _short(row["text"]) or row["detail"]
+            yield _figure(stage, row["reason"], f"{row['path']}: {row['detail']}", text(said))
+    for path in sorted((folder / "stages").glob("*/cut/*.parquet")):
+        stage = path.parents[1].name.split("-")[1]
+        for row in _first(path, stage, ["reason", "before", "after"], seen):
+            yield _figure(stage, row["reason"], "", _marked(row["before"], row["after"]))
+
+
+def _first(path: Path, stage: str, columns: Sequence[str], seen: Counter[tuple[str, str]]) -> list[dict[str, Any]]:
+    """Rows of a file for reasons that have few samples so far; texts of no others are read into Python."""
+    places = []
+    for at, reason in enumerate(next(_tables([path], ["reason"]))["reason"].to_pylist()):
+        if seen[stage, reason] < SHOWN:
+            seen[stage, reason] += 1
+            places.append(at)
+    return list(next(_tables([path], columns)).take(places).to_pylist()) if places else []
 
 
 def _short(value: str) -> str:
@@ -130,7 +133,7 @@ def _short(value: str) -> str:
 
 def _marked(before: str, after: str) -> str:
     """The text before with what was cut marked, line by line."""
-    old, new = before.splitlines(), after.splitlines()
+    old, new = before.splitlines()[:LINES], after.splitlines()[:LINES]  # comparing takes their product
     out: list[str] = []
     for kind, low, high, _, _ in difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
         part = old[low:high]
