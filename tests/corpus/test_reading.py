@@ -179,7 +179,8 @@ LAYOUTS: list[tuple[object, list[str]]] = [
     ([{"messages": TURNS, "id": 7}], [SAID]), ({"messages": TURNS}, [SAID]), (TURNS, [SAID]), ([SHARE], [SAID]),
     ({"conversations": [SHARE]}, [SAID]), ([["Hi", "Hello"], ["Bye"]], ["Hi\nHello", "Bye"]),
     ({"data": [{"text": "one"}, {"content": "two", "lang": "en"}]}, ["one", "two"]), (["one", "\ud800"], ["one", "?"]),
-    ([{"author": "A", "text": "one"}], ["one"]),
+    ([{"author": "A", "text": "one"}], ["one"]), ([{"question": "Hi", "answer": "Hello"}], [SAID]),
+    ([{"instruction": "Add", "input": "1 2", "output": "3"}], ["user: Add\n1 2\nassistant: 3"]),
 ]
 NO_JSON = {"": "empty", "{": "broken_file", "[" * 99999: "broken_file", "5": "no_text", '{"a": 1}': "no_text",
            "[1]": "broken_row", '[{"messages": []}]': "no_text", '[{"a": 1}]': "no_text"}
@@ -342,6 +343,8 @@ def test_conversations(read: Read) -> None:
     for given_, said in LAYOUTS:
         data = json.dumps(given_)
         assert texts(read("a.json", data)) == said == texts(read("b.json", data.encode("utf-16")))
+        if isinstance(given_, list) and all(isinstance(item, dict) and "role" not in item for item in given_):
+            assert texts(read("a.jsonl", "\n".join(map(json.dumps, given_)))) == said
     assert {data: reasons(read("c.json", data)) for data in NO_JSON} == {data: [why] for data, why in NO_JSON.items()}
 
 

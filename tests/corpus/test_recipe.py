@@ -80,6 +80,33 @@ def test_a_changed_threshold_does_nothing_again_that_stands_before_it(
         run(tmp_path / "out", [source], "exact", {"near": {"ngram": 5}})
 
 
+def test_another_threshold_looks_at_no_document_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Signals, signatures and counts are kept; what comes of another threshold is what a fresh run gives."""
+
+    def stages(words: int, bands: int, most: int) -> list[Any]:
+        rules = [
+            {"name": "menu", "at": "line", "signal": "words", "least": words // 20, "do": "cut"},
+            {"name": "short", "signal": "words", "least": words},
+        ]
+        return [{"filter": {"rules": rules}}, {"near": {"bands": bands}}, {"sentences": {"most": most}}]
+
+    source = jsonl(tmp_path / "a.jsonl", [f"{story(seed)}\n\nA menu" for seed in range(9)])
+    for last in range(3):  # a changed stage has other documents behind it: one is changed at a time
+        before, after = (40, 14, 2), [(60, 14, 2), (40, 16, 2), (40, 14, 1)][last]
+        run(tmp_path / f"{last}", [source], *stages(*before))
+        with monkeypatch.context() as patch:
+            looked = stage.look_at
+            again: list[str] = []
+            patch.setattr(stage, "look_at", lambda one, *rest: (again.append(one.name), looked(one, *rest)))  # noqa: B023
+            run(tmp_path / f"{last}", [source], *stages(*after))
+        names = ["filter", "near", "sentences"]
+        assert not set(again) & set(names[: last + 1])
+        run(tmp_path / f"fresh{last}", [source], *stages(*after))
+        for folder in ("kept", "dropped"):
+            one, other = tmp_path / f"{last}" / folder, tmp_path / f"fresh{last}" / folder
+            assert {p.name: p.read_bytes() for p in one.iterdir()} == {p.name: p.read_bytes() for p in other.iterdir()}
+
+
 def test_a_kill_between_any_two_files_changes_no_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every write is the last one, once: what is done goes on to the same bytes."""
     monkeypatch.setattr(read, "UNIT", 2000)

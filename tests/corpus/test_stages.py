@@ -17,7 +17,7 @@ from luthier.corpus import documents  # noqa: E402
 from luthier.corpus.kernels import minhash  # noqa: E402
 from luthier.corpus.outcome import Outcome  # noqa: E402
 from luthier.corpus.recipe import Pipeline, run_pipeline, stage_of  # noqa: E402
-from luthier.corpus.stage import Looking  # noqa: E402
+from luthier.corpus.stage import Known, Looking  # noqa: E402
 from luthier.corpus.stages.near import Near, best, connected  # noqa: E402
 
 WORDS = [f"word{n}" for n in range(400)]
@@ -30,8 +30,9 @@ def table(texts: list[str], language: str = "en") -> Any:
 
 def apply(stage: Any, *tables: Any) -> list[Outcome]:
     made = stage_of(stage)
-    gathered = made.gather([made.look(t) for t in tables]) if isinstance(made, Looking) else {}
-    return [made.apply(t, at, gathered) for at, t in enumerate(tables)]
+    looked = [made.look(t) for t in tables] if isinstance(made, Looking) else [{} for _ in tables]
+    gathered = made.gather(looked) if isinstance(made, Looking) else {}
+    return [made.apply(t, Known(at, looked[at], gathered)) for at, t in enumerate(tables)]
 
 
 def texts_of(outcome: Outcome) -> list[str]:
@@ -153,6 +154,11 @@ def test_what_an_earlier_run_kept_stays_and_what_is_like_it_goes(tmp_path: Path)
     assert told[-1]["reasons"] == {"near_duplicate": 1} and told[-1]["kept"] == 1
     (dropped,) = [documents.read(p) for p in (tmp_path / "second" / "dropped").glob("*near*")]
     assert dropped["detail"].to_pylist() == ["kept by an earlier run"]
+    near = {"near": {"bands": 16, "against": [str(tmp_path / "first")]}}
+    with pytest.raises(
+        LuthierError, match=r"was made with hashes 112, bands 14, .*, this one with hashes 112, bands 16"
+    ):
+        run_pipeline(Pipeline((tmp_path / "new.parquet",), (stage_of(near),)), tmp_path / "third", 1, bar)
 
 
 def test_exact_duplicates_across_shards() -> None:
@@ -211,3 +217,45 @@ def test_code_has_rules_of_its_own_and_no_language() -> None:
     (found,) = apply("filter", found.kept)
     assert texts_of(found) == [good]
     assert found.dropped["reason"].to_pylist() == ["generated", "mean_line_length", "alphanumeric"]
+
+
+# -- passages that come again ------------------------------------------------------------------------------------------
+
+
+def brute_force(texts: list[str], n: int) -> list[str]:
+    """Words of each text that lie in no run of n words which stands before it, found by comparing every run."""
+    seen: set[tuple[str, ...]] = set()
+    out = []
+    for text in texts:
+        words = text.split()
+        gone = [False] * len(words)
+        for at in range(len(words) - n + 1):
+            run = tuple(words[at : at + n])
+            if run in seen:
+                gone[at : at + n] = [True] * n
+            seen.add(run)
+        out.append(" ".join(word for word, cut in zip(words, gone, strict=True) if not cut))
+    return [text for text in out if text]
+
+
+@pytest.mark.parametrize("shards", [1, 3])
+def test_passages_that_stand_before_are_cut_as_brute_force_cuts_them(shards: int) -> None:
+    chance = random.Random(shards)
+    texts = [" ".join(chance.choice("abc") for _ in range(chance.randrange(120))) for _ in range(90)]
+    size = len(texts) // shards
+    tables = [table(texts[at : at + size]) for at in range(0, len(texts), size)]
+    found = apply({"substrings": {"words": 9}}, *tables)
+    cut = [text for one in found for text in texts_of(one)]
+    assert [text for text in cut if text] == brute_force(texts, 9) != [text for text in texts if text]
+    for one, given in zip(found, tables, strict=True):
+        assert one.kept.num_rows + one.dropped.num_rows == given.num_rows
+
+
+def test_a_passage_within_two_texts_stays_in_the_first_and_its_neighbours_everywhere() -> None:
+    passage = " ".join(WORDS[:60])
+    first, second = f"Before, {passage}. After", f"Other “{passage}” words"
+    chinese = "".join(chr(0x4E00 + 7 * at) for at in range(60))
+    third = f"甲，{chinese}。"
+    (found,) = apply("substrings", table([first, second, third, f"乙，{chinese}。丙"]))
+    assert texts_of(found) == [first, "Other “words", third, "乙，丙"]
+    assert set(found.cut["reason"].to_pylist()) == {"repeated_passage"}  # type: ignore[index]

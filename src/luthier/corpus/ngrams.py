@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from luthier.core.errors import LuthierError
+from luthier.corpus.arrays import Stored, write_arrays
 from luthier.corpus.kernels.repeats import joined
-from luthier.corpus.stage import read_arrays, write_arrays
 from luthier.corpus.texts import Texts, batches, ratio
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ class NGrams:
     @staticmethod
     def load(path: Path) -> NGrams:
         """Read what `save` wrote. Raises LuthierError where it is damaged."""
-        found = read_arrays(path)
+        found = Stored(path)
         names = {name.split(".")[0] for name in found}
         return NGrams(**{name: Counted(found[f"{name}.keys"], found[f"{name}.counts"]) for name in names})
 

@@ -9,6 +9,7 @@
       - near: {ngram: 5}
 
     DIR/stages/NN-NAME-HASH/   each stage's outcome (`stage`), found again by what it was made of
+    DIR/looked/NN-NAME-HASH/   statistics and signatures, which another threshold uses again
     DIR/kept/                  documents that came through: links to those of the last stage
     DIR/dropped/               all that did not, with reason and detail: NN-NAME-SHARD.parquet
     DIR/funnel.json            [{"stage", "in", "kept", "dropped", "reasons", …}], written last
@@ -31,12 +32,12 @@ from typing import Any
 from luthier.core import plugins
 from luthier.core.errors import LuthierError
 from luthier.corpus import read
-from luthier.corpus.stage import DROPPED, KEPT, Counts, Say, Stage, options_of, run, shards_in
+from luthier.corpus.stage import DROPPED, KEPT, Counts, Looking, Say, Stage, as_text, run, shards_in
 from luthier.io.config import build
 from luthier.io.files import LOCK, alone, from_yaml, is_taken, read_record, write_json
 
 FUNNEL, INPUTS = "funnel.json", "inputs.json"
-VERSION = 1  # of what stages make of the same documents: one that changes it makes them anew
+VERSION = 2  # of what stages make of the same documents: one that changes it makes them anew
 Bar = Callable[[str], AbstractContextManager[Say]]
 
 
@@ -95,10 +96,11 @@ def run_pipeline(pipeline: Pipeline, folder: Path, workers: int, bar: Bar) -> li
             funnel = [entry("read", read.run(pipeline.input, place, workers, say, pipeline.lines))]
         places = [place]
         for number, stage in enumerate(pipeline.stages, 1):
-            key = _key(key, stage)
-            before, place = place, folder / "stages" / f"{number:02d}-{stage.name}-{key}"
+            key, look_key = _key(key, stage), _look_key(key, stage)
+            name, before = f"{number:02d}-{stage.name}", place
+            place, looked = folder / "stages" / f"{name}-{key}", folder / "looked" / f"{name}-{look_key}"
             with bar(stage.name) as say:
-                funnel.append(entry(stage.name, run(stage, shards_in(before / KEPT), place, workers, say)))
+                funnel.append(entry(stage.name, run(stage, shards_in(before / KEPT), place, workers, say, looked)))
             places.append(place)
         (folder / FUNNEL).unlink(missing_ok=True)  # of an earlier recipe: it goes before what it tells of
         _publish(folder, places)
@@ -108,8 +110,17 @@ def run_pipeline(pipeline: Pipeline, folder: Path, workers: int, bar: Bar) -> li
 
 def _key(before: str, stage: Stage) -> str:
     """Of all that a stage's outcome hangs on. before: that of its documents."""
-    whole = hashlib.blake2b(f"{before} {VERSION} {options_of(stage)}".encode(), digest_size=6)
-    for path in stage.reads:
+    return _hash(before, stage, stage.__dict__, stage.reads)
+
+
+def _look_key(before: str, stage: Stage) -> str:
+    """Of all that what a stage looks at hangs on; "" where it looks at nothing."""
+    return _hash(before, stage, stage.looks, stage.look_reads) if isinstance(stage, Looking) else ""
+
+
+def _hash(before: str, stage: Stage, options: Mapping[str, Any], files: Sequence[Path]) -> str:
+    whole = hashlib.blake2b(f"{before} {VERSION} {stage.name} {as_text(options)}".encode(), digest_size=6)
+    for path in files:
         whole.update(_digest(path).encode())
     return whole.hexdigest()
 

@@ -6,7 +6,8 @@
     DIR/counts/NNNNN.json       in, kept, dropped, reasons, bytes: written last, so that a shard that has it is done
     DIR/stage.json              the sums, written when all shards are done
 
-    DIR/looked/NNNNN.npz        what a stage had to know of all documents first, by shard; gathered.npz: of all of them
+    LOOKED/NNNNN.npz            what a stage had to know of a shard's documents first, kept for other thresholds
+    DIR/gathered.npz            what follows from that of all shards
 
 A shard's outcome hangs on nothing but the shard, the stage's options and what was gathered: a restart does the shards
 that are left and gives the same bytes. In = kept + dropped, to the document.
@@ -24,6 +25,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
@@ -31,17 +33,16 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from luthier.core.errors import LuthierError
 from luthier.corpus import documents
+from luthier.corpus.arrays import Arrays, Stored, write_arrays
 from luthier.corpus.outcome import Outcome
-from luthier.io.files import LOCK, alone, damaged, read_record, replacing, write_json
+from luthier.io.files import LOCK, alone, read_record, write_json
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from numpy.typing import NDArray
 
 LOOKED, GATHERED = "looked", "gathered.npz"
 KEPT, DROPPED, CUT, COUNTS, DONE = "kept", "dropped", "cut", "counts", "stage.json"
 Say = Callable[[int, int], None]  # shards done, of how many
-Arrays = Mapping[str, "NDArray[Any]"]
 
 
 class Stage(ABC):
@@ -55,12 +56,25 @@ class Stage(ABC):
         return ()
 
     @abstractmethod
-    def apply(self, table: pa.Table, shard: int, gathered: Arrays) -> Outcome:
-        """What becomes of a shard's documents. gathered: empty where nothing was (`Looking`)."""
+    def apply(self, table: pa.Table, known: Known) -> Outcome:
+        """What becomes of a shard's documents. known: empty where nothing was looked at (`Looking`)."""
 
 
 class Looking(Stage):
-    """A step that has to know something of all documents before any is judged."""
+    """A step that has to know something of all documents before any is judged.
+
+    What it looked at is kept, and used again by one with the same `looks`: thresholds are no part of them.
+    """
+
+    @property
+    def looks(self) -> Mapping[str, Any]:
+        """The options that what is looked at hangs on; all of them unless a subclass knows better."""
+        return self.__dict__
+
+    @property
+    def look_reads(self) -> Sequence[Path]:
+        """Files besides the documents that it hangs on; all that the stage reads unless a subclass knows better."""
+        return self.reads
 
     @abstractmethod
     def look(self, table: pa.Table) -> Arrays:
@@ -69,6 +83,15 @@ class Looking(Stage):
     @abstractmethod
     def gather(self, looked: Sequence[Arrays]) -> Arrays:
         """What follows from that of all shards, in their order."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """Of a shard: its number, what was looked at of its documents, and what was gathered of all."""
+
+    shard: int = 0
+    looked: Arrays = field(default_factory=dict)
+    gathered: Arrays = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -105,22 +128,28 @@ def shards_in(folder: Path) -> list[Path]:
     return sorted(folder.glob("*.parquet"))
 
 
-def run(stage: Stage, shards: Sequence[Path], folder: Path, workers: int, say: Say) -> Counts:
-    """Do what is left of a stage and give its sums. Raises LuthierError, also where another process is at work."""
+def run(
+    stage: Stage, shards: Sequence[Path], folder: Path, workers: int, say: Say, looked: Path | None = None
+) -> Counts:
+    """Do what is left of a stage and give its sums. Raises LuthierError, also where another process is at work.
+
+    looked: where what is looked at is kept; below `folder` unless given.
+    """
     if (folder / DONE).exists():
         return Counts.read(folder / DONE)
+    looked = looked or folder / LOOKED
     numbered = list(enumerate(shards))
     steps = len(shards) * (1 + isinstance(stage, Looking))
     with alone(folder / LOCK, f"{folder}: another command is at work there"):
         if isinstance(stage, Looking):
             todo: list[tuple[Any, ...]] = [
-                (stage, at, path, folder) for at, path in numbered if not _looked(folder, at).exists()
+                (stage, path, _looked(looked, at)) for at, path in numbered if not _looked(looked, at).exists()
             ]
             for done in in_turn(look_at, todo, workers, len(shards) - len(todo)):
                 say(done, steps)
             if not (folder / GATHERED).exists():
-                write_arrays(folder / GATHERED, stage.gather([read_arrays(_looked(folder, at)) for at, _ in numbered]))
-        todo = [(stage, at, path, folder) for at, path in numbered if not _counts(folder, at).exists()]
+                write_arrays(folder / GATHERED, stage.gather([Stored(_looked(looked, at)) for at, _ in numbered]))
+        todo = [(stage, at, path, folder, looked) for at, path in numbered if not _counts(folder, at).exists()]
         for done in in_turn(judge, todo, workers, steps - len(todo)):
             say(done, steps)
         total = sum_of(folder, len(shards))
@@ -128,7 +157,7 @@ def run(stage: Stage, shards: Sequence[Path], folder: Path, workers: int, say: S
 
 
 def _looked(folder: Path, at: int) -> Path:
-    return folder / LOOKED / f"{at:05d}.npz"
+    return folder / f"{at:05d}.npz"
 
 
 def _counts(folder: Path, at: int) -> Path:
@@ -185,15 +214,18 @@ def _end_with(parent: int) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def look_at(stage: Looking, at: int, path: Path, folder: Path) -> None:
+def look_at(stage: Looking, path: Path, to: Path) -> None:
     """Keep what the other shards have to know of one."""
-    write_arrays(_looked(folder, at), stage.look(documents.read(path)))
+    write_arrays(to, stage.look(documents.read(path)))
 
 
-def judge(stage: Stage, at: int, path: Path, folder: Path) -> None:
+def judge(stage: Stage, at: int, path: Path, folder: Path, looked: Path) -> None:
     """Do one shard. Raises LuthierError where documents got lost: a fault of the stage."""
     table = documents.read(path)
-    found = stage.apply(table, at, read_arrays(folder / GATHERED) if isinstance(stage, Looking) else {})
+    known = Known(at)
+    if isinstance(stage, Looking):
+        known = Known(at, Stored(_looked(looked, at)), _gathered(folder / GATHERED))
+    found = stage.apply(table, known)
     if found.kept.num_rows + found.dropped.num_rows != table.num_rows:
         raise LuthierError(
             f"{path}: {stage.name} took {table.num_rows} documents and gave {found.kept.num_rows} + "
@@ -207,23 +239,10 @@ def judge(stage: Stage, at: int, path: Path, folder: Path) -> None:
     write_json(_counts(folder, at), counted(table, found).__dict__)
 
 
-def write_arrays(path: Path, arrays: Arrays) -> None:
-    """Write NumPy arrays atomically."""
-    import numpy as np
-
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, allow_pickle=False, **dict(arrays))
-
-
-def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
-    """Read what `write_arrays` wrote. Raises LuthierError where the file is damaged."""
-    import numpy as np
-
-    try:
-        with np.load(path, allow_pickle=False) as found:
-            return {name: found[name] for name in found.files}
-    except (ValueError, OSError, KeyError) as error:
-        raise damaged(path, error) from None
+@lru_cache(maxsize=1)
+def _gathered(path: Path) -> Arrays:
+    """Of a stage, read once a worker: shards are many, and this is of all of them."""
+    return dict(Stored(path))
 
 
 def counted(table: pa.Table, found: Outcome) -> Counts:
@@ -242,6 +261,6 @@ def size(table: pa.Table) -> int:
     return int(pc.sum(pc.binary_length(table["text"])).as_py() or 0)
 
 
-def options_of(stage: Stage) -> str:
-    """All that a stage's outcome hangs on besides its documents, as text."""
-    return json.dumps([type(stage).__name__, stage.__dict__], default=lambda x: x.__dict__, sort_keys=True)
+def as_text(options: Mapping[str, Any]) -> str:
+    """Options as text, the same for the same ones."""
+    return json.dumps(dict(options), default=lambda x: x.__dict__, sort_keys=True)

@@ -7,21 +7,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from luthier.corpus.outcome import Outcome, parted
-from luthier.corpus.stage import Arrays
+from luthier.corpus.stage import Known
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def split(table: pa.Table, shard: int, found: Arrays, reason: str, like: str) -> Outcome:
+def split(table: pa.Table, known: Known, reason: str, like: str) -> Outcome:
     """A shard's documents, those dropped for which another one stays.
 
-    found: `stays`, of each document of the corpus the one that stays for it, -1 where an earlier run has one; `first`,
-    of each shard its first document.
+    known.gathered: `stays`, of each document of the corpus the one that stays for it, -1 where an earlier run has one;
+    `first`, of each shard its first document.
     """
-    first, rows = found["first"], table.num_rows
-    begin = int(first[shard])
-    stays = found["stays"][begin : begin + rows]
+    first, rows = known.gathered["first"], table.num_rows
+    begin = int(first[known.shard])
+    stays = known.gathered["stays"][begin : begin + rows]
     kept = stays == np.arange(begin, begin + rows)
     others = stays[~kept]
     shards = np.searchsorted(first, others, "right") - 1

@@ -243,3 +243,29 @@ def joined(first: NDArray[np.uint64], second: NDArray[np.uint64]) -> NDArray[np.
     for k in range(len(first)):
         out[k] = stir(stir(first[k] + _TURN) * np.uint64(3) + second[k])
     return out
+
+
+@compiled
+def windows(
+    words: NDArray[np.uint64], first: NDArray[np.int64], n: int
+) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+    """64 bits for every run of n words that stand in one text, and its first word. A rolling polynomial, so that its
+    cost does not hang on n (Karp and Rabin 1987)."""
+    number = 0
+    for text in range(len(first) - 1):
+        number += max(first[text + 1] - first[text] - n + 1, 0)
+    out, places = np.empty(number, np.uint64), np.empty(number, np.int64)
+    leaves = np.uint64(1)
+    for _ in range(n):
+        leaves *= _TURN
+    at = 0
+    for text in range(len(first) - 1):
+        value = np.uint64(0)
+        for word in range(first[text], first[text + 1]):
+            value = value * _TURN + words[word]
+            if word - first[text] >= n:
+                value -= words[word - n] * leaves
+            if word - first[text] >= n - 1:
+                out[at], places[at] = stir(value), word - n + 1
+                at += 1
+    return out, places

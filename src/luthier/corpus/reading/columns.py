@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from luthier.corpus.reading import Bad, Row, Source
-from luthier.corpus.reading.rows import NAMES, TEXTS, row_of
+from luthier.corpus.reading.item import NAMES, TEXTS, row_of
 
 ENDINGS = (".parquet",)
 KIND = "text"

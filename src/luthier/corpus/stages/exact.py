@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from luthier.corpus.arrays import Arrays
 from luthier.corpus.dedup.stays import split
 from luthier.corpus.kernels.words import hash_ranges
 from luthier.corpus.outcome import Outcome
-from luthier.corpus.stage import Arrays, Looking
+from luthier.corpus.stage import Known, Looking
 from luthier.corpus.texts import Texts, batches
 
 if TYPE_CHECKING:
@@ -44,8 +45,8 @@ class Exact(Looking):
         firsts[order] = order[new][np.cumsum(new) - 1] if len(order) else order
         return {"stays": firsts, "first": np.cumsum([0, *(len(f["hashes"]) for f in looked)])}
 
-    def apply(self, table: pa.Table, shard: int, gathered: Arrays) -> Outcome:
-        return split(table, shard, gathered, "duplicate", "the same as")
+    def apply(self, table: pa.Table, known: Known) -> Outcome:
+        return split(table, known, "duplicate", "the same as")
 
 
 STAGE = Exact

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from luthier.core.errors import LuthierError
+from luthier.corpus.arrays import Arrays
 from luthier.corpus.outcome import Outcome, parted
 from luthier.corpus.rules import Rule, RuleSet, default_for, preset, presets, rule_set
-from luthier.corpus.stage import Arrays, Stage
+from luthier.corpus.stage import Known, Looking
 from luthier.corpus.texts import Texts, batches
 
 if TYPE_CHECKING:
@@ -23,7 +25,7 @@ CODE = "code"  # in place of a language
 
 
 @dataclass(frozen=True)
-class Filter(Stage):
+class Filter(Looking):
     """by_language: the rules of documents in a language, "" for all others. code: those of source code, where they are
     others."""
 
@@ -47,22 +49,98 @@ class Filter(Stage):
             return cls({"": preset(default_for("")), **{str(k): _rules(v) for k, v in rules.items()}})
         return cls({"": _rules(rules)})
 
-    def apply(self, table: pa.Table, shard: int, gathered: Arrays) -> Outcome:
+    @property
+    def looks(self) -> Mapping[str, Any]:
+        """Of each kind of documents the signals that are kept, whatever their bounds are."""
+        return {kind: sorted(_names(self._for(kind))) for kind in (*self.by_language, *([CODE] if self.code else []))}
+
+    def look(self, table: pa.Table) -> Arrays:
+        """Signals of the documents as they are, and of the pieces that are cut first."""
+        found: dict[str, NDArray[Any]] = {}
+        for kind, places in self._kinds(table):
+            for number, columns in enumerate(_columns(table, places)):
+                for rule in first_rules(self._for(kind)):
+                    columns.of(rule)
+                found |= {f"{kind}/{number}/{name}": values for name, values in columns.known.items()}
+        return found
+
+    def gather(self, looked: Sequence[Arrays]) -> Arrays:
+        return {}
+
+    def apply(self, table: pa.Table, known: Known) -> Outcome:
         import pyarrow as pa
+
+        found = Judged.nothing(table["text"])
+        for kind, places in self._kinds(table):
+            names, at = _names(self._for(kind)), 0
+            for number, columns in enumerate(_columns(table, places)):
+                columns.known = {name: known.looked[f"{kind}/{number}/{name}"] for name in names}
+                found.put(places[at : at + len(columns)], _judge(self._for(kind), columns))
+                at += len(columns)
+        gone = found.reason != ""
+        now = pa.array(found.texts, pa.large_string())
+        return parted(table, gone, found.reason[gone].tolist(), found.detail[gone].tolist(), now, found.cut.tolist())
+
+    def _for(self, kind: str) -> RuleSet:
+        return self.code if kind == CODE and self.code else self.by_language[kind]
+
+    def _kinds(self, table: pa.Table) -> Iterator[tuple[str, NDArray[np.int64]]]:
+        """Whose rules documents are judged by, with their places."""
         import pyarrow.compute as pc
 
         spoken = np.array(table["language"].to_pylist(), object)
         chosen = np.where(np.isin(spoken, list(self.by_language)), spoken, "")
         if self.code:
             chosen[np.array(pc.starts_with(table["kind"], "code"), np.bool_)] = CODE
-        found = Judged.nothing(table["text"])
         for kind in sorted(set(chosen)):
-            places = np.flatnonzero(chosen == kind)
-            rules = self.code if kind == CODE and self.code else self.by_language[kind]
-            found.put(places, judge(rules, table["text"].take(pa.array(places))))
-        gone = found.reason != ""
-        now = pa.array(found.texts, pa.large_string())
-        return parted(table, gone, found.reason[gone].tolist(), found.detail[gone].tolist(), now, found.cut.tolist())
+            yield kind, np.flatnonzero(chosen == kind)
+
+
+class Columns:
+    """Signals of a batch of texts, each computed once. known: by level and name, with a dot between."""
+
+    def __init__(self, column: pa.Array | pa.ChunkedArray) -> None:
+        import pyarrow.compute as pc
+
+        self.column = pc.fill_null(column, "")
+        self.known: dict[str, NDArray[Any]] = {}
+
+    def __len__(self) -> int:
+        return len(self.column)
+
+    @cached_property
+    def texts(self) -> Texts:
+        """The texts, taken apart only where something has to be computed or cut."""
+        return Texts(self.column)
+
+    def of(self, rule: Rule) -> NDArray[Any]:
+        """The column that a rule looks at."""
+        key = f"{rule.at}.{rule.signal}"
+        if key not in self.known:
+            pieces = () if rule.at == "document" else (self.texts.of(rule.at),)
+            self.known[key] = np.asarray(rule.column.compute(self.texts, *pieces))
+        return self.known[key]
+
+
+def first_rules(rules: RuleSet) -> list[Rule]:
+    """Those that see the text as it is: up to the first that cut it."""
+    out: list[Rule] = []
+    for _, group in rules.passes:
+        out += group
+        if any(rule.do == "cut" for rule in group):
+            break
+    return out
+
+
+def _names(rules: RuleSet) -> set[str]:
+    return {f"{rule.at}.{rule.signal}" for rule in first_rules(rules)}
+
+
+def _columns(table: pa.Table, places: NDArray[np.int64]) -> Iterator[Columns]:
+    """Some of the documents, in batches."""
+    import pyarrow as pa
+
+    return map(Columns, batches(table["text"].take(pa.array(places))))
 
 
 def _rules(given: Any) -> RuleSet:
@@ -95,25 +173,24 @@ def judge(rules: RuleSet, column: pa.ChunkedArray) -> Judged:
     found = Judged.nothing(column)
     at = 0
     for batch in batches(column):
-        found.put(np.arange(at, at + len(batch)), _judge(rules, batch))
+        found.put(np.arange(at, at + len(batch)), _judge(rules, Columns(batch)))
         at += len(batch)
     return found
 
 
-def _judge(rules: RuleSet, column: Any) -> Judged:
-    texts = Texts(column)
-    count = len(texts)
+def _judge(rules: RuleSet, columns: Columns) -> Judged:
+    count = len(columns)
     reason, detail, cut = (np.full(count, "", object) for _ in range(3))
     for level, group in rules.passes:
         if level == "document":
             for rule in group:
-                values = np.asarray(rule.column.compute(texts))
+                values = columns.of(rule)
                 _drop(rule, rule.breaks(values), values, reason, detail)
             continue
-        pieces = texts.of(level)
+        pieces = columns.texts.of(level)
         gone = np.zeros(len(pieces.starts), np.bool_)
         for rule in group:
-            values = np.asarray(rule.column.compute(texts, pieces))
+            values = columns.of(rule)
             hit = rule.breaks(values) & ~gone & (pieces.sizes > 0)
             owners = pieces.owners
             if rule.do == "drop":
@@ -125,8 +202,8 @@ def _judge(rules: RuleSet, column: Any) -> Judged:
                 fresh = np.unique(owners[hit])
                 cut[fresh[cut[fresh] == ""]] = rule.name
         if gone.any():
-            texts = Texts(texts.without(pieces, gone))
-    return Judged(texts.column.to_numpy(zero_copy_only=False), reason, detail, cut)
+            columns = Columns(columns.texts.without(pieces, gone))
+    return Judged(columns.column.to_numpy(zero_copy_only=False), reason, detail, cut)
 
 
 def _drop(rule: Rule, broken: NDArray[np.bool_], values: Any, reason: Any, detail: Any) -> None:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from luthier.core.errors import LuthierError
 from luthier.corpus.kernels.keywords import searched
 from luthier.corpus.outcome import Outcome, parted, shortened
-from luthier.corpus.stage import Arrays, Stage
+from luthier.corpus.stage import Known, Stage
 from luthier.corpus.texts import Ranges, Texts, batches
 from luthier.io.config import build
 
@@ -52,7 +52,7 @@ class Keywords(Stage):
             raise LuthierError(f"no words: give `words`, or `lists` ({', '.join(sorted(_known()))}, or files)")
         return build(cls, {**given, "words": found}, "")
 
-    def apply(self, table: pa.Table, shard: int, gathered: Arrays) -> Outcome:
+    def apply(self, table: pa.Table, known: Known) -> Outcome:
         import pyarrow as pa
 
         if self.do == "drop":

@@ -18,7 +18,7 @@ from annotated_types import Ge, Le
 from luthier.core.errors import LuthierError
 from luthier.corpus import documents
 from luthier.corpus.outcome import Outcome, parted
-from luthier.corpus.stage import Arrays, Stage
+from luthier.corpus.stage import Known, Stage
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -35,7 +35,7 @@ class Language(Stage):
     keep: tuple[str, ...] = ()
     least: Annotated[float, Ge(0), Le(1)] = 0.65
 
-    def apply(self, table: pa.Table, shard: int, gathered: Arrays) -> Outcome:
+    def apply(self, table: pa.Table, known: Known) -> Outcome:
         found, sure = told(table["text"])
         for at, kind in enumerate(table["kind"].to_pylist()):
             if kind.startswith("code"):  # no natural language, and none that it could be dropped for

@@ -7,20 +7,21 @@ marks; a Han character is a word. Only signatures are global: 448 bytes a docume
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from luthier.core.errors import LuthierError
+from luthier.corpus.arrays import Arrays, Stored
 from luthier.corpus.dedup.stays import split
 from luthier.corpus.kernels import counting, minhash
 from luthier.corpus.kernels.classes import LETTER
 from luthier.corpus.outcome import Outcome
-from luthier.corpus.stage import GATHERED, LOOKED, Arrays, Looking, read_arrays
+from luthier.corpus.stage import GATHERED, Known, Looking
 from luthier.corpus.texts import Texts, batches
 
 if TYPE_CHECKING:
@@ -48,7 +49,15 @@ class Near(Looking):
 
     @property
     def reads(self) -> Sequence[Path]:
-        return [path for folder in self.against for path in (*_signed(folder), _stage(folder) / GATHERED)]
+        return [_kept_by(folder) for folder in self.against]
+
+    @property
+    def looks(self) -> Mapping[str, Any]:
+        return {"hashes": self.hashes, "ngram": self.ngram, "seed": self.seed}
+
+    @property
+    def look_reads(self) -> Sequence[Path]:
+        return ()
 
     def look(self, table: pa.Table) -> Arrays:
         """Of each text: its signature, and how much it says: letters."""
@@ -69,31 +78,37 @@ class Near(Looking):
         stays = best(connected(keys, empty), quality)
         for folder in self.against:
             stays[_like(keys, self._kept(folder)) & ~empty] = -1
-        return {"stays": stays, "first": np.cumsum([0, *(len(f["quality"]) for f in looked)])}
+        kept = keys[(stays == np.arange(len(stays))) & ~empty]
+        first = np.cumsum([0, *(len(f["quality"]) for f in looked)])
+        return {"stays": stays, "first": first, "kept": kept, "made": self._made}
+
+    @property
+    def _made(self) -> NDArray[np.int64]:
+        """What band keys hang on besides the text."""
+        return np.array([self.hashes, self.bands, self.ngram, self.seed])
 
     def _kept(self, folder: str) -> NDArray[np.uint64]:
-        """Band keys of what an earlier run kept. Raises LuthierError where its signatures are others."""
-        found = [read_arrays(path)["signatures"] for path in _signed(folder)]
-        signatures = np.concatenate([np.empty((0, self.hashes), np.uint32), *found])
-        stays = read_arrays(_stage(folder) / GATHERED)["stays"]
-        kept = signatures[(stays == np.arange(len(stays))) & (signatures != minhash.NONE).any(1)]
-        return minhash.bands(kept, self.hashes // self.bands)
+        """Band keys of what an earlier run kept. Raises LuthierError where they were made otherwise."""
+        found = Stored(_kept_by(folder))
+        if not np.array_equal(made := found["made"], self._made):
+            what = "hashes {}, bands {}, ngram {}, seed {}"
+            raise LuthierError(
+                f"near: against: {folder} was made with {what.format(*made)}, this one with "
+                f"{what.format(*self._made)}: give it the same"
+            )
+        return found["kept"]
 
-    def apply(self, table: pa.Table, shard: int, gathered: Arrays) -> Outcome:
-        return split(table, shard, gathered, "near_duplicate", "nearly the same as")
+    def apply(self, table: pa.Table, known: Known) -> Outcome:
+        return split(table, known, "near_duplicate", "nearly the same as")
 
 
-def _stage(folder: str) -> Path:
-    """Where an earlier run kept its signatures. Raises LuthierError where there are none, or several."""
-    found = [path.parent for path in sorted(Path(folder).glob(f"stages/*-near-*/{GATHERED}"))]
+def _kept_by(folder: str) -> Path:
+    """The file in which an earlier run says what it kept. Raises LuthierError where there is none, or several."""
+    found = sorted(Path(folder).glob(f"stages/*-near-*/{GATHERED}"))
     if len(found) != 1:
         what = f"{len(found)} sets of signatures" if found else "no signatures"
         raise LuthierError(f"near: against: {folder} holds {what}: name a run whose recipe has `near` once")
     return found[0]
-
-
-def _signed(folder: str) -> list[Path]:
-    return sorted((_stage(folder) / LOOKED).glob("*.npz"))
 
 
 def _like(keys: NDArray[np.uint64], kept: NDArray[np.uint64]) -> NDArray[np.bool_]:

@@ -6,20 +6,21 @@ of the corpus, each language's own (Wenzek et al. 2020, "CCNet", has thirds call
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
 from annotated_types import Ge, Le
 
 from luthier.core.errors import LuthierError
 from luthier.corpus import read
+from luthier.corpus.arrays import Arrays
 from luthier.corpus.ngrams import NGrams
 from luthier.corpus.outcome import Outcome, parted
-from luthier.corpus.stage import Arrays, Looking
+from luthier.corpus.stage import Known, Looking
 from luthier.corpus.texts import Texts, batches
 
 if TYPE_CHECKING:
@@ -44,6 +45,10 @@ class Perplexity(Looking):
     def reads(self) -> Sequence[Path]:
         return [source.path for source in read.find([Path(self.reference)]).sources]
 
+    @property
+    def looks(self) -> Mapping[str, Any]:
+        return {"reference": self.reference}
+
     def look(self, table: pa.Table) -> Arrays:
         """Nats a word of each document, with its language."""
         model = _model(self.reference)
@@ -54,19 +59,17 @@ class Perplexity(Looking):
         }
 
     def gather(self, looked: Sequence[Arrays]) -> Arrays:
-        """Bounds of each language, and every document's nats."""
+        """Bounds of each language."""
         nats = np.concatenate([f["nats"] for f in looked])
         spoken = np.concatenate([f["language"] for f in looked])
         languages = np.unique(spoken)
         bounds = [np.percentile(nats[spoken == name], (self.least, self.most)) for name in languages]
-        first = np.cumsum([0, *(len(f["nats"]) for f in looked)])
-        return {"languages": languages, "bounds": np.array(bounds).reshape(-1, 2), "nats": nats, "first": first}
+        return {"languages": languages, "bounds": np.array(bounds).reshape(-1, 2)}
 
-    def apply(self, table: pa.Table, shard: int, gathered: Arrays) -> Outcome:
-        first = int(gathered["first"][shard])
-        nats = gathered["nats"][first : first + table.num_rows]
-        at = np.searchsorted(gathered["languages"], np.array(table["language"].to_pylist(), "U8"))
-        low, high = gathered["bounds"][at].T if len(at) else (nats, nats)
+    def apply(self, table: pa.Table, known: Known) -> Outcome:
+        nats = known.looked["nats"]
+        at = np.searchsorted(known.gathered["languages"], known.looked["language"])
+        low, high = known.gathered["bounds"][at].T if len(at) else (nats, nats)
         gone = (nats < low) | (nats > high)
         reasons = np.where(nats < low, "too_likely", "too_unlikely")[gone].tolist()
         return parted(table, gone, reasons, [f"perplexity {np.exp(min(value, 50)):.4g}" for value in nats[gone]])

@@ -7,7 +7,7 @@ chance: then no document should be dropped by it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 
 from luthier.core.errors import LuthierError
 from luthier.corpus import read
+from luthier.corpus.arrays import Arrays
 from luthier.corpus.kernels.repeats import joined
 from luthier.corpus.outcome import Outcome, parted
-from luthier.corpus.stage import Arrays, Stage
+from luthier.corpus.stage import Known, Looking
 from luthier.corpus.texts import Texts, batches
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ HELD_OUT = 5  # every fifth example
 
 
 @dataclass(frozen=True)
-class Quality(Stage):
+class Quality(Looking):
     """good, bad: files or folders of examples. least: how likely a document has to be a good one."""
 
     name: ClassVar[str] = "quality"
@@ -46,10 +47,21 @@ class Quality(Stage):
     def reads(self) -> Sequence[Path]:
         return [s.path for folder in (self.good, self.bad) for s in read.find([Path(folder)]).sources]
 
-    def apply(self, table: pa.Table, shard: int, gathered: Arrays) -> Outcome:
+    @property
+    def looks(self) -> Mapping[str, Any]:
+        return {"good": self.good, "bad": self.bad}
+
+    def look(self, table: pa.Table) -> Arrays:
+        """How likely each document is a good one."""
         weights, bias = _model(self.good, self.bad)
         parts = [_features(Texts(batch)) @ weights + bias for batch in batches(table["text"])]
-        likely = 1 / (1 + np.exp(-np.concatenate([np.empty(0), *parts])))
+        return {"likely": 1 / (1 + np.exp(-np.concatenate([np.empty(0), *parts])))}
+
+    def gather(self, looked: Sequence[Arrays]) -> Arrays:
+        return {}
+
+    def apply(self, table: pa.Table, known: Known) -> Outcome:
+        likely = known.looked["likely"]
         gone = likely < self.least
         told = [f"{value:.2f} like the good examples" for value in likely[gone]]
         return parted(table, gone, "low_quality", told)

@@ -6,17 +6,18 @@ source. Eight bytes a sentence are global.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
 from annotated_types import Ge
 from numpy.typing import NDArray
 
+from luthier.corpus.arrays import Arrays
 from luthier.corpus.kernels.repeats import hash_runs
 from luthier.corpus.outcome import Outcome, shortened
-from luthier.corpus.stage import Arrays, Looking
+from luthier.corpus.stage import Known, Looking
 from luthier.corpus.texts import Ranges, Texts, batches
 
 if TYPE_CHECKING:
@@ -31,6 +32,10 @@ class Sentences(Looking):
 
     words: Annotated[int, Ge(1)] = 5
     most: Annotated[int, Ge(1)] = 2
+
+    @property
+    def looks(self) -> Mapping[str, Any]:
+        return {"words": self.words}
 
     def _found(self, texts: Texts) -> tuple[Ranges, NDArray[np.uint64], NDArray[np.bool_]]:
         """Sentences, their hashes, and which are long enough."""
@@ -56,14 +61,14 @@ class Sentences(Looking):
         found, places = np.unique(keys, return_inverse=True)
         return {"keys": found[np.bincount(places, counts, len(found)) > self.most]}
 
-    def apply(self, table: pa.Table, shard: int, gathered: Arrays) -> Outcome:
+    def apply(self, table: pa.Table, known: Known) -> Outcome:
         import pyarrow as pa
 
         after = []
         for batch in batches(table["text"]):
             texts = Texts(batch)
             ranges, keys, long = self._found(texts)
-            gone = long & np.isin(keys, gathered["keys"])
+            gone = long & np.isin(keys, known.gathered["keys"])
             after.append(texts.without(ranges, gone) if gone.any() else texts.column)
         now = pa.chunked_array(after, pa.large_string())
         return shortened(table, now, "repeated_sentences")
