@@ -57,10 +57,15 @@ def _busy() -> float:
     return total / os.sysconf("SC_CLK_TCK")
 
 
-class Watch:
-    """Wall seconds between `start` and `stop`, CPU seconds of this process (`own`), and the share of the cores that
+def _own() -> float:
+    """CPU seconds of this process, and of its children that have ended."""
+    return sum(os.times()[:4])
 
-    other processes took meanwhile.
+
+class Watch:
+    """Wall seconds between `start` and `stop`, CPU seconds of this process and its children (`own`), and the share of
+
+    the cores that other processes took meanwhile.
     """
 
     def __init__(self) -> None:
@@ -69,12 +74,12 @@ class Watch:
 
     def start(self) -> None:
         """Begin to count; a second call begins anew."""
-        self._at = (time.perf_counter(), time.process_time(), _busy())
+        self._at = (time.perf_counter(), _own(), _busy())
 
     def stop(self) -> None:
         """Set `seconds`, `own` and `others`; may be called again, later."""
         wall, own, busy = self._at
-        self.seconds, self.own = time.perf_counter() - wall, time.process_time() - own
+        self.seconds, self.own = time.perf_counter() - wall, _own() - own
         foreign = (_busy() - busy) - self.own
         self.others = max(0.0, foreign / (self.seconds * len(cores())))
 

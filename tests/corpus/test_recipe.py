@@ -140,6 +140,40 @@ def test_a_kill_between_any_two_files_changes_no_byte(tmp_path: Path, monkeypatc
     assert {p.name: p.read_bytes() for p in (tmp_path / "killed" / "kept").iterdir()} == wanted
 
 
+def test_tokens_and_perplexity_are_told_of_each_stage(tmp_path: Path) -> None:
+    from luthier.models.loading.load import load_base
+
+    stories = [story(seed) for seed in range(300)]
+    backwards = " ".join(reversed(story(1).split()))
+    source = jsonl(tmp_path / "a.jsonl", [*stories, *[backwards] * 60])
+    jsonl(tmp_path / "good.jsonl", [story(seed) for seed in range(900, 999)])
+    made = Pipeline((source,), (stage_of("exact"),), reference=str(tmp_path / "good.jsonl"))
+    before, after = run_pipeline(made, tmp_path / "out", 1, bar)
+    _, words = load_base("embedded")
+    whole = sum(len(words(row["text"])["input_ids"]) for row in rows(tmp_path / "out" / "kept"))
+    assert after["tokens"] == pytest.approx(whole, rel=0.05) and after["tokens"] < before["tokens"]
+    assert 1 < after["perplexity"] < before["perplexity"]
+    plain = run_pipeline(Pipeline((source,), ()), tmp_path / "plain", 1, bar)
+    assert plain[0]["perplexity"] is None and plain[0]["tokens"] == before["tokens"]
+
+
+def test_files_of_a_recipe_are_found_beside_it_and_known_by_what_they_hold(tmp_path: Path) -> None:
+    (tmp_path / "own").mkdir()
+    jsonl(tmp_path / "own" / "a.jsonl", [story(1)])
+    jsonl(tmp_path / "own" / "good.jsonl", [story(2)])
+    (tmp_path / "own" / "words.txt").write_text("casino\n")
+    (tmp_path / "own" / "rules.yaml").write_text("[{name: short, signal: words, least: 2}]")
+    stages = [{"filter": {"rules": "rules.yaml"}}, {"keywords": {"lists": ["html", "words.txt"]}},
+              {"perplexity": {"reference": "good.jsonl", "least": 0, "most": 100}}]  # fmt: skip
+    made = {"input": "a.jsonl", "reference": "good.jsonl", "stages": stages}
+    (tmp_path / "own" / "recipe.yaml").write_text(json.dumps(made))
+    run_pipeline(read_pipeline(tmp_path / "own" / "recipe.yaml"), tmp_path / "out", 1, bar)
+    names = {path.name for path in (tmp_path / "out" / "stages").iterdir()}
+    (tmp_path / "own").rename(tmp_path / "moved")
+    run_pipeline(read_pipeline(tmp_path / "moved" / "recipe.yaml"), tmp_path / "out", 1, bar)
+    assert {path.name for path in (tmp_path / "out" / "stages").iterdir()} == names
+
+
 @pytest.mark.parametrize("name", presets())
 def test_presets_read(name: str) -> None:
     assert preset(name).about and preset(name).rules

@@ -190,6 +190,25 @@ def test_perplexity_cuts_both_ends_of_each_language(tmp_path: Path) -> None:
         "0": "too_likely", "1": "too_unlikely"}  # fmt: skip
 
 
+def test_perplexity_by_a_language_model_is_what_transformers_says(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    import tiny
+    from luthier.corpus.surprise import of_model
+
+    folder = tiny.save_model("llama_tied", tmp_path / "model")
+    model, words = tiny.auto_class("llama_tied").from_pretrained(folder), tiny.tokenizer()
+    given = ["the cat sat on the mat", "我们明天出发", ""]
+    found = of_model(str(folder))(pa.array(given))
+    for text, nats in zip(given[:2], found, strict=False):
+        ids = [words.bos_token_id or words.eos_token_id, *words(text, add_special_tokens=False)["input_ids"]]
+        with torch.no_grad():
+            said = model(input_ids=torch.tensor([ids])).logits[0, :-1].log_softmax(-1)
+        assert nats == pytest.approx(-float(said[range(len(ids) - 1), ids[1:]].mean()), rel=1e-4)
+    assert found[2] == 0
+    with pytest.raises(LuthierError, match="give `reference`, a text as it should be, or `model`"):
+        stage_of({"perplexity": {"reference": "x", "model": "embedded"}})
+
+
 def test_quality_learned_from_two_folders(tmp_path: Path) -> None:
     own = random.Random(1)
     good = [f"The study found that {own.choice(WORDS)} rises with {own.choice(WORDS)} over time." for _ in range(60)]

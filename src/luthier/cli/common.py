@@ -90,15 +90,18 @@ def _bar(console: Console) -> Progress:
 
 
 @contextmanager
-def rows_bar(title: str, what: str = "rows") -> Iterator[Callable[[int, int], None]]:
-    """A bar with the time left for rows that are answered, or `what`; nothing where there is no terminal."""
+def rows_bar(title: str, what: str = "rows", behind: Callable[[], str] = str) -> Iterator[Callable[[int, int], None]]:
+    """A bar with the time left for rows that are answered, or `what`; nothing where there is no terminal.
+
+    behind: what else is said behind their number.
+    """
     from rich.console import Console
 
     bar = _bar(Console(stderr=True))
     task = bar.add_task(title, total=1.0, more="")
 
     def rows(done: int, total: int) -> None:
-        bar.update(task, completed=done / max(total, 1), more=f"{done} of {total} {what}")
+        bar.update(task, completed=done / max(total, 1), more=f"{done} of {total} {what}{behind()}")
 
     with bar:
         yield rows

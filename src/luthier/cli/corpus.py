@@ -23,9 +23,9 @@ Example: luthier corpus run recipes/corpus.yaml --out clean
 """
 RUN = """From files to clean text by a recipe: every stage, what it dropped and why.
 
-A recipe names files and stages (language, filter, exact, near). Each stage's outcome is kept and used again: a changed
-recipe begins where it differs, a killed one where it was. DIR/kept/ has the documents (Parquet: id, text, source,
-path, kind, language, licence), DIR/dropped/ the others with their reasons, DIR/funnel.json the numbers,
+A recipe names files and stages (language, filter, exact, near, substrings, …). Each stage's outcome is kept and used
+again: a changed recipe begins where it differs, a killed one where it was. DIR/kept/ has the documents (Parquet: id,
+text, source, path, kind, language, licence), DIR/dropped/ the others with their reasons, DIR/funnel.json the numbers,
 DIR/report.html all of it as a page.
 
 Example: luthier corpus run recipes/corpus.yaml --out clean
@@ -152,8 +152,19 @@ def _run(pipeline: Any, out: Path, workers: int) -> None:
 
 @contextmanager
 def _bar(title: str) -> Iterator[Say]:
-    with rows_bar(title, "shards") as say:
+    with rows_bar(title, "shards", _held) as say:
         yield say
+
+
+def _held() -> str:
+    """The memory of this process and its workers; nothing where the system does not say."""
+    me = os.getpid()
+    try:
+        pids = [me, *map(int, Path(f"/proc/{me}/task/{me}/children").read_text().split())]
+        rows = [row for pid in pids for row in Path(f"/proc/{pid}/status").read_text().splitlines()]
+    except OSError:  # another system, or a worker that has just ended
+        return ""
+    return f", {sum(int(row.split()[1]) for row in rows if row.startswith('VmRSS:')) / 1024:,.0f} MiB"
 
 
 def told(funnel: list[dict[str, Any]]) -> list[str]:
@@ -162,7 +173,8 @@ def told(funnel: list[dict[str, Any]]) -> list[str]:
     for stage in funnel:
         lines.append(
             f"{stage['stage']}: {stage['in']:,} in, {stage['kept']:,} kept, {stage['dropped']:,} dropped; "
-            f"{stage['bytes_kept'] / 1e6:,.3g} of {stage['bytes_in'] / 1e6:,.3g} MB"
+            f"{stage['bytes_kept'] / 1e6:,.3g} of {stage['bytes_in'] / 1e6:,.3g} MB, about {stage['tokens']:,} tokens"
+            + ("" if stage["perplexity"] is None else f", perplexity {stage['perplexity']:,.4g}")
         )
         for what in ("reasons", "changed"):
             most = sorted(stage[what].items(), key=lambda item: -item[1])

@@ -2,6 +2,7 @@
 
     input: [crawl/, dump.jsonl.gz]
     lines: false                        # true: text files hold a document a line
+    reference: good/                    # text as it should be: its perplexity is told before and after
     stages:
       - language: {keep: [en, zh]}
       - filter                          # each document by the preset of its language
@@ -12,7 +13,7 @@
     DIR/looked/NN-NAME-HASH/   statistics and signatures, which another threshold uses again
     DIR/kept/                  documents that came through: links to those of the last stage
     DIR/dropped/               all that did not, with reason and detail: NN-NAME-SHARD.parquet
-    DIR/funnel.json            [{"stage", "in", "kept", "dropped", "reasons", …}], written last
+    DIR/funnel.json            [{"stage", "in", "kept", "dropped", "reasons", "tokens", …}], written last
 
 A stage's HASH is of its options and of the stage before, the first one's of the files' contents: whatever is changed in
 a recipe, what stands before it is not done again.
@@ -32,6 +33,7 @@ from typing import Any
 from luthier.core import plugins
 from luthier.core.errors import LuthierError
 from luthier.corpus import read
+from luthier.corpus.measures import measured
 from luthier.corpus.stage import DROPPED, KEPT, Counts, Looking, Say, Stage, as_text, run, shards_in
 from luthier.io.config import build
 from luthier.io.files import LOCK, alone, from_yaml, is_taken, read_record, write_json
@@ -43,11 +45,23 @@ Bar = Callable[[str], AbstractContextManager[Say]]
 
 @dataclass(frozen=True)
 class Pipeline:
-    """input: files and folders. stages: in their order, behind reading. lines: whether text files hold one a line."""
+    """input: files and folders. stages: in their order, behind reading. lines: whether text files hold one a line.
+
+    reference: text as it should be, "" for that of a stage `perplexity`, if there is one.
+    """
 
     input: tuple[Path, ...]
     stages: tuple[Stage, ...]
     lines: bool = False
+    reference: str = ""
+
+    @property
+    def judged_by(self) -> str:
+        """The text under whose counts perplexity is told before and after, "" where there is none."""
+        return next((named for one in (self, *self.stages) if (named := getattr(one, "reference", ""))), "")
+
+
+KEYS = tuple(Pipeline.__dataclass_fields__)
 
 
 def read_pipeline(path: Path) -> Pipeline:
@@ -58,20 +72,23 @@ def read_pipeline(path: Path) -> Pipeline:
         raise LuthierError(f"{path}: there is no such file") from None
     except (OSError, ValueError) as error:
         raise LuthierError(f"{path}: {error}") from None
-    if not isinstance(found, Mapping) or not {"input", "stages"} <= set(found) <= {"input", "stages", "lines"}:
-        raise LuthierError(f"{path}: a table with `input` (files, folders), `stages` (a list) and perhaps `lines`")
+    if not isinstance(found, Mapping) or not {"input", "stages"} <= set(found) <= set(KEYS):
+        what = "a table with `input` (files, folders), `stages` (a list), perhaps `lines` and `reference`"
+        raise LuthierError(f"{path}: {what}")
     if not isinstance(found.get("lines", False), bool):
         raise LuthierError(f"{path}: lines: true where text files hold a document a line, else false")
     given = found["input"] if isinstance(found["input"], list) else [found["input"]]
     stages = found["stages"]
     if not isinstance(stages, list) or not stages:
         raise LuthierError(f"{path}: stages: a list, such as [language, filter, exact, near]")
-    made = [stage_of(entry, f"{path}: stages, {at}") for at, entry in enumerate(stages, 1)]
-    return Pipeline(tuple(path.parent / str(name) for name in given), tuple(made), found.get("lines", False))
+    made = [stage_of(entry, f"{path}: stages, {at}", path.parent) for at, entry in enumerate(stages, 1)]
+    inputs = tuple(path.parent / str(name) for name in given)
+    reference = str(path.parent / str(found["reference"])) if found.get("reference") else ""
+    return Pipeline(inputs, tuple(made), found.get("lines", False), reference)
 
 
-def stage_of(entry: Any, where: str = "stage") -> Stage:
-    """A stage by its name, or {name: options}. Raises LuthierError."""
+def stage_of(entry: Any, where: str = "stage", base: Path = Path()) -> Stage:
+    """A stage by its name, or {name: options}. base: what files of its options are relative to. Raises LuthierError."""
     pairs = [(entry, {})] if isinstance(entry, str) else list(entry.items()) if isinstance(entry, Mapping) else []
     name, options = pairs[0] if len(pairs) == 1 else ("", {})
     known = plugins.members("stages")
@@ -80,10 +97,20 @@ def stage_of(entry: Any, where: str = "stage") -> Stage:
     cls = known[name].load("STAGE")
     try:
         made = getattr(cls, "of", lambda values: build(cls, values, ""))
-        stage: Stage = made(dict(options or {}))
+        given = dict(options or {})
+        stage: Stage = made({key: _found(value, base) if key in cls.paths else value for key, value in given.items()})
     except LuthierError as error:
         raise LuthierError(f"{where}: {name}: {error}") from None
     return stage
+
+
+def _found(value: Any, base: Path) -> Any:
+    """Names of files as they are found below a folder; other names, such as a preset's, as they are."""
+    if isinstance(value, str):
+        return str(base / value) if (base / value).exists() else value
+    if isinstance(value, list | tuple):
+        return [_found(one, base) for one in value]
+    return {key: _found(one, base) for key, one in value.items()} if isinstance(value, Mapping) else value
 
 
 def run_pipeline(pipeline: Pipeline, folder: Path, workers: int, bar: Bar) -> list[dict[str, Any]]:
@@ -102,6 +129,10 @@ def run_pipeline(pipeline: Pipeline, folder: Path, workers: int, bar: Bar) -> li
             with bar(stage.name) as say:
                 funnel.append(entry(stage.name, run(stage, shards_in(before / KEPT), place, workers, say, looked)))
             places.append(place)
+        with bar("measure") as say:
+            for at, (told, place) in enumerate(zip(funnel, places, strict=True)):
+                say(at, len(places))
+                told |= measured(place, told["bytes_kept"], pipeline.judged_by).__dict__
         (folder / FUNNEL).unlink(missing_ok=True)  # of an earlier recipe: it goes before what it tells of
         _publish(folder, places)
         write_json(folder / FUNNEL, funnel)
@@ -119,6 +150,7 @@ def _look_key(before: str, stage: Stage) -> str:
 
 
 def _hash(before: str, stage: Stage, options: Mapping[str, Any], files: Sequence[Path]) -> str:
+    options = {name: value for name, value in options.items() if name not in stage.paths}
     whole = hashlib.blake2b(f"{before} {VERSION} {stage.name} {as_text(options)}".encode(), digest_size=6)
     for path in files:
         whole.update(_digest(path).encode())

@@ -49,6 +49,9 @@ class Stage(ABC):
     """A step. A subclass is a frozen dataclass of its options, which workers are sent."""
 
     name: ClassVar[str]
+    paths: ClassVar[
+        tuple[str, ...]
+    ] = ()  # options that name files: by what these hold an outcome is known, not by names
 
     @property
     def reads(self) -> Sequence[Path]:

@@ -30,6 +30,7 @@ class Filter(Looking):
     others."""
 
     name: ClassVar[str] = "filter"
+    paths: ClassVar[tuple[str, ...]] = ("rules",)
 
     by_language: Mapping[str, RuleSet] = field(default_factory=dict)
     code: RuleSet | None = None

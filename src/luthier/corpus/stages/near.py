@@ -36,6 +36,7 @@ class Near(Looking):
     """
 
     name: ClassVar[str] = "near"
+    paths: ClassVar[tuple[str, ...]] = ("against",)
 
     hashes: int = 112
     bands: int = 14

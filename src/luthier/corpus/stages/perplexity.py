@@ -1,4 +1,4 @@
-"""Documents by how likely their words are, against a reference text of the kind that is wanted.
+"""Documents by how likely their words are, against a reference text of the kind that is wanted or by a causal model.
 
 Very unlikely text is noise, very likely text is boilerplate and repetition: both ends are cut. Bounds are percentiles
 of the corpus, each language's own (Wenzek et al. 2020, "CCNet", has thirds called head, middle and tail).
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
@@ -18,10 +17,10 @@ from annotated_types import Ge, Le
 from luthier.core.errors import LuthierError
 from luthier.corpus import read
 from luthier.corpus.arrays import Arrays
-from luthier.corpus.ngrams import NGrams
 from luthier.corpus.outcome import Outcome, parted
 from luthier.corpus.stage import Known, Looking
-from luthier.corpus.texts import Texts, batches
+from luthier.corpus.surprise import of_model, of_reference
+from luthier.corpus.texts import batches
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -29,30 +28,35 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Perplexity(Looking):
-    """reference: files or a folder of text as it should be. least, most: percentiles between which documents stay."""
+    """reference: files or a folder of text as it should be. model: a causal language model in its place (embedded, a
+    folder, a hub id). least, most: percentiles between which documents stay."""
 
     name: ClassVar[str] = "perplexity"
+    paths: ClassVar[tuple[str, ...]] = ("reference",)
 
-    reference: str
+    reference: str = ""
+    model: str = ""
     least: Annotated[float, Ge(0), Le(100)] = 2.0
     most: Annotated[float, Ge(0), Le(100)] = 60.0
 
     def __post_init__(self) -> None:
+        if bool(self.reference) == bool(self.model):
+            raise LuthierError("give `reference`, a text as it should be, or `model`, a language model: one of them")
         if self.least >= self.most:
             raise LuthierError(f"least {self.least:g} is not below most {self.most:g}: nothing would stay")
 
     @property
     def reads(self) -> Sequence[Path]:
-        return [source.path for source in read.find([Path(self.reference)]).sources]
+        return [source.path for source in read.find([Path(self.reference)]).sources] if self.reference else []
 
     @property
     def looks(self) -> Mapping[str, Any]:
-        return {"reference": self.reference}
+        return {"reference": self.reference, "model": self.model}
 
     def look(self, table: pa.Table) -> Arrays:
-        """Nats a word of each document, with its language."""
-        model = _model(self.reference)
-        found = [model.surprise(Texts(batch)) for batch in batches(table["text"])]
+        """Nats a word (a token, by a model) of each document, with its language."""
+        judge = of_reference(self.reference) if self.reference else of_model(self.model)
+        found = [judge(batch) for batch in batches(table["text"])]
         return {
             "nats": np.concatenate([np.empty(0), *found]),
             "language": np.array(table["language"].to_pylist(), "U8"),
@@ -73,15 +77,6 @@ class Perplexity(Looking):
         gone = (nats < low) | (nats > high)
         reasons = np.where(nats < low, "too_likely", "too_unlikely")[gone].tolist()
         return parted(table, gone, reasons, [f"perplexity {np.exp(min(value, 50)):.4g}" for value in nats[gone]])
-
-
-@cache
-def _model(reference: str) -> NGrams:
-    """Of a reference, counted once a process."""
-    import pyarrow as pa
-
-    texts = list(read.texts([Path(reference)]))
-    return NGrams.of([pa.chunked_array([pa.array(texts, pa.large_string())])])
 
 
 STAGE = Perplexity

@@ -38,6 +38,7 @@ class Quality(Looking):
     """good, bad: files or folders of examples. least: how likely a document has to be a good one."""
 
     name: ClassVar[str] = "quality"
+    paths: ClassVar[tuple[str, ...]] = ("good", "bad")
 
     good: str
     bad: str

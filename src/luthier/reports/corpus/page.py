@@ -20,8 +20,18 @@ KNOWN = both("What known models were trained on, percent", "已知模型的训�
 COLUMNS = (
     both("stage", "阶段"), both("documents in", "输入文档"), both("kept", "保留"), both("dropped", "丢弃"),
     both("cut", "删减"), both("MB in", "输入 MB"), both("MB kept", "保留 MB"),
+    both("tokens kept, about", "保留 token（约）"), both("perplexity", "困惑度"),
     both("share of documents kept", "文档保留比例"),
 )  # fmt: skip
+ABOUT = both(
+    "Tokens are the embedded model's, told from a sample of each stage's documents. Perplexity is a word's under the "
+    "counts of the reference text, over sampled documents in its language.",
+    "token 数按内置模型的分词器，由各阶段文档抽样估计。困惑度由参考文本的词频统计得出，取样本中与其语言相同的文档。",
+)
+NO_REFERENCE = both(
+    "Perplexity before and after: name text as it should be in the recipe, `reference: FOLDER`.",
+    "要查看前后的困惑度，请在配方中指定参考文本：`reference: 文件夹`。",
+)
 WHY, HOW_MANY = both("why", "原因"), both("documents", "文档数")
 DROPPED, CUT, NONE = both("dropped", "丢弃"), both("cut", "删减"), both("nothing", "无")
 BY_SOURCE, BY_LANGUAGE, BY_KIND = both("by source", "按来源"), both("by language", "按语言"), both("by kind", "按类型")
@@ -58,8 +68,10 @@ def _funnel(funnel: Sequence[Mapping[str, Any]]) -> str:
         bar = f'<div class="track" aria-hidden="true"><span style="width:{share:.1f}%"></span></div>{share:.1f} %'
         numbers = [f"{stage[key]:,}" for key in ("in", "kept", "dropped")] + [f"{sum(stage['changed'].values()):,}"]
         sizes = [f"{stage[key] / 1e6:,.2f}" for key in ("bytes_in", "bytes_kept")]
-        rows.append([text(stage["stage"]), *numbers, *sizes, bar])
-    return _table(COLUMNS, rows)
+        seen = "—" if stage["perplexity"] is None else f"{stage['perplexity']:,.4g}"
+        rows.append([text(stage["stage"]), *numbers, *sizes, f"{stage['tokens']:,}", seen, bar])
+    told = [ABOUT, *([NO_REFERENCE] if all(stage["perplexity"] is None for stage in funnel) else [])]
+    return _table(COLUMNS, rows) + "".join(f"<p>{text(line)}</p>" for line in told)
 
 
 def _reasons(stage: Mapping[str, Any]) -> str:

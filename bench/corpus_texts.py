@@ -1,0 +1,61 @@
+"""Documents in any number out of real ones: each as it is, then copies in which words of other documents stand.
+
+From ../shared/data: c4_300.jsonl and the articles of wiki_30.txt. A copy has a share of its words replaced by runs of
+another document's, so that copies are alike to every degree, and texts of any size are at hand.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import peer
+
+DATA = peer.HERE.parents[1] / "shared" / "data"
+RATES = (0.0, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16)  # share of words that are replaced
+
+
+def originals() -> list[str]:
+    """The documents as they are. Ends the program with a sentence where there are none."""
+    if not (DATA / "c4_300.jsonl").exists():
+        raise SystemExit(f"{DATA} has no c4_300.jsonl: this benchmark needs the shared sample of real texts")
+    texts = [json.loads(line)["text"] for line in (DATA / "c4_300.jsonl").read_text("utf-8").splitlines()]
+    return texts + (DATA / "wiki_30.txt").read_text("utf-8").splitlines()
+
+
+def edited(words: list[str], others: Sequence[list[str]], rate: float, chance: random.Random) -> str:
+    """A text with about this share of its words replaced, in runs of five that come from other documents."""
+    words = list(words)
+    for _ in range(round(rate * len(words) / 5)):
+        at, source = chance.randrange(len(words)), chance.choice(others)
+        begin = chance.randrange(max(len(source) - 5, 1))
+        words[at : at + 5] = source[begin : begin + 5]
+    return " ".join(words)
+
+
+def documents(size: int, rates: Sequence[float] = RATES, seed: int = 0) -> Iterator[tuple[int, str]]:
+    """Texts of together about this many bytes, each with the number of the document that it comes from."""
+    chance = random.Random(seed)
+    texts = originals()
+    words = [text.split(" ") for text in texts]
+    done, turn = 0, 0
+    while done < size:
+        for number, text in enumerate(texts):
+            made = text if turn == 0 else edited(words[number], words, rates[turn % len(rates)], chance)
+            yield number, made
+            done += len(made.encode())
+            if done >= size:
+                return
+        turn += 1
+
+
+def write(path: Path, size: int, rates: Sequence[float] = RATES, seed: int = 0) -> list[int]:
+    """JSON Lines of such documents with their numbers as `id`; gives where each comes from."""
+    families = []
+    with path.open("w", encoding="utf-8") as file:
+        for at, (family, text) in enumerate(documents(size, rates, seed)):
+            file.write(json.dumps({"id": str(at), "text": text}, ensure_ascii=False) + "\n")
+            families.append(family)
+    return families

@@ -1,0 +1,64 @@
+"""Stages of a corpus over WORK/input, one process unless told otherwise: our side of the benchmarks of corpora.
+
+    ours_corpus.py WORK '[{"near": {}}]' [WORKERS]
+
+A first run over two documents compiles what is not compiled yet; the measured one reads, does every stage and writes.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import measure
+from luthier.corpus import documents
+from luthier.corpus.recipe import Pipeline, run_pipeline, stage_of
+from luthier.corpus.stage import Say
+from luthier.version import __version__
+
+
+@contextmanager
+def bar(_: str) -> Iterator[Say]:
+    """No progress."""
+    yield lambda done, of: None
+
+
+def run(source: Path, stages: list[Any], out: Path, workers: int) -> float:
+    """Seconds of all stages, from files to files."""
+    shutil.rmtree(out, ignore_errors=True)
+    begun = time.perf_counter()
+    run_pipeline(Pipeline((source,), tuple(map(stage_of, stages))), out, workers, bar)
+    return time.perf_counter() - begun
+
+
+def main(work: Path, stages: list[Any], workers: int) -> None:
+    """Warm up, run, and say what was kept."""
+    few = work / "few.jsonl"
+    with next((work / "input").glob("*.jsonl")).open(encoding="utf-8") as file:
+        few.write_text("".join(next(file) for _ in range(2)), encoding="utf-8")
+    begun = time.perf_counter()
+    run(few, stages, work / "ours", 1)
+    start = time.perf_counter() - begun
+    watch = measure.Watch()
+    watch.start()
+    seconds = run(work / "input", stages, work / "ours", workers)
+    watch.stop()
+    kept = [
+        name
+        for path in sorted((work / "ours" / "kept").glob("*.parquet"))
+        for name in documents.read(path, ["id"])["id"].to_pylist()
+    ]
+    figures = {"seconds": seconds, "start": start, "peak_bytes": measure.peak_bytes(), "others": watch.others}
+    versions = {"luthier": __version__, **{name: version(name) for name in ("numba", "pyarrow", "numpy")}}
+    print(json.dumps(figures | {"kept": kept, "versions": versions}))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), json.loads(sys.argv[2]), int(sys.argv[3]) if len(sys.argv) > 3 else 1)
