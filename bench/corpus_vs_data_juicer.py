@@ -25,7 +25,7 @@ RULES = [
     {"name": "marks", "signal": "alphanumeric_share", "least": 0.75},
     {"name": "short_lines", "signal": "mean_line_length", "least": 40},
     {"name": "long_line", "signal": "longest_line", "most": 20000},
-    {"name": "repetition", "signal": "character_repetition", "most": 0.12},
+    {"name": "repetition", "signal": "character_repetition", "most": 0.2},
 ]
 OURS = [{"filter": {"rules": RULES}}, "exact"]
 THEIRS = [
@@ -33,7 +33,7 @@ THEIRS = [
     {"alphanumeric_filter": {"tokenization": False, "min_ratio": 0.75}},
     {"average_line_length_filter": {"min_len": 40}},
     {"maximum_line_length_filter": {"min_len": 0, "max_len": 20000}},
-    {"character_repetition_filter": {"rep_len": 3, "max_ratio": 0.12}},
+    {"character_repetition_filter": {"rep_len": 3, "max_ratio": 0.2}},
     {"document_deduplicator": {}},
 ]
 

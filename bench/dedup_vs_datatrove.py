@@ -77,10 +77,11 @@ def by_brute_force(path: Path, families: list[int]) -> list[dict[str, Any]]:
     sets: list[set[int]] = []
     for batch in batches(column):
         texts = Texts(batch)
-        first = texts.plain_words.first
+        words, hashes = texts.bare
+        first = words.first
         for at in range(len(texts)):
             out = np.empty(max(int(first[at + 1] - first[at]), 1), np.uint64)
-            count = grams(texts.plain_hashes, first[at], first[at + 1], stage.ngram, out)
+            count = grams(hashes, first[at], first[at + 1], stage.ngram, out)
             sets.append(set(out[:count].tolist()))
     table = pa.table({"text": column})
     keys = minhash.bands(stage.look(table)["signatures"], stage.hashes // stage.bands)

@@ -46,7 +46,8 @@ def main(work: Path, operators: list[object]) -> None:
     watch.stop()
     kept = [json.loads(line)["id"] for line in (out / "kept.jsonl").open(encoding="utf-8")]
     figures = {"seconds": seconds, "start": start, "peak_bytes": measure.peak_bytes(), "others": watch.others}
-    print(json.dumps(figures | {"kept": kept, "versions": {"data-juicer": version("py-data-juicer")}}))
+    figures |= {"kept": kept, "versions": {"data-juicer": version("py-data-juicer")}}
+    print(json.dumps(figures), file=sys.__stdout__)  # it sends what is printed elsewhere
 
 
 if __name__ == "__main__":

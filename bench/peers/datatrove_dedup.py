@@ -25,7 +25,6 @@ from datatrove.pipeline.dedup import (  # noqa: E402
 )
 from datatrove.pipeline.readers import JsonlReader  # noqa: E402
 from datatrove.pipeline.writers import JsonlWriter  # noqa: E402
-from datatrove.utils.hashing import HashConfig  # noqa: E402
 from datatrove.utils.word_tokenizers import load_word_tokenizer  # noqa: E402
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -36,7 +35,7 @@ def main(work: Path) -> None:
     """Run the four steps one after another, as its documentation has them."""
     shutil.rmtree(work / "theirs", ignore_errors=True)
     out, source = work / "theirs", str(work / "input")
-    config = MinhashConfig(n_grams=5, num_buckets=14, hashes_per_bucket=8, hash_config=HashConfig(precision=32))
+    config = MinhashConfig(n_grams=5, num_buckets=14, hashes_per_bucket=8)
     load_word_tokenizer("eng_Latn").word_tokenize("Loaded before it is measured.")
     start = time.perf_counter() - BEGUN
     watch = measure.Watch()

@@ -24,7 +24,7 @@ from luthier.corpus.texts import Texts
 if TYPE_CHECKING:
     import pyarrow as pa
 
-SHARDS, SAMPLE, LONG = 8, 256, 8000  # shards that are opened, documents of them, characters of one
+SHARDS, SAMPLE, LONG = 8, 128, 4000  # shards that are opened, documents of them, characters of one
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from luthier.core.errors import LuthierError
 from luthier.corpus import documents
-from luthier.corpus.reading import Bad, Row, Source, ending, kinds, rows_of
+from luthier.corpus.reading import Bad, Row, Source, ending, kinds, rows_of, size_of
 from luthier.corpus.stage import COUNTS, DONE, DROPPED, KEPT, Counts, Say, in_turn, sum_of
 from luthier.io.files import LOCK, alone, write_json
 
@@ -122,7 +122,7 @@ def one(at: int, sources: Sequence[Source], folder: Path) -> None:
     for shard, rows in enumerate(_shards(_rows(sources, left))):
         documents.write(documents.table_of(rows), folder / KEPT / f"{at:05d}-{shard:05d}.parquet")
         kept += len(rows)
-        size += sum(len(row["text"].encode()) for row in rows)
+        size += sum(size_of(row["text"]) for row in rows)
     left.write()
     lost = sum(left.reasons.values())
     counts = Counts(kept + lost, kept, lost, size, size, dict(sorted(left.reasons.items())))
@@ -177,10 +177,10 @@ def _shards(rows: Iterator[dict[str, str]]) -> Iterator[list[dict[str, str]]]:
     """Rows in runs of at most `SHARD` bytes and `ROWS`; one that is larger stands alone."""
     waiting = next(rows, None)
     while waiting is not None:
-        out, size = [waiting], len(waiting["text"].encode("utf-8", "replace"))
+        out, size = [waiting], size_of(waiting["text"])
         waiting = None
         for row in islice(rows, ROWS - 1):
-            own = len(row["text"].encode("utf-8", "replace"))
+            own = size_of(row["text"])
             if size + own > SHARD:
                 waiting = row
                 break

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from luthier.corpus.kernels import counting, keywords, pieces, words
+from luthier.corpus.kernels import bare, counting, keywords, pieces, words
 from luthier.corpus.kernels.classes import MARK
 from luthier.corpus.kernels.marks import TERMINAL, table
 
@@ -106,6 +106,12 @@ class Texts:
     def plain_hashes(self) -> NDArray[np.uint64]:
         """64 bits for each of the words that are more than marks, without case."""
         return words.hash_ranges(self.folded, self.plain_words.starts, self.plain_words.ends)
+
+    @cached_property
+    def bare(self) -> tuple[Ranges, NDArray[np.uint64]]:
+        """Words without marks and case as `kernels.bare` cuts them, and 64 bits for each."""
+        starts, ends, first, hashes = bare.cut(self.chars, self.bounds, self.kinds, keywords.folded())
+        return Ranges(starts, ends, first), hashes
 
     def words_in(self, ranges: Ranges) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """The first of the words that are more than marks of each piece, and the one behind its last."""

@@ -158,7 +158,12 @@ def rows_of(source: Source) -> Iterator[Row | Bad]:
 
 def whole(text: str) -> str:
     """The text without half characters, which no file can hold."""
-    return text.encode("utf-8", "replace").decode()
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+
+
+def size_of(text: str) -> int:
+    """Bytes of a text in UTF-8."""
+    return len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
 
 
 def _checked(found: Row | Bad) -> Row | Bad:
@@ -167,6 +172,6 @@ def _checked(found: Row | Bad) -> Row | Bad:
     row = replace(found, text=whole(found.text), place=whole(found.place), id=whole(found.id))
     if not row.text.strip():
         return Bad("empty", "", row.place)
-    if len(row.text) > LARGEST or len(row.text.encode()) > LARGEST:
+    if size_of(row.text) > LARGEST:
         return Bad("too_large", f"{len(row.text):,} characters in one document", row.place)
     return row

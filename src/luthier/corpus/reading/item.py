@@ -34,7 +34,7 @@ def row_of(found: Mapping[str, Any], place: str) -> Row | Bad:
         name: next((str(found[key]) for key in keys if isinstance(found.get(key), str | int)), "")
         for name, keys in NAMES.items()
     }
-    return Row(found[field].encode("utf-8", "replace").decode(), place, **named)
+    return Row(found[field], place, **named)
 
 
 def document_of(item: Any, place: str) -> Row | Bad:

@@ -66,8 +66,8 @@ class Near(Looking):
         signatures, quality = [np.empty((0, self.hashes), np.uint32)], [np.empty(0, np.int64)]
         for batch in batches(table["text"]):
             texts = Texts(batch)
-            first = texts.plain_words.first
-            signatures.append(minhash.signatures(texts.plain_hashes, first, self.ngram, functions))
+            words, hashes = texts.bare
+            signatures.append(minhash.signatures(hashes, words.first, self.ngram, functions))
             quality.append(counting.of_kind(texts.chars, texts.kinds, texts.bounds[:-1], texts.bounds[1:], LETTER))
         return {"signatures": np.concatenate(signatures), "quality": np.concatenate(quality)}
 

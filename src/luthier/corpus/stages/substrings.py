@@ -45,9 +45,10 @@ class Substrings(Looking):
         before = 0
         for batch in batches(table["text"]):
             texts = Texts(batch)
-            keys, places = windows(texts.plain_hashes, texts.plain_words.first, self.words)
+            words, hashes = texts.bare
+            keys, places = windows(hashes, words.first, self.words)
             yield texts, keys, places, before
-            before += len(texts.plain_hashes)
+            before += len(hashes)
 
     def look(self, table: pa.Table) -> Arrays:
         """Windows of a shard, each once and sorted; where it stands first, and whether it comes again in the shard."""
@@ -81,8 +82,9 @@ class Substrings(Looking):
             at = np.minimum(np.searchsorted(repeated, keys), max(len(repeated) - 1, 0))
             own = places + before + (known.shard << SHARD)
             later = places[(repeated[at] == keys) & (first[at] != own)] if len(repeated) else places[:0]
-            gone = _covered(len(texts.plain_hashes), later, self.words)
-            after.append(texts.without(texts.plain_words, gone) if len(later) else texts.column)
+            words = texts.bare[0]
+            gone = _covered(len(words.starts), later, self.words)
+            after.append(texts.without(words, gone) if len(later) else texts.column)
         return shortened(table, pa.chunked_array(after, pa.large_string()), "repeated_passage")
 
 

@@ -13,15 +13,16 @@ from luthier.reports.corpus.makeups import PUBLISHED
 from luthier.reports.plain_page import both, text, write
 
 PAGE = "report.html"
+STYLE = Path(__file__).parents[1] / "assets" / "corpus.css"
 TITLE = both("From files to clean text", "从文件到干净的文本")
 FUNNEL, SAMPLES = both("Stage by stage", "逐个阶段"), both("What was dropped and cut", "丢弃与删减的内容")
 MAKEUP = both("What is left", "留下的内容")
 KNOWN = both("What known models were trained on, percent", "已知模型的训练数据构成（%）")
 COLUMNS = (
-    both("stage", "阶段"), both("documents in", "输入文档"), both("kept", "保留"), both("dropped", "丢弃"),
+    both("stage", "阶段"), both("documents", "输入文档"), both("kept", "保留"), both("dropped", "丢弃"),
     both("cut", "删减"), both("MB in", "输入 MB"), both("MB kept", "保留 MB"),
-    both("tokens kept, about", "保留 token（约）"), both("perplexity", "困惑度"),
-    both("share of documents kept", "文档保留比例"),
+    both("tokens, about", "保留 token（约）"), both("perplexity", "困惑度"),
+    both("% kept", "保留比例"),
 )  # fmt: skip
 ABOUT = both(
     "Tokens are the embedded model's, told from a sample of each stage's documents. Perplexity is a word's under the "
@@ -44,14 +45,14 @@ def write_page(folder: Path, funnel: Sequence[Mapping[str, Any]]) -> Path:
     """Write the page of a finished run. Raises OSError."""
     body = f"""<h2>{text(FUNNEL)}</h2>
 {_funnel(funnel)}
-{"".join(_reasons(stage) for stage in funnel if stage["reasons"] or stage["changed"])}
+{"".join(_reasons(at, stage) for at, stage in enumerate(funnel) if stage["reasons"] or stage["changed"])}
 <h2>{text(MAKEUP)}</h2>
 {_left(folder)}
 <h3>{text(KNOWN)}</h3>
 {"".join(_known())}
 <h2>{text(SAMPLES)}</h2>
 {"".join(_samples(folder)) or f"<p>{text(NONE)}</p>"}"""
-    write(folder / PAGE, TITLE, TITLE, body, wide=True)
+    write(folder / PAGE, TITLE, TITLE, body, [STYLE], wide=True)
     return folder / PAGE
 
 
@@ -63,23 +64,25 @@ def _table(head: Sequence[Phrase], rows: Sequence[Sequence[str]], style: str = "
 
 def _funnel(funnel: Sequence[Mapping[str, Any]]) -> str:
     rows = []
-    for stage in funnel:
+    for number, stage in enumerate(funnel):
         share = 100 * stage["kept"] / stage["in"] if stage["in"] else 100.0
         bar = f'<div class="track" aria-hidden="true"><span style="width:{share:.1f}%"></span></div>{share:.1f} %'
         numbers = [f"{stage[key]:,}" for key in ("in", "kept", "dropped")] + [f"{sum(stage['changed'].values()):,}"]
         sizes = [f"{stage[key] / 1e6:,.2f}" for key in ("bytes_in", "bytes_kept")]
         seen = "—" if stage["perplexity"] is None else f"{stage['perplexity']:,.4g}"
-        rows.append([text(stage["stage"]), *numbers, *sizes, f"{stage['tokens']:,}", seen, bar])
+        rows.append([text(f"{number} {stage['stage']}"), *numbers, *sizes, f"{stage['tokens']:,}", seen, bar])
     told = [ABOUT, *([NO_REFERENCE] if all(stage["perplexity"] is None for stage in funnel) else [])]
-    return _table(COLUMNS, rows) + "".join(f"<p>{text(line)}</p>" for line in told)
+    return f'<div class="scroll">{_table(COLUMNS, rows, "funnel")}</div>' + "".join(
+        f"<p>{text(line)}</p>" for line in told
+    )
 
 
-def _reasons(stage: Mapping[str, Any]) -> str:
+def _reasons(number: int, stage: Mapping[str, Any]) -> str:
     parts = []
     for key, word in (("reasons", DROPPED), ("changed", CUT)):
         if found := sorted(stage[key].items(), key=lambda item: (-item[1], item[0])):
             rows = [[text(name), f"{count:,}"] for name, count in found]
-            parts.append(f"<h3>{text(stage['stage'])}: {text(word)}</h3>{_table((WHY, HOW_MANY), rows)}")
+            parts.append(f"<h3>{number} {text(stage['stage'])}: {text(word)}</h3>{_table((WHY, HOW_MANY), rows)}")
     return "".join(parts)
 
 
