@@ -26,7 +26,7 @@ import measure
 import peer
 from corpus_texts import DATA
 
-TOKENS, VOCABULARY = 1_500_000, 4096
+TOKENS, VOCABULARY = 400_000, 4096
 SIZES = {"small": (96, 3), "large": (192, 6)}  # width, blocks
 RUNS = (("large", "raw"), ("large", "clean"), ("small", "raw"), ("small", "clean"))
 CLEAN = [
@@ -40,23 +40,24 @@ def main() -> None:
     parser.add_argument("--pages", type=Path, required=True)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--tokens", type=int, default=TOKENS)
-    parser.add_argument("--work", type=Path)
     given = parser.parse_args()
     if not any(given.pages.rglob("*.html")):
         raise SystemExit(f"{given.pages} holds no *.html: name a folder of web pages")
     with tempfile.TemporaryDirectory(prefix="cleaning-") as name:
-        work = given.work or Path(name)
-        work.mkdir(exist_ok=True)
+        work = Path(name)
         texts = {"raw": raw(given.pages), "clean": clean(given.pages, work)}
         about = {kind: {"documents": len(found), "bytes": sum(len(t.encode()) for t in found)}
                  for kind, found in texts.items()}  # fmt: skip
-        print(about, flush=True)
         held = (DATA / "wiki_30.txt").read_text("utf-8").splitlines()
         write(work / "held.jsonl", held)
         for kind, found in texts.items():
             write(work / f"{kind}.jsonl", found)
         for size, shape in SIZES.items():
-            model(work / size, *shape, [*texts["raw"], *texts["clean"]])
+            for seed in range(given.seeds):
+                model(work / f"{size}-{seed}", *shape, [*texts["raw"], *texts["clean"]], seed)
+        for kind, found in texts.items():
+            about[kind]["tokens"] = counted(work / "small-0", found)
+        print(about, flush=True)
         scores: dict[str, list[float]] = {}
         for size, kind in RUNS:
             for seed in range(given.seeds):
@@ -99,7 +100,7 @@ def write(path: Path, texts: list[str]) -> None:
     path.write_text("".join(json.dumps({"text": text}, ensure_ascii=False) + "\n" for text in texts), "utf-8")
 
 
-def model(folder: Path, width: int, blocks: int, texts: list[str]) -> None:
+def model(folder: Path, width: int, blocks: int, texts: list[str], seed: int) -> None:
     """A Llama of random weights, with a byte-level tokenizer learned from raw and clean text together."""
     import torch
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -116,7 +117,7 @@ def model(folder: Path, width: int, blocks: int, texts: list[str]) -> None:
     )
     words.train_from_iterator(texts, trainer)
     PreTrainedTokenizerFast(tokenizer_object=words, eos_token="<|end|>", pad_token="<|end|>").save_pretrained(folder)
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     config = LlamaConfig(
         vocab_size=words.get_vocab_size(), hidden_size=width, intermediate_size=8 * width // 3,
         num_hidden_layers=blocks,
@@ -126,14 +127,23 @@ def model(folder: Path, width: int, blocks: int, texts: list[str]) -> None:
     LlamaForCausalLM(config).save_pretrained(folder)
 
 
+def counted(folder: Path, texts: list[str]) -> int:
+    """Tokens of all texts, each with an end."""
+    from tokenizers import Tokenizer
+
+    words = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    return sum(len(one.ids) + 1 for one in words.encode_batch(texts))
+
+
 def trained(work: Path, size: str, kind: str, seed: int, tokens: int) -> float:
     """Bits a byte of the held-out text after so many tokens."""
-    folder = work / f"{size}-{kind}-{seed}"
+    folder = work / f"{size}-{kind}-{seed}-{tokens}"
     luthier = [sys.executable, "-m", "luthier"]
     done = folder / "evaluations" / "held.json"
     if not done.exists():
         settings = [
-            f"model={work / size}", f"data.path={work / kind}.jsonl", "method=full/lm", f"seed={seed}",
+            f"model={work / size}-{seed}", f"data.path={work / kind}.jsonl", "method=full", "objective.name=lm",
+            f"seed={seed}",
             "objective.max_length=512", f"training.tokens={tokens}", "training.batch=4", "training.learning_rate=2e-3",
             "dtype=float32",
         ]  # fmt: skip
@@ -152,7 +162,8 @@ def report(scores: dict[str, list[float]], about: dict[str, Any], tokens: int, w
     middle = {name: mean(found) for name, found in scores.items()}
     result = {
         "texts": about, "tokens": tokens, "sizes": {k: {"width": w, "blocks": b} for k, (w, b) in SIZES.items()},
-        "stages": CLEAN, "bits per byte": scores, "versions": measure.versions("torch", "transformers", "resiliparse"),
+        "epochs": {kind: tokens / found["tokens"] for kind, found in about.items()}, "stages": CLEAN,
+        "bits per byte": scores, "versions": measure.versions("torch", "transformers", "resiliparse"),
     }  # fmt: skip
     if written:
         peer.save("cleaning_helps", result)

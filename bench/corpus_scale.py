@@ -3,10 +3,10 @@
     make bench NAME=corpus_scale
     python bench/corpus_scale.py --sizes 2,8 --limited 0      (a try, nothing is written)
 
-Read, language, rules by language, exact and near duplicates, from files to files, with as many workers as there are
-cores; sizes in MB of JSON Lines. Then one worker under a limit of its data segment (RLIMIT_DATA), on ten times as much
-text. Writes results/corpus_scale.json and a picture of seconds by size: a straight line of slope 1 is linear cost. The
-last line is the largest cost of a megabyte by the smallest, start-up left out.
+Read, language, rules by language, exact and near duplicates, from files to files, one process; sizes in MB of JSON
+Lines, start-up left out. Then the same under a limit of its data segment (RLIMIT_DATA), on ten times as much text.
+Writes results/corpus_scale.json and a picture of seconds by size: a straight line of slope 1 is linear cost. The last
+line is the largest cost of a megabyte by the smallest.
 """
 
 from __future__ import annotations
@@ -43,15 +43,15 @@ def main() -> None:
     for size in given.sizes:
         with tempfile.TemporaryDirectory(prefix="scale-") as name:
             files(Path(name) / "input", size)
-            found[size] = run(Path(name), peer.THREADS)
+            found[size] = run(Path(name))
             print(f"  {size} MB: {line(found[size], size)}", flush=True)
     if given.limited:
         with tempfile.TemporaryDirectory(prefix="limited-") as name:
             files(Path(name) / "input", given.limited)
-            limited = run(Path(name), 1, given.limited * 10**5)
+            limited = run(Path(name), given.limited * 10**5)
             print(f"  {given.limited} MB under {given.limited // 10} MB: {line(limited, given.limited)}", flush=True)
     cost = [f["seconds"] / size for size, f in found.items()]
-    result = {"stages": STAGES, "workers": peer.THREADS, "by MB": found, "limited": limited,
+    result = {"stages": STAGES, "workers": 1, "by MB": found, "limited": limited,
               "versions": measure.versions("numba", "pyarrow", "numpy")}  # fmt: skip
     if given.sizes == SIZES and given.limited == 10 * LIMIT:
         peer.save("corpus_scale", result)
@@ -68,9 +68,9 @@ def files(folder: Path, size: int) -> None:
         corpus_texts.write(folder / f"{number:04d}.jsonl", mine * 10**6, (RATE,), seed=number)
 
 
-def run(work: Path, workers: int, limit: int = 0) -> dict[str, Any]:
+def run(work: Path, limit: int = 0) -> dict[str, Any]:
     """Seconds and the most memory of all processes together (PSS)."""
-    command = [sys.executable, peer.HERE / "ours_corpus.py", work, json.dumps(STAGES), str(workers)]
+    command = [sys.executable, peer.HERE / "ours_corpus.py", work, json.dumps(STAGES)]
     environment = os.environ | {
         "OMP_NUM_THREADS": "1",
         "PYTHONPATH": os.pathsep.join((str(peer.HERE), str(peer.HERE.parent / "src"))),

@@ -51,6 +51,16 @@ def documents(size: int, rates: Sequence[float] = RATES, seed: int = 0) -> Itera
         turn += 1
 
 
+def few(work: Path) -> Path:
+    """WORK/few: a folder with the first two documents of WORK/input, by which every side warms up."""
+    made = work / "few" / "few.jsonl"
+    if not made.exists():
+        made.parent.mkdir()
+        with next(iter(sorted((work / "input").glob("*.jsonl")))).open(encoding="utf-8") as file:
+            made.write_text("".join(next(file) for _ in range(2)), encoding="utf-8")
+    return made.parent
+
+
 def write(path: Path, size: int, rates: Sequence[float] = RATES, seed: int = 0) -> list[int]:
     """JSON Lines of such documents with their numbers as `id`; gives where each comes from."""
     families = []

@@ -51,6 +51,7 @@ def main() -> None:
         (work / "input").mkdir()
         path = work / "input" / "documents.jsonl"
         documents = len(corpus_texts.write(path, round(given.megabytes * 1e6)))
+        corpus_texts.few(work)
         size = path.stat().st_size / 1e6
         print(f"{documents} documents, {size:.1f} MB")
         sides = {

@@ -1,6 +1,6 @@
-"""Stages of a corpus over WORK/input, one process unless told otherwise: our side of the benchmarks of corpora.
+"""Stages of a corpus over WORK/input, one process: our side of the benchmarks of corpora.
 
-    ours_corpus.py WORK '[{"near": {}}]' [WORKERS]
+    ours_corpus.py WORK '[{"near": {}}]'
 
 A first run over two documents compiles what is not compiled yet; the measured one reads, does every stage and writes.
 """
@@ -17,6 +17,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import corpus_texts
 import measure
 from luthier.corpus import documents
 from luthier.corpus.recipe import Pipeline, run_pipeline, stage_of
@@ -30,25 +31,23 @@ def bar(_: str) -> Iterator[Say]:
     yield lambda done, of: None
 
 
-def run(source: Path, stages: list[Any], out: Path, workers: int) -> float:
+def run(source: Path, stages: list[Any], out: Path) -> float:
     """Seconds of all stages, from files to files."""
     shutil.rmtree(out, ignore_errors=True)
     begun = time.perf_counter()
-    run_pipeline(Pipeline((source,), tuple(map(stage_of, stages))), out, workers, bar)
+    run_pipeline(Pipeline((source,), tuple(map(stage_of, stages))), out, 1, bar)
     return time.perf_counter() - begun
 
 
-def main(work: Path, stages: list[Any], workers: int) -> None:
+def main(work: Path, stages: list[Any]) -> None:
     """Warm up, run, and say what was kept."""
-    few = work / "few.jsonl"
-    with next((work / "input").glob("*.jsonl")).open(encoding="utf-8") as file:
-        few.write_text("".join(next(file) for _ in range(2)), encoding="utf-8")
+    few = corpus_texts.few(work)
     begun = time.perf_counter()
-    run(few, stages, work / "ours", 1)
+    run(few, stages, work / "ours")
     start = time.perf_counter() - begun
     watch = measure.Watch()
     watch.start()
-    seconds = run(work / "input", stages, work / "ours", workers)
+    seconds = run(work / "input", stages, work / "ours")
     watch.stop()
     kept = [
         name
@@ -61,4 +60,4 @@ def main(work: Path, stages: list[Any], workers: int) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), json.loads(sys.argv[2]), int(sys.argv[3]) if len(sys.argv) > 3 else 1)
+    main(Path(sys.argv[1]), json.loads(sys.argv[2]))

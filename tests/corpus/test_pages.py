@@ -38,7 +38,10 @@ def test_the_page_of_a_run(folder: Path, open_page: Open) -> None:
     with open_page(folder / "out" / page.PAGE) as (seen, heard):
         assert not heard
         cells = [row.inner_text().split("\t") for row in seen.locator("table").first.locator("tbody tr").all()]
-        wanted = (("read", "15", "15", "0", "0"), ("filter", "15", "6", "9", "0"), ("sentences", "6", "6", "0", "5"))
+        wanted = (
+            ("0 read", "15", "15", "0", "0"), ("1 filter", "15", "6", "9", "0"), ("2 sentences", "6", "6", "0", "5")
+        )  # fmt: skip
+        assert all(int(cell[7].replace(",", "")) > 0 and cell[8] == "—" for cell in cells), "tokens, no perplexity"
         assert tuple(tuple(cell[:5]) for cell in cells) == wanted
         figures = [figure.inner_text() for figure in seen.locator("figure").all()]
         assert sum("filter · few" in figure for figure in figures) == 3, "samples, not all of them"

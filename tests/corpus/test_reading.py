@@ -23,6 +23,7 @@ pytest.importorskip("fastwarc")
 from luthier.corpus import reading  # noqa: E402
 from luthier.corpus.reading import Bad, Row, Source, kinds, rows_of, tex, wikitext  # noqa: E402
 from luthier.corpus.reading.html import page_of, text_of  # noqa: E402
+from pdfs import pdf  # noqa: E402
 
 Read = Callable[[str, bytes | str], list[Row | Bad]]
 BINARY = b"\x7fELF\0\0\1" + bytes(range(256)) * 4
@@ -254,6 +255,14 @@ def test_answers_of_servers(read: Read) -> None:
     assert read("a.warc.xz", lzma.compress(b"".join(RECORDS))) == found and reasons(read("e.warc", b"")) == ["empty"]
 
 
+def test_pdfs_that_servers_answered_with(read: Read) -> None:
+    pytest.importorskip("pypdf")
+    given = [record(1, pdf("One page", "Another"), "application/pdf"), record(2, b"%PDF broken", "application/pdf")]
+    found = read("a.warc", b"".join([*given, record(3, PAGE)]))
+    assert found[0] == Row("One page\n\nAnother", "http://a/1", kind="pdf") and texts(found[2:]) == [RIVER]
+    assert (found[1].place, reasons(found)) == ("http://a/2", ["unreadable"])
+
+
 @pytest.mark.parametrize("packed", [False, True])
 def test_a_cut_archive_gives_what_came_before(packed: bool, read: Read) -> None:
     parts = [gzip.compress(each) if packed else each for each in RECORDS[:3]]
@@ -345,6 +354,12 @@ def test_conversations(read: Read) -> None:
         assert texts(read("a.json", data)) == said == texts(read("b.json", data.encode("utf-16")))
         if isinstance(given_, list) and all(isinstance(item, dict) and "role" not in item for item in given_):
             assert texts(read("a.jsonl", "\n".join(map(json.dumps, given_)))) == said
+    kept = [{"text": "page", "thread": ["a", "b"]}, {"content": "page", "question": "Hi", "answer": "Hello"}]
+    assert (
+        texts(read("d.jsonl", "\n".join(map(json.dumps, kept))))
+        == ["page"] * 2
+        == texts(read("d.json", json.dumps(kept)))
+    )
     assert {data: reasons(read("c.json", data)) for data in NO_JSON} == {data: [why] for data, why in NO_JSON.items()}
 
 

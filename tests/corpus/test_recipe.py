@@ -18,6 +18,7 @@ import pyarrow.parquet as pq  # noqa: E402
 
 from luthier.core.errors import LuthierError  # noqa: E402
 from luthier.corpus import documents, read, recipe, stage  # noqa: E402
+from luthier.corpus.keys import look_key, outcome_key  # noqa: E402
 from luthier.corpus.recipe import Pipeline, read_pipeline, run_pipeline, stage_of  # noqa: E402
 from luthier.corpus.rules import preset, presets, rule_set  # noqa: E402
 from luthier.corpus.stage import Say  # noqa: E402
@@ -114,7 +115,8 @@ def test_a_kill_between_any_two_files_changes_no_byte(tmp_path: Path, monkeypatc
     files = [
         jsonl(tmp_path / f"f{k}.jsonl", [story(10 * k + j, 6) for j in range(6)] + [story(1, 6)]) for k in range(3)
     ]
-    steps = ("filter", "exact", "near", "sentences")
+    reference = {"reference": str(jsonl(tmp_path / "good.jsonl", [story(99)])), "most": 80}
+    steps = ("filter", "exact", "near", "substrings", "sentences", {"perplexity": reference})
     run(tmp_path / "whole", files, *steps)
     wanted = {p.name: p.read_bytes() for p in (tmp_path / "whole" / "kept").iterdir()}
     limit = 0
@@ -131,7 +133,7 @@ def test_a_kill_between_any_two_files_changes_no_byte(tmp_path: Path, monkeypatc
 
     for module, name in ((documents, "write"), (stage, "write_json"), (stage, "write_arrays"), (read, "write_json")):
         monkeypatch.setattr(module, name, dying(getattr(module, name)))
-    for survived in (1, 2, 5, 9, 14, 23, 1000):
+    for survived in (1, 2, 5, 9, 14, 23, 37, 1000):
         limit = survived
         try:
             run(tmp_path / "killed", files, *steps)
@@ -172,6 +174,82 @@ def test_files_of_a_recipe_are_found_beside_it_and_known_by_what_they_hold(tmp_p
     (tmp_path / "own").rename(tmp_path / "moved")
     run_pipeline(read_pipeline(tmp_path / "moved" / "recipe.yaml"), tmp_path / "out", 1, bar)
     assert {path.name for path in (tmp_path / "out" / "stages").iterdir()} == names
+
+
+def stages_of(folder: Path) -> set[str]:
+    return {path.name for path in (folder / "stages").iterdir()}
+
+
+def test_what_files_hold_and_how_they_are_read_decides(tmp_path: Path) -> None:
+    """A file that moves from good to bad, another ending, a model that was trained again: nothing old is used."""
+    source = jsonl(tmp_path / "a.jsonl", [story(seed) for seed in range(3)])
+    for name in ("good", "bad"):
+        (tmp_path / name).mkdir()
+    for at in range(60):
+        (tmp_path / ("good" if at < 30 else "bad") / f"{at}.txt").write_text(story(at) if at < 30 else f"win {at} now")
+    named = {option: str(tmp_path / option) for option in ("good", "bad")}
+
+    def keys(stage_: Any) -> tuple[str, str]:
+        return outcome_key("", stage_of(stage_)), look_key("", stage_of(stage_))
+
+    before = keys({"quality": named})
+    run(tmp_path / "out", [source], {"quality": named})
+    (tmp_path / "good" / "29.txt").rename(tmp_path / "bad" / "29.txt")
+    assert not set(keys({"quality": named})) & set(before)
+    run(tmp_path / "out", [source], {"quality": named})  # a classifier of what is there now, in the same process
+    reference = {"perplexity": {"reference": str(tmp_path / "good")}}
+    before = keys(reference)
+    (tmp_path / "good" / "0.txt").rename(tmp_path / "good" / "0.md")
+    assert not set(keys(reference)) & set(before)
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "model.safetensors").write_bytes(b"1")
+    model = {"perplexity": {"model": str(tmp_path / "model")}}
+    before = keys(model)
+    (tmp_path / "model" / "model.safetensors").write_bytes(b"2")
+    assert not set(keys(model)) & set(before)
+    code = {"filter": {"rules": {"zh": "chinese", "ja": "chinese", "en": "fineweb", "code": "code"}}}
+    assert stage_of(code).code == preset("code")
+    assert keys(code)[1] == keys("filter")[1] != keys({"filter": {"rules": {"zh": "chinese", "en": "fineweb"}}})[1]
+
+
+def test_a_reference_that_changes_is_counted_anew_in_the_same_process(tmp_path: Path) -> None:
+    source = jsonl(tmp_path / "a.jsonl", [story(seed) for seed in range(9)])
+    good = tmp_path / "good.jsonl"
+    found = []
+    for seeds in (range(100, 130), range(9)):  # the second one is what it judges
+        jsonl(good, [story(seed) for seed in seeds])
+        told = run_pipeline(Pipeline((source,), (), reference=str(good)), tmp_path / "out", 1, bar)
+        found.append(told[0]["perplexity"])
+    assert found[1] < found[0]
+
+
+def test_names_of_ours_are_not_taken_for_what_lies_beside_a_recipe(tmp_path: Path) -> None:
+    for name in ("chinese", "html", "words", "embedded"):
+        (tmp_path / name).mkdir()
+    jsonl(tmp_path / "chinese" / "a.jsonl", [story(1)])
+    rules = [{"name": "words", "signal": "words", "least": 2}]
+    stages = [{"filter": {"rules": {"zh": "chinese"}}}, {"filter": {"rules": rules}}, {"keywords": {"lists": ["html"]}}]
+    (tmp_path / "recipe.yaml").write_text(json.dumps({"input": "chinese", "stages": stages}))
+    assert read_pipeline(tmp_path / "recipe.yaml").stages[1] == stage_of({"filter": {"rules": rules}})
+
+
+def test_nothing_to_read_is_no_fault_of_the_stages(tmp_path: Path) -> None:
+    source = jsonl(tmp_path / "a.jsonl", ["", " "])
+    good = jsonl(tmp_path / "good.jsonl", [story(1)])
+    stages = [
+        "language",
+        "filter",
+        "exact",
+        "near",
+        "substrings",
+        "sentences",
+        {"perplexity": {"reference": str(good)}},
+    ]
+    told = run(tmp_path / "out", [source], *stages)
+    assert told["read"]["dropped"] == 2 and told["perplexity"]["in"] == 0
+    with pytest.raises(LuthierError, match="no such file"):  # before any work
+        run_pipeline(Pipeline((source,), (), reference="god/"), tmp_path / "other", 1, bar)
+    assert not (tmp_path / "other" / "stages").exists()
 
 
 @pytest.mark.parametrize("name", presets())

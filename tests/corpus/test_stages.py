@@ -278,3 +278,11 @@ def test_a_passage_within_two_texts_stays_in_the_first_and_its_neighbours_everyw
     (found,) = apply("substrings", table([first, second, third, f"乙，{chinese}。丙"]))
     assert texts_of(found) == [first, "Other “words", third, "乙，丙"]
     assert set(found.cut["reason"].to_pylist()) == {"repeated_passage"}  # type: ignore[index]
+    (found,) = apply("substrings", table([first, f"“{passage}.”"]))  # no mark is left of a copy
+    assert texts_of(found) == [first] and found.dropped["reason"].to_pylist() == ["repeated_passage"]
+
+
+def test_a_text_of_which_rules_cut_all_is_dropped_for_that() -> None:
+    rules = [{"name": "menu", "at": "line", "signal": "words", "least": 3, "do": "cut"}]
+    (found,) = apply({"filter": {"rules": rules}}, table(["Home\nAbout", "All of this stays\nAbout", ""]))
+    assert texts_of(found) == ["All of this stays", ""] and found.dropped["reason"].to_pylist() == ["menu"]

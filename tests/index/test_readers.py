@@ -10,6 +10,7 @@ import pytest
 from luthier.core.document import Document
 from luthier.core.errors import LuthierError
 from luthier.data.document_readers import endings, read_document
+from pdfs import pdf
 
 
 def read(path: Path, raw: bytes | str) -> Document:
@@ -97,34 +98,15 @@ def test_deep_html_is_read(tmp_path: Path) -> None:
     assert "deep" in read(tmp_path / "a.htm", "<div>" * 5000 + "deep").sections[0].text
 
 
-def _pdf(path: Path, *pages: str) -> bytes:
-    """A PDF by hand: a page a text."""
-    kids = " ".join(f"{4 + 2 * i} 0 R" for i in range(len(pages)))
-    parts = ["<</Type/Catalog/Pages 2 0 R>>", f"<</Type/Pages/Kids[{kids}]/Count {len(pages)}>>",
-             "<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>"]  # fmt: skip
-    for i, text in enumerate(pages):
-        stream = f"BT /F1 12 Tf 72 700 Td ({text}) Tj ET" if text else ""
-        looks = "/MediaBox[0 0 600 800]/Resources<</Font<</F1 3 0 R>>>>"
-        parts.append(f"<</Type/Page/Parent 2 0 R{looks}/Contents {5 + 2 * i} 0 R>>")
-        parts.append(f"<</Length {len(stream)}>>stream\n{stream}\nendstream")
-    raw, places = b"%PDF-1.4\n", []
-    for number, part in enumerate(parts, 1):
-        places.append(len(raw))
-        raw += f"{number} 0 obj{part}endobj\n".encode()
-    table = "".join(f"{place:010} 00000 n \n" for place in places)
-    end = f"xref\n0 {len(parts) + 1}\n0000000000 65535 f \n{table}trailer<</Size {len(parts) + 1}/Root 1 0 R>>\n"
-    return raw + f"{end}startxref\n{len(raw)}\n%%EOF\n".encode()
-
-
 def test_pdf_pages(tmp_path: Path) -> None:
     pytest.importorskip("pypdf")
-    found = read(tmp_path / "a.pdf", _pdf(tmp_path, "The first page", "", "The third"))
+    found = read(tmp_path / "a.pdf", pdf("The first page", "", "The third"))
     assert [(s.name, s.text.strip()) for s in found.sections] == [("page 1", "The first page"), ("page 3", "The third")]
     assert "1 of 3 pages (2)" in found.notes[0]
-    whole = _pdf(tmp_path, "The first page")
+    whole = pdf("The first page")
     for broken in (whole[: len(whole) // 3], b"%PDF-1.7\n" + bytes(range(256)) * 20, b"no pdf"):
         assert "broken PDF" in problem(tmp_path / "b.pdf", broken) or "no text" in problem(tmp_path / "b.pdf", broken)
-    assert "OCR" in problem(tmp_path / "c.pdf", _pdf(tmp_path, ""))
+    assert "OCR" in problem(tmp_path / "c.pdf", pdf(""))
 
 
 def test_docx(tmp_path: Path) -> None:

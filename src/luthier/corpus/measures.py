@@ -3,6 +3,8 @@
 Tokens are those of the embedded model's tokenizer: tokens a byte of the sample times all bytes. Perplexity is a word's
 under counts of a reference text, the words of all sampled documents in the reference's language together. The sample is
 spread evenly over shards and their documents, the same whenever it is drawn.
+
+    DIR/stages/NN-NAME-HASH/measured.json   what was found, as long as the reference is the same
 """
 
 from __future__ import annotations
@@ -10,20 +12,25 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from luthier.corpus import documents
+from luthier.core.errors import LuthierError
+from luthier.corpus import documents, read
+from luthier.corpus.keys import digest
 from luthier.corpus.stage import KEPT, shards_in
 from luthier.corpus.stages.language import told
 from luthier.corpus.surprise import counted
 from luthier.corpus.texts import Texts
+from luthier.io.files import read_record, write_json
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+FILE = "measured.json"
 SHARDS, SAMPLE, LONG = 8, 128, 4000  # shards that are opened, documents of them, characters of one
 
 
@@ -36,39 +43,46 @@ class Measured:
 
 
 def measured(place: Path, size: int, reference: str = "") -> Measured:
-    """Look at a sample. size: bytes of all that was kept. Raises LuthierError where a file is damaged."""
+    """What a stage's folder says of itself, else what a sample of its documents says.
+
+    size: bytes of all that was kept. Raises LuthierError where a file is damaged.
+    """
+    path, by = place / FILE, " ".join(map(digest, read.files(reference))) if reference else ""
+    if path.exists() and (found := read_record(path, "by", "tokens", "perplexity"))["by"] == by:
+        return Measured(found["tokens"], found["perplexity"])
+    made = _measured(place / KEPT, size, reference)
+    write_json(path, {"by": by, **made.__dict__})
+    return made
+
+
+def _measured(kept: Path, size: int, reference: str) -> Measured:
+    import pyarrow as pa
     import pyarrow.compute as pc
 
-    table = sample(place / KEPT)
-    texts = pc.utf8_slice_codeunits(table["text"], 0, LONG)
-    read = int(pc.sum(pc.binary_length(texts)).as_py() or 0)
+    texts = pc.utf8_slice_codeunits(sample(kept), 0, LONG)
+    seen = int(pc.sum(pc.binary_length(texts)).as_py() or 0)
     tokens = sum(len(one.ids) for one in _tokenizer().encode_batch(texts.to_pylist(), add_special_tokens=False))
-    seen = _perplexity(texts.filter(_spoken(table, texts, _language(reference))), reference) if reference else None
-    return Measured(round(size * tokens / read) if read else 0, seen)
+    perplexity = None
+    if reference:
+        language = _language(reference, read.marks(reference))
+        perplexity = _perplexity(
+            texts.filter(pa.array([name == language for name in told(texts)[0]], pa.bool_())), reference
+        )
+    return Measured(round(size * tokens / seen) if seen else 0, perplexity)
 
 
-def sample(folder: Path) -> pa.Table:
-    """Documents from all over a folder of shards."""
+def sample(folder: Path) -> pa.ChunkedArray:
+    """Texts of documents from all over a folder of shards."""
     import pyarrow as pa
 
     paths = shards_in(folder)
     chosen = [paths[at] for at in np.unique(np.linspace(0, len(paths) - 1, min(SHARDS, len(paths))).astype(int))]
-    parts = [documents.schema().empty_table()]
+    parts: list[pa.Array] = []
     for path in chosen:
-        table = documents.read(path, list(documents.COLUMNS))
-        rows = np.linspace(0, table.num_rows - 1, min(-(-SAMPLE // len(chosen)), table.num_rows))
-        parts.append(table.take(pa.array(np.unique(rows.astype(np.int64)))))
-    return pa.concat_tables(parts)
-
-
-def _spoken(table: pa.Table, texts: pa.ChunkedArray, language: str) -> pa.Array:
-    """Which documents are in a language, as they say; what says nothing is looked at."""
-    import pyarrow as pa
-
-    found = told(texts)[0]
-    return pa.array(
-        [(said or seen) == language for said, seen in zip(table["language"].to_pylist(), found, strict=True)]
-    )
+        column = documents.read(path, ["text"])["text"]
+        rows = np.linspace(0, len(column) - 1, min(-(-SAMPLE // len(chosen)), len(column)))
+        parts += column.take(pa.array(np.unique(rows.astype(np.int64)))).chunks
+    return pa.chunked_array(parts, pa.large_string())
 
 
 def _perplexity(column: pa.ChunkedArray, reference: str) -> float | None:
@@ -82,14 +96,14 @@ def _perplexity(column: pa.ChunkedArray, reference: str) -> float | None:
 
 
 @cache
-def _language(reference: str) -> str:
-    """Of most texts of a reference."""
+def _language(reference: str, marks: read.Marks) -> str:
+    """Of most of a reference's first texts."""
     import pyarrow as pa
 
-    from luthier.corpus import read
-
-    names, _ = told(pa.chunked_array([pa.array(list(read.texts([Path(reference)])), pa.large_string())]))
-    return Counter(names).most_common(1)[0][0]
+    first = list(islice(read.texts([Path(reference)]), SAMPLE))
+    if not first:
+        raise LuthierError(f"{reference}: holds no text that could be read")
+    return Counter(told(pa.chunked_array([pa.array(first, pa.large_string())]))[0]).most_common(1)[0][0]
 
 
 @cache

@@ -72,6 +72,22 @@ def texts(inputs: Sequence[Path]) -> Iterator[str]:
     return (row.text for _, row in each(inputs))
 
 
+Marks = tuple[tuple[str, int, int], ...]
+
+
+def files(name: str) -> list[Path]:
+    """A file, or all files below a folder but hidden ones, in their order. Raises LuthierError where it is neither."""
+    if not Path(name).exists():
+        raise LuthierError(f"{name}: no such file or folder")
+    return sorted(_below(Path(name)))
+
+
+def marks(*names: str) -> Marks:
+    """By which it is seen whether files have changed since: name, size and time of each."""
+    found = ((path, path.stat()) for name in names for path in files(name))
+    return tuple((str(path), about.st_size, about.st_mtime_ns) for path, about in found)
+
+
 def printable(name: str) -> str:
     """A file's name as text: bytes of it that are no UTF-8 stand as \\xNN, since no file of ours can hold them."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")

@@ -21,7 +21,6 @@ a recipe, what stands before it is not done again.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -33,13 +32,13 @@ from typing import Any
 from luthier.core import plugins
 from luthier.core.errors import LuthierError
 from luthier.corpus import read
+from luthier.corpus.keys import contents, look_key, outcome_key
 from luthier.corpus.measures import measured
-from luthier.corpus.stage import DROPPED, KEPT, Counts, Looking, Say, Stage, as_text, run, shards_in
+from luthier.corpus.stage import DROPPED, KEPT, Counts, Say, Stage, run, shards_in
 from luthier.io.config import build
-from luthier.io.files import LOCK, alone, from_yaml, is_taken, read_record, write_json
+from luthier.io.files import LOCK, alone, from_yaml, is_taken, write_json
 
 FUNNEL, INPUTS = "funnel.json", "inputs.json"
-VERSION = 2  # of what stages make of the same documents: one that changes it makes them anew
 Bar = Callable[[str], AbstractContextManager[Say]]
 
 
@@ -97,37 +96,49 @@ def stage_of(entry: Any, where: str = "stage", base: Path = Path()) -> Stage:
     cls = known[name].load("STAGE")
     try:
         made = getattr(cls, "of", lambda values: build(cls, values, ""))
-        given = dict(options or {})
-        stage: Stage = made({key: _found(value, base) if key in cls.paths else value for key, value in given.items()})
+        stage: Stage = made(_located(cls, dict(options or {}), base))
     except LuthierError as error:
         raise LuthierError(f"{where}: {name}: {error}") from None
     return stage
 
 
-def _found(value: Any, base: Path) -> Any:
-    """Names of files as they are found below a folder; other names, such as a preset's, as they are."""
-    if isinstance(value, str):
-        return str(base / value) if (base / value).exists() else value
-    if isinstance(value, list | tuple):
-        return [_found(one, base) for one in value]
-    return {key: _found(one, base) for key, one in value.items()} if isinstance(value, Mapping) else value
+def _located(cls: type[Stage], options: Mapping[str, Any], base: Path) -> dict[str, Any]:
+    """Options with files found below a folder: all of those that name files, and what looks like a file's name among
+    those that may."""
+
+    def found(value: Any, any_name: bool) -> Any:
+        if isinstance(value, str):
+            place = base / value
+            fits = value and (place.exists() if any_name else place.suffix and place.is_file())
+            return str(place) if fits else value
+        if isinstance(value, list | tuple):
+            return [found(one, any_name) if isinstance(one, str) else one for one in value]
+        if isinstance(value, Mapping):
+            return {key: found(one, any_name) if isinstance(one, str) else one for key, one in value.items()}
+        return value
+
+    named = cls.paths + cls.may_be_paths
+    return {key: found(value, key in cls.paths) if key in named else value for key, value in options.items()}
 
 
 def run_pipeline(pipeline: Pipeline, folder: Path, workers: int, bar: Bar) -> list[dict[str, Any]]:
     """Do what is left and give the funnel. Raises LuthierError."""
     is_taken(folder, INPUTS, "corpus")
+    if pipeline.judged_by:
+        read.find([Path(pipeline.judged_by)])  # what is wrong with it is said before hours of work
     with alone(folder / LOCK, f"{folder}: another command is at work there"):
-        key = _contents(pipeline.input, folder) + ("-lines" if pipeline.lines else "")
+        key = contents(pipeline.input, folder / INPUTS) + ("-lines" if pipeline.lines else "")
         place = folder / "stages" / f"00-read-{key}"
         with bar("read") as say:
-            funnel = [entry("read", read.run(pipeline.input, place, workers, say, pipeline.lines))]
+            funnel = [entry(place, "read", read.run(pipeline.input, place, workers, say, pipeline.lines))]
         places = [place]
         for number, stage in enumerate(pipeline.stages, 1):
-            key, look_key = _key(key, stage), _look_key(key, stage)
+            key, looked_at = outcome_key(key, stage), look_key(key, stage)
             name, before = f"{number:02d}-{stage.name}", place
-            place, looked = folder / "stages" / f"{name}-{key}", folder / "looked" / f"{name}-{look_key}"
+            place, looked = folder / "stages" / f"{name}-{key}", folder / "looked" / f"{name}-{looked_at}"
             with bar(stage.name) as say:
-                funnel.append(entry(stage.name, run(stage, shards_in(before / KEPT), place, workers, say, looked)))
+                counts = run(stage, shards_in(before / KEPT), place, workers, say, looked)
+                funnel.append(entry(place, stage.name, counts))
             places.append(place)
         with bar("measure") as say:
             for at, (told, place) in enumerate(zip(funnel, places, strict=True)):
@@ -139,51 +150,10 @@ def run_pipeline(pipeline: Pipeline, folder: Path, workers: int, bar: Bar) -> li
     return funnel
 
 
-def _key(before: str, stage: Stage) -> str:
-    """Of all that a stage's outcome hangs on. before: that of its documents."""
-    return _hash(before, stage, stage.__dict__, stage.reads)
-
-
-def _look_key(before: str, stage: Stage) -> str:
-    """Of all that what a stage looks at hangs on; "" where it looks at nothing."""
-    return _hash(before, stage, stage.looks, stage.look_reads) if isinstance(stage, Looking) else ""
-
-
-def _hash(before: str, stage: Stage, options: Mapping[str, Any], files: Sequence[Path]) -> str:
-    options = {name: value for name, value in options.items() if name not in stage.paths}
-    whole = hashlib.blake2b(f"{before} {VERSION} {stage.name} {as_text(options)}".encode(), digest_size=6)
-    for path in files:
-        whole.update(_digest(path).encode())
-    return whole.hexdigest()
-
-
-def entry(name: str, counts: Counts) -> dict[str, Any]:
-    """A stage as funnel.json tells it."""
+def entry(place: Path, name: str, counts: Counts) -> dict[str, Any]:
+    """A stage as funnel.json tells it. place: its folder, told below DIR."""
     told = dict(counts.__dict__)
-    return {"stage": name, "in": told.pop("taken"), **told}
-
-
-def _contents(inputs: Sequence[Path], folder: Path) -> str:
-    """A hash of what the files hold; a file that has not changed since is not read again for it."""
-    path = folder / INPUTS
-    known = read_record(path) if path.exists() else {}
-    now: dict[str, list[Any]] = {}
-    whole = hashlib.blake2b(digest_size=6)
-    for source in read.find(inputs).sources:
-        about = source.path.stat()
-        mark = [about.st_size, about.st_mtime_ns]
-        place = read.printable(str(source.path.absolute()))
-        held = known.get(place)
-        digest = held[2] if held and held[:2] == mark else _digest(source.path)
-        now[place] = [*mark, digest]
-        whole.update(f"{source.name} {digest}\n".encode())
-    write_json(path, now)
-    return whole.hexdigest()
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+    return {"stage": name, "in": told.pop("taken"), **told, "folder": f"{place.parent.name}/{place.name}"}
 
 
 def _publish(folder: Path, places: Sequence[Path]) -> None:

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 LOOKED, GATHERED = "looked", "gathered.npz"
+KEEP = 2  # arrays of what was gathered that stay in memory between shards
 KEPT, DROPPED, CUT, COUNTS, DONE = "kept", "dropped", "cut", "counts", "stage.json"
 Say = Callable[[int, int], None]  # shards done, of how many
 
@@ -49,14 +50,13 @@ class Stage(ABC):
     """A step. A subclass is a frozen dataclass of its options, which workers are sent."""
 
     name: ClassVar[str]
-    paths: ClassVar[
-        tuple[str, ...]
-    ] = ()  # options that name files: by what these hold an outcome is known, not by names
+    paths: ClassVar[tuple[str, ...]] = ()  # options that name files and folders
+    may_be_paths: ClassVar[tuple[str, ...]] = ()  # those that name files, or something of ours
 
     @property
-    def reads(self) -> Sequence[Path]:
-        """Files besides the documents that its outcome hangs on."""
-        return ()
+    def reads(self) -> Mapping[str, Sequence[Path]]:
+        """Files besides the documents that its outcome hangs on, by option: known by what they hold, not by names."""
+        return {}
 
     @abstractmethod
     def apply(self, table: pa.Table, known: Known) -> Outcome:
@@ -75,7 +75,7 @@ class Looking(Stage):
         return self.__dict__
 
     @property
-    def look_reads(self) -> Sequence[Path]:
+    def look_reads(self) -> Mapping[str, Sequence[Path]]:
         """Files besides the documents that it hangs on; all that the stage reads unless a subclass knows better."""
         return self.reads
 
@@ -150,12 +150,13 @@ def run(
             ]
             for done in in_turn(look_at, todo, workers, len(shards) - len(todo)):
                 say(done, steps)
-            if not (folder / GATHERED).exists():
+            if shards and not (folder / GATHERED).exists():
                 write_arrays(folder / GATHERED, stage.gather([Stored(_looked(looked, at)) for at, _ in numbered]))
         todo = [(stage, at, path, folder, looked) for at, path in numbered if not _counts(folder, at).exists()]
         for done in in_turn(judge, todo, workers, steps - len(todo)):
             say(done, steps)
         total = sum_of(folder, len(shards))
+        _gathered.cache_clear()
     return total
 
 
@@ -244,8 +245,8 @@ def judge(stage: Stage, at: int, path: Path, folder: Path, looked: Path) -> None
 
 @lru_cache(maxsize=1)
 def _gathered(path: Path) -> Arrays:
-    """Of a stage, read once a worker: shards are many, and this is of all of them."""
-    return dict(Stored(path))
+    """Of a stage, for all shards of a worker."""
+    return Stored(path, keep=KEEP)
 
 
 def counted(table: pa.Table, found: Outcome) -> Counts:

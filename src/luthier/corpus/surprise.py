@@ -7,8 +7,9 @@ judge(column) -> (texts)             # 0 where there is nothing to judge
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ from luthier.corpus.texts import Texts
 if TYPE_CHECKING:
     import pyarrow as pa
 
+AT_ONCE = 1000  # texts of a reference that are in memory together
 LONGEST = 512  # tokens that a model reads of a text
 Surprise = Callable[["pa.Array | pa.ChunkedArray"], NDArray[np.float64]]
 
@@ -32,29 +34,36 @@ def of_reference(reference: str) -> Surprise:
     return lambda column: model.surprise(Texts(column))
 
 
-@cache
 def counted(reference: str) -> NGrams:
-    """A reference, counted once a process."""
+    """A reference, counted once a process as long as its files are the same."""
+    return _counted(reference, read.marks(reference))
+
+
+@cache
+def _counted(reference: str, marks: read.Marks) -> NGrams:
     import pyarrow as pa
 
-    texts = list(read.texts([Path(reference)]))
-    return NGrams.of([pa.chunked_array([pa.array(texts, pa.large_string())])])
+    def columns() -> Iterator[pa.ChunkedArray]:
+        texts = read.texts([Path(reference)])
+        while part := list(islice(texts, AT_ONCE)):
+            yield pa.chunked_array([pa.array(part, pa.large_string())])
+
+    return NGrams.of(columns())
 
 
 def of_model(model: str) -> Surprise:
     """Under a causal model: embedded, a folder, a GGUF file or a hub id. Raises LuthierError."""
-    return lambda column: _nats(_lm(model), [text or "" for text in column.to_pylist()])
+    marks = read.marks(model) if Path(model).exists() else ()
+    return lambda column: _nats(_lm(model, marks), [text or "" for text in column.to_pylist()])
 
 
 @cache
-def _lm(model: str) -> Any:
-    from multiprocessing import parent_process
-
+def _lm(model: str, marks: read.Marks) -> Any:
     from luthier.models import machine
     from luthier.models.causal import CausalLM
     from luthier.models.loading.load import load_base
 
-    machine.threads(1 if parent_process() else None)  # workers are as many as cores already
+    machine.threads(1)  # workers are as many as cores; and another number of threads would change the last bits
     return CausalLM.wrap(*load_base(model), model)
 
 

@@ -1,7 +1,8 @@
 """What one object of a file says as a document: a text, or a conversation with a line a turn, `role: text`.
 
 A conversation is a list of turns: objects with role and content (or from and value, as ShareGPT has it), or mere
-utterances; a question with its answer (instruction, input, output, as Alpaca has it) is one of two turns.
+utterances; a question with its answer (instruction, input, output, as Alpaca has it) is one of two turns. What has a
+text as well is that text.
 """
 
 from __future__ import annotations
@@ -41,7 +42,8 @@ def document_of(item: Any, place: str) -> Row | Bad:
     """A text, a conversation, or an object that has either, as a document."""
     if isinstance(item, str):
         return Row(item, place)
-    turns = item if isinstance(item, list) else turns_of(item) if isinstance(item, dict) else None
+    said = isinstance(item, dict) and any(isinstance(item.get(name), str) for name in TEXTS)
+    turns = item if isinstance(item, list) else turns_of(item) if isinstance(item, dict) and not said else None
     if turns is None:
         return row_of(item, place) if isinstance(item, dict) else Bad("broken_row", "no object and no list", place)
     lines = [line for turn in turns if (line := _line(turn))]

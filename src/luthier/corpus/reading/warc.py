@@ -1,4 +1,4 @@
-"""Web archives (WARC; WET, too): each page and plain text that a server answered with is a document.
+"""Web archives (WARC; WET, too): each page, plain text and PDF that a server answered with is a document.
 
 fastwarc is given what Python unpacked: left to unpack gzip itself, it is silent about a file that breaks off early in a
 member. It reads records as they stand; chunks and packed bodies are undone here, up to a bound. A record that is
@@ -8,12 +8,15 @@ shorter than it says ends the file.
 from __future__ import annotations
 
 import re
+import tempfile
 import zlib
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import IO, Any
 
 from luthier.core.errors import LuthierError
-from luthier.corpus.reading import LARGEST, Bad, Row, Source
+from luthier.corpus.reading import LARGEST, Bad, Row, Source, rows_of
 from luthier.corpus.reading import html as pages
 from luthier.corpus.reading.packed import FAULTS, reading
 from luthier.data.document_readers import needs
@@ -21,7 +24,7 @@ from luthier.data.encoding import document
 
 ENDINGS = (".warc", ".wet")
 KIND = "html"
-HTML, PLAIN = ("text/html", "application/xhtml+xml"), "text/plain"
+HTML, PLAIN, PDF = ("text/html", "application/xhtml+xml"), "text/plain", "application/pdf"
 STEP = 1 << 13  # bytes
 _CHUNK = re.compile(rb"([0-9a-fA-F]{1,8})[ \t]*(?:;[^\r\n]*)?\r?\n")
 _CHARSET = re.compile(r"charset\s*=\s*[\"']?([\w.:-]{2,40})", re.I)
@@ -114,7 +117,17 @@ def _document(body: bytes, said: str, place: str) -> Row | Bad:
             return Row(pages.text_of(body, named) if named else document(body)[0], place, kind="text")
     except LuthierError as error:
         return Bad("unreadable", str(error), place)
+    if kind == PDF:
+        return _pdf(body, place)
     return Bad("not_text", kind[:80] or "no type is named", place)
+
+
+def _pdf(body: bytes, place: str) -> Row | Bad:
+    """The document of a PDF, which is read from a file."""
+    with tempfile.TemporaryDirectory(prefix="luthier-") as folder:
+        path = Path(folder) / "page.pdf"
+        path.write_bytes(body)
+        return replace(next(rows_of(Source(path, place))), place=place)
 
 
 def _unpacked(body: bytes, said: dict[str, str]) -> bytes:

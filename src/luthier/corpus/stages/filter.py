@@ -30,15 +30,15 @@ class Filter(Looking):
     others."""
 
     name: ClassVar[str] = "filter"
-    paths: ClassVar[tuple[str, ...]] = ("rules",)
+    may_be_paths: ClassVar[tuple[str, ...]] = ("rules",)
 
     by_language: Mapping[str, RuleSet] = field(default_factory=dict)
     code: RuleSet | None = None
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> Filter:
-        """From {rules: NAME, FILE or a list}, or {rules: {zh: chinese, "": fineweb}}; presets by language where none is
-        given. Raises LuthierError."""
+        """From {rules: NAME, FILE or a list}, or {rules: {zh: chinese, code: code, "": fineweb}}; presets by language
+        where none is given. Raises LuthierError."""
         if extra := set(options) - {"rules"}:
             raise LuthierError(f"no option {sorted(extra)[0]}: rules")
         rules = options.get("rules")
@@ -47,13 +47,18 @@ class Filter(Looking):
             by_language = {language: preset(default_for(language)) for language in sorted({"", *claimed})}
             return cls(by_language, preset("code"))
         if isinstance(rules, Mapping):
-            return cls({"": preset(default_for("")), **{str(k): _rules(v) for k, v in rules.items()}})
+            given = {str(kind): _rules(one) for kind, one in rules.items()}
+            code = given.pop(CODE, None)
+            return cls({"": preset(default_for("")), **given}, code)
         return cls({"": _rules(rules)})
 
     @property
     def looks(self) -> Mapping[str, Any]:
         """Of each kind of documents the signals that are kept, whatever their bounds are."""
-        return {kind: sorted(_names(self._for(kind))) for kind in (*self.by_language, *([CODE] if self.code else []))}
+        return {
+            "languages": {kind: sorted(_names(rules)) for kind, rules in self.by_language.items()},
+            "code": sorted(_names(self.code)) if self.code else None,
+        }
 
     def look(self, table: pa.Table) -> Arrays:
         """Signals of the documents as they are, and of the pieces that are cut first."""
@@ -78,6 +83,8 @@ class Filter(Looking):
                 columns.known = {name: known.looked[f"{kind}/{number}/{name}"] for name in names}
                 found.put(places[at : at + len(columns)], _judge(self._for(kind), columns))
                 at += len(columns)
+        emptied = (found.texts == "") & (found.cut != "") & (found.reason == "")
+        found.reason[emptied], found.detail[emptied] = found.cut[emptied], "nothing else in it"
         gone = found.reason != ""
         now = pa.array(found.texts, pa.large_string())
         return parted(table, gone, found.reason[gone].tolist(), found.detail[gone].tolist(), now, found.cut.tolist())
@@ -119,7 +126,8 @@ class Columns:
         key = f"{rule.at}.{rule.signal}"
         if key not in self.known:
             pieces = () if rule.at == "document" else (self.texts.of(rule.at),)
-            self.known[key] = np.asarray(rule.column.compute(self.texts, *pieces))
+            values = np.asarray(rule.column.compute(self.texts, *pieces))
+            self.known[key] = values.astype(str) if values.dtype == object else values  # a file holds no objects
         return self.known[key]
 
 

@@ -33,7 +33,7 @@ class Keywords(Stage):
     """words: that are sought. do: with documents or lines that have more of them than `most`, or with each word."""
 
     name: ClassVar[str] = "keywords"
-    paths: ClassVar[tuple[str, ...]] = ("lists",)
+    may_be_paths: ClassVar[tuple[str, ...]] = ("lists",)
 
     words: tuple[str, ...]
     do: Literal["drop", "cut", "mask"] = "cut"

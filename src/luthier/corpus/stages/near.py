@@ -23,9 +23,12 @@ from luthier.corpus.kernels.classes import LETTER
 from luthier.corpus.outcome import Outcome
 from luthier.corpus.stage import GATHERED, Known, Looking
 from luthier.corpus.texts import Texts, batches
+from luthier.io.files import read_json
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+CUT = 2  # of how words are cut and hashed: signatures of another one are not compared
 
 
 @dataclass(frozen=True)
@@ -49,16 +52,16 @@ class Near(Looking):
             raise LuthierError(f"near: {self.hashes} hashes cannot be cut into {self.bands} equal bands")
 
     @property
-    def reads(self) -> Sequence[Path]:
-        return [_kept_by(folder) for folder in self.against]
+    def reads(self) -> Mapping[str, Sequence[Path]]:
+        return {"against": [_kept_by(folder) for folder in self.against]}
 
     @property
     def looks(self) -> Mapping[str, Any]:
         return {"hashes": self.hashes, "ngram": self.ngram, "seed": self.seed}
 
     @property
-    def look_reads(self) -> Sequence[Path]:
-        return ()
+    def look_reads(self) -> Mapping[str, Sequence[Path]]:
+        return {}
 
     def look(self, table: pa.Table) -> Arrays:
         """Of each text: its signature, and how much it says: letters."""
@@ -86,12 +89,15 @@ class Near(Looking):
     @property
     def _made(self) -> NDArray[np.int64]:
         """What band keys hang on besides the text."""
-        return np.array([self.hashes, self.bands, self.ngram, self.seed])
+        return np.array([self.hashes, self.bands, self.ngram, self.seed, CUT])
 
     def _kept(self, folder: str) -> NDArray[np.uint64]:
         """Band keys of what an earlier run kept. Raises LuthierError where they were made otherwise."""
         found = Stored(_kept_by(folder))
-        if not np.array_equal(made := found["made"], self._made):
+        made = found["made"] if "made" in found else np.zeros(5, np.int64)
+        if made[-1] != CUT:
+            raise LuthierError(f"near: against: {folder} was made by another version: run it again")
+        if not np.array_equal(made, self._made):
             what = "hashes {}, bands {}, ngram {}, seed {}"
             raise LuthierError(
                 f"near: against: {folder} was made with {what.format(*made)}, this one with "
@@ -105,11 +111,13 @@ class Near(Looking):
 
 def _kept_by(folder: str) -> Path:
     """The file in which an earlier run says what it kept. Raises LuthierError where there is none, or several."""
-    found = sorted(Path(folder).glob(f"stages/*-near-*/{GATHERED}"))
-    if len(found) != 1:
-        what = f"{len(found)} sets of signatures" if found else "no signatures"
+    funnel = Path(folder) / "funnel.json"
+    told = read_json(funnel) if funnel.exists() else []
+    found = [Path(folder) / stage["folder"] / GATHERED for stage in told if stage["stage"] == "near"]
+    if len(found) != 1 or not found[0].exists():
+        what = f"{len(found)} sets of signatures" if len(found) > 1 else "no signatures"
         raise LuthierError(f"near: against: {folder} holds {what}: name a run whose recipe has `near` once")
-    return found[0]
+    return Path(found[0])
 
 
 def _like(keys: NDArray[np.uint64], kept: NDArray[np.uint64]) -> NDArray[np.bool_]:

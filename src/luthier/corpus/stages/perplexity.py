@@ -32,7 +32,7 @@ class Perplexity(Looking):
     folder, a hub id). least, most: percentiles between which documents stay."""
 
     name: ClassVar[str] = "perplexity"
-    paths: ClassVar[tuple[str, ...]] = ("reference",)
+    paths: ClassVar[tuple[str, ...]] = ("reference", "model")
 
     reference: str = ""
     model: str = ""
@@ -46,8 +46,10 @@ class Perplexity(Looking):
             raise LuthierError(f"least {self.least:g} is not below most {self.most:g}: nothing would stay")
 
     @property
-    def reads(self) -> Sequence[Path]:
-        return [source.path for source in read.find([Path(self.reference)]).sources] if self.reference else []
+    def reads(self) -> Mapping[str, Sequence[Path]]:
+        if self.reference:
+            return {"reference": read.files(self.reference)}
+        return {"model": read.files(self.model)} if Path(self.model).exists() else {}
 
     @property
     def looks(self) -> Mapping[str, Any]:

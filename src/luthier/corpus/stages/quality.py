@@ -45,8 +45,8 @@ class Quality(Looking):
     least: Annotated[float, Ge(0), Le(1)] = 0.5
 
     @property
-    def reads(self) -> Sequence[Path]:
-        return [s.path for folder in (self.good, self.bad) for s in read.find([Path(folder)]).sources]
+    def reads(self) -> Mapping[str, Sequence[Path]]:
+        return {"good": read.files(self.good), "bad": read.files(self.bad)}
 
     @property
     def looks(self) -> Mapping[str, Any]:
@@ -54,7 +54,7 @@ class Quality(Looking):
 
     def look(self, table: pa.Table) -> Arrays:
         """How likely each document is a good one."""
-        weights, bias = _model(self.good, self.bad)
+        weights, bias = _model(self.good, self.bad, read.marks(self.good, self.bad))
         parts = [_features(Texts(batch)) @ weights + bias for batch in batches(table["text"])]
         return {"likely": 1 / (1 + np.exp(-np.concatenate([np.empty(0), *parts])))}
 
@@ -94,8 +94,11 @@ def _examples(folder: str) -> Texts:
 
 
 @cache
-def _model(good: str, bad: str) -> tuple[NDArray[np.float64], float]:
-    """Weights and bias. Raises LuthierError where held-out examples are told apart no better than by chance."""
+def _model(good: str, bad: str, marks: read.Marks) -> tuple[NDArray[np.float64], float]:
+    """Weights and bias. marks: of the files, which may change.
+
+    Raises LuthierError where held-out examples are told apart no better than by chance.
+    """
     from scipy.sparse import vstack
     from sklearn.linear_model import LogisticRegression
 

@@ -30,8 +30,9 @@ ABOUT = both(
     "token 数按内置模型的分词器，由各阶段文档抽样估计。困惑度由参考文本的词频统计得出，取样本中与其语言相同的文档。",
 )
 NO_REFERENCE = both(
-    "Perplexity before and after: name text as it should be in the recipe, `reference: FOLDER`.",
-    "要查看前后的困惑度，请在配方中指定参考文本：`reference: 文件夹`。",
+    "Perplexity before and after is told where the recipe names text as it should be (`reference: FOLDER`) in a "
+    "language of the documents.",
+    "若配方指定了参考文本（`reference: 文件夹`），且与文档语言相同，这里会给出前后的困惑度。",
 )
 WHY, HOW_MANY = both("why", "原因"), both("documents", "文档数")
 DROPPED, CUT, NONE = both("dropped", "丢弃"), both("cut", "删减"), both("nothing", "无")
@@ -51,7 +52,7 @@ def write_page(folder: Path, funnel: Sequence[Mapping[str, Any]]) -> Path:
 <h3>{text(KNOWN)}</h3>
 {"".join(_known())}
 <h2>{text(SAMPLES)}</h2>
-{"".join(_samples(folder)) or f"<p>{text(NONE)}</p>"}"""
+{"".join(_samples(folder, funnel)) or f"<p>{text(NONE)}</p>"}"""
     write(folder / PAGE, TITLE, TITLE, body, [STYLE], wide=True)
     return folder / PAGE
 
@@ -118,7 +119,7 @@ def _known() -> Iterator[str]:
         yield _table((head, both("%", "%")), rows)
 
 
-def _samples(folder: Path) -> Iterator[str]:
+def _samples(folder: Path, funnel: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """A few documents of each reason, by stage: the whole of what was dropped, and what was cut out of others."""
     seen: Counter[tuple[str, str]] = Counter()
     for path in sorted((folder / "dropped").glob("*.parquet")):
@@ -126,7 +127,7 @@ def _samples(folder: Path) -> Iterator[str]:
         for row in _first(path, stage, ["text", "path", "reason", "detail"], seen):
             said = _short(row["text"]) or row["detail"]
             yield _figure(stage, row["reason"], f"{row['path']}: {row['detail']}", text(said))
-    for path in sorted((folder / "stages").glob("*/cut/*.parquet")):
+    for path in (path for stage in funnel for path in sorted((folder / stage["folder"] / "cut").glob("*.parquet"))):
         stage = path.parents[1].name.split("-")[1]
         for row in _first(path, stage, ["reason", "before", "after"], seen):
             yield _figure(stage, row["reason"], "", _marked(row["before"], row["after"]))
