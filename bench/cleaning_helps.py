@@ -22,9 +22,9 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
+import corpus_texts
 import measure
 import peer
-from corpus_texts import DATA
 
 TOKENS, VOCABULARY = 400_000, 4096
 SIZES = {"small": (96, 3), "large": (192, 6)}  # width, blocks
@@ -40,7 +40,7 @@ def main() -> None:
     parser.add_argument("--pages", type=Path, required=True)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--tokens", type=int, default=TOKENS)
-    given = parser.parse_args()
+    given = corpus_texts.asked(parser)
     if not any(given.pages.rglob("*.html")):
         raise SystemExit(f"{given.pages} holds no *.html: name a folder of web pages")
     with tempfile.TemporaryDirectory(prefix="cleaning-") as name:
@@ -48,7 +48,7 @@ def main() -> None:
         texts = {"raw": raw(given.pages), "clean": clean(given.pages, work)}
         about = {kind: {"documents": len(found), "bytes": sum(len(t.encode()) for t in found)}
                  for kind, found in texts.items()}  # fmt: skip
-        held = (DATA / "wiki_30.txt").read_text("utf-8").splitlines()
+        held = (given.data / "wiki_30.txt").read_text("utf-8").splitlines()
         write(work / "held.jsonl", held)
         for kind, found in texts.items():
             write(work / f"{kind}.jsonl", found)

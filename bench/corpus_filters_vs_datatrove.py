@@ -19,10 +19,10 @@ from collections import Counter
 from pathlib import Path
 from statistics import median
 
+import corpus_texts
 import peer
 
 GOAL, EQUAL = 10.0, 0.98
-DATA = peer.HERE.parents[1] / "shared" / "data"
 
 
 def main() -> None:
@@ -30,14 +30,12 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--documents", type=int)
-    given = parser.parse_args()
+    given = corpus_texts.asked(parser)
     python, script = peer.environment("datatrove"), peer.HERE / "peers" / "datatrove_filters.py"
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     with tempfile.TemporaryDirectory(prefix="filters-") as name:
         work = Path(name)
-        texts = [json.loads(line)["text"] for line in (DATA / "c4_300.jsonl").read_text("utf-8").splitlines()]
-        texts += (DATA / "wiki_30.txt").read_text("utf-8").splitlines()
-        texts = texts[: given.documents]
+        texts = corpus_texts.originals(given.data)[: given.documents]
         (work / "documents.jsonl").write_text("".join(json.dumps({"text": t}) + "\n" for t in texts), "utf-8")
         sides = {
             "luthier": lambda: peer.side([sys.executable, peer.HERE / "ours_filters.py", work], 1),

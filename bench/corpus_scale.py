@@ -38,16 +38,16 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--sizes", type=lambda text: tuple(map(int, text.split(","))), default=SIZES)
     parser.add_argument("--limited", type=int, default=10 * LIMIT, help="MB of the corpus under the limit; 0: none")
-    given = parser.parse_args()
+    given = corpus_texts.asked(parser)
     found, limited = {}, None
     for size in given.sizes:
         with tempfile.TemporaryDirectory(prefix="scale-") as name:
-            files(Path(name) / "input", size)
+            files(given.data, Path(name) / "input", size)
             found[size] = run(Path(name))
             print(f"  {size} MB: {line(found[size], size)}", flush=True)
     if given.limited:
         with tempfile.TemporaryDirectory(prefix="limited-") as name:
-            files(Path(name) / "input", given.limited)
+            files(given.data, Path(name) / "input", given.limited)
             limited = run(Path(name), given.limited * 10**5)
             print(f"  {given.limited} MB under {given.limited // 10} MB: {line(limited, given.limited)}", flush=True)
     cost = [f["seconds"] / size for size, f in found.items()]
@@ -60,12 +60,12 @@ def main() -> None:
     print(f"ratio {max(cost) / min(cost):.2f}")
 
 
-def files(folder: Path, size: int) -> None:
+def files(data: Path, folder: Path, size: int) -> None:
     """Documents of together so many MB, in files of `FILE`."""
     folder.mkdir()
     for number in range(-(-size // FILE)):
         mine = min(FILE, size - number * FILE)
-        corpus_texts.write(folder / f"{number:04d}.jsonl", mine * 10**6, (RATE,), seed=number)
+        corpus_texts.write(data, folder / f"{number:04d}.jsonl", mine * 10**6, (RATE,), seed=number)
 
 
 def run(work: Path, limit: int = 0) -> dict[str, Any]:

@@ -6,23 +6,32 @@ another document's, so that copies are alike to every degree, and texts of any s
 
 from __future__ import annotations
 
+import argparse
 import json
 import random
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import peer
-
-DATA = peer.HERE.parents[1] / "shared" / "data"
+DATA = Path("../shared/data")  # unless --data names another folder
+FILES = ("c4_300.jsonl", "wiki_30.txt")
 RATES = (0.0, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16)  # share of words that are replaced
 
 
-def originals() -> list[str]:
-    """The documents as they are. Ends the program with a sentence where there are none."""
-    if not (DATA / "c4_300.jsonl").exists():
-        raise SystemExit(f"{DATA} has no c4_300.jsonl: this benchmark needs the shared sample of real texts")
-    texts = [json.loads(line)["text"] for line in (DATA / "c4_300.jsonl").read_text("utf-8").splitlines()]
-    return texts + (DATA / "wiki_30.txt").read_text("utf-8").splitlines()
+def asked(parser: argparse.ArgumentParser) -> argparse.Namespace:
+    """What is given, with the folder of the documents. Ends the program with a sentence where these are not there."""
+    parser.add_argument("--data", type=Path, default=DATA, help=f"the folder of {' and '.join(FILES)}")
+    given = parser.parse_args()
+    for name in FILES:
+        if not (given.data / name).exists():
+            sys.exit(f"{given.data / name}: not here; --data names the folder that has {' and '.join(FILES)}")
+    return given
+
+
+def originals(data: Path) -> list[str]:
+    """The documents as they are."""
+    texts = [json.loads(line)["text"] for line in (data / FILES[0]).read_text("utf-8").splitlines()]
+    return texts + (data / FILES[1]).read_text("utf-8").splitlines()
 
 
 def edited(words: list[str], others: Sequence[list[str]], rate: float, chance: random.Random) -> str:
@@ -35,10 +44,10 @@ def edited(words: list[str], others: Sequence[list[str]], rate: float, chance: r
     return " ".join(words)
 
 
-def documents(size: int, rates: Sequence[float] = RATES, seed: int = 0) -> Iterator[tuple[int, str]]:
+def documents(data: Path, size: int, rates: Sequence[float] = RATES, seed: int = 0) -> Iterator[tuple[int, str]]:
     """Texts of together about this many bytes, each with the number of the document that it comes from."""
     chance = random.Random(seed)
-    texts = originals()
+    texts = originals(data)
     words = [text.split(" ") for text in texts]
     done, turn = 0, 0
     while done < size:
@@ -61,11 +70,11 @@ def few(work: Path) -> Path:
     return made.parent
 
 
-def write(path: Path, size: int, rates: Sequence[float] = RATES, seed: int = 0) -> list[int]:
+def write(data: Path, path: Path, size: int, rates: Sequence[float] = RATES, seed: int = 0) -> list[int]:
     """JSON Lines of such documents with their numbers as `id`; gives where each comes from."""
     families = []
     with path.open("w", encoding="utf-8") as file:
-        for at, (family, text) in enumerate(documents(size, rates, seed)):
+        for at, (family, text) in enumerate(documents(data, size, rates, seed)):
             file.write(json.dumps({"id": str(at), "text": text}, ensure_ascii=False) + "\n")
             families.append(family)
     return families

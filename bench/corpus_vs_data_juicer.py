@@ -43,14 +43,14 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--megabytes", type=float, default=52)
-    given = parser.parse_args()
+    given = corpus_texts.asked(parser)
     python, script = peer.environment("data_juicer"), peer.HERE / "peers" / "data_juicer_run.py"
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     with tempfile.TemporaryDirectory(prefix="six-") as name:
         work = Path(name)
         (work / "input").mkdir()
         path = work / "input" / "documents.jsonl"
-        documents = len(corpus_texts.write(path, round(given.megabytes * 1e6)))
+        documents = len(corpus_texts.write(given.data, path, round(given.megabytes * 1e6)))
         corpus_texts.few(work)
         size = path.stat().st_size / 1e6
         print(f"{documents} documents, {size:.1f} MB")

@@ -36,13 +36,13 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--megabytes", type=float, default=20)
-    given = parser.parse_args()
+    given = corpus_texts.asked(parser)
     pythons = {name: peer.environment(made) for name, (made, _) in PEERS.items()}
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     with tempfile.TemporaryDirectory(prefix="dedup-") as name:
         work = Path(name)
         (work / "input").mkdir()
-        families = corpus_texts.write(work / "input" / "documents.jsonl", round(given.megabytes * 1e6))
+        families = corpus_texts.write(given.data, work / "input" / "documents.jsonl", round(given.megabytes * 1e6))
         corpus_texts.few(work)
         size = (work / "input" / "documents.jsonl").stat().st_size / 1e6
         print(f"{len(families)} documents, {size:.1f} MB")
