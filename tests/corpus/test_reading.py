@@ -360,6 +360,8 @@ def test_conversations(read: Read) -> None:
         == ["page"] * 2
         == texts(read("d.json", json.dumps(kept)))
     )
+    half = '{"text": "said", "kind": "\\ud800", "lang": "\\ud800", "license": "\\udfff", "id": "\\ud800"}'
+    assert read("e.jsonl", half) == [Row("said", "line 1", *"????")]  # what no file can hold
     assert {data: reasons(read("c.json", data)) for data in NO_JSON} == {data: [why] for data, why in NO_JSON.items()}
 
 

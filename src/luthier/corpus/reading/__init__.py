@@ -9,7 +9,7 @@ off in the middle gives the documents before, and a `Bad` for the rest. Another 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import IO
@@ -169,7 +169,7 @@ def size_of(text: str) -> int:
 def _checked(found: Row | Bad) -> Row | Bad:
     if isinstance(found, Bad):
         return Bad(found.reason, whole(found.detail), whole(found.place))
-    row = replace(found, text=whole(found.text), place=whole(found.place), id=whole(found.id))
+    row = Row(**{name: whole(value) for name, value in found.__dict__.items()})
     if not row.text.strip():
         return Bad("empty", "", row.place)
     if size_of(row.text) > LARGEST:

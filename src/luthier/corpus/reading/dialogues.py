@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 from luthier.core.errors import LuthierError
@@ -40,7 +39,7 @@ def read(source: Source) -> Iterator[Row | Bad]:
         yield Bad("no_text", f"neither a list of conversations nor one of texts: {shown[:200]}")
         return
     for number, item in enumerate(items, 1):
-        yield _clean(document_of(item, f"item {number}"))
+        yield document_of(item, f"item {number}")
 
 
 def _items(found: Any) -> list[Any] | None:
@@ -52,11 +51,3 @@ def _items(found: Any) -> list[Any] | None:
     if turns_of(found) is not None or any(isinstance(found.get(name), str) for name in TEXTS):
         return [found]
     return next((found[name] for name in LISTS if isinstance(found.get(name), list)), None)
-
-
-def _clean(found: Row | Bad) -> Row | Bad:
-    """Without half characters such as JSON's "\\ud800", which no file can hold."""
-    if isinstance(found, Bad):
-        return replace(found, detail=found.detail.encode("utf-8", "replace").decode())
-    values = {name: str(getattr(found, name)).encode("utf-8", "replace").decode() for name in found.__dict__}
-    return Row(**values)
