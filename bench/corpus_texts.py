@@ -10,8 +10,9 @@ import argparse
 import json
 import random
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 DATA = Path("../shared/data")  # unless --data names another folder
 FILES = ("c4_300.jsonl", "wiki_30.txt")
@@ -78,3 +79,11 @@ def write(data: Path, path: Path, size: int, rates: Sequence[float] = RATES, see
             file.write(json.dumps({"id": str(at), "text": text}, ensure_ascii=False) + "\n")
             families.append(family)
     return families
+
+
+def line(figures: Mapping[str, Any], size: float) -> str:
+    """What a run is about, in a line."""
+    return (
+        f"{size / figures['seconds']:.2f} MB/s, start-up {figures['start']:.1f} s, peak "
+        f"{figures['peak_bytes'] / 2**20:.0f} MiB, {len(figures['kept'])} kept"
+    )

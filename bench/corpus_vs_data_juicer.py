@@ -58,16 +58,8 @@ def main() -> None:
             "luthier": lambda: peer.side([sys.executable, peer.HERE / "ours_corpus.py", work, json.dumps(OURS)], 1),
             "data-juicer": lambda: peer.side([python, script, work, json.dumps(THEIRS)], 1),
         }
-        found = peer.rounds(sides, given.rounds, lambda f: line(f, size))
+        found = peer.rounds(sides, given.rounds, lambda f: corpus_texts.line(f, size))
     report(found, documents, size, written=given.rounds == 3 and given.megabytes == 52)
-
-
-def line(figures: peer.Figures, size: float) -> str:
-    """What a run is about, in a line."""
-    return (
-        f"{size / figures['seconds']:.2f} MB/s, start-up {figures['start']:.1f} s, peak "
-        f"{figures['peak_bytes'] / 2**20:.0f} MiB, {len(figures['kept'])} kept"
-    )
 
 
 def report(found: dict[str, list[peer.Figures]], documents: int, size: float, written: bool) -> None:

@@ -51,17 +51,9 @@ def main() -> None:
             name: lambda name=name, script=script: peer.side([pythons[name], peer.HERE / "peers" / script, work], 1)
             for name, (_, script) in PEERS.items()
         }
-        found = peer.rounds(sides, given.rounds, lambda f: line(f, size))
+        found = peer.rounds(sides, given.rounds, lambda f: corpus_texts.line(f, size))
         checked = by_brute_force(work / "input" / "documents.jsonl", families)
     report(found, checked, len(families), size, written=given.rounds == 3 and given.megabytes == 20)
-
-
-def line(figures: peer.Figures, size: float) -> str:
-    """What a run is about, in a line."""
-    return (
-        f"{size / figures['seconds']:.2f} MB/s, start-up {figures['start']:.1f} s, peak "
-        f"{figures['peak_bytes'] / 2**20:.0f} MiB, {len(figures['kept'])} kept"
-    )
 
 
 def by_brute_force(path: Path, families: list[int]) -> list[dict[str, Any]]:

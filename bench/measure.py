@@ -96,6 +96,22 @@ def measured(work: Callable[[], T]) -> tuple[T, Watch, dict[str, Any]]:
     return found, watch, figures(watch, before, peak_bytes())
 
 
+def warmed(begun: float, warm: Callable[[], object], work: Callable[[], object]) -> dict[str, Any]:
+    """Figures of work that was warmed up first: seconds, start-up (from `begun`, by perf_counter), peak, others' share.
+
+    The peak is the larger one of this process's and of its children that have ended.
+    """
+    from resource import RUSAGE_CHILDREN, getrusage
+
+    warm()
+    start, watch = time.perf_counter() - begun, Watch()
+    watch.start()
+    work()
+    watch.stop()
+    peak = max(peak_bytes(), 1024 * getrusage(RUSAGE_CHILDREN).ru_maxrss)
+    return {"seconds": watch.seconds, "start": start, "peak_bytes": peak, "others": watch.others}
+
+
 def figures(watch: Watch, before: float, peak: int) -> dict[str, Any]:
     """What every side tells of a watched run. before: the rate of matrix products when it began."""
     rates = [before, product_rate()]

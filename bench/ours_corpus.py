@@ -31,30 +31,23 @@ def bar(_: str) -> Iterator[Say]:
     yield lambda done, of: None
 
 
-def run(source: Path, stages: list[Any], out: Path) -> float:
-    """Seconds of all stages, from files to files."""
+def run(source: Path, stages: list[Any], out: Path) -> None:
+    """All stages, from files to files."""
     shutil.rmtree(out, ignore_errors=True)
-    begun = time.perf_counter()
     run_pipeline(Pipeline((source,), tuple(map(stage_of, stages))), out, 1, bar)
-    return time.perf_counter() - begun
 
 
 def main(work: Path, stages: list[Any]) -> None:
     """Warm up, run, and say what was kept."""
     few = corpus_texts.few(work)
-    begun = time.perf_counter()
-    run(few, stages, work / "ours")
-    start = time.perf_counter() - begun
-    watch = measure.Watch()
-    watch.start()
-    seconds = run(work / "input", stages, work / "ours")
-    watch.stop()
+    figures = measure.warmed(
+        time.perf_counter(), lambda: run(few, stages, work / "ours"), lambda: run(work / "input", stages, work / "ours")
+    )
     kept = [
         name
         for path in sorted((work / "ours" / "kept").glob("*.parquet"))
         for name in documents.read(path, ["id"])["id"].to_pylist()
     ]
-    figures = {"seconds": seconds, "start": start, "peak_bytes": measure.peak_bytes(), "others": watch.others}
     versions = {"luthier": __version__, **{name: version(name) for name in ("numba", "pyarrow", "numpy")}}
     print(json.dumps(figures | {"kept": kept, "versions": versions}))
 

@@ -15,7 +15,6 @@ import sys
 import time
 from importlib.metadata import version
 from pathlib import Path
-from resource import RUSAGE_CHILDREN, getrusage
 
 BEGUN = time.perf_counter()
 os.environ |= {"HF_DATASETS_DISABLE_PROGRESS_BARS": "1", "HF_DATASETS_CACHE": f"{sys.argv[1]}/cache"}
@@ -45,21 +44,10 @@ def run(folder: Path, work: Path, operators: list[object]) -> None:
 
 def main(work: Path, operators: list[object]) -> None:
     """Warm up, run, and say what was kept."""
-    run(work / "few", work, operators)
-    start = time.perf_counter() - BEGUN
-    watch = measure.Watch()
-    watch.start()
-    begun = time.perf_counter()
-    run(work / "input", work, operators)
-    seconds = time.perf_counter() - begun
-    watch.stop()
+    figures = measure.warmed(
+        BEGUN, lambda: run(work / "few", work, operators), lambda: run(work / "input", work, operators)
+    )
     kept = [json.loads(line)["id"] for line in (work / "theirs" / "kept.jsonl").open(encoding="utf-8")]
-    figures = {
-        "seconds": seconds,
-        "start": start,
-        "peak_bytes": max(measure.peak_bytes(), 1024 * getrusage(RUSAGE_CHILDREN).ru_maxrss),
-        "others": watch.others,
-    }
     figures |= {"kept": kept, "versions": {"data-juicer": version("py-data-juicer")}}
     print(json.dumps(figures), file=sys.__stdout__)  # it sends what is printed elsewhere
 

@@ -57,16 +57,8 @@ def run(source: Path, out: Path) -> None:
 def main(work: Path) -> None:
     """Warm up, run, and say what was kept."""
     out = work / "theirs"
-    run(work / "few", out)
-    start = time.perf_counter() - BEGUN
-    watch = measure.Watch()
-    watch.start()
-    begun = time.perf_counter()
-    run(work / "input", out)
-    seconds = time.perf_counter() - begun
-    watch.stop()
+    figures = measure.warmed(BEGUN, lambda: run(work / "few", out), lambda: run(work / "input", out))
     kept = [json.loads(line)["id"] for path in sorted((out / "kept").glob("*.jsonl")) for line in path.open()]
-    figures = {"seconds": seconds, "start": start, "peak_bytes": measure.peak_bytes(), "others": watch.others}
     versions = {name: version(name) for name in ("datatrove", "spacy")}
     print(json.dumps(figures | {"kept": kept, "versions": versions}))
 

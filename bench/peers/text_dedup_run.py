@@ -39,17 +39,9 @@ def run(source: Path, work: Path) -> None:
 def main(work: Path) -> None:
     """Warm up, run, and say what was kept."""
     disable_caching()
-    run(work / "few" / "few.jsonl", work)
     (source,) = (work / "input").glob("*.jsonl")
-    start = time.perf_counter() - BEGUN
-    watch = measure.Watch()
-    watch.start()
-    begun = time.perf_counter()
-    run(source, work)
-    seconds = time.perf_counter() - begun
-    watch.stop()
+    figures = measure.warmed(BEGUN, lambda: run(work / "few" / "few.jsonl", work), lambda: run(source, work))
     kept = list(map(str, load_from_disk(str(work / "theirs2"))["id"]))
-    figures = {"seconds": seconds, "start": start, "peak_bytes": measure.peak_bytes(), "others": watch.others}
     print(json.dumps(figures | {"kept": kept, "versions": {"text-dedup": version("text-dedup")}}))
 
 

@@ -152,19 +152,14 @@ def _run(pipeline: Any, out: Path, workers: int) -> None:
 
 @contextmanager
 def _bar(title: str) -> Iterator[Say]:
-    with rows_bar(title, "shards", _held) as say:
+    from luthier.models.machine import held_memory
+
+    def behind() -> str:
+        held = held_memory()
+        return f", {held / 2**20:,.0f} MiB" if held else ""
+
+    with rows_bar(title, "shards", behind) as say:
         yield say
-
-
-def _held() -> str:
-    """The memory of this process and its workers; nothing where the system does not say."""
-    me = os.getpid()
-    try:
-        pids = [me, *map(int, Path(f"/proc/{me}/task/{me}/children").read_text().split())]
-        rows = [row for pid in pids for row in Path(f"/proc/{pid}/status").read_text().splitlines()]
-    except OSError:  # another system, or a worker that has just ended
-        return ""
-    return f", {sum(int(row.split()[1]) for row in rows if row.startswith('VmRSS:')) / 1024:,.0f} MiB"
 
 
 def told(funnel: list[dict[str, Any]]) -> list[str]:

@@ -64,7 +64,7 @@ class Stage(ABC):
 
 
 class Looking(Stage):
-    """A step that has to know something of all documents before any is judged.
+    """A step that looks at documents before it judges them: for what it has to know of all, or to keep what it saw.
 
     What it looked at is kept, and used again by one with the same `looks`: thresholds are no part of them.
     """
@@ -83,9 +83,9 @@ class Looking(Stage):
     def look(self, table: pa.Table) -> Arrays:
         """What of a shard's documents the others have to know: a few bytes of each."""
 
-    @abstractmethod
     def gather(self, looked: Sequence[Arrays]) -> Arrays:
-        """What follows from that of all shards, in their order."""
+        """What follows from that of all shards, in their order; nothing where a shard's own is enough."""
+        return {}
 
 
 @dataclass(frozen=True)

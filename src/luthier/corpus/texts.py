@@ -189,7 +189,7 @@ class Texts:
         owners = ranges.owners
         last = np.r_[owners[1:] != owners[:-1], True] if len(owners) else np.empty(0, np.bool_)
         stops = np.where(last, self.bounds[owners + 1], np.r_[ranges.starts[1:], 0] if len(owners) else 0)
-        kept = ~_inside(len(self.chars), ranges.starts[gone], stops[gone])
+        kept = ~inside(len(self.chars), ranges.starts[gone], stops[gone])
         bounds = np.concatenate([[0], np.cumsum(kept)])[self.bounds]
         chars = self.chars[kept]
         begins, ends = pieces.trimmed(chars, self.kinds, bounds[:-1], bounds[1:])
@@ -199,7 +199,7 @@ class Texts:
     def masked(self, ranges: Ranges, mask: str) -> pa.Array:
         """The texts with each character of some pieces replaced by another one."""
         chars = self.chars.copy()
-        chars[_inside(len(chars), ranges.starts, ranges.ends)] = ord(mask)
+        chars[inside(len(chars), ranges.starts, ranges.ends)] = ord(mask)
         return _arrow(chars, self.bounds[:-1], self.bounds[1:])
 
     def text(self, start: int, end: int) -> str:
@@ -214,8 +214,8 @@ def _joined(column: pa.Array) -> str:
     return str(memoryview(data)[offsets[0] : offsets[-1]], "utf-8") if data and len(column) else ""
 
 
-def _inside(size: int, starts: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Which of so many characters stand in some range."""
+def inside(size: int, starts: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which of so many places lie in some range: (size)."""
     change = np.zeros(size + 1, np.int64)
     np.add.at(change, starts, 1)
     np.add.at(change, ends, -1)
@@ -227,7 +227,7 @@ def _arrow(chars: NDArray[np.uint32], starts: NDArray[np.int64], ends: NDArray[n
     """A column of the texts that stand in sorted ranges."""
     import pyarrow as pa
 
-    chosen = chars[_inside(len(chars), starts, ends)]
+    chosen = chars[inside(len(chars), starts, ends)]
     size = 1 + (chosen > 0x7F).astype(np.int64) + (chosen > 0x7FF) + (chosen > 0xFFFF)
     places = np.concatenate([[0], np.cumsum(size)])[np.concatenate([[0], np.cumsum(ends - starts)])]
     data = chosen.tobytes().decode("utf-32-le").encode()

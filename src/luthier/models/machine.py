@@ -127,6 +127,17 @@ def peak_memory() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit + gpu
 
 
+def held_memory() -> int:
+    """Bytes that this process and its workers hold now; 0 where the system does not say."""
+    me = os.getpid()
+    try:
+        pids = [me, *map(int, Path(f"/proc/{me}/task/{me}/children").read_text().split())]
+        rows = [row for pid in pids for row in Path(f"/proc/{pid}/status").read_text().splitlines()]
+    except OSError:  # another system, or a worker that has just ended
+        return 0
+    return 1024 * sum(int(row.split()[1]) for row in rows if row.startswith("VmRSS:"))
+
+
 def memory() -> dict[str, int]:
     """Bytes: total, available, and limit (of this group of processes; absent without one). Empty where not known."""
     try:

@@ -11,9 +11,7 @@ from numpy.typing import NDArray
 
 from luthier.corpus.kernels.classes import HAN, MARK, SPACE
 from luthier.corpus.kernels.compiled import compiled
-from luthier.corpus.kernels.words import stir
-
-_MIX, _SEED = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xCBF29CE484222325)
+from luthier.corpus.kernels.words import SEED, stepped, stir
 
 
 @compiled
@@ -37,12 +35,10 @@ def cut(
                 at += 1
                 continue
             starts[count] = at
-            value = (_SEED ^ np.uint64(fold[chars[at]])) * _MIX
-            value ^= value >> np.uint64(29)
+            value = stepped(SEED, fold[chars[at]])
             at += 1
             while not kind & HAN and at < stop and not kinds[chars[at]] & (SPACE | MARK | HAN):
-                value = (value ^ np.uint64(fold[chars[at]])) * _MIX
-                value ^= value >> np.uint64(29)
+                value = stepped(value, fold[chars[at]])
                 at += 1
             ends[count], hashes[count] = at, stir(value + np.uint64(at - starts[count]))
             count += 1

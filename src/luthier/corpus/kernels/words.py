@@ -28,7 +28,7 @@ _ABBREVIATIONS = (
     "Minn. Miss. N.C. N.D. N.H. N.J. N.M. N.Y. Neb. Nebr. Nev. Okla. Ore. Pa. S.C. Tenn. Va. Wash. Wis."
 )
 _APART = ("cannot", "gonna", "gotta", "Cannot")  # two words in one: three letters and the rest
-_MIX, _SEED = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xCBF29CE484222325)
+_MIX, SEED = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xCBF29CE484222325)
 
 
 @compiled
@@ -40,12 +40,18 @@ def stir(value: np.uint64) -> np.uint64:
 
 
 @compiled
+def stepped(value: np.uint64, char: int) -> np.uint64:
+    """The hash of a word with one character more, begun with SEED and ended by `stir` with the number of them."""
+    value = (value ^ np.uint64(char)) * _MIX
+    return value ^ (value >> np.uint64(29))
+
+
+@compiled
 def hashed(chars: NDArray[np.uint32], start: int, end: int) -> np.uint64:
     """64 bits that stand for the characters from start to end."""
-    value = _SEED
+    value = SEED
     for at in range(start, end):
-        value = (value ^ np.uint64(chars[at])) * _MIX
-        value ^= value >> np.uint64(29)
+        value = stepped(value, chars[at])
     return stir(value + np.uint64(end - start))
 
 

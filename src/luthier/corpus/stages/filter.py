@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -69,9 +69,6 @@ class Filter(Looking):
                     columns.of(rule)
                 found |= {f"{kind}/{number}/{name}": values for name, values in columns.known.items()}
         return found
-
-    def gather(self, looked: Sequence[Arrays]) -> Arrays:
-        return {}
 
     def apply(self, table: pa.Table, known: Known) -> Outcome:
         import pyarrow as pa

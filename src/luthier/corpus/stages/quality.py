@@ -58,9 +58,6 @@ class Quality(Looking):
         parts = [_features(Texts(batch)) @ weights + bias for batch in batches(table["text"])]
         return {"likely": 1 / (1 + np.exp(-np.concatenate([np.empty(0), *parts])))}
 
-    def gather(self, looked: Sequence[Arrays]) -> Arrays:
-        return {}
-
     def apply(self, table: pa.Table, known: Known) -> Outcome:
         likely = known.looked["likely"]
         gone = likely < self.least

@@ -22,7 +22,7 @@ from luthier.corpus.kernels.pieces import sum_within
 from luthier.corpus.kernels.repeats import windows
 from luthier.corpus.outcome import Outcome, shortened
 from luthier.corpus.stage import Known, Looking
-from luthier.corpus.texts import Ranges, Texts, batches
+from luthier.corpus.texts import Ranges, Texts, batches, inside
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -78,7 +78,7 @@ class Substrings(Looking):
         for texts, keys, places, before in self._windows(table):
             later = places[_stands_before(keys, places + before + (known.shard << SHARD), known.gathered)]
             words = texts.bare[0]
-            gone = _covered(len(words.starts), later, self.words)
+            gone = inside(len(words.starts), later, later + self.words)
             after.append(_without(texts, words, gone) if len(later) else texts.column)
         return shortened(table, pa.chunked_array(after, pa.large_string()), "repeated_passage")
 
@@ -116,15 +116,6 @@ def _repeated(looked: Sequence[Arrays], part: int) -> NDArray[np.uint64]:
     key, first, counts = np.unique(keys, return_index=True, return_counts=True)
     several = (counts > 1) | (np.add.reduceat(again, first, dtype=np.int64) > 0 if len(first) else np.empty(0, bool))
     return np.stack([key[several], places[first][several].astype(np.uint64)])
-
-
-def _covered(count: int, starts: Places, length: int) -> NDArray[np.bool_]:
-    """Which of so many words lie in some window."""
-    change = np.zeros(count + 1, np.int64)
-    np.add.at(change, starts, 1)
-    np.add.at(change, starts + length, -1)
-    found: NDArray[np.bool_] = np.cumsum(change)[:-1] > 0
-    return found
 
 
 STAGE = Substrings
