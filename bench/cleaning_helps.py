@@ -61,9 +61,9 @@ def main() -> None:
         scores: dict[str, list[float]] = {}
         for size, kind in RUNS:
             for seed in range(given.seeds):
-                found = trained(work, size, kind, seed, given.tokens)
-                scores.setdefault(f"{size} on {kind}", []).append(found)
-                print(f"  {size} on {kind}, seed {seed}: {found:.4f} bits a byte", flush=True)
+                bits = trained(work, size, kind, seed, given.tokens)
+                scores.setdefault(f"{size} on {kind}", []).append(bits)
+                print(f"  {size} on {kind}, seed {seed}: {bits:.4f} bits a byte", flush=True)
     report(scores, about, given.tokens, written=given.seeds == 3 and given.tokens == TOKENS)
 
 
@@ -78,7 +78,9 @@ def raw(pages: Path) -> list[str]:
     found = []
     for path in sorted(pages.rglob("*.html")):
         data = path.read_bytes()
-        text = extract_plain_text(bytes_to_str(data, detect_encoding(data)), main_content=False, alt_texts=False)
+        text = extract_plain_text(
+            bytes_to_str(data, detect_encoding(data) or "utf-8"), main_content=False, alt_texts=False
+        )
         found.append(text.strip())
     names, sure = told(pa.chunked_array([pa.array(found, pa.large_string())]))
     return [text for text, name, score in zip(found, names, sure, strict=True) if name == "en" and score >= 0.65]

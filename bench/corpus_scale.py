@@ -70,7 +70,7 @@ def files(data: Path, folder: Path, size: int) -> None:
 
 def run(work: Path, limit: int = 0) -> dict[str, Any]:
     """Seconds and the most memory of all processes together (PSS)."""
-    command = [sys.executable, peer.HERE / "ours_corpus.py", work, json.dumps(STAGES)]
+    command: list[str | Path] = [sys.executable, peer.HERE / "ours_corpus.py", work, json.dumps(STAGES)]
     environment = os.environ | {
         "OMP_NUM_THREADS": "1",
         "PYTHONPATH": os.pathsep.join((str(peer.HERE), str(peer.HERE.parent / "src"))),

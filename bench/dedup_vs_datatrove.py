@@ -46,7 +46,7 @@ def main() -> None:
         corpus_texts.few(work)
         size = (work / "input" / "documents.jsonl").stat().st_size / 1e6
         print(f"{len(families)} documents, {size:.1f} MB")
-        ours = [sys.executable, peer.HERE / "ours_corpus.py", work, json.dumps(["near"])]
+        ours: list[str | Path] = [sys.executable, peer.HERE / "ours_corpus.py", work, json.dumps(["near"])]
         sides = {"luthier": lambda: peer.side(ours, 1)} | {
             name: lambda name=name, script=script: peer.side([pythons[name], peer.HERE / "peers" / script, work], 1)
             for name, (_, script) in PEERS.items()
@@ -73,9 +73,9 @@ def by_brute_force(path: Path, families: list[int]) -> list[dict[str, Any]]:
         words, hashes = texts.bare
         first = words.first
         for at in range(len(texts)):
-            out = np.empty(max(int(first[at + 1] - first[at]), 1), np.uint64)
-            count = grams(hashes, first[at], first[at + 1], stage.ngram, out)
-            sets.append(set(out[:count].tolist()))
+            held = np.empty(max(int(first[at + 1] - first[at]), 1), np.uint64)
+            count = grams(hashes, first[at], first[at + 1], stage.ngram, held)
+            sets.append(set(held[:count].tolist()))
     table = pa.table({"text": column})
     keys = minhash.bands(stage.look(table)["signatures"], stage.hashes // stage.bands)
     like, hit = [], []

@@ -154,11 +154,11 @@ def test_what_an_earlier_run_kept_stays_and_what_is_like_it_goes(tmp_path: Path)
     assert told[-1]["reasons"] == {"near_duplicate": 1} and told[-1]["kept"] == 1
     (dropped,) = [documents.read(p) for p in (tmp_path / "second" / "dropped").glob("*near*")]
     assert dropped["detail"].to_pylist() == ["kept by an earlier run"]
-    near = {"near": {"bands": 16, "against": [str(tmp_path / "first")]}}
+    other = {"near": {"bands": 16, "against": [str(tmp_path / "first")]}}
     with pytest.raises(
         LuthierError, match=r"was made with hashes 112, bands 14, .*, this one with hashes 112, bands 16"
     ):
-        run_pipeline(Pipeline((tmp_path / "new.parquet",), (stage_of(near),)), tmp_path / "third", 1, bar)
+        run_pipeline(Pipeline((tmp_path / "new.parquet",), (stage_of(other),)), tmp_path / "third", 1, bar)
 
 
 def test_exact_duplicates_across_shards() -> None:
