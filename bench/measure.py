@@ -112,6 +112,20 @@ def warmed(begun: float, warm: Callable[[], object], work: Callable[[], object])
     return {"seconds": watch.seconds, "start": start, "peak_bytes": peak, "others": watch.others}
 
 
+def clocked(owner: Any, name: str, spent: list[float]) -> None:
+    """Have the seconds of each call of a function of this module or class appended."""
+    plain = getattr(owner, name)
+
+    def watched(*given: Any) -> Any:
+        begin = time.perf_counter()
+        try:
+            return plain(*given)
+        finally:
+            spent.append(time.perf_counter() - begin)
+
+    setattr(owner, name, watched)
+
+
 def figures(watch: Watch, before: float, peak: int) -> dict[str, Any]:
     """What every side tells of a watched run. before: the rate of matrix products when it began."""
     rates = [before, product_rate()]

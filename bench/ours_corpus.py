@@ -3,6 +3,8 @@
     ours_corpus.py WORK '[{"near": {}}]'
 
 A first run over two documents compiles what is not compiled yet; the measured one reads, does every stage and writes.
+Seconds of `steps` are those of looking at documents and of gathering what was seen: of `near`, the signatures, their
+bands and the groups.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from typing import Any
 
 import corpus_texts
 import measure
-from luthier.corpus import documents
+from luthier.corpus import documents, stage
 from luthier.corpus.recipe import Pipeline, run_pipeline, stage_of
 from luthier.corpus.stage import Say
 from luthier.version import __version__
@@ -39,17 +41,21 @@ def run(source: Path, stages: list[Any], out: Path) -> None:
 
 def main(work: Path, stages: list[Any]) -> None:
     """Warm up, run, and say what was kept."""
-    few = corpus_texts.few(work)
-    figures = measure.warmed(
-        time.perf_counter(), lambda: run(few, stages, work / "ours"), lambda: run(work / "input", stages, work / "ours")
-    )
+    few, steps = corpus_texts.few(work), list[float]()
+    begun = time.perf_counter()
+    run(few, stages, work / "ours")
+    measure.clocked(stage, "look_at", steps)
+    for one in map(stage_of, stages):
+        if isinstance(one, stage.Looking):
+            measure.clocked(type(one), "gather", steps)
+    figures = measure.warmed(begun, lambda: None, lambda: run(work / "input", stages, work / "ours"))
     kept = [
         name
         for path in sorted((work / "ours" / "kept").glob("*.parquet"))
         for name in documents.read(path, ["id"])["id"].to_pylist()
     ]
     versions = {"luthier": __version__, **{name: version(name) for name in ("numba", "pyarrow", "numpy")}}
-    print(json.dumps(figures | {"kept": kept, "versions": versions}))
+    print(json.dumps(figures | {"steps": sum(steps), "kept": kept, "versions": versions}))
 
 
 if __name__ == "__main__":

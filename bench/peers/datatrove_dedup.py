@@ -32,8 +32,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import measure  # noqa: E402
 
 
-def run(source: Path, out: Path) -> None:
-    """The four steps one after another, as its documentation has them."""
+def run(source: Path, out: Path) -> list[float]:
+    """The four steps one after another, as its documentation has them; seconds of each."""
     shutil.rmtree(out, ignore_errors=True)
     config = MinhashConfig(n_grams=5, num_buckets=14, hashes_per_bucket=8, hash_config=HashConfig(precision=32))
     writer = JsonlWriter(f"{out}/kept", compression=None)
@@ -50,17 +50,21 @@ def run(source: Path, out: Path) -> None:
             1,
         ),
     ]
+    spent = []
     for number, (pipeline, tasks) in enumerate(steps):
+        begin = time.perf_counter()
         LocalPipelineExecutor(pipeline, tasks=tasks, workers=1, logging_dir=f"{out}/logs/{number}").run()
+        spent.append(time.perf_counter() - begin)
+    return spent
 
 
 def main(work: Path) -> None:
     """Warm up, run, and say what was kept."""
-    out = work / "theirs"
-    figures = measure.warmed(BEGUN, lambda: run(work / "few", out), lambda: run(work / "input", out))
+    out, spent = work / "theirs", list[float]()
+    figures = measure.warmed(BEGUN, lambda: run(work / "few", out), lambda: spent.extend(run(work / "input", out)))
     kept = [json.loads(line)["id"] for path in sorted((out / "kept").glob("*.jsonl")) for line in path.open()]
     versions = {name: version(name) for name in ("datatrove", "spacy")}
-    print(json.dumps(figures | {"kept": kept, "versions": versions}))
+    print(json.dumps(figures | {"steps": sum(spent[:3]), "kept": kept, "versions": versions}))
 
 
 if __name__ == "__main__":

@@ -85,6 +85,13 @@ def count(path: Path) -> int:
     return int(pq.read_metadata(path).num_rows)
 
 
+def size(table: pa.Table) -> int:
+    """Bytes of all texts, in UTF-8."""
+    import pyarrow.compute as pc
+
+    return int(pc.sum(pc.binary_length(table["text"])).as_py() or 0)
+
+
 def with_column(table: pa.Table, name: str, values: Any) -> pa.Table:
     """The table with a column set."""
     import pyarrow as pa

@@ -11,7 +11,7 @@ from luthier.corpus import read
 from luthier.corpus.stage import Looking, Stage, as_text
 from luthier.io.files import read_record, write_json
 
-VERSION = 3  # of what stages make of the same documents: one that changes it makes them anew
+VERSION = 4  # of what stages make of the same documents: one that changes it makes them anew
 
 
 def outcome_key(before: str, stage: Stage) -> str:

@@ -136,9 +136,10 @@ def one(at: int, sources: Sequence[Source], folder: Path) -> None:
     left = _Left(at, folder)
     kept = size = 0
     for shard, rows in enumerate(_shards(_rows(sources, left))):
-        documents.write(documents.table_of(rows), folder / KEPT / f"{at:05d}-{shard:05d}.parquet")
+        table = documents.table_of(rows)
+        documents.write(table, folder / KEPT / f"{at:05d}-{shard:05d}.parquet")
         kept += len(rows)
-        size += sum(size_of(row["text"]) for row in rows)
+        size += documents.size(table)
     left.write()
     lost = sum(left.reasons.values())
     counts = Counts(kept + lost, kept, lost, size, size, dict(sorted(left.reasons.items())))

@@ -253,16 +253,9 @@ def counted(table: pa.Table, found: Outcome) -> Counts:
     """What became of a shard, in numbers."""
     changed = Counter(found.cut["reason"].to_pylist()) if found.cut is not None else Counter[str]()
     return Counts(
-        table.num_rows, found.kept.num_rows, found.dropped.num_rows, size(table), size(found.kept),
+        table.num_rows, found.kept.num_rows, found.dropped.num_rows, documents.size(table), documents.size(found.kept),
         dict(sorted(Counter(found.dropped["reason"].to_pylist()).items())), dict(sorted(changed.items())),
     )  # fmt: skip
-
-
-def size(table: pa.Table) -> int:
-    """Bytes of all texts, in UTF-8."""
-    import pyarrow.compute as pc
-
-    return int(pc.sum(pc.binary_length(table["text"])).as_py() or 0)
 
 
 def as_text(options: Mapping[str, Any]) -> str:

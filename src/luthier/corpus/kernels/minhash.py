@@ -15,22 +15,23 @@ from luthier.corpus.kernels.repeats import grams
 NONE = np.uint32(0xFFFFFFFF)  # in all places of a text without n-grams
 
 
-def functions(count: int, seed: int = 1) -> NDArray[np.uint64]:
-    """Odd multipliers and summands of as many hash functions: (count, 2).
+def functions(count: int, seed: int = 1) -> NDArray[np.uint32]:
+    """Odd multipliers (first row) and summands (second) of as many permutations of 32-bit hashes: (2, count).
 
-    Multiply-shift: Dietzfelbinger et al. 1997.
+    Linear ones (Bohman, Cooper & Frieze 2000), of hashes that are mixed already.
     """
-    found = np.random.default_rng(seed).integers(0, 2**64, (count, 2), np.uint64)
-    found[:, 0] |= np.uint64(1)
+    found = np.random.default_rng(seed).integers(0, 2**32, (2, count), np.uint32)
+    found[0] |= np.uint32(1)
     return found
 
 
 @compiled
 def signatures(
-    words: NDArray[np.uint64], first: NDArray[np.int64], n: int, functions: NDArray[np.uint64]
+    words: NDArray[np.uint64], first: NDArray[np.int64], n: int, functions: NDArray[np.uint32]
 ) -> NDArray[np.uint32]:
     """(texts, functions): of a text with fewer than n words, of all its words; NONE without any."""
-    count = len(functions)
+    times, plus = functions[0], functions[1]
+    count = len(times)
     out = np.full((len(first) - 1, count), NONE, np.uint32)
     most = 0
     for text in range(len(out)):
@@ -41,10 +42,9 @@ def signatures(
         number = grams(words, first[text], first[text + 1], max(min(n, size), 1), keys)
         least = out[text]
         for k in range(number):
-            key = keys[k]
-            for j in range(count):
-                value = np.uint32((key * functions[j, 0] + functions[j, 1]) >> np.uint64(32))
-                least[j] = min(least[j], value)
+            key = np.uint32(keys[k])
+            for j in range(count):  # 32 bits wide: 8 or 16 functions in one instruction
+                least[j] = min(least[j], np.uint32(key * times[j] + plus[j]))
     return out
 
 

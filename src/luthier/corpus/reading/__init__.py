@@ -158,7 +158,13 @@ def rows_of(source: Source) -> Iterator[Row | Bad]:
 
 def whole(text: str) -> str:
     """The text without half characters, which no file can hold."""
-    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+    if text.isascii():
+        return text
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "replace").decode()
+    return text
 
 
 def size_of(text: str) -> int:
@@ -172,6 +178,6 @@ def _checked(found: Row | Bad) -> Row | Bad:
     row = Row(**{name: whole(value) for name, value in found.__dict__.items()})
     if not row.text.strip():
         return Bad("empty", "", row.place)
-    if size_of(row.text) > LARGEST:
+    if 4 * len(row.text) > LARGEST and size_of(row.text) > LARGEST:
         return Bad("too_large", f"{len(row.text):,} characters in one document", row.place)
     return row

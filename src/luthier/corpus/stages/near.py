@@ -28,7 +28,7 @@ from luthier.io.files import read_json
 if TYPE_CHECKING:
     import pyarrow as pa
 
-CUT = 2  # of how words are cut and hashed: signatures of another one are not compared
+CUT = 3  # of how words are cut and hashed: signatures of another one are not compared
 
 
 @dataclass(frozen=True)
