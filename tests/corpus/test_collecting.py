@@ -1,4 +1,4 @@
-"""Pages from a server of our own on 127.0.0.1, and code from repositories made here; the internet is never asked."""
+"""Pages from a server of our own on 127.0.0.1; the internet is never asked."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import gzip
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +13,6 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -24,10 +22,9 @@ import pytest
 
 pytest.importorskip("protego")
 
-from luthier.cli.collect import collect as command
+from ended import ending
 from luthier.core.errors import LuthierError
-from luthier.corpus.collecting import addresses, code, crawl, requesting
-from luthier.corpus.collecting.licences import allowed, recognised
+from luthier.corpus.collecting import crawl, requesting
 from luthier.corpus.collecting.requesting import Limits, public
 from luthier.corpus.collecting.state import State
 from luthier.corpus.collecting.web import Asked, collect, listed, starts_of
@@ -230,14 +227,6 @@ def test_limits_and_again(server: Server, tmp_path: Path) -> None:
     assert Counter(records(again))[f"{server.at}/changed"] == 2 and len(records(again)) == 5
 
 
-@contextmanager
-def ending(owner: Any, name: str, when: Callable[..., bool]) -> Iterator[None]:
-    inner = getattr(owner, name)
-    with pytest.MonkeyPatch.context() as patched, pytest.raises(SystemExit):
-        patched.setattr(owner, name, lambda *given: sys.exit() if when(*given) else inner(*given))
-        yield
-
-
 def test_a_record_nobody_said_was_done(server: Server, tmp_path: Path) -> None:
     """Ended between a record and its commit, and in the middle of a record: both are cut off, and asked for again."""
     paths = site(server)
@@ -293,108 +282,3 @@ def test_hosts_left_alone(server: Server, tmp_path: Path, monkeypatch: pytest.Mo
     assert found["left_alone"] == {server.at: "http_500"} and not server.asked["/"] and not records(tmp_path / "c")
     server.pages["/robots.txt"] = page(status=403)
     assert collect(asked(server.at), tmp_path / "d")["fetched"] == 1
-
-
-def test_addresses() -> None:
-    """One spelling; what is no page is refused."""
-    for given, expected in {
-        "HTTP://Example.COM:80/a/./b/../c?b=2&a=1#x": "http://example.com/a/c?b=2&a=1", "https://h:443": "https://h/",
-        "http://h/%7ea%2fb c": "http://h/~a%2Fb%20c", "http://bücher.de./": "http://xn--bcher-kva.de/",
-        "http://h/../../x": "http://h/x", "http://h/a/..": "http://h/", "http://[::1]:8080/": "http://[::1]:8080/",
-    }.items():  # fmt: skip
-        assert addresses.normal(given) == expected == addresses.normal(expected)
-    assert addresses.normal("../b?问", "http://h/x/y/z", "gb18030") == "http://h/x/b?%CE%CA"
-    for bad in ("ftp://h/", "javascript:x", "http://", "http://u:p@h/", "http://h:x/", "http://h h/", "http://[::1/"):
-        with pytest.raises(addresses.BadAddressError):
-            addresses.normal(bad)
-    assert addresses.Site.of("http://h/docs/index.html", False).has("https://h/docs/x")
-    assert not addresses.Site("h", "/docs/").has("http://h/docsx") and addresses.Site("h", "/docs/").has(
-        "http://h/docs"
-    )
-
-
-def git(at: Path, *arguments: str) -> str:
-    known = ("-C", str(at), "-c", "user.name=t", "-c", "user.email=t@example.com")
-    return subprocess.run(["git", *known, *arguments], check=True, capture_output=True, text=True).stdout
-
-
-MIT = """Permission is hereby granted, free of charge, to any person obtaining a copy of this software.
-The above copyright notice and this permission notice shall be included. THE SOFTWARE IS PROVIDED "AS IS"."""
-FILES = {
-    "LICENSE": MIT, "a.py": "print(1)\n", "src/b.c": "int main(void) { return 0; }\n", "notes.xyz": "other\n",
-    "gpl.py": "# SPDX-License-Identifier: GPL-3.0-or-later\n", "sub/COPYING": "CC0 1.0 Universal", "sub/d.py": "y\n",
-    "either.py": "# SPDX-License-Identifier: GPL-2.0-only OR MIT\n", "vendor/e.py": "z\n", "own/LICENSE": "mine",
-    "own/f.py": "f\n", "g_pb2.py": "g\n", "h.py": "# generated: DO NOT EDIT\n", "i.py": "", "中文.py": "甲\n",
-    "j.min.js": "j\n", "k.js": "k" * 2000, "l.py": "l\0l", "m.py": "m" * (1 << 20 | 1), "license.py": "n\n",
-}  # fmt: skip
-
-
-def repository(at: Path) -> Path:
-    for name, text in FILES.items():
-        (at / name).parent.mkdir(parents=True, exist_ok=True)
-        (at / name).write_text(text, "utf-8")
-    (at / "gb.py").write_bytes("# 这是一个用旧编码写的程序，里面有很多中文注释\n".encode("gb18030"))
-    (at / "o.py").symlink_to("/etc/passwd")
-    for arguments in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "x"]):
-        git(at, *arguments)
-    return at
-
-
-def rows(out: Path) -> dict[str, dict[str, str]]:
-    packed = b"".join(gzip.decompress(path.read_bytes()) for path in sorted((out / "code").glob("*.jsonl.gz")))
-    found = [json.loads(line) for line in packed.decode().splitlines()]
-    return {row["path"]: row for row in found}
-
-
-def test_code(tmp_path: Path) -> None:
-    """By language and licence; whatever is left out is counted; nothing that the repository names is run."""
-    at, out, ran = repository(tmp_path / "repo"), tmp_path / "out", tmp_path / "ran"
-    for key, value in (("promisor", "true"), ("url", "ssh://127.0.0.1/x")):
-        git(at, "config", f"remote.origin.{key}", value)
-    git(at, "config", "core.sshCommand", f"touch {ran}; false")
-    (at / "a.py").write_text("print('not committed')\n")
-    found, kept = code.collect([at], code.Wish(["python", "c", "JavaScript"]), out), rows(out)
-    assert {path.removeprefix("repo/"): row["licence"] for path, row in kept.items()} == {
-        **dict.fromkeys(("a.py", "src/b.c", "中文.py", "gb.py", "license.py"), "MIT"), "sub/d.py": "CC0-1.0",
-        "either.py": "GPL-2.0-only OR MIT",
-    }  # fmt: skip
-    assert kept["repo/a.py"] == {**kept["repo/a.py"], "text": "print(1)\n", "language": "", "kind": "code:Python"}
-    assert "中文注释" in kept["repo/gb.py"]["text"]
-    assert found["left_out"] == {
-        "binary": 1, "empty": 1, "generated": 2, "licence GPL-3.0-or-later": 1, "licence unknown": 1, "link": 1,
-        "minified": 2, "other_language": 4, "too_large": 1, "vendored": 1,
-    }  # fmt: skip
-    assert found["files"] == found["kept"] + sum(found["left_out"].values()) and found["kept"] == len(kept)
-    command(git=[at], languages="Python", licences="unknown, GPL-3.0", out=tmp_path / "other")
-    assert set(rows(tmp_path / "other")) == {"repo/gpl.py", "repo/own/f.py"}
-    with pytest.raises(LuthierError, match="one of"):
-        command(["x"], git=[at])
-    shutil.rmtree(at / ".git" / "objects" / git(at, "rev-parse", "HEAD:a.py")[:2])  # which git would fetch by ssh
-    with pytest.raises(LuthierError, match="missing or damaged"):
-        code.collect([at], code.Wish(), tmp_path / "lost")
-    assert not ran.exists()
-    gpl, lesser = "GNU GENERAL PUBLIC LICENSE\n  Version 2, June 1991", "GNU LESSER GENERAL PUBLIC LICENSE Version 2.1"
-    assert recognised(gpl) == "GPL-2.0" and recognised(MIT + gpl) == "GPL-2.0 AND MIT"
-    assert recognised(f"{lesser}, the GNU General Public License, version 2") == "LGPL-2.1"
-    assert recognised(MIT + " Commons Clause") == recognised("All rights reserved.") == "unknown"
-    assert allowed("GPL-2.0+", ["GPL-2.0"]) and not allowed("GPL-2.0-only", ["GPL-2.0-or-later"])
-    assert all(allowed(licence, ["mit"]) for licence in ("MIT OR X", "MIT WITH Some-exception"))
-    assert not any(allowed(licence, ["MIT"]) for licence in ("MIT AND X", "(MIT OR X) AND Y", ""))
-
-
-def test_code_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ended in the third part: the rest is done, of the same commit, and the bytes are those of an unbroken run."""
-    at, out, whole = repository(tmp_path / "repo"), tmp_path / "out", tmp_path / "whole"
-    monkeypatch.setattr(code, "FILES", 5)
-    code.collect([at], code.Wish(), whole)
-    with ending(code, "_one", lambda *given: given[-1].name == "00002.json"):
-        code.collect([at], code.Wish(), out)
-    assert not (out / "collected.json").exists()
-    git(at, "rm", "-q", "a.py", "either.py")
-    git(at, "commit", "-q", "-m", "y")
-    code.collect([at], code.Wish(), out)
-    for path in (*sorted((whole / "code").iterdir()), whole / "collected.json"):
-        assert (out / path.relative_to(whole)).read_bytes() == path.read_bytes()
-    for path, said in ((at, "choose another --out"), (at / "src", "no Git repository")):
-        with pytest.raises(LuthierError, match=said):
-            code.collect([path], code.Wish(["C"]), out if path == at else tmp_path / "x")
