@@ -144,7 +144,7 @@ def test_recipes(tmp_path: Path) -> None:
     with pytest.raises(LuthierError, match=r"stages, 1: near: .*112 hashes cannot be cut into 3 equal bands"):
         read_pipeline(path)
     path.write_text("input: a.jsonl\nstages: [nearly]\n")
-    with pytest.raises(LuthierError, match="stages, 1: one of exact, filter, keywords, language, near, perplexity"):
+    with pytest.raises(LuthierError, match="stages, 1: one of decontaminate, exact, filter, keywords, language, near, perplexity"):
         read_pipeline(path)
     path.write_text("stages: [near]\n")
     with pytest.raises(LuthierError, match="a table with `input`"):

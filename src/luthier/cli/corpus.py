@@ -46,6 +46,13 @@ DEDUP = """Documents that are there twice: the same, then nearly the same (MinHa
 
 Example: luthier corpus dedup docs/ --out unique
 """
+DECONTAMINATE = """Documents without rows of test sets, which are found by 13 words in a row.
+
+TEST is a file of rows or texts, the folder of a comparison, or a set inside the package (`luthier data sets`).
+DIR/found/ and the page quote every match.
+
+Example: luthier corpus decontaminate docs/ --against test.jsonl --out clean
+"""
 TUNE = """The histogram of a signal with documents just left and right of a threshold that is moved by hand, as a page.
 
 --at line, paragraph or sentence looks at pieces. `luthier corpus tune --signals` lists what there is.
@@ -61,7 +68,7 @@ Out = Annotated[Path, typer.Option(help="the folder of what comes out")]
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
     add_group(app, "corpus", ABOUT, run=(RUN, run), read=(READ, read), filter=(FILTER, filter_), dedup=(DEDUP, dedup),
-              tune=(TUNE, tune),
+              decontaminate=(DECONTAMINATE, decontaminate), tune=(TUNE, tune),
               collect=(collect.HELP, collect.collect))  # fmt: skip
 
 
@@ -107,6 +114,20 @@ def dedup(
     from luthier.corpus.recipe import Pipeline, stage_of
 
     _run(Pipeline(tuple(inputs), (stage_of("exact"), stage_of("near")), lines), out, workers)
+
+
+def decontaminate(
+    inputs: Annotated[list[Path], INPUTS],
+    against: Annotated[list[str], typer.Option(help="a test set; may be given again", metavar="TEST")],
+    do: Annotated[str, typer.Option(help="cut sentences, or drop documents")] = "cut",
+    out: Out = Path("decontaminated"), workers: Workers = 0, lines: Lines = False,
+) -> None:  # fmt: skip
+    """Reading, and what test sets have in common with it."""
+    check_installed()
+    from luthier.corpus.recipe import Pipeline, stage_of
+
+    stage = stage_of({"decontaminate": {"against": against, "do": do}})
+    _run(Pipeline(tuple(inputs), (stage,), lines), out, workers)
 
 
 def tune(

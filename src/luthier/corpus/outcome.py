@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from luthier.corpus import documents
 
@@ -18,11 +18,23 @@ Why = str | Sequence[str]  # one for all, or one each
 
 @dataclass(frozen=True)
 class Outcome:
-    """Of a shard. kept: documents. dropped: documents with reason and detail. cut: id, reason, before, after."""
+    """Of a shard. kept: documents. dropped: documents with reason and detail. cut: id, reason, before, after.
+
+    found: id, path, what, quote of each thing that was sought and found.
+    """
 
     kept: pa.Table
     dropped: pa.Table
     cut: pa.Table | None = None
+    found: pa.Table | None = None
+
+
+class Finding(NamedTuple):
+    """Something that stood in a document (its row of the shard): what, and the words themselves."""
+
+    document: int
+    what: str
+    quote: str
 
 
 def parted(
@@ -56,6 +68,16 @@ def shortened(table: pa.Table, now: pa.ChunkedArray, reason: str) -> Outcome:
 
     gone = pc.and_(pc.not_equal(now, pc.fill_null(table["text"], "")), pc.equal(now, ""))
     return parted(table, gone.to_numpy(), reason, "nothing else in it", now, reason)
+
+
+def findings(table: pa.Table, found: Sequence[Finding]) -> pa.Table:
+    """What was found in documents of a shard, as its table."""
+    import pyarrow as pa
+
+    rows = table.select(["id", "path"]).take(pa.array([one.document for one in found], pa.int64()))
+    for name in ("what", "quote"):
+        rows = rows.append_column(name, documents.strings(getattr(one, name) for one in found))
+    return rows
 
 
 def _each(why: Why, count: int) -> pa.Array:

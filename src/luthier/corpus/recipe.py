@@ -13,6 +13,7 @@
     DIR/looked/NN-NAME-HASH/   statistics and signatures, which another threshold uses again
     DIR/kept/                  documents that came through: links to those of the last stage
     DIR/dropped/               all that did not, with reason and detail: NN-NAME-SHARD.parquet
+    DIR/found/                 what was sought and found (test rows, private data): NN-NAME-SHARD.parquet
     DIR/funnel.json            [{"stage", "in", "kept", "dropped", "reasons", "tokens", …}], written last
 
 A stage's HASH is of its options and of the stage before, the first one's of the files' contents: whatever is changed in
@@ -34,7 +35,7 @@ from luthier.core.errors import LuthierError
 from luthier.corpus import read
 from luthier.corpus.keys import contents, look_key, outcome_key
 from luthier.corpus.measures import measured
-from luthier.corpus.stage import DROPPED, KEPT, Counts, Say, Stage, run, shards_in
+from luthier.corpus.stage import DROPPED, FOUND, KEPT, Counts, Say, Stage, run, shards_in
 from luthier.io.config import build
 from luthier.io.files import LOCK, alone, from_yaml, is_taken, write_json
 
@@ -161,11 +162,12 @@ def _publish(folder: Path, places: Sequence[Path]) -> None:
     fresh = folder / ".publishing"
     shutil.rmtree(fresh, ignore_errors=True)
     for place in places:
-        for path in shards_in(place / DROPPED):
-            _link(path, fresh / DROPPED / f"{place.name.rsplit('-', 1)[0]}-{path.name}")
+        for kind in (DROPPED, FOUND):
+            for path in shards_in(place / kind):
+                _link(path, fresh / kind / f"{place.name.rsplit('-', 1)[0]}-{path.name}")
     for path in shards_in(places[-1] / KEPT):
         _link(path, fresh / KEPT / path.name)
-    for name in (KEPT, DROPPED):
+    for name in (KEPT, DROPPED, FOUND):
         shutil.rmtree(folder / name, ignore_errors=True)
         (fresh / name).mkdir(parents=True, exist_ok=True)
         (fresh / name).rename(folder / name)

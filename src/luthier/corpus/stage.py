@@ -3,6 +3,7 @@
     DIR/kept/NNNNN.parquet      documents that go on, as they are now
     DIR/dropped/NNNNN.parquet   those that do not: the document with `reason` and `detail`
     DIR/cut/NNNNN.parquet       of documents that go on changed: id, reason, before, after
+    DIR/found/NNNNN.parquet     what was sought and found: id, path, what, quote
     DIR/counts/NNNNN.json       in, kept, dropped, reasons, bytes: written last, so that a shard that has it is done
     DIR/stage.json              the sums, written when all shards are done
 
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 
 LOOKED, GATHERED = "looked", "gathered.npz"
 KEEP = 2  # arrays of what was gathered that stay in memory between shards
-KEPT, DROPPED, CUT, COUNTS, DONE = "kept", "dropped", "cut", "counts", "stage.json"
+KEPT, DROPPED, CUT, FOUND, COUNTS, DONE = "kept", "dropped", "cut", "found", "counts", "stage.json"
 Say = Callable[[int, int], None]  # shards done, of how many
 
 
@@ -238,8 +239,9 @@ def judge(stage: Stage, at: int, path: Path, folder: Path, looked: Path) -> None
     name = f"{at:05d}.parquet"
     documents.write(found.kept, folder / KEPT / name)
     documents.write(found.dropped, folder / DROPPED / name)
-    if found.cut is not None and found.cut.num_rows:
-        documents.write(found.cut, folder / CUT / name)
+    for place, rows in ((CUT, found.cut), (FOUND, found.found)):
+        if rows is not None and rows.num_rows:
+            documents.write(rows, folder / place / name)
     write_json(_counts(folder, at), counted(table, found).__dict__)
 
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from luthier.corpus.kernels import bare, counting, keywords, pieces, words
+from luthier.corpus.kernels import bare, classes, counting, keywords, pieces, words
 from luthier.corpus.kernels.classes import MARK
 from luthier.corpus.kernels.marks import TERMINAL, table
 
@@ -92,7 +92,7 @@ class Texts:
     @cached_property
     def folded(self) -> NDArray[np.uint32]:
         """The characters in lower case, as far as that is one character."""
-        return keywords.folded()[self.chars]
+        return classes.folded()[self.chars]
 
     @cached_property
     def plain_words(self) -> Ranges:
@@ -110,7 +110,7 @@ class Texts:
     @cached_property
     def bare(self) -> tuple[Ranges, NDArray[np.uint64]]:
         """Words without marks and case as `kernels.bare` cuts them, and 64 bits for each."""
-        starts, ends, first, hashes = bare.cut(self.chars, self.bounds, self.kinds, keywords.folded())
+        starts, ends, first, hashes = bare.cut(self.chars, self.bounds, self.kinds, classes.folded())
         return Ranges(starts, ends, first), hashes
 
     def words_in(self, ranges: Ranges) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -178,7 +178,7 @@ class Texts:
         key = sought, whole
         if key not in self._found:
             machine = keywords.automaton(sought)
-            self._found[key] = keywords.matches(self.chars, self.bounds, self.kinds, keywords.folded(), machine, whole)
+            self._found[key] = keywords.matches(self.chars, self.bounds, self.kinds, classes.folded(), machine, whole)
         return self._found[key]
 
     def without(self, ranges: Ranges, gone: NDArray[np.bool_]) -> pa.Array:

@@ -38,3 +38,13 @@ def classes() -> NDArray[np.uint8]:
         out[low : high + 1] |= HAN
     out[[ord(c) for c in _BREAKS]] |= BREAK
     return out
+
+
+@cache
+def folded() -> NDArray[np.uint32]:
+    """Each code point in lower case, where that is one character."""
+    out = np.arange(0x110000, dtype=np.uint32)
+    for point in range(0x20000):
+        low = chr(point).lower()
+        out[point] = ord(low) if len(low) == 1 else point
+    return out

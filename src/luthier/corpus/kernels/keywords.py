@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from luthier.corpus.kernels.classes import DIGIT, HAN, LETTER
+from luthier.corpus.kernels.classes import DIGIT, HAN, LETTER, folded
 from luthier.corpus.kernels.compiled import compiled
 from luthier.corpus.kernels.pieces import first_of
 from luthier.corpus.kernels.words import as_chars
@@ -38,16 +38,6 @@ class Automaton(NamedTuple):
     size: NDArray[np.int64]
     shorter: NDArray[np.int64]
     begins: NDArray[np.bool_]
-
-
-@cache
-def folded() -> NDArray[np.uint32]:
-    """Each code point in lower case, where that is one character."""
-    out = np.arange(0x110000, dtype=np.uint32)
-    for point in range(0x20000):
-        low = chr(point).lower()
-        out[point] = ord(low) if len(low) == 1 else point
-    return out
 
 
 @cache

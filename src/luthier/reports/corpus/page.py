@@ -38,6 +38,14 @@ WHY, HOW_MANY = both("why", "原因"), both("documents", "文档数")
 DROPPED, CUT, NONE = both("dropped", "丢弃"), both("cut", "删减"), both("nothing", "无")
 BY_SOURCE, BY_LANGUAGE, BY_KIND = both("by source", "按来源"), both("by language", "按语言"), both("by kind", "按类型")
 SHARE, SIZE = both("% of bytes", "字节占比（%）"), both("MB", "MB")
+FOUND = both("What was sought and found", "查找并发现的内容")
+STAGE, DOCUMENT, WHAT, QUOTE = (
+    both("stage", "阶段"),
+    both("document", "文档"),
+    both("what", "内容"),
+    both("words", "原文"),
+)
+QUOTED = 200  # findings on a page; all are in DIR/found
 SHOWN, LONG, LARGEST = 3, 900, 12  # samples of a reason; characters of one; rows of a table
 LINES = 400  # of a text that was cut
 
@@ -52,7 +60,8 @@ def write_page(folder: Path, funnel: Sequence[Mapping[str, Any]]) -> Path:
 <h3>{text(KNOWN)}</h3>
 {"".join(_known())}
 <h2>{text(SAMPLES)}</h2>
-{"".join(_samples(folder, funnel)) or f"<p>{text(NONE)}</p>"}"""
+{"".join(_samples(folder, funnel)) or f"<p>{text(NONE)}</p>"}
+{_found(folder)}"""
     write(folder / PAGE, TITLE, TITLE, body, [STYLE], wide=True)
     return folder / PAGE
 
@@ -131,6 +140,18 @@ def _samples(folder: Path, funnel: Sequence[Mapping[str, Any]]) -> Iterator[str]
         stage = path.parents[1].name.split("-")[1]
         for row in _first(path, stage, ["reason", "before", "after"], seen):
             yield _figure(stage, row["reason"], "", _marked(row["before"], row["after"]))
+
+
+def _found(folder: Path) -> str:
+    """What was sought and found, by what it is and word for word, as far as a page can hold it."""
+    rows: list[list[str]] = []
+    for path in sorted((folder / "found").glob("*.parquet")):
+        if len(rows) < QUOTED:
+            found = next(_tables([path], ["path", "what", "quote"])).slice(0, QUOTED - len(rows)).to_pylist()
+            rows += [[text(path.name.split("-")[1]), *(text(_short(row[key])) for key in row)] for row in found]
+    if not rows:
+        return ""
+    return f'<h2>{text(FOUND)}</h2><div class="scroll">{_table((STAGE, DOCUMENT, WHAT, QUOTE), rows)}</div>'
 
 
 def _first(path: Path, stage: str, columns: Sequence[str], seen: Counter[tuple[str, str]]) -> list[dict[str, Any]]:
