@@ -12,13 +12,13 @@ import pytest
 pa = pytest.importorskip("pyarrow")
 pytest.importorskip("numba")
 import pyarrow.parquet as pq  # noqa: E402
-from running import bar, rows, run  # noqa: E402
 
 from luthier.core.errors import LuthierError  # noqa: E402
 from luthier.corpus import documents, recipe, stage  # noqa: E402
 from luthier.corpus.keys import look_key, outcome_key  # noqa: E402
 from luthier.corpus.recipe import Pipeline, read_pipeline, run_pipeline, stage_of  # noqa: E402
 from luthier.corpus.rules import preset, presets, rule_set  # noqa: E402
+from running import bar, rows, run  # noqa: E402
 from stories import jsonl, story  # noqa: E402
 
 
@@ -144,7 +144,9 @@ def test_recipes(tmp_path: Path) -> None:
     with pytest.raises(LuthierError, match=r"stages, 1: near: .*112 hashes cannot be cut into 3 equal bands"):
         read_pipeline(path)
     path.write_text("input: a.jsonl\nstages: [nearly]\n")
-    with pytest.raises(LuthierError, match="stages, 1: one of decontaminate, exact, filter, keywords, language, near, perplexity"):
+    with pytest.raises(
+        LuthierError, match="stages, 1: one of decontaminate, exact, filter, keywords, language, near, perplexity"
+    ):
         read_pipeline(path)
     path.write_text("stages: [near]\n")
     with pytest.raises(LuthierError, match="a table with `input`"):

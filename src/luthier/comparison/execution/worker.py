@@ -22,7 +22,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from luthier.comparison import results
+from luthier.comparison import results, shared_passages
 from luthier.comparison.execution.faults import caught, failure, last_words, of_the_disk
 from luthier.comparison.execution.locks import locked
 from luthier.comparison.execution.pool import current_file
@@ -82,7 +82,7 @@ def work(folder: Path, number: int, place: int, send: Send) -> None:
     except Exception as error:
         if not first or len(request.models) == 1 or of_the_disk(error):
             raise
-        _keep(folder, split, notes)
+        _keep(folder, split, notes, send)
         send({"say": f"left out: {of_model(model, _lost(folder, trials_of(request, model), error, kept / ERRORS))}"})
         return
     _check(folder, plan, lm, split)
@@ -90,7 +90,7 @@ def work(folder: Path, number: int, place: int, send: Send) -> None:
         lm.client.keep_count(folder / "endpoint.json")
     workers = 1
     if first:
-        _keep(folder, split, notes)
+        _keep(folder, split, notes, send)
         left = sum(not finished(folder, c.place) for c in trials_of(request, model)) * request.seeds
         workers = max(1, min(plan.workers, left, cores() // plan.threads))
         said = spoken_total(plan, len(split.train))
@@ -115,9 +115,12 @@ def _lost(folder: Path, lost: Sequence[Trial], error: Exception, log: Path) -> s
     return reason
 
 
-def _keep(folder: Path, split: Split, notes: list[str]) -> None:
+def _keep(folder: Path, split: Split, notes: list[str], send: Send) -> None:
     """What belongs to the whole comparison."""
-    results.write_notes(folder, notes)
+    found = shared_passages.said(split)
+    results.write_notes(folder, [*notes, *found])
+    for note in found:
+        send({"say": str(note)})
     if not (folder / "split.json").exists():
         write_json(folder / "split.json", _counts(split))
     if not (folder / FLOOR).exists() and (nothing := constant(split)):
