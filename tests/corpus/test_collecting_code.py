@@ -13,7 +13,6 @@ import pytest
 pytest.importorskip("protego")
 
 from ended import ending
-
 from luthier.cli.collect import collect as command
 from luthier.core.errors import LuthierError
 from luthier.corpus.collecting import code

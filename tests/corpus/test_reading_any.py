@@ -12,7 +12,6 @@ pa = pytest.importorskip("pyarrow")
 pytest.importorskip("resiliparse")
 pytest.importorskip("fastwarc")
 from files_read import CHANGE, MARKS, SAMPLES, TEX_MARKS, made_of  # noqa: E402
-
 from luthier.corpus import reading  # noqa: E402
 from luthier.corpus.reading import Bad, Row, Source, rows_of, tex, wikitext  # noqa: E402
 

@@ -12,10 +12,9 @@ import pytest
 pa = pytest.importorskip("pyarrow")
 pytest.importorskip("numba")
 
-from running import bar, rows, run  # noqa: E402
-
 from luthier.corpus import documents, read, stage  # noqa: E402
 from luthier.corpus.recipe import Pipeline, run_pipeline, stage_of  # noqa: E402
+from running import bar, rows, run  # noqa: E402
 from stories import jsonl, story  # noqa: E402
 
 

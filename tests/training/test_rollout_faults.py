@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from policies import KINDS, PROMPTS, Vowels, every_kind, ppo, ready
 
 from luthier.core.errors import LuthierError, Refused
 from luthier.core.records import Asked, Message, Record
@@ -22,6 +21,7 @@ from luthier.objectives.sampling.drawing import judged
 from luthier.patches.lora import Lora
 from luthier.training.attach import prepared
 from luthier.training.context import Context
+from policies import KINDS, PROMPTS, Vowels, every_kind, ppo, ready
 
 
 class Picky(Vowels):

@@ -9,7 +9,6 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from policies import tiny_example
 from torch import Tensor
 
 from luthier.core.batch import Batch
@@ -18,6 +17,7 @@ from luthier.objectives.ppo import Ppo
 from luthier.objectives.sampling import advantages
 from luthier.objectives.sampling.drawing import Drawn
 from luthier.objectives.sampling.sampled import Sampled
+from policies import tiny_example
 
 # -- plain numbers ---------------------------------------------------------------------------------------------------
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from policies import PATCHES, PROMPTS, Vowels, ppo, ready, tiny_example
 from torch import Tensor
 
 import tiny
@@ -26,6 +25,7 @@ from luthier.patches.lora import Lora
 from luthier.runs import run
 from luthier.runs.loaded import judge, load_run, reward_of
 from luthier.training.context import Meter, Reader
+from policies import PATCHES, PROMPTS, Vowels, ppo, ready, tiny_example
 from preferring import DATA
 
 

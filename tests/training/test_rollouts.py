@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 import torch
-from policies import KINDS, PATCHES, Vowels, every_kind, grpo, ppo, ready
 from torch import Tensor
 
 import tiny
@@ -28,6 +27,7 @@ from luthier.objectives.sampling.sampled import Sampled
 from luthier.patches.full import Full
 from luthier.patches.lora import Lora
 from luthier.training.context import Meter, Reader
+from policies import KINDS, PATCHES, Vowels, every_kind, grpo, ppo, ready
 
 
 class FirstHalf:
