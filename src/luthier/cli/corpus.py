@@ -53,6 +53,13 @@ DIR/found/ and the page quote every match.
 
 Example: luthier corpus decontaminate docs/ --against test.jsonl --out clean
 """
+PRIVACY = """Documents with placeholders in place of private data: [PHONE_1], the same for the same number.
+
+Phones, e-mails, identity and card numbers, IPs, keys, QQ and WeChat ids, plates, passports, names, addresses, Chinese
+and English. The page tells how many of each kind are found on sentences of ours, which is no promise for other text.
+
+Example: luthier corpus privacy docs/ --out masked
+"""
 TUNE = """The histogram of a signal with documents just left and right of a threshold that is moved by hand, as a page.
 
 --at line, paragraph or sentence looks at pieces. `luthier corpus tune --signals` lists what there is.
@@ -68,7 +75,8 @@ Out = Annotated[Path, typer.Option(help="the folder of what comes out")]
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
     add_group(app, "corpus", ABOUT, run=(RUN, run), read=(READ, read), filter=(FILTER, filter_), dedup=(DEDUP, dedup),
-              decontaminate=(DECONTAMINATE, decontaminate), tune=(TUNE, tune),
+              decontaminate=(DECONTAMINATE, decontaminate),
+              privacy=(PRIVACY, privacy), tune=(TUNE, tune),
               collect=(collect.HELP, collect.collect))  # fmt: skip
 
 
@@ -130,6 +138,23 @@ def decontaminate(
     _run(Pipeline(tuple(inputs), (stage,), lines), out, workers)
 
 
+def privacy(
+    inputs: Annotated[list[Path], INPUTS],
+    kinds: Annotated[str, typer.Option(help="those that are masked, with commas; all unless given")] = "",
+    model: Annotated[str, typer.Option(help="a folder of a token classifier for names and addresses")] = "",
+    quote: Annotated[bool, typer.Option("--quote", help="keep what was found, word for word, in DIR/found")] = False,
+    out: Out = Path("masked"), workers: Workers = 0, lines: Lines = False,
+) -> None:  # fmt: skip
+    """Reading, and placeholders for private data."""
+    check_installed("stdnum", "phonenumbers", extra="privacy")
+    from luthier.corpus.privacy.finding import KINDS
+    from luthier.corpus.recipe import Pipeline, stage_of
+
+    chosen = [kind.strip().upper() for kind in kinds.split(",") if kind.strip()] or list(KINDS)
+    stage = stage_of({"privacy": {"kinds": chosen, "model": model, "quote": quote}})
+    _run(Pipeline(tuple(inputs), (stage,), lines), out, workers)
+
+
 def tune(
     inputs: Annotated[list[Path] | None, INPUTS] = None,
     signal: Annotated[str, typer.Option(help="of documents, or of pieces")] = "words",
@@ -163,6 +188,9 @@ def _run(pipeline: Any, out: Path, workers: int) -> None:
     from luthier.corpus.recipe import run_pipeline
     from luthier.reports.corpus.page import write_page
 
+    for stage in pipeline.stages:
+        for note in stage.notes:
+            print(f"{stage.name}: {note}")
     with resumable():
         funnel = run_pipeline(pipeline, out, workers or len(os.sched_getaffinity(0)), _bar)
     for line in told(funnel):

@@ -26,7 +26,7 @@ from luthier.core.errors import LuthierError
 NEEDED = ("pyarrow", "numba", "scipy")
 
 
-def check_installed(*more: str) -> None:
-    """Raise LuthierError with the command that installs what is missing."""
+def check_installed(*more: str, extra: str = "corpus") -> None:
+    """Raise LuthierError with the command that installs what is missing. extra: that brings what more is needed."""
     if missing := [name for name in (*NEEDED, *more) if find_spec(name) is None]:
-        raise LuthierError(f"corpus: needs {', '.join(missing)}: pip install 'luthier[corpus]'")
+        raise LuthierError(f"corpus: needs {', '.join(missing)}: pip install 'luthier[{extra}]'")

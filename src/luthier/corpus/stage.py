@@ -59,6 +59,11 @@ class Stage(ABC):
         """Files besides the documents that its outcome hangs on, by option: known by what they hold, not by names."""
         return {}
 
+    @property
+    def notes(self) -> Sequence[str]:
+        """What people are told before it begins: what it cannot do here."""
+        return ()
+
     @abstractmethod
     def apply(self, table: pa.Table, known: Known) -> Outcome:
         """What becomes of a shard's documents. known: empty where nothing was looked at (`Looking`)."""

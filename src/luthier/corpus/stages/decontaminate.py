@@ -55,12 +55,21 @@ class Decontaminate(Stage):
     def reads(self) -> Mapping[str, Sequence[Path]]:
         return {"against": [path for name in self.against for path in test_sets.files(name)]}
 
+    @property
+    def notes(self) -> Sequence[str]:
+        held = self._held()
+        few = f"{held.short:,} of {len(held.rows):,} texts of the test sets have fewer than {self.least} words"
+        return (f"{few} and are not sought",) if held.short else ()
+
+    def _held(self) -> Held:
+        marks = read.marks(*map(str, self.reads["against"]))
+        return _held(self.against, self.n, self.least, marks)
+
     def apply(self, table: pa.Table, known: Known) -> Outcome:
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        marks = read.marks(*map(str, self.reads["against"]))
-        held = _held(self.against, self.n, self.least, marks)
+        held = self._held()
         now: list[pa.Array] = []
         found: list[Finding] = []
         rows = 0

@@ -10,6 +10,7 @@ from typing import Any
 
 from luthier.core.phrases import Phrase
 from luthier.reports.corpus.makeups import PUBLISHED
+from luthier.reports.corpus.privacy_part import privacy_part
 from luthier.reports.plain_page import both, text, write
 
 PAGE = "report.html"
@@ -61,7 +62,8 @@ def write_page(folder: Path, funnel: Sequence[Mapping[str, Any]]) -> Path:
 {"".join(_known())}
 <h2>{text(SAMPLES)}</h2>
 {"".join(_samples(folder, funnel)) or f"<p>{text(NONE)}</p>"}
-{_found(folder)}"""
+{_found(folder)}
+{privacy_part() if any(stage["stage"] == "privacy" for stage in funnel) else ""}"""
     write(folder / PAGE, TITLE, TITLE, body, [STYLE], wide=True)
     return folder / PAGE
 

@@ -1,0 +1,1 @@
+"""Kinds of private data that have a shape: a file each, with its PATTERNS."""

@@ -1,0 +1,16 @@
+"""QQ numbers: 5 to 11 digits that a text says are one."""
+
+from __future__ import annotations
+
+import re
+
+from luthier.corpus.privacy import Pattern
+
+_QQ = re.compile(
+    r"(?<![A-Za-z])(?:QQ|扣扣|企鹅号|[Qq]{1,2}号)(?:\s*(?:群号|群|号码|号|账号|帐号|number|no\.?|id))?\s*"
+    r"(?:[^\d\s。；;!！?？A-Za-z]{0,8}|[ ,]*(?:(?:it's|its|is|on|at|my|the|me|number|no\.?|id)[ ,:]*){0,4})\s*[:：]?\s*"
+    r"(?P<it>[1-9]\d{4,10})(?!\d)(?!\.\d)(?![万元年月日个%])",
+    re.IGNORECASE,
+)
+
+PATTERNS = (Pattern("QQ", _QQ, ("qq", "扣扣", "企鹅号", "q号"), certain=6),)
