@@ -1,7 +1,8 @@
 """How much of each kind is found, and how much of what is found is right, on sentences written for this project.
 
-`sentences/a_*.txt` were there when patterns were written; `b_*.txt` were written without having seen them, and count
-alone where figures are told. A line is a sentence in which private data is marked: {{KIND|text}}.
+`sentences/a_*.txt` were there when patterns were written; `b_*.txt` were written without having seen them, and are told
+with what they gave when they were scored for the first time, once (`blind.json`); misses were mended afterwards.
+A line is a sentence in which private data is marked: {{KIND|text}}.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from luthier.corpus.privacy import Span
+from luthier.io.files import read_json
 
 SENTENCES = Path(__file__).parent / "sentences"
 _MARK = re.compile(r"\{\{([A-Z]+)\|(.*?)\}\}(?!\})")
@@ -33,6 +35,11 @@ def sentences(part: str) -> Iterator[tuple[str, list[Span]]]:
         for line in path.read_text("utf-8").splitlines():
             if line.strip():
                 yield read_marks(line)
+
+
+def at_first() -> dict[str, Score]:
+    """What the unseen half gave before anybody looked at it, by kind."""
+    return {kind: Score(kind, *found) for kind, found in read_json(SENTENCES / "blind.json").items()}
 
 
 def read_marks(line: str) -> tuple[str, list[Span]]:
