@@ -26,6 +26,7 @@ from luthier.cli import (
     runs,
     score,
     study,
+    tokenizer,
     training,
 )
 from luthier.core import command
@@ -71,6 +72,7 @@ for group in (
     export,
     runs,
     corpus,
+    tokenizer,
     data,
     listing,
     doctor,

@@ -66,6 +66,13 @@ TUNE = """The histogram of a signal with documents just left and right of a thre
 
 Example: luthier corpus tune docs/ --signal mean_word_length --out tune.html
 """
+MIX = """Documents of several sources as one stream of tokens, by a recipe: how much of each, in which order.
+
+DIR/tokens/ has flat files of token ids that any program maps into memory, DIR/mix.json how much of each source there
+is. The same seed gives the same bytes; a killed run goes on where it was.
+
+Example: luthier corpus mix recipes/mix.yaml --out mixed
+"""
 INPUTS = typer.Argument(help="files and folders", metavar="IN")
 Workers = Annotated[int, typer.Option(min=0, help="processes; 0: one a core")]
 Lines = Annotated[bool, typer.Option("--lines", help="text files hold a document a line")]
@@ -76,7 +83,7 @@ def add_to(app: typer.Typer) -> None:
     """Register the commands."""
     add_group(app, "corpus", ABOUT, run=(RUN, run), read=(READ, read), filter=(FILTER, filter_), dedup=(DEDUP, dedup),
               decontaminate=(DECONTAMINATE, decontaminate),
-              privacy=(PRIVACY, privacy), tune=(TUNE, tune),
+              privacy=(PRIVACY, privacy), mix=(MIX, mix), tune=(TUNE, tune),
               collect=(collect.HELP, collect.collect))  # fmt: skip
 
 
@@ -153,6 +160,23 @@ def privacy(
     chosen = [kind.strip().upper() for kind in kinds.split(",") if kind.strip()] or list(KINDS)
     stage = stage_of({"privacy": {"kinds": chosen, "model": model, "quote": quote}})
     _run(Pipeline(tuple(inputs), (stage,), lines), out, workers)
+
+
+def mix(
+    recipe: Annotated[Path, typer.Argument(help="mix.yaml")], out: Out = Path("mixed"), workers: Workers = 0
+) -> None:
+    """Sources mixed."""
+    check_installed()
+    from luthier.corpus.mixing.mix import read_mix, run
+
+    with resumable():
+        found = run(read_mix(recipe), out, workers or len(os.sched_getaffinity(0)), _bar)
+    for note in found["notes"]:
+        print(note)
+    for name, one in found["sources"].items():
+        less = ", less than asked: it is seen as often as it may be" if name in found["short"] else ""
+        print(f"{name}: {one['mixed']:,} of {one['there']:,} tokens, {one['rounds']:.2f} rounds{less}")
+    print(f"Tokens: {out / 'tokens'} ({found['tokens']:,})")
 
 
 def tune(

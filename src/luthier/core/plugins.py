@@ -30,7 +30,7 @@ ROOMS: Mapping[str, str] = {
     "classifiers": "luthier.direct.classifiers", "documents": "luthier.data.document_readers",
     "readers": "luthier.data.readers", "opensets": "luthier.data.opensets.families",
     "signals": "luthier.corpus.signals", "stages": "luthier.corpus.stages", "reading": "luthier.corpus.reading",
-    "private": "luthier.corpus.privacy.kinds",
+    "private": "luthier.corpus.privacy.kinds", "tokenizers": "luthier.corpus.tokenizers.kinds",
 }  # fmt: skip
 HERE = Path(__file__).parents[1]  # of our own rooms
 

@@ -1,12 +1,13 @@
 """How likely a model finds plain text: the geometric mean of the probabilities of its tokens, text by text.
 
-exp(-loss) a row, where the loss is in nats a token; perplexity is its inverse. Loss and bits per byte stand beside it.
+exp(-loss) a row, where the loss is in nats a token; perplexity is its inverse. Loss and bits per byte stand beside it,
+over the tokens that are told and their bytes: not the first, which nothing stands before.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, cast
 
 from luthier.core.errors import LuthierError
@@ -17,6 +18,18 @@ from luthier.core.split import Split
 
 if TYPE_CHECKING:
     from luthier.models.base import TrainableLM
+
+
+def stretches(ids: Sequence[int], room: int) -> Iterator[tuple[Sequence[int], int]]:
+    """A text as the model can read it: stretches of `room` tokens, each with how many of them are new.
+
+    From the second on half of a stretch has been read before: every token is told after half a context at least.
+    """
+    step = max(room // 2, 1)
+    for start in range(0, max(len(ids) - (room - step), 1), step):
+        part = ids[start : start + room]
+        if len(part) > 1:
+            yield part, len(part) - (room - step if start else 1)
 
 
 class TokenProbability(Metric):
@@ -35,13 +48,16 @@ class TokenProbability(Metric):
             raise LuthierError("this model gives no likelihood of a text")
         base, found = cast("TrainableLM", lm), []
         room = base.context - len(base.virtual)
+        size = 0
         for i, row in enumerate(rows):
-            ids = list(base.tokenizer(row.wanted, verbose=False)["input_ids"])[:room]
-            found.append([float(v) for v in base.stretch_logprobs(ids)] if len(ids) > 1 else [])
+            ids = list(base.tokenizer(row.wanted, verbose=False)["input_ids"])
+            values = [float(v) for part, new in stretches(ids, room) for v in base.stretch_logprobs(part)[-new:]]
+            found.append(values)
+            unseen = str(base.tokenizer.decode(ids[: len(ids) - len(values)], skip_special_tokens=True))
+            size += max(len(row.wanted.encode()) - len(unseen.encode()), 0) if values else 0
             if base.progress:
                 base.progress(i + 1, len(rows))
         nats = -math.fsum(v for values in found for v in values)
-        size = sum(len(row.wanted.encode()) for row in rows)
         secondary = {
             "held_out_loss": nats / max(sum(map(len, found)), 1),
             "bits_per_byte": nats / (math.log(2) * max(size, 1)),

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from luthier.core.phrases import Phrase
-from luthier.reports.corpus.makeups import PUBLISHED
+from luthier.corpus.mixing.makeups import PUBLISHED
 from luthier.reports.corpus.privacy_part import privacy_part
 from luthier.reports.plain_page import both, text, write
 

@@ -1,0 +1,127 @@
+"""A source's documents as tokens, with what curricula go by; a shard at a time, so that a kill changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from luthier.core.errors import LuthierError
+from luthier.corpus import documents
+from luthier.corpus.mixing import tokens as files
+from luthier.corpus.mixing.order import Curriculum
+from luthier.corpus.stage import Say, in_turn, shards_in
+from luthier.corpus.texts import batches
+from luthier.corpus.tokenizers.known import known
+from luthier.io.files import LOCK, alone, replacing
+
+AT_ONCE = 512  # documents that are tokenised in one go
+DIFFICULTY = "difficulty"
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """tokenizer: its name. end: the text of the token behind each document, "" for none."""
+
+    tokenizer: str
+    end: str = "<|endoftext|>"
+
+    def check(self) -> tuple[int, int | None]:
+        """Tokens of the vocabulary, and the id of the end. Raises LuthierError where it has no such token."""
+        found = _tokenizer(self.tokenizer)
+        number = found.token_to_id(self.end) if self.end else None
+        if self.end and number is None:
+            raise LuthierError(f"{self.tokenizer}: has no token {self.end}: name the one that ends a text by `end`")
+        return found.get_vocab_size(with_added_tokens=True), number
+
+
+@lru_cache(maxsize=2)
+def _tokenizer(name: str) -> Any:
+    found = known(name)
+    found.encode_special_tokens = True  # a document that quotes the end's text does not end there
+    return found
+
+
+def encode(inputs: Path, folder: Path, encoder: Encoder, given: Curriculum | None, workers: int, say: Say) -> None:
+    """Write the tokens of a folder of documents. Raises LuthierError."""
+    if (folder / files.ABOUT).exists():
+        return
+    shards = shards_in(inputs)
+    if not shards:
+        raise LuthierError(f"{inputs}: no documents: name the folder `kept` of a run")
+    vocabulary, end = encoder.check()
+    folder.mkdir(parents=True, exist_ok=True)
+    with alone(folder / LOCK, f"{folder}: another command is at work there"):
+        todo = [(at, path, folder, encoder, given) for at, path in enumerate(shards)
+                if not (folder / f"{at:05d}.{files.ENDS}").exists()]  # fmt: skip
+        for done in in_turn(one, todo, workers, len(shards) - len(todo)):
+            say(done, len(shards))
+        files.finish(
+            folder, len(shards), files.dtype_of(vocabulary), vocabulary=vocabulary, end=end, tokenizer=encoder.tokenizer
+        )
+
+
+def one(at: int, path: Path, folder: Path, encoder: Encoder, given: Curriculum | None) -> None:
+    """Tokens of one shard of documents."""
+    vocabulary, end = encoder.check()
+    tokenizer = _tokenizer(encoder.tokenizer)
+    column = documents.read(path, ["text"])["text"]
+    dtype = files.TYPES[files.dtype_of(vocabulary)]
+    parts, sizes = [np.zeros(0, dtype)], [np.zeros(0, np.int64)]
+    last = [] if end is None else [end]
+    for first in range(0, len(column), AT_ONCE):
+        texts = [text or "" for text in column.slice(first, AT_ONCE).to_pylist()]
+        found = tokenizer.encode_batch_fast(texts, add_special_tokens=False)
+        parts += [np.array(item.ids + last, dtype) for item in found]
+        sizes.append(np.array([len(item.ids) + len(last) for item in found], np.int64))
+    if given is not None:
+        with replacing(folder / f"{at:05d}.{DIFFICULTY}") as temporary:
+            difficulty(column, np.concatenate(sizes), given).astype("<f8").tofile(temporary)
+    files.write_shard(folder, at, np.concatenate(parts), np.cumsum(np.concatenate(sizes)), files.dtype_of(vocabulary))
+
+
+def difficulty(column: Any, sizes: NDArray[np.int64], given: Curriculum) -> NDArray[np.float64]:
+    """Of each document how hard it is: the larger, the later it comes."""
+    if given.by == "perplexity":
+        from luthier.corpus.surprise import of_model, of_reference
+
+        judge = of_reference(given.reference) if given.reference else of_model(given.model)
+        return np.concatenate([np.zeros(0), *(judge(batch) for batch in batches(column))])
+    if given.by == "quality":
+        import pyarrow as pa
+
+        from luthier.corpus.stages.quality import Quality
+
+        found = Quality(given.good, given.bad).look(pa.table({"text": column}))["likely"]
+        return np.asarray(found, np.float64)
+    return sizes.astype(np.float64)
+
+
+@dataclass(frozen=True)
+class Source:
+    """Tokens of a source. lengths, where, difficulty: of its documents, (documents); where: their first tokens."""
+
+    name: str
+    tokens: files.Tokens
+    lengths: NDArray[np.int64]
+    where: NDArray[np.int64]
+    difficulty: NDArray[np.float64]
+
+    @classmethod
+    def read(cls, name: str, folder: Path, curriculum: bool) -> Source:
+        """Raises LuthierError where a file is damaged."""
+        tokens = files.Tokens(folder)
+        ends = [tokens.ends(at) for at in range(len(tokens.counts))]
+        lengths = np.concatenate([np.zeros(0, np.int64), *(np.diff(own, prepend=0) for own in ends)])
+        hard = [np.fromfile(folder / f"{at:05d}.{DIFFICULTY}", "<f8") for at in range(len(ends))] if curriculum else []
+        return cls(name, tokens, lengths, np.cumsum(lengths) - lengths, np.concatenate([np.zeros(0), *hard]))
+
+
+def rows(sources: Sequence[Source]) -> dict[str, int]:
+    """Tokens of each source."""
+    return {source.name: int(source.lengths.sum()) for source in sources}

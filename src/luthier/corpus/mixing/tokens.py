@@ -1,0 +1,99 @@
+"""Tokens on disk: flat files that any program maps into memory.
+
+DIR/00000.tokens   token ids of all documents, one after another; little-endian, `dtype` of tokens.json
+DIR/00000.ends     of each document in it the token behind its last: little-endian 64-bit unsigned integers
+DIR/tokens.json    {"dtype": "uint16" or "uint32", "vocabulary": …, "end": the token that ends a document, "shards":
+                   [{"tokens": …, "documents": …}, …], …}, written last
+
+np.memmap("DIR/00000.tokens", "<u2")[:100]        # with NumPy alone
+Tokens(Path("DIR"))[10**6 : 10**6 + 2048]         # from any token on, across shards
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from luthier.io.files import damaged, read_record, replacing, write_json
+
+ABOUT, TOKENS, ENDS = "tokens.json", "tokens", "ends"
+TYPES: dict[str, np.dtype[Any]] = {"uint16": np.dtype("<u2"), "uint32": np.dtype("<u4")}
+OPEN = 16  # shards that stay mapped
+
+
+def dtype_of(vocabulary: int) -> str:
+    """The narrower of the types that hold every id."""
+    return "uint16" if vocabulary <= 1 << 16 else "uint32"
+
+
+def write_shard(folder: Path, at: int, ids: NDArray[Any], ends: NDArray[Any], dtype: str) -> None:
+    """Write one shard, its `ends` last: a shard that has them is whole. Raises OSError."""
+    for name, values in ((TOKENS, ids.astype(TYPES[dtype])), (ENDS, ends.astype("<u8"))):
+        with replacing(folder / f"{at:05d}.{name}") as temporary:
+            values.tofile(temporary)
+
+
+def finish(folder: Path, shards: int, dtype: str, **about: Any) -> None:
+    """Write what is to be known of all shards."""
+    sizes = [{"tokens": _size(folder, at, TOKENS) // TYPES[dtype].itemsize, "documents": _size(folder, at, ENDS) // 8}
+             for at in range(shards)]  # fmt: skip
+    write_json(folder / ABOUT, {"dtype": dtype, **about, "shards": sizes})
+
+
+def _size(folder: Path, at: int, name: str) -> int:
+    return (folder / f"{at:05d}.{name}").stat().st_size
+
+
+class Tokens(Sequence[int]):
+    """All tokens of a folder, read where they are asked for. Raises LuthierError where one is not as long as told."""
+
+    def __init__(self, folder: Path) -> None:
+        found = read_record(folder / ABOUT, "dtype", "shards")
+        self.folder, self.about, self.dtype = folder, found, TYPES[found["dtype"]]
+        self.counts = np.array([shard["tokens"] for shard in found["shards"]], np.int64)
+        self.documents = np.array([shard["documents"] for shard in found["shards"]], np.int64)
+        for at, (tokens, documents) in enumerate(zip(self.counts.tolist(), self.documents.tolist(), strict=True)):
+            for name, size in ((TOKENS, tokens * self.dtype.itemsize), (ENDS, documents * 8)):
+                path = folder / f"{at:05d}.{name}"
+                if not path.exists() or path.stat().st_size != size:
+                    raise damaged(path, f"{path.stat().st_size if path.exists() else 'no'} bytes where {size} are told")
+        self.first = np.concatenate([[0], np.cumsum(self.counts)])
+        self._open = lru_cache(OPEN)(self._mapped)
+
+    def _mapped(self, at: int) -> NDArray[Any]:
+        if not self.counts[at]:
+            return np.zeros(0, self.dtype)
+        return np.memmap(self.folder / f"{at:05d}.{TOKENS}", self.dtype, "r")
+
+    def ends(self, at: int) -> NDArray[np.int64]:
+        """Of each document of a shard the token behind its last, from the shard's beginning."""
+        return np.fromfile(self.folder / f"{at:05d}.{ENDS}", "<u8").astype(np.int64)
+
+    def __len__(self) -> int:
+        return int(self.first[-1])
+
+    def __getitem__(self, key: Any) -> Any:
+        """A token, or those of a slice without a step, (tokens)."""
+        if not isinstance(key, slice):
+            at = range(len(self))[key]
+            return int(self[at : at + 1][0])
+        start, stop, step = key.indices(len(self))
+        if step != 1:
+            raise IndexError("tokens are read in a row: a slice has no step")
+        return self.read(start, max(stop - start, 0))
+
+    def read(self, start: int, count: int) -> NDArray[Any]:
+        """So many tokens from there on, (tokens); fewer at the end."""
+        out, count = [np.zeros(0, self.dtype)], min(count, len(self) - start)
+        at = int(np.searchsorted(self.first, start, "right")) - 1
+        while count > 0:
+            begin = start - int(self.first[at])
+            part = self._open(at)[begin : begin + count]
+            out.append(part)
+            start, count, at = start + len(part), count - len(part), at + 1
+        return np.concatenate(out)

@@ -1,0 +1,77 @@
+"""How many tokens a tokenizer takes: a character, a word, a byte of each language; and the pieces of an example."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+AT_ONCE = 256  # texts that are tokenised in one go
+
+
+@dataclass(frozen=True)
+class Fertility:
+    """Of the texts of a language. words: as deduplication cuts them, a Han character one. alone: tokens that are a byte
+    of a character cut apart."""
+
+    language: str
+    texts: int
+    characters: int
+    words: int
+    bytes: int
+    tokens: int
+    alone: int
+
+
+@dataclass(frozen=True)
+class Shown:
+    """An example: pieces in their order, each with its text as it reads; broken ones are parts of a character."""
+
+    pieces: tuple[str, ...]
+    whole: tuple[bool, ...]
+
+
+def fertility(tokenizer: Any, texts: Sequence[str], languages: Sequence[str]) -> list[Fertility]:
+    """By language, the largest first. languages: of each text."""
+    import pyarrow as pa
+
+    from luthier.corpus.texts import Texts
+
+    words = Texts(pa.array(list(texts), pa.large_string())).bare[0].counts
+    tokens, alone = np.zeros(len(texts), np.int64), np.zeros(len(texts), np.int64)
+    for at in range(0, len(texts), AT_ONCE):
+        encoded = tokenizer.encode_batch(list(texts[at : at + AT_ONCE]), add_special_tokens=False)
+        for number, one in enumerate(encoded, at):
+            tokens[number] = len(one.ids)
+            alone[number] = _alone(one.offsets)
+    out = []
+    for language in dict.fromkeys(languages):
+        mine = np.array([one == language for one in languages])
+        chosen = [text for text, own in zip(texts, mine, strict=True) if own]
+        out.append(Fertility(
+            language, len(chosen), sum(map(len, chosen)), int(words[mine].sum()),
+            sum(len(text.encode("utf-8", "replace")) for text in chosen), int(tokens[mine].sum()),
+            int(alone[mine].sum()),
+        ))  # fmt: skip
+    return sorted(out, key=lambda one: -one.bytes)
+
+
+def _alone(offsets: Sequence[tuple[int, int]]) -> int:
+    """Tokens whose character other tokens hold, too."""
+    places = np.array(offsets).reshape(-1, 2)
+    same = (places[1:] == places[:-1]).all(1) & (places[1:, 1] - places[1:, 0] <= 1)
+    return int((np.r_[same, False] | np.r_[False, same]).sum())
+
+
+def shown(tokenizer: Any, text: str) -> Shown:
+    """A text cut into its pieces."""
+    one = tokenizer.encode(text, add_special_tokens=False)
+    offsets = list(one.offsets)
+    pieces, whole = [], []
+    for at, (start, end) in enumerate(offsets):
+        part = (at and offsets[at - 1] == (start, end)) or (at + 1 < len(offsets) and offsets[at + 1] == (start, end))
+        pieces.append(text[start:end] if not part or not (at and offsets[at - 1] == (start, end)) else "")
+        whole.append(not part)
+    return Shown(tuple(pieces), tuple(whole))
