@@ -128,3 +128,16 @@ def test_most_bounds_what_is_learned_from() -> None:
     texts = training._Counted(iter(["a" * 10] * 100), 35)
     assert len(list(texts)) == 4 and texts.bytes == 40
     assert list(sentencepiece_pieces._lines(iter(["a▁\n\n b"]))) == ["a", " b"]
+
+
+def test_the_page_shows_every_character_of_its_examples(tmp_path: Path) -> None:
+    from luthier.reports.corpus.tokenizer_page import table, write_page
+
+    texts, languages = ["Two lines\n\nof <b>text</b>", "河水\n\n很深"], ["en", "zh"]
+    found = [(name, one) for name, one in (("gpt2", known("gpt2")), ("unigram", trained("unigram")))]
+    measured = [(name, one.get_vocab_size(), fertility(one, texts, languages)) for name, one in found]
+    assert len(table(measured)) == 4 and "gpt2 (50,257), en: " in table(measured)[0]
+    page = write_page(tmp_path / "page.html", measured, found, texts, languages).read_text("utf-8")
+    assert page.count('class="pieces"') == 4 and "<b>text" not in page
+    example = shown(trained("unigram"), texts[1])
+    assert "".join(example.pieces) == texts[1] and example.pieces.count("\n") == 2

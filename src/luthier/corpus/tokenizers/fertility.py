@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -45,7 +46,7 @@ def fertility(tokenizer: Any, texts: Sequence[str], languages: Sequence[str]) ->
         encoded = tokenizer.encode_batch(list(texts[at : at + AT_ONCE]), add_special_tokens=False)
         for number, one in enumerate(encoded, at):
             tokens[number] = len(one.ids)
-            alone[number] = _alone(one.offsets)
+            alone[number] = _alone(texts[number], one.offsets)
     out = []
     for language in dict.fromkeys(languages):
         mine = np.array([one == language for one in languages])
@@ -58,20 +59,28 @@ def fertility(tokenizer: Any, texts: Sequence[str], languages: Sequence[str]) ->
     return sorted(out, key=lambda one: -one.bytes)
 
 
-def _alone(offsets: Sequence[tuple[int, int]]) -> int:
-    """Tokens whose character other tokens hold, too."""
-    places = np.array(offsets).reshape(-1, 2)
-    same = (places[1:] == places[:-1]).all(1) & (places[1:, 1] - places[1:, 0] <= 1)
-    return int((np.r_[same, False] | np.r_[False, same]).sum())
+def _alone(text: str, offsets: Sequence[tuple[int, int]]) -> int:
+    """Tokens that are a part of a character."""
+    return sum(not whole for _, whole in _pieces(text, offsets))
+
+
+def _pieces(text: str, offsets: Sequence[tuple[int, int]]) -> Iterator[tuple[str, bool]]:
+    """The text of each token, and whether it is whole characters. Bytes of characters in a row come as one stretch."""
+    for (start, end), group in groupby(offsets):
+        count, said = len(list(group)), text[start:end]
+        if count == 1:
+            yield said, True
+        elif count == len(said.encode("utf-8", "replace")):
+            for char in said:
+                size = len(char.encode("utf-8", "replace"))
+                yield char, size == 1
+                yield from (("", False) for _ in range(size - 1))
+        else:
+            yield said, False
+            yield from (("", False) for _ in range(count - 1))
 
 
 def shown(tokenizer: Any, text: str) -> Shown:
-    """A text cut into its pieces."""
-    one = tokenizer.encode(text, add_special_tokens=False)
-    offsets = list(one.offsets)
-    pieces, whole = [], []
-    for at, (start, end) in enumerate(offsets):
-        part = (at and offsets[at - 1] == (start, end)) or (at + 1 < len(offsets) and offsets[at + 1] == (start, end))
-        pieces.append(text[start:end] if not part or not (at and offsets[at - 1] == (start, end)) else "")
-        whole.append(not part)
-    return Shown(tuple(pieces), tuple(whole))
+    """A text cut into its pieces; of a character that is cut apart the first has it."""
+    found = list(_pieces(text, tokenizer.encode(text, add_special_tokens=False).offsets))
+    return Shown(tuple(piece for piece, _ in found), tuple(whole for _, whole in found))
