@@ -11,6 +11,7 @@ import typer
 
 from luthier.cli import app
 from luthier.core import catalog
+from luthier.corpus.mixing.mix import read_mix
 from luthier.corpus.recipe import read_pipeline as read_corpus
 from luthier.io.config import read_recipe
 from luthier.rlhf.pipeline import read_pipeline
@@ -43,7 +44,7 @@ def parse(command: str) -> None:
         inner = inner.commands.get(words[0])
         assert inner is not None, f"there is no command {command}"
     context = inner.make_context(words[0], words[1:], parent=outer)
-    if words[0] == "compare" and context.params["methods"]:
+    if context.params.get("methods"):
         # a page may name a method that it tells how to make
         known = {*catalog.methods(), "norms"}
         assert {name.partition("/")[0] for name in context.params["methods"].split(",")} <= known, command
@@ -90,6 +91,8 @@ def test_recipes_named_in_pages_are_read() -> None:
         text = path.read_text("utf-8")
         if "input:" in text:
             read_corpus(path)
+        elif "sources:" in text:
+            read_mix(path)
         else:
             read_pipeline(path) if "stages:" in text else read_recipe(path)
 
