@@ -1,6 +1,7 @@
 """Stages of a corpus over WORK/input, one process: our side of the benchmarks of corpora.
 
     ours_corpus.py WORK '[{"near": {}}]'
+    ours_corpus.py WORK '[{"near": {}}]' count      (tells how many documents are kept, and not which)
 
 A first run over two documents compiles what is not compiled yet; the measured one reads, does every stage and writes.
 Seconds of `steps` are those of looking at documents and of gathering what was seen: of `near`, the signatures, their
@@ -39,7 +40,7 @@ def run(source: Path, stages: list[Any], out: Path) -> None:
     run_pipeline(Pipeline((source,), tuple(map(stage_of, stages))), out, 1, bar)
 
 
-def main(work: Path, stages: list[Any]) -> None:
+def main(work: Path, stages: list[Any], count: bool = False) -> None:
     """Warm up, run, and say what was kept."""
     few, steps = corpus_texts.few(work), list[float]()
     begun = time.perf_counter()
@@ -49,14 +50,12 @@ def main(work: Path, stages: list[Any]) -> None:
         if isinstance(one, stage.Looking):
             measure.clocked(type(one), "gather", steps)
     figures = measure.warmed(begun, lambda: None, lambda: run(work / "input", stages, work / "ours"))
-    kept = [
-        name
-        for path in sorted((work / "ours" / "kept").glob("*.parquet"))
-        for name in documents.read(path, ["id"])["id"].to_pylist()
-    ]
+    paths = sorted((work / "ours" / "kept").glob("*.parquet"))
+    names = (name for path in paths for name in documents.read(path, ["id"])["id"].to_pylist())
+    kept = sum(map(documents.count, paths)) if count else list(names)
     versions = {"luthier": __version__, **{name: version(name) for name in ("numba", "pyarrow", "numpy")}}
     print(json.dumps(figures | {"steps": sum(steps), "kept": kept, "versions": versions}))
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), json.loads(sys.argv[2]))
+    main(Path(sys.argv[1]), json.loads(sys.argv[2]), "count" in sys.argv[3:])

@@ -23,7 +23,7 @@ from luthier.corpus.stage import COUNTS, DONE, DROPPED, KEPT, Counts, Say, in_tu
 from luthier.io.files import LOCK, alone, write_json
 
 UNIT = 32 << 20  # bytes of files that one worker reads at a stretch
-SHARD = 32 << 20  # bytes of text in a shard
+SHARD = 16 << 20  # bytes of text in a shard
 ROWS = 20_000  # documents of a shard
 TOO_MANY = 10_000  # files of one unit
 

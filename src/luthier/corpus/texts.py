@@ -25,7 +25,7 @@ from luthier.corpus.kernels.marks import TERMINAL, table
 if TYPE_CHECKING:
     import pyarrow as pa
 
-AT_ONCE = 4_000_000  # bytes of text whose arrays are in memory together
+AT_ONCE = 1_500_000  # bytes of text whose arrays are in memory together
 
 
 @dataclass(frozen=True)
