@@ -26,7 +26,8 @@ RUN = """From files to clean text by a recipe: every stage, what it dropped and 
 A recipe names files and stages (language, filter, exact, near, substrings, …). Each stage's outcome is kept and used
 again: a changed recipe begins where it differs, a killed one where it was. DIR/kept/ has the documents (Parquet: id,
 text, source, path, kind, language, licence), DIR/dropped/ the others with their reasons, DIR/funnel.json the numbers,
-DIR/report.html all of it as a page.
+DIR/report.html all of it as a page. A recipe of Data-Juicer runs by --from data-juicer, as far as it maps; what does
+not is said.
 
 Example: luthier corpus run recipes/corpus.yaml --out clean
 """
@@ -88,13 +89,26 @@ def add_to(app: typer.Typer) -> None:
 
 
 def run(
-    recipe: Annotated[Path, typer.Argument(help="recipe.yaml")], out: Out = Path("corpus"), workers: Workers = 0
-) -> None:
+    recipe: Annotated[Path, typer.Argument(help="recipe.yaml")], out: Out = Path("corpus"), workers: Workers = 0,
+    of: Annotated[str, typer.Option("--from", help="whose recipe it is: data-juicer; ours unless given")] = "",
+) -> None:  # fmt: skip
     """All stages of a recipe."""
     check_installed()
+    from luthier.core.errors import LuthierError
+    from luthier.corpus import data_juicer
     from luthier.corpus.recipe import read_pipeline
 
-    _run(read_pipeline(recipe), out, workers)
+    if of not in ("", "data-juicer"):
+        raise LuthierError(f"--from {of}: data-juicer, or nothing for a recipe of Luthier")
+    if not of:
+        _run(read_pipeline(recipe), out, workers)
+        return
+    found = data_juicer.read(recipe)
+    for sentence in found.told:
+        print(sentence)
+    if found.left:
+        print(f"left out, not known here: {', '.join(found.left)}")
+    _run(found.pipeline, out, workers)
 
 
 def read(

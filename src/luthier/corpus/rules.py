@@ -50,6 +50,10 @@ class Rule:
             raise LuthierError(f"rule {self.name}: says nothing; give least, most or among")
         if self.do == "cut" and self.at == "document":
             raise LuthierError(f"rule {self.name}: a document cannot be cut; name `at: line`, or `do: drop`")
+        if self.least is not None and self.most is not None and self.least > self.most:
+            raise LuthierError(
+                f"rule {self.name}: least {self.least:g} is above most {self.most:g}: nothing would stay"
+            )
         find(self.at, self.signal)
 
     @property
