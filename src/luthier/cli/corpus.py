@@ -74,6 +74,13 @@ is. The same seed gives the same bytes; a killed run goes on where it was.
 
 Example: luthier corpus mix recipes/mix.yaml --out mixed
 """
+WEIGH = """Shares of a mix learned from small models (RegMix): which mix makes --target likeliest.
+
+Trains --model in full on many mixes of few tokens, fits the loss over the shares, and tells the shares that are
+predicted best, with how well the fit orders mixes it has not seen. A killed run goes on where it was.
+
+Example: luthier corpus weigh recipes/mix.yaml --target good.txt --model tiny/ --out weighed
+"""
 INPUTS = typer.Argument(help="files and folders", metavar="IN")
 Workers = Annotated[int, typer.Option(min=0, help="processes; 0: one a core")]
 Lines = Annotated[bool, typer.Option("--lines", help="text files hold a document a line")]
@@ -84,7 +91,7 @@ def add_to(app: typer.Typer) -> None:
     """Register the commands."""
     add_group(app, "corpus", ABOUT, run=(RUN, run), read=(READ, read), filter=(FILTER, filter_), dedup=(DEDUP, dedup),
               decontaminate=(DECONTAMINATE, decontaminate),
-              privacy=(PRIVACY, privacy), mix=(MIX, mix), tune=(TUNE, tune),
+              privacy=(PRIVACY, privacy), mix=(MIX, mix), weigh=(WEIGH, weigh), tune=(TUNE, tune),
               collect=(collect.HELP, collect.collect))  # fmt: skip
 
 
@@ -191,6 +198,26 @@ def mix(
         less = ", less than asked: it is seen as often as it may be" if name in found["short"] else ""
         print(f"{name}: {one['mixed']:,} of {one['there']:,} tokens, {one['rounds']:.2f} rounds{less}")
     print(f"Tokens: {out / 'tokens'} ({found['tokens']:,})")
+
+
+def weigh(
+    recipe: Annotated[Path, typer.Argument(help="mix.yaml")],
+    target: Annotated[Path, typer.Option(help="text whose loss is to be low")],
+    model: Annotated[Path, typer.Option(help="a folder of a small model, which each proxy trains in full")],
+    proxies: Annotated[int, typer.Option(help="mixes that are tried")] = 16,
+    tokens: Annotated[int, typer.Option(help="tokens that each is trained on")] = 60_000,
+    out: Out = Path("weighed"),
+) -> None:  # fmt: skip
+    """Shares learned."""
+    check_installed()
+    from luthier.api.weighing import Weighing, as_yaml, weigh
+    from luthier.corpus.mixing.mix import read_mix
+
+    with resumable():
+        found = weigh(Weighing(read_mix(recipe), target, model, proxies, tokens), out, _bar)
+    print(f"Predicted: {found.predicted:.4f} bits a byte; mixes it has not seen are ordered with {found.order:.2f} "
+          "(1: right; 0 or less: the fit says nothing)")  # fmt: skip
+    print(as_yaml(found.shares))
 
 
 def tune(

@@ -1,0 +1,148 @@
+"""Shares of a mix learned by training small models on many mixes (`corpus.mixing.regression`)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from luthier.core.errors import LuthierError
+from luthier.corpus import documents
+from luthier.corpus.mixing.mix import Mix
+from luthier.corpus.mixing.order import drawn, places, together
+from luthier.corpus.mixing.regression import Learned, learned
+from luthier.corpus.mixing.regression import drawn as drawn_shares
+from luthier.corpus.mixing.sources import Encoder, Source, encode, rows
+from luthier.corpus.mixing.weights import allotted, natural
+from luthier.corpus.recipe import Bar
+from luthier.corpus.stage import shards_in
+from luthier.io.files import LOCK, alone, is_taken, read_json, write_json, write_text
+
+GIVEN, RESULT = "given.json", "weights.json"
+
+
+@dataclass(frozen=True)
+class Weighing:
+    """mix: sources and their tokenizer. target: text whose loss is to be low. model: a folder of a small model, which
+
+    each proxy trains in full. proxies: how many; tokens: of each. rate: of learning.
+    """
+
+    mix: Mix
+    target: Path
+    model: Path
+    proxies: int = 16
+    tokens: int = 60_000
+    rate: float = 2e-3
+    seed: int = 1
+
+
+def weigh(given: Weighing, folder: Path, bar: Bar) -> Learned:
+    """Train the proxies that are left, fit, and write weights.json. Raises LuthierError."""
+    is_taken(folder, GIVEN, "weighing")
+    for place in (given.target, given.model):
+        if not place.exists():
+            raise LuthierError(f"{place}: no such file or folder")
+    about = {"proxies": given.proxies, "tokens": given.tokens, "rate": given.rate, "seed": given.seed,
+             "sources": sorted(given.mix.sources), "model": str(given.model), "target": str(given.target)}  # fmt: skip
+    if (folder / GIVEN).exists() and read_json(folder / GIVEN) != about:
+        raise LuthierError(f"{folder}: holds proxies of other options: choose another --out")
+    write_json(folder / GIVEN, about)
+    with alone(folder / LOCK, f"{folder}: another command is at work there"):
+        texts = _Texts(given.mix, folder, bar)
+        shares = drawn_shares(natural(texts.sizes), given.proxies, given.seed)
+        losses = []
+        with bar("proxies") as say:
+            for number, one in enumerate(shares):
+                say(number, len(shares))
+                losses.append(trained(given, texts, one, folder / "proxies" / f"{number:03d}", given.seed + number))
+        found = learned(shares, losses)
+        write_json(folder / RESULT, {
+            "weights": found.shares, "predicted": found.predicted, "order": found.order,
+            "proxies": [{"shares": one, "bits_per_byte": loss} for one, loss in zip(shares, losses, strict=True)],
+        })  # fmt: skip
+    return found
+
+
+class _Texts:
+    """Documents of all sources, their tokens counted once."""
+
+    def __init__(self, mix: Mix, folder: Path, bar: Bar) -> None:
+        self.mix, encoder = mix, Encoder(mix.tokenizer, mix.end)
+        self.sources = []
+        for name, path in mix.sources.items():
+            with bar(f"tokens of {name}") as say:
+                encode(path, folder / "sources" / name, encoder, None, 1, say)
+            self.sources.append(Source.read(name, folder / "sources" / name, False))
+        self.sizes = rows(self.sources)
+        self._read: dict[str, list[str]] = {}
+
+    def of(self, name: str) -> list[str]:
+        """The documents of a source."""
+        if name not in self._read:
+            self._read[name] = [
+                text or "" for path in shards_in(self.mix.sources[name])
+                for text in documents.read(path, ["text"])["text"].to_pylist()
+            ]  # fmt: skip
+        return self._read[name]
+
+    def mixed(self, shares: Mapping[str, float], tokens: int, seed: int) -> Iterator[str]:
+        """Documents that hold so many tokens, in these shares."""
+        found = allotted(shares, self.sizes, max(self.mix.repeats, tokens / max(min(self.sizes.values()), 1)), tokens)
+        each = {}
+        for source in self.sources:
+            own = drawn(source.lengths, found.tokens[source.name], seed, source.name)
+            each[source.name] = own, places(source.lengths[own])
+        order, names = together(each), list(each)
+        for source_at, document in zip(order.source.tolist(), order.document.tolist(), strict=True):
+            yield self.of(names[source_at])[document]
+
+
+def trained(given: Weighing, texts: Any, shares: Mapping[str, float], folder: Path, seed: int) -> float:
+    """Bits a byte of the target after training on a mix; a proxy that is done is not trained again."""
+    from luthier import api
+
+    done = folder / "loss.json"
+    if done.exists():
+        return float(read_json(done))
+    lines = (json.dumps({"text": text}, ensure_ascii=False) for text in texts.mixed(shares, given.tokens, seed))
+    write_text(folder / "mixed.jsonl", "\n".join(lines) + "\n")
+    api.train(settings(given, folder / "mixed.jsonl", seed), folder / "run")
+    loss = bits_per_byte(folder / "run", given.target)
+    write_json(done, loss)
+    return loss
+
+
+def settings(given: Weighing, data: Path, seed: int) -> dict[str, Any]:
+    """Of a proxy's run."""
+    return {
+        "model": str(given.model), "method": "full", "objective": {"name": "lm", "max_length": 512},
+        "data": {"path": str(data)}, "seed": seed, "dtype": "float32",
+        "training": {"tokens": given.tokens, "batch": 4, "learning_rate": given.rate},
+    }  # fmt: skip
+
+
+def bits_per_byte(run: Path, target: Path) -> float:
+    """Of a file's texts under a run's model."""
+    from luthier.core.records import Text
+    from luthier.core.split import Split
+    from luthier.corpus import read
+    from luthier.evals.metrics.token_probability import METRIC
+    from luthier.runs.loaded import load_run
+
+    held = tuple(Text(text) for text in read.texts([target]))
+    if not held:
+        raise LuthierError(f"{target}: no text that could be read")
+    return METRIC.scores(load_run(run), Split("text", held, ()), held).secondary["bits_per_byte"]
+
+
+def as_yaml(shares: Mapping[str, float]) -> str:
+    """Shares as a line of a recipe; rounded so that they add up."""
+    names = list(shares)
+    parts = np.round([shares[name] for name in names], 3)
+    parts[int(np.argmax(parts))] += 1 - parts.sum()
+    return "weights: {" + ", ".join(f"{name}: {part:.3f}" for name, part in zip(names, parts, strict=True)) + "}"
