@@ -53,7 +53,7 @@ def weigh(given: Weighing, folder: Path, bar: Bar) -> Learned:
         raise LuthierError(f"{folder}: holds proxies of other options: choose another --out")
     write_json(folder / GIVEN, about)
     with alone(folder / LOCK, f"{folder}: another command is at work there"):
-        texts = _Texts(given.mix, folder, bar)
+        texts = MixedTexts(given.mix, folder, bar)
         shares = drawn_shares(natural(texts.sizes), given.proxies, given.seed)
         losses = []
         with bar("proxies") as say:
@@ -68,7 +68,7 @@ def weigh(given: Weighing, folder: Path, bar: Bar) -> Learned:
     return found
 
 
-class _Texts:
+class MixedTexts:
     """Documents of all sources, their tokens counted once."""
 
     def __init__(self, mix: Mix, folder: Path, bar: Bar) -> None:
