@@ -1,7 +1,7 @@
 """Do learned shares help? Small models trained on mixes of three sources, judged on other text.
 
     python bench/mixing_helps.py
-    python bench/mixing_helps.py --seeds 1 --tokens 20000 --proxies 8 --proxy-tokens 5000     (a try, nothing is written)
+    python bench/mixing_helps.py --seeds 1 --tokens 20000 --proxies 8 --proxy-tokens 5000  (a try, nothing is written)
 
 Sources: web pages (../shared/data/c4_300.jsonl), articles (the beginnings of those of wiki_30.txt but for five),
 questions with their answers (alpaca_en_1k.json). Target: the beginnings of the five articles that are left. Shares by
