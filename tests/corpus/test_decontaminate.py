@@ -98,6 +98,17 @@ def test_cut_and_dropped_and_quoted(tmp_path: Path) -> None:
     assert (told["kept"], told["reasons"], told["changed"]) == (1, {"contaminated": 4}, {})
 
 
+def test_rows_that_stand_one_after_another_are_each_found() -> None:
+    rows = [story(at, 1) for at in range(10)]
+    found = list(held(*rows).find([" ".join(rows)]))
+    assert [one.sought for one in found] == list(range(10))
+
+
+def test_a_row_that_is_there_six_times_is_no_wording(tmp_path: Path) -> None:
+    assert len(list(held(*[EN] * 6).find([EN]))) == 1
+    assert held(*(f"{EN}{'!' * n}" for n in range(8))).empty  # eight texts of the same words
+
+
 def test_test_sets_by_name(tmp_path: Path) -> None:
     """A set inside the package, a comparison's rows, a list in one line, pairs with their turns, a text."""
     assert any("£84" in one.text for one in test_sets.rows("tickets"))

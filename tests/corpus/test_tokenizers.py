@@ -124,6 +124,19 @@ def test_unknown_names_are_said(tmp_path: Path) -> None:
         known(str(tmp_path))
 
 
+def test_a_saved_tokenizer_that_cuts_and_fills_up_does_neither(tmp_path: Path) -> None:
+    made = training.train("bpe", list(GENERAL), 600)
+    made.enable_truncation(4)
+    made.enable_padding()
+    training.save(made, tmp_path)
+    assert (
+        len({len(one.ids) for one in known(str(tmp_path)).encode_batch(["one", "a river of oak and wood " * 9])}) == 2
+    )
+    (tmp_path / "config.json").write_text("{}", "utf-8")
+    with pytest.raises(LuthierError, match="holds a model, whose tokenizer would be lost"):
+        training.save(made, tmp_path)
+
+
 def test_most_bounds_what_is_learned_from() -> None:
     texts = training._Counted(iter(["a" * 10] * 100), 35)
     assert len(list(texts)) == 4 and texts.bytes == 40

@@ -64,5 +64,11 @@ def test_proxies_are_trained_once(tmp_path: Path, tiny_folder: Any, monkeypatch:
     assert set(found.shares) == {"a", "b"} and sum(found.shares.values()) == pytest.approx(1)
     monkeypatch.setattr("luthier.api.train", lambda *_, **__: pytest.fail("trained again"))
     assert weigh(given, tmp_path / "out", bar) == found
-    with pytest.raises(LuthierError, match="holds proxies of other options"):
+    with pytest.raises(LuthierError, match="holds proxies of other"):
         weigh(Weighing(mix, tmp_path / "good.txt", model, proxies=7), tmp_path / "out", bar)
+    documents.write(documents.table_of([{"id": "1", "text": story(5, 9)}]), tmp_path / "a" / "0.parquet")
+    with pytest.raises(LuthierError, match="holds proxies of other sources"):
+        weigh(given, tmp_path / "out", bar)
+    with pytest.raises(LuthierError, match="5 proxies say nothing of 2 sources: at least 6"):
+        weigh(Weighing(mix, tmp_path / "good.txt", model, proxies=5), tmp_path / "new", bar)
+    assert not (tmp_path / "new").exists()

@@ -12,12 +12,14 @@ import numpy as np
 
 from luthier.core.errors import LuthierError
 from luthier.corpus import documents
-from luthier.corpus.mixing.mix import Mix
+from luthier.corpus.keys import digest
+from luthier.corpus.mixing.mix import Mix, source_key
 from luthier.corpus.mixing.order import drawn, places, together
-from luthier.corpus.mixing.regression import Learned, learned
+from luthier.corpus.mixing.regression import Learned, check, learned
 from luthier.corpus.mixing.regression import drawn as drawn_shares
 from luthier.corpus.mixing.sources import Encoder, Source, encode, rows
 from luthier.corpus.mixing.weights import allotted, natural
+from luthier.corpus.read import files
 from luthier.corpus.recipe import Bar
 from luthier.corpus.stage import shards_in
 from luthier.io.files import LOCK, alone, is_taken, read_json, write_json, write_text
@@ -47,10 +49,15 @@ def weigh(given: Weighing, folder: Path, bar: Bar) -> Learned:
     for place in (given.target, given.model):
         if not place.exists():
             raise LuthierError(f"{place}: no such file or folder")
-    about = {"proxies": given.proxies, "tokens": given.tokens, "rate": given.rate, "seed": given.seed,
-             "sources": sorted(given.mix.sources), "model": str(given.model), "target": str(given.target)}  # fmt: skip
+    check(given.proxies, len(given.mix.sources))
+    encoder = Encoder(given.mix.tokenizer, given.mix.end)
+    about = {
+        "tokens": given.tokens, "rate": given.rate, "seed": given.seed, "repeats": given.mix.repeats,
+        "sources": {name: source_key(path, encoder, None) for name, path in given.mix.sources.items()},
+        "files": [digest(path) for place in (given.model, given.target) for path in files(str(place))],
+    }  # fmt: skip
     if (folder / GIVEN).exists() and read_json(folder / GIVEN) != about:
-        raise LuthierError(f"{folder}: holds proxies of other options: choose another --out")
+        raise LuthierError(f"{folder}: holds proxies of other sources, files or options: choose another --out")
     write_json(folder / GIVEN, about)
     with alone(folder / LOCK, f"{folder}: another command is at work there"):
         texts = MixedTexts(given.mix, folder, bar)
@@ -113,6 +120,10 @@ def trained(given: Weighing, texts: Any, shares: Mapping[str, float], folder: Pa
     write_text(folder / "mixed.jsonl", "\n".join(lines) + "\n")
     api.train(settings(given, folder / "mixed.jsonl", seed), folder / "run")
     loss = bits_per_byte(folder / "run", given.target)
+    if not np.isfinite(loss):
+        raise LuthierError(
+            f"{folder}: the loss is no number: the learning rate {given.rate:g} is too large for this model"
+        )
     write_json(done, loss)
     return loss
 

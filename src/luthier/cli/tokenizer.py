@@ -46,7 +46,7 @@ def train(
     kind: Annotated[str, typer.Option(help="bpe, unigram or sentencepiece_bpe")] = "bpe",
     size: Annotated[int, typer.Option(help="tokens")] = 32_000,
     special: Annotated[str, typer.Option(help="texts that are a token, with commas; the first ends a text")] = END,
-    most: Annotated[int, typer.Option(help="megabytes that it is learned from at most; 0: all")] = 0,
+    most: Annotated[int, typer.Option(min=0, help="megabytes that it is learned from at most; 0: all")] = 0,
     out: Annotated[Path, typer.Option(help="the folder")] = Path("tokenizer"),
 ) -> None:  # fmt: skip
     """Learn a tokenizer."""

@@ -6,8 +6,7 @@ answer that begins as another's. Documents are there to hold answers: in them on
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import islice
+from collections.abc import Iterable, Iterator, Sequence
 
 from luthier.comparison.rows import to_row
 from luthier.core.phrases import Phrase, say
@@ -15,7 +14,7 @@ from luthier.core.records import Record
 from luthier.core.split import Split
 from luthier.corpus.passages import Held, N, Sought
 
-AT_ONCE = 2000  # texts whose words are in memory together
+AT_ONCE = 2_000_000  # characters whose words are in memory together
 QUOTE = 120  # characters
 
 
@@ -36,9 +35,23 @@ def _words(record: Record) -> str:
     return f"{row.asked}\n{row.wanted}"
 
 
-def _said(key: str, sought: Sequence[Sought], texts: Iterator[str], rows: int) -> Phrase | None:
+def _batches(texts: Iterable[str]) -> Iterator[list[str]]:
+    """Texts of together about AT_ONCE characters."""
+    some: list[str] = []
+    size = 0
+    for text in texts:
+        some.append(text)
+        size += len(text)
+        if size >= AT_ONCE:
+            yield some
+            some, size = [], 0
+    if some:
+        yield some
+
+
+def _said(key: str, sought: Sequence[Sought], texts: Iterable[str], rows: int) -> Phrase | None:
     held, quotes = Held(sought), dict[str, str]()
-    while held.runs and (some := list(islice(texts, AT_ONCE))):
+    for some in () if held.empty else _batches(texts):
         for one in held.find(some):
             quotes.setdefault(held.rows[one.sought].row, some[one.text][one.start : one.end][:QUOTE])
     if not quotes:

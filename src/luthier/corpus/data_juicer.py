@@ -45,6 +45,9 @@ def _bounds(low: str, high: str, least: float, most: float | None = None) -> Cal
 
     def found(given: Options) -> dict[str, float]:
         out = {"least": given.get(low, least), "most": given.get(high, most)}
+        for name, value in out.items():
+            if value is not None and not isinstance(value, int | float):
+                raise LuthierError(f"{low if name == 'least' else high}: {value} is no number")
         return {name: value for name, value in out.items() if value is not None and abs(value) < 1 << 60}
 
     return found
@@ -132,7 +135,10 @@ def read(path: Path) -> Read:
         if name not in OPERATORS:
             left.append(name)
             continue
-        mapped = OPERATORS[name](given)
+        try:
+            mapped = OPERATORS[name](given)
+        except LuthierError as error:
+            raise LuthierError(f"{path}: process, {number}: {name}: {error}") from None
         if mapped.near:
             told.append(f"{name}: nearly: {mapped.near}")
         entries = _with(entries, mapped)

@@ -16,7 +16,7 @@ VERSION = 4  # of what stages make of the same documents: one that changes it ma
 
 def outcome_key(before: str, stage: Stage) -> str:
     """Of all that a stage's outcome hangs on. before: that of its documents."""
-    return _hash(before, stage, stage.__dict__, stage.reads)
+    return _hash(before, stage, {**stage.__dict__, **stage.hangs_on}, stage.reads)
 
 
 def look_key(before: str, stage: Stage) -> str:

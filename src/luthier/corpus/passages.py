@@ -48,6 +48,8 @@ class Held:
         words = _Words([row.text for row in rows])
         sizes = words.counts
         self.short = int((sizes < min(least, n)).sum())
+        texts = {row.text: at for at, row in reversed(list(enumerate(rows)))}
+        self._same = np.array([texts[row.text] for row in rows], np.int64)  # the first row with the same text
         self.runs: dict[int, tuple[NDArray[np.uint64], NDArray[np.int64]]] = {}
         self._seen = np.zeros(1 << BITS, np.bool_)
         for size in sorted(set(np.minimum(sizes, n).tolist())):
@@ -63,13 +65,19 @@ class Held:
         self, keys: NDArray[np.uint64], owners: NDArray[np.int64]
     ) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
         """Runs that are no wording, sorted, with the first row of each."""
+        owners = self._same[owners]
         pairs = np.unique(np.stack([keys, owners.astype(np.uint64)], 1), axis=0)
         found, first, counts = np.unique(pairs[:, 0], return_index=True, return_counts=True)
         rare = counts <= min(max(5, int(WORDING * len(self.rows))), MOST)
         return found[rare], pairs[first[rare], 1].astype(np.int64)
 
+    @property
+    def empty(self) -> bool:
+        """Whether nothing can be sought."""
+        return not any(len(keys) for keys, _ in self.runs.values())
+
     def find(self, texts: Sequence[str]) -> Iterator[Passage]:
-        """What these texts have in common with the rows, in their order; neighbouring runs are one passage."""
+        """What these texts have in common with the rows, in their order; neighbouring runs of a row are one passage."""
         words = _Words(texts)
         of = np.full(len(words.starts), -1, np.int64)  # the row that a word stands in
         for size, (keys, owners) in self.runs.items():
@@ -82,7 +90,7 @@ class Held:
                 part = of[at : at + size]
                 part[part < 0] = row
         known = np.flatnonzero(of >= 0)
-        gaps = (np.diff(known) > 1) | (np.diff(words.owners[known]) > 0)
+        gaps = (np.diff(known) > 1) | (np.diff(words.owners[known]) > 0) | (np.diff(of[known]) != 0)
         for run in np.split(known, np.flatnonzero(gaps) + 1) if len(known) else []:
             text = int(words.owners[run[0]])
             begin = int(words.bounds[text])

@@ -60,6 +60,11 @@ class Stage(ABC):
         return {}
 
     @property
+    def hangs_on(self) -> Mapping[str, Any]:
+        """What else its outcome hangs on besides options and files: versions of what is installed."""
+        return {}
+
+    @property
     def notes(self) -> Sequence[str]:
         """What people are told before it begins: what it cannot do here."""
         return ()

@@ -18,6 +18,7 @@ DIR/mix.json             of each source tokens there, in the mix, share, rounds;
 from __future__ import annotations
 
 import hashlib
+import re
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -33,6 +34,7 @@ from luthier.corpus.mixing import tokens as files
 from luthier.corpus.mixing.order import Curriculum, Order, by_difficulty, drawn, places, together
 from luthier.corpus.mixing.sources import Encoder, Source, encode, rows
 from luthier.corpus.mixing.weights import Shares, allotted, asked, like, natural
+from luthier.corpus.read import files as files_of
 from luthier.corpus.recipe import Bar
 from luthier.corpus.stage import as_text, shards_in
 from luthier.io.config import build
@@ -57,6 +59,7 @@ class Mix:
     seed: int = 1
 
 
+_NAME = re.compile(r"\w[\w.-]*")
 KEYS = {"sources", "tokenizer", "weights", "tokens", "repeats", "curriculum", "end", "seed"}
 
 
@@ -85,8 +88,13 @@ def _mix(found: dict[str, Any], base: Path) -> Mix:
         about = value if isinstance(value, Mapping) else {"path": value}
         if not {"path"} <= set(about) <= {"path", "kind"}:
             raise LuthierError(f"sources: {name}: a folder, or {{path: folder, kind: what a make-up calls it}}")
+        if not _NAME.fullmatch(str(name)):
+            raise LuthierError(f"sources: {name}: a name has letters, digits, . _ and -, and begins with none of these")
         sources[str(name)], kinds[str(name)] = base / str(about["path"]), str(about.get("kind", name))
-    if isinstance(curriculum := found.get("curriculum"), Mapping):
+    _check(found)
+    if (curriculum := found.get("curriculum")) is not None:
+        if not isinstance(curriculum, Mapping):
+            raise LuthierError("curriculum: a table, such as {by: length, stages: 4}")
         for key in ("reference", "model", "good", "bad"):
             if (place := base / str(curriculum.get(key, ""))) != base and place.exists():
                 curriculum = {**curriculum, key: str(place)}
@@ -94,6 +102,22 @@ def _mix(found: dict[str, Any], base: Path) -> Mix:
     tokenizer = str(found.pop("tokenizer"))
     tokenizer = str(base / tokenizer) if (base / tokenizer).exists() else tokenizer
     return Mix(sources, tokenizer, kinds=kinds, **found)
+
+
+def _check(found: Mapping[str, Any]) -> None:
+    """Raise LuthierError for a value of another kind."""
+    for name, least, kinds in (("tokens", 0, int), ("seed", 0, int), ("repeats", 0.01, (int, float))):
+        value = found.get(name, least)
+        if isinstance(value, bool) or not isinstance(value, kinds) or value < least:
+            raise LuthierError(f"{name}: {value}: a number from {least} on")
+    if not isinstance(found.get("end", ""), str):
+        raise LuthierError(f"end: {found['end']}: the text of a token")
+    weights = found.get("weights", "")
+    values = [v for k, v in weights.items() if k != "like"] if isinstance(weights, Mapping) else []
+    if not isinstance(weights, str | Mapping) or any(
+        isinstance(v, bool) or not isinstance(v, int | float) for v in values
+    ):
+        raise LuthierError("weights: natural, equal, {temperature: 0.5}, {like: LLaMA}, or a number for each source")
 
 
 def shares_of(mix: Mix, sizes: Mapping[str, int]) -> tuple[Shares, list[str]]:
@@ -116,13 +140,13 @@ def shares_of(mix: Mix, sizes: Mapping[str, int]) -> tuple[Shares, list[str]]:
 def run(mix: Mix, folder: Path, workers: int, bar: Bar) -> dict[str, Any]:
     """Do what is left and give what mix.json holds. Raises LuthierError."""
     is_taken(folder, GIVEN, "mix")
-    write_json(folder / GIVEN, {"sources": {name: str(path) for name, path in mix.sources.items()}, "seed": mix.seed})
     encoder = Encoder(mix.tokenizer, mix.end)
     vocabulary, end = encoder.check()
     with alone(folder / LOCK, f"{folder}: another command is at work there"):
+        write_json(folder / GIVEN, {"sources": {name: str(path) for name, path in mix.sources.items()}})
         read = []
         for name, path in mix.sources.items():
-            place = folder / "sources" / f"{name}-{_key(path, encoder, mix.curriculum)}"
+            place = folder / "sources" / f"{name}-{source_key(path, encoder, _difficulty(mix.curriculum))}"
             with bar(f"tokens of {name}") as say:
                 encode(path, place, encoder, _difficulty(mix.curriculum), workers, say)
             read.append(Source.read(name, place, _difficulty(mix.curriculum) is not None))
@@ -133,13 +157,19 @@ def run(mix: Mix, folder: Path, workers: int, bar: Bar) -> dict[str, Any]:
                  "places": [source.tokens.folder.name for source in read]}  # fmt: skip
         key = hashlib.blake2b(as_text(about).encode(), digest_size=8).hexdigest()
         with bar("mix") as say:
-            _write(_order(read, found.tokens, mix), read, folder / files.TOKENS, key, say,
+            order = _order(read, found.tokens, mix)
+            _write(order, read, folder / files.TOKENS, key, say,
                    vocabulary=vocabulary, end=end, tokenizer=mix.tokenizer, seed=mix.seed)  # fmt: skip
+        mixed = {source.name: int(source.lengths[order.document[order.source == at]].sum())
+                 for at, source in enumerate(read)}  # fmt: skip
+        for name, size in mixed.items():
+            if abs(size - found.tokens[name]) > 0.01 * max(found.tokens[name], 1):
+                notes.append(f"{name}: {size:,} tokens where {found.tokens[name]:,} were asked: its documents are long")
         result = {
             "key": key, "notes": notes, "short": list(found.short), "vocabulary": vocabulary,
             "tokens": len(files.Tokens(folder / files.TOKENS)),
-            "sources": {name: {"there": sizes[name], "mixed": found.tokens[name], "share": shares[name],
-                               "rounds": found.tokens[name] / max(sizes[name], 1)} for name in sizes},
+            "sources": {name: {"there": sizes[name], "mixed": mixed[name], "share": shares[name],
+                               "rounds": mixed[name] / max(sizes[name], 1)} for name in sizes},
         }  # fmt: skip
         write_json(folder / RESULT, result)
     return result
@@ -149,17 +179,17 @@ def _difficulty(given: Curriculum | None) -> Curriculum | None:
     return given if given is not None and isinstance(given.by, str) else None
 
 
-def _key(path: Path, encoder: Encoder, curriculum: Curriculum | None) -> str:
+def source_key(path: Path, encoder: Encoder, curriculum: Curriculum | None) -> str:
     """Of all that a source's tokens and difficulties hang on: documents, tokenizer, what a curriculum looks at."""
     whole = hashlib.blake2b(digest_size=6)
     for shard in shards_in(path):
         whole.update(digest(shard).encode())
     place = Path(encoder.tokenizer)
     marks = [digest(p) for p in ([place] if place.is_file() else sorted(place.glob("tokenizer.json")))]
-    looked = curriculum and {
-        "by": curriculum.by,
-        "of": [curriculum.reference, curriculum.model, curriculum.good, curriculum.bad],
-    }
+    looked = [] if curriculum is None else [curriculum.by, *(
+        str(digest(path)) for name in (curriculum.reference, curriculum.model, curriculum.good, curriculum.bad)
+        if name and Path(name).exists() for path in files_of(name)
+    )]  # fmt: skip
     whole.update(f"{as_text(encoder.__dict__)} {marks} {looked}".encode())
     return whole.hexdigest()
 
@@ -195,7 +225,7 @@ def _write(order: Order, read: Sequence[Source], folder: Path, key: str, say: An
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         write_json(kept, key)
-    if (folder / files.ABOUT).exists():
+    if files.whole(folder):
         return
     lengths = np.zeros(len(order.source), np.int64)
     for at, source in enumerate(read):

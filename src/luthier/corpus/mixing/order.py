@@ -17,6 +17,8 @@ import numpy as np
 from annotated_types import Ge, Le
 from numpy.typing import NDArray
 
+from luthier.core.errors import LuthierError
+
 Array = NDArray[np.float64]
 
 
@@ -36,6 +38,18 @@ class Curriculum:
     good: str = ""
     bad: str = ""
 
+    def __post_init__(self) -> None:
+        needs = {
+            "length": True,
+            "perplexity": bool(self.reference or self.model),
+            "quality": bool(self.good and self.bad),
+        }
+        if isinstance(self.by, str) and self.by not in needs:
+            raise LuthierError(f"curriculum: by: {self.by}: {', '.join(needs)}, or a list of the sources")
+        if isinstance(self.by, str) and not needs[self.by]:
+            what = "`reference` or `model`" if self.by == "perplexity" else "`good` and `bad`"
+            raise LuthierError(f"curriculum: by: {self.by} needs {what}")
+
 
 @dataclass(frozen=True)
 class Order:
@@ -46,14 +60,15 @@ class Order:
 
 
 def drawn(lengths: NDArray[np.int64], tokens: int, seed: int, name: str) -> NDArray[np.int64]:
-    """Documents of a source that hold so many tokens: whole rounds, and of a last one as many as are needed."""
+    """Documents of a source that hold about so many tokens: whole rounds, and of a last one what comes nearest."""
     out, left, size = [np.zeros(0, np.int64)], tokens, int(lengths.sum())
     round_ = 0
     while left > 0 and size:
         order = _random(seed, name, round_).permutation(len(lengths))
         if left < size:
-            cut = int(np.searchsorted(np.cumsum(lengths[order]), left)) + 1
-            order = order[:cut]
+            sums = np.concatenate([[0], np.cumsum(lengths[order])])
+            cut = int(np.searchsorted(sums, left))
+            order = order[: cut - 1 if left - sums[cut - 1] < sums[cut] - left else cut]  # whichever is nearer
         out.append(order)
         left, round_ = left - size, round_ + 1
     return np.concatenate(out)

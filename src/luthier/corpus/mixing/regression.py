@@ -46,15 +46,14 @@ def _around(natural: Mapping[str, float], count: int, random: np.random.Generato
 
 def learned(shares: Sequence[Mapping[str, float]], losses: Sequence[float], seed: int = 0) -> Learned:
     """Fit and recommend. Raises LuthierError where there are too few proxies for it."""
-    names = list(shares[0])
+    names = list(shares[0]) if shares else []
     x, y = np.array([[one[name] for name in names] for one in shares]), np.array(losses)
-    if len(y) < 2 * len(names) + 2:
-        raise LuthierError(f"{len(y)} proxies say nothing of {len(names)} sources: at least {2 * len(names) + 2}")
+    check(len(y), len(names))
     from scipy.stats import spearmanr
 
     others = np.arange(len(y))
     told = np.array([_fit(x[others != at], y[others != at])(x[at : at + 1])[0] for at in range(len(y))])
-    order = float(spearmanr(told, y).statistic)
+    order = float(np.nan_to_num(spearmanr(told, y).statistic)) if np.ptp(y) and np.ptp(told) else 0.0
     random = np.random.default_rng(seed)
     natural = dict(shares[0])
     tried = _around(natural, DRAWN, random)
@@ -62,6 +61,14 @@ def learned(shares: Sequence[Mapping[str, float]], losses: Sequence[float], seed
     found = predict(tried)
     best = tried[np.argsort(found)[: int(DRAWN * BEST)]].mean(0)
     return Learned(dict(zip(names, (best / best.sum()).tolist(), strict=True)), float(predict(best[None])[0]), order)
+
+
+def check(proxies: int, sources: int) -> None:
+    """Raise LuthierError for too few proxies, and where there is nothing to learn."""
+    if sources < 2:
+        raise LuthierError("one source: there are no shares to learn")
+    if proxies < 2 * sources + 2:
+        raise LuthierError(f"{proxies} proxies say nothing of {sources} sources: at least {2 * sources + 2}")
 
 
 def _fit(x: Array, y: Array) -> Any:

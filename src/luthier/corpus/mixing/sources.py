@@ -37,7 +37,7 @@ class Encoder:
         number = found.token_to_id(self.end) if self.end else None
         if self.end and number is None:
             raise LuthierError(f"{self.tokenizer}: has no token {self.end}: name the one that ends a text by `end`")
-        return found.get_vocab_size(with_added_tokens=True), number
+        return max(found.get_vocab(with_added_tokens=True).values()) + 1, number
 
 
 @lru_cache(maxsize=2)
@@ -49,7 +49,7 @@ def _tokenizer(name: str) -> Any:
 
 def encode(inputs: Path, folder: Path, encoder: Encoder, given: Curriculum | None, workers: int, say: Say) -> None:
     """Write the tokens of a folder of documents. Raises LuthierError."""
-    if (folder / files.ABOUT).exists():
+    if files.whole(folder):
         return
     shards = shards_in(inputs)
     if not shards:

@@ -11,7 +11,7 @@ Tokens(Path("DIR"))[10**6 : 10**6 + 2048]         # from any token on, across sh
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -49,6 +49,28 @@ def _size(folder: Path, at: int, name: str) -> int:
     return (folder / f"{at:05d}.{name}").stat().st_size
 
 
+def whole(folder: Path) -> bool:
+    """Whether all shards are there and as long as told; else what is not goes, so that it is made anew."""
+    if not (folder / ABOUT).exists():
+        return False
+    found = read_record(folder / ABOUT, "dtype", "shards")
+    bad = list(_faults(folder, found["shards"], TYPES[found["dtype"]].itemsize))
+    for path, _ in bad:
+        path.with_suffix(f".{ENDS}").unlink(missing_ok=True)
+    if bad:
+        (folder / ABOUT).unlink()
+    return not bad
+
+
+def _faults(folder: Path, shards: Sequence[Any], width: int) -> Iterator[tuple[Path, str]]:
+    """Files that are not as long as told."""
+    for at, told in enumerate(shards):
+        for name, size in ((TOKENS, told["tokens"] * width), (ENDS, told["documents"] * 8)):
+            path = folder / f"{at:05d}.{name}"
+            if not path.exists() or path.stat().st_size != size:
+                yield path, f"{path.stat().st_size if path.exists() else 'no'} bytes where {size} are told"
+
+
 class Tokens(Sequence[int]):
     """All tokens of a folder, read where they are asked for. Raises LuthierError where one is not as long as told."""
 
@@ -57,11 +79,8 @@ class Tokens(Sequence[int]):
         self.folder, self.about, self.dtype = folder, found, TYPES[found["dtype"]]
         self.counts = np.array([shard["tokens"] for shard in found["shards"]], np.int64)
         self.documents = np.array([shard["documents"] for shard in found["shards"]], np.int64)
-        for at, (tokens, documents) in enumerate(zip(self.counts.tolist(), self.documents.tolist(), strict=True)):
-            for name, size in ((TOKENS, tokens * self.dtype.itemsize), (ENDS, documents * 8)):
-                path = folder / f"{at:05d}.{name}"
-                if not path.exists() or path.stat().st_size != size:
-                    raise damaged(path, f"{path.stat().st_size if path.exists() else 'no'} bytes where {size} are told")
+        for path, why in _faults(folder, found["shards"], self.dtype.itemsize):
+            raise damaged(path, why)
         self.first = np.concatenate([[0], np.cumsum(self.counts)])
         self._open = lru_cache(OPEN)(self._mapped)
 

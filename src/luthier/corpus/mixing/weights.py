@@ -82,13 +82,14 @@ def allotted(shares: Shares, sizes: Mapping[str, int], repeats: float, total: in
     A source that would be seen more than `repeats` times gives that much, and the others the rest, by their shares.
     """
     most = {name: int(sizes[name] * repeats) for name in sizes}
+    short = [name for name, share in shares.items() if share and not most[name]]
+    open_ = {name: share for name, share in shares.items() if share and most[name]}
+    whole = sum(most[name] for name in open_)
     if not total:
-        total = int(min(most[name] / share for name, share in shares.items() if share))
-    if total > sum(most[name] for name, share in shares.items() if share):
-        whole = sum(most[name] for name, share in shares.items() if share)
+        total = int(min(most[name] * sum(open_.values()) / share for name, share in open_.items())) if open_ else 0
+    if total > whole:
         raise LuthierError(f"tokens: {total:,} asked, {whole:,} there (each source {repeats:g} times at most)")
-    left, out, short = total, dict.fromkeys(sizes, 0), list[str]()
-    open_ = {name: share for name, share in shares.items() if share}
+    left, out = total, dict.fromkeys(sizes, 0)
     while open_:
         scale = left / sum(open_.values())
         over = [name for name, share in open_.items() if share * scale > most[name]]

@@ -13,7 +13,7 @@ A kind is found by its file: nothing is registered.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -53,6 +53,24 @@ class Pattern:
 
 
 DIGITS, DOTS, COLONS, AT = "<digits>", "<dots>", "<colons>", "<at>"
+LONG = 400  # characters of a stretch
+_STOP = r"(?<!\b[A-Z])(?<!\bMr)(?<!\bMs)(?<!\bDr)(?<!\bSt)(?<!\bMrs)(?<!\bProf)\.(?=\s+[A-Z\"“(])"  # ends a sentence
+_SENTENCE = re.compile(rf"[^\n。！？]+?(?:[。！？]+|[!?]+(?=\s)|{_STOP}|(?=\n)|$)")
+
+
+def stretches(text: str) -> Iterator[tuple[int, str]]:
+    """Sentences with where they begin; longer ones are cut at a space, so that nothing looks at more than LONG."""
+    for found in _SENTENCE.finditer(text):
+        begin, end = found.span()
+        while end - begin > LONG:
+            space = text.rfind(" ", begin + LONG // 2, begin + LONG)
+            cut = space if space > 0 else begin + LONG
+            yield begin, text[begin:cut]
+            begin = cut
+        if end > begin:
+            yield begin, text[begin:end]
+
+
 LISTS = Path(__file__).parent / "lists"
 
 

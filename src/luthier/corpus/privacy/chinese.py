@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from itertools import takewhile
 from typing import Any, NamedTuple
 
-from luthier.corpus.privacy import Span, listed
+from luthier.corpus.privacy import Span, listed, stretches
 
 PACKAGE = "jieba"
 _HAN = "㐀-鿿"
@@ -22,11 +22,12 @@ _SURNAMES = frozenset(listed("surnames"))
 _DOUBLE = tuple(name for name in listed("surnames") if len(name) == 2)
 _WEAK, _NO_NAMES, _NO_GIVEN = (frozenset(listed(name)) for name in ("weak", "no_names", "no_given"))
 _TITLES, _BUILT, _BEFORE = ("|".join(listed(name)) for name in ("titles", "built", "said"))
+_ANY = re.compile(rf"[{_HAN}]")
 _DOT = re.compile(r"[·•]")
 _TITLE = re.compile(rf"(?:{_TITLES}|[总哥姐叔姨嫂婶伯爷奶])")
 _TITLE_BEHIND = re.compile(rf"(?<=.)(?:{_TITLES}|[总哥姐叔姨嫂婶伯爷奶工队导])$")
 _LONG = re.compile(rf"(?:{'|'.join(_DOUBLE)})[{_HAN}]{{1,2}}")
-_SAID = re.compile(rf"(?:{_BEFORE})(?:是|为|叫|名字是)?[ \t]*[:：]?[ \t]*(?P<it>[{_HAN}]{{2,4}})")
+_SAID = re.compile(rf"(?:{_BEFORE})(?:是|为|叫|名字是)?[ \t]{{0,3}}[:：]?[ \t]{{0,3}}(?P<it>[{_HAN}]{{2,4}})")
 _TITLED = re.compile(rf"(?P<it>[{_HAN}]{{1,4}})(?:{_TITLES})")
 FAR = 30  # characters of an address before the street's last one
 _NO_PLACE = "vpcudrwye"  # parts of speech that are no part of a place's name
@@ -80,10 +81,10 @@ def find(texts: Sequence[str]) -> Iterator[list[Span]]:
     """Names and addresses of each text, those that overlap, too."""
     for text in texts:
         spans: list[Span] = []
-        for stretch in re.finditer(rf"[^\n]*[{_HAN}][^\n]*", text):
-            words = list(_words(stretch.group(), stretch.start()))
-            spans += [*_addresses(text, stretch.start(), stretch.end(), words), *_people(text, words)]
-            spans += _said(text, stretch.start(), stretch.end(), words)
+        for low, part in stretches(text):
+            if _ANY.search(part):
+                words, high = list(_words(part, low)), low + len(part)
+                spans += [*_addresses(text, low, high, words), *_people(text, words), *_said(text, low, high, words)]
         yield spans
 
 

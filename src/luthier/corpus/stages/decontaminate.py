@@ -58,8 +58,8 @@ class Decontaminate(Stage):
     @property
     def notes(self) -> Sequence[str]:
         held = self._held()
-        few = f"{held.short:,} of {len(held.rows):,} texts of the test sets have fewer than {self.least} words"
-        return (f"{few} and are not sought",) if held.short else ()
+        few = f"{held.short:,} of {len(held.rows):,} texts of the test sets have fewer than"
+        return (f"{few} {min(self.least, self.n)} words and are not sought",) if held.short else ()
 
     def _held(self) -> Held:
         marks = read.marks(*map(str, self.reads["against"]))
@@ -103,8 +103,9 @@ def _without(texts: Texts, passages: Sequence[Passage]) -> pa.Array:
 def _held(against: tuple[str, ...], n: int, least: int, marks: object) -> Held:
     """Of all test sets, as they are now. Raises LuthierError where none of them has a row that can be sought."""
     held = Held(list(chain.from_iterable(map(test_sets.rows, against))), n, least)
-    if not held.runs:
-        raise LuthierError(f"{', '.join(against)}: none of its {len(held.rows)} texts has {least} words")
+    if held.empty:
+        why = f"has {least} words" if not held.runs else "has words that not many of them share"
+        raise LuthierError(f"{', '.join(against)}: none of its {len(held.rows)} texts {why}")
     return held
 
 

@@ -10,14 +10,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from luthier.core.errors import LuthierError
 from luthier.corpus import check_installed
 from luthier.corpus.outcome import Finding, Outcome, findings, parted
-from luthier.corpus.privacy.finding import KINDS, found_in, lacking
+from luthier.corpus.privacy.finding import KINDS, found_in, installed, lacking
 from luthier.corpus.privacy.masking import masked
 from luthier.corpus.read import files
 from luthier.corpus.stage import Known, Stage
@@ -46,6 +46,10 @@ class Privacy(Stage):
             raise LuthierError(f"kinds: no {', '.join(sorted(unknown))}: {', '.join(KINDS)}")
 
         check_installed("stdnum", "phonenumbers", extra="privacy")
+
+    @property
+    def hangs_on(self) -> Mapping[str, Any]:
+        return {} if self.model else {"installed": installed()}
 
     @property
     def notes(self) -> Sequence[str]:

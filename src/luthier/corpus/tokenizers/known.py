@@ -31,7 +31,10 @@ def _of_file(path: Path) -> Any:
     from tokenizers import Tokenizer
 
     try:
-        return Tokenizer.from_file(str(path))
+        found = Tokenizer.from_file(str(path))
+        found.no_truncation()  # a saved one may cut and fill up what it is given
+        found.no_padding()
+        return found
     except Exception as error:  # the library raises nothing narrower
         raise LuthierError(f"{path}: no tokenizer that can be read: {error}") from None
 
@@ -41,10 +44,9 @@ def _of_hub(name: str) -> Any:
 
     try:
         found = AutoTokenizer.from_pretrained(name)
-    except (OSError, ValueError) as error:
-        raise LuthierError(
-            f"{name}: no file, no folder, no set, and not reached: {str(error).splitlines()[0]}"
-        ) from None
+    except Exception as error:  # whatever a hub's library stumbles over
+        why = next(iter(str(error).splitlines()), type(error).__name__)
+        raise LuthierError(f"{name}: no file, no folder, and no tokenizer of a hub that was reached: {why}") from None
     if not getattr(found, "backend_tokenizer", None):
         raise LuthierError(f"{name}: no fast tokenizer")
     return found.backend_tokenizer

@@ -24,7 +24,7 @@ def kinds() -> tuple[str, ...]:
 def train(kind: str, inputs: Sequence[Path], size: int, special: Sequence[str] = SPECIAL, most: int = ALL) -> Any:
     """A tokenizer of documents. size: tokens. special: texts that are one token each, the first the end of a text.
 
-    most: bytes that it is learned from, spread over the documents as they come. Raises LuthierError.
+    most: bytes that it is learned from, the first ones. Raises LuthierError.
     """
     found = plugins.members("tokenizers").get(kind)
     if found is None:
@@ -63,7 +63,9 @@ class _Counted:
 
 
 def save(tokenizer: Any, folder: Path, special: Sequence[str] = SPECIAL) -> None:
-    """Write a folder that `AutoTokenizer.from_pretrained` reads. Raises OSError."""
+    """Write a folder that `AutoTokenizer.from_pretrained` reads. Raises OSError, LuthierError for a model's folder."""
+    if (folder / "config.json").exists():
+        raise LuthierError(f"{folder}: holds a model, whose tokenizer would be lost: choose another --out")
     folder.mkdir(parents=True, exist_ok=True)
     with replacing(folder / FILE) as temporary:
         tokenizer.save(str(temporary))

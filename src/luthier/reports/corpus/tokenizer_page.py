@@ -13,9 +13,10 @@ STYLE = Path(__file__).parents[1] / "assets" / "tokenizers.css"
 TITLE = both("Tokenizers", "分词器")
 ABOUT = both(
     "Fewer tokens for the same text mean a longer context and faster training and answers; the table says "
-    "what each language costs. A word is a run of letters and digits, a Han character is one.",
+    "what each language costs. A word is a run of letters and digits, a Han character is one. At most the first "
+    "2,000 texts are looked at.",
     "同样的文本用更少的 token，意味着更长的上下文、更快的训练和回答；各语言的差别见下表。"
-    "词指连续的字母与数字，一个汉字算一个词。",
+    "词指连续的字母与数字，一个汉字算一个词。最多查看前 2,000 篇文本。",
 )
 COLUMNS = (
     both("language", "语言"), both("tokenizer", "分词器"), both("vocabulary", "词表"), both("tokens", "token 数"),

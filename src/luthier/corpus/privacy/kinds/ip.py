@@ -8,10 +8,12 @@ from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from luthier.corpus.privacy import COLONS, DOTS, Pattern
 
 _V4 = re.compile(
-    r"(?<![A-Za-z0-9_.\-])(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)){3}(?![A-Za-z0-9_\-])(?!\.\d)"
+    r"(?<![A-Za-z0-9_.\-])(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)){3}(?![A-Za-z0-9_\-])(?!\.\d)",
+    re.ASCII,
 )
 _V6 = re.compile(
-    r"(?<![A-Za-z0-9_:.])(?=[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*:)[0-9A-Fa-f:]{3,39}(?:(?:\d{1,3}\.){3}\d{1,3})?(?![A-Za-z0-9_:])"
+    r"(?<![A-Za-z0-9_:.])(?=[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*:)[0-9A-Fa-f:]{3,39}(?:(?:\d{1,3}\.){3}\d{1,3})?(?![A-Za-z0-9_:])",
+    re.ASCII,
 )
 _VERSION = re.compile(r"(?:v|ver|version|versions|release|版本|版|build|firmware|固件)[ .:：]*$", re.IGNORECASE)
 _THREE = re.compile(r"(?<![\d.])\d+\.\d+\.\d+(?!\.?\d)")  # a version of three parts beside it
@@ -31,6 +33,8 @@ def _v4(found: re.Match[str]) -> bool:
 
 
 def _v6(found: re.Match[str]) -> bool:
+    if not any(char.isdigit() for char in found.group()):
+        return False  # names of code: Face::Bed
     try:
         own = IPv6Address(found.group())
     except AddressValueError:

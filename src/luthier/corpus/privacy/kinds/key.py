@@ -18,7 +18,7 @@ _PREFIXED = re.compile(
 )
 _BLOCK = re.compile(
     r"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY(?: BLOCK)?-----"
-    r"(?:[\sA-Za-z0-9+/=:,\-\\.…]{0,8000}?-----END (?:[A-Z]+ )*PRIVATE KEY(?: BLOCK)?-----)?"
+    r"(?:[\s\S]{0,12000}?-----END (?:[A-Z]+ )*PRIVATE KEY(?: BLOCK)?-----)?"
 )
 _NAMED = re.compile(
     r"(?<![A-Za-z])(?:pass(?:word|wd|phrase|code)|passwd|pwd|"
@@ -26,12 +26,12 @@ _NAMED = re.compile(
     r"api[_\- ]?(?:key|token|secret)|"
     r"access[_\- ]?(?:key|token)(?:[_\- ]?id)?|auth[_\- ]?token|client[_\- ]?secret|private[_\- ]?key|"
     r"token|密码|口令|密钥|令牌)"
-    r"(?:\s*(?:is now|is|was|是|为|改成了?|改为|设为))?[\"'”’]?\s*"
-    r"(?::|：|=>|:=|=|(?<=is)|(?<=was)|(?<=now)|(?<=[是为成了]))\s*"
+    r"(?:\s{0,3}(?:is now|is|was|是|为|改成了?|改为|设为))?[\"'”’]?\s{0,3}"
+    r"(?::|：|=>|:=|=|(?<=is)|(?<=was)|(?<=now)|(?<=[是为成了]))\s{0,3}"
     r"[\"'“‘「`]?(?P<it>[!-&(-+\--~]{4,200}?)[\"'”’」`]?(?=[\s，。；、,;)）}\]<&\"'”’`]|[.!?](?:\s|$)|$|[一-鿿])",
     re.IGNORECASE,
 )
-_BEARER = re.compile(r"Bearer\s+(?P<it>[A-Za-z0-9_\-.~+/]{16,2000}=*)", re.IGNORECASE)
+_BEARER = re.compile(r"Bearer\s+(?P<it>[A-Za-z0-9_\-.~+/]{16,8000}=*)", re.IGNORECASE)
 _NAMES = ("pass", "pwd", "secret", "token", "key", "密码", "口令", "密钥", "令牌")
 _PLAIN = re.compile(r"[a-z]+|[A-Z][a-z]+|\d{1,3}|[<\[{$%(*x.…_]+.*|null|none|true|false|os\.\w+.*|.*\(.*", re.DOTALL)
 
@@ -42,12 +42,12 @@ def _secret(found: re.Match[str]) -> bool:
 
 
 PATTERNS = (
-    Pattern("KEY", _BLOCK, ("-----begin",), certain=9, longest=9000),
+    Pattern("KEY", _BLOCK, ("-----begin",), certain=9, longest=13000),
     Pattern("KEY", _PREFIXED, (
         "sk-", "sk_", "pk_", "rk_", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "akia", "asia",
         "agpa", "aida", "aroa", "aiza", "ya29.", "xox", "hf_", "ltai", "akid", "npm_", "pypi-", "sg.", "dop_v1_",
         "key-", "eyj",
-    ), certain=9, longest=2000),
-    Pattern("KEY", _BEARER, ("bearer",), _secret, certain=8, longest=2100),
+    ), certain=9, longest=12000),
+    Pattern("KEY", _BEARER, ("bearer",), _secret, certain=8, longest=9000),
     Pattern("KEY", _NAMED, _NAMES, _secret, certain=7, longest=300),
 )  # fmt: skip

@@ -15,7 +15,7 @@ _NUMBER = r"(?<![\d./#$€£¥_=-])(?<!\d )"
 _OTHER = re.compile(
     r"(?:订单|单号|编号|流水|运单|快递|货号|型号|序列|版本|合同|发票|案号|ISBN|ISSN|DOI|order|invoice|tracking|serial|"
     r"parcel|ticket|ref(?:erence)?|sku|part|model|version|commit|build|case|issue|id|no\.|№)"
-    r"(?:\s*(?:号码|号|number|no\.?|nr\.?|id|#))?\s*(?:is|was|为|是)?\s*[:：#]?\s*$",
+    r"(?:\s{0,3}(?:号码|号|number|no\.?|nr\.?|id|#))?\s{0,3}(?:is|was|为|是)?\s{0,3}[:：#]?\s{0,3}$",
     re.IGNORECASE,
 )
 _MOBILE = re.compile(

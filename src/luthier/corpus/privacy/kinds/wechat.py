@@ -7,8 +7,8 @@ import re
 from luthier.corpus.privacy import Pattern
 
 _SAID = (
-    r"(?:微信|加微|微信号|薇信|威信|wechat|weixin|(?<![A-Za-z])(?:vx|wx(?!id)|v信|VX))(?:,?\s*(?:号码|号|账号|帐号|ID|id|account|handle))?"
-    r"\s*(?:是|为|is|加|搜索?|[:：=])?\s*[:：]?\s*(?:请加|我的)?\s*[\"“'「]?"
+    r"(?:微信|加微|微信号|薇信|威信|wechat|weixin|(?<![A-Za-z])(?:vx|wx(?!id)|v信|VX))(?:,?\s{0,3}(?:号码|号|账号|帐号|ID|id|account|handle))?"
+    r"\s{0,3}(?:是|为|is|加|搜索?|[:：=])?\s{0,3}[:：]?\s{0,3}(?:请加|我的)?\s{0,3}[\"“'「]?"
 )
 _WECHAT = re.compile(rf"{_SAID}(?P<it>[A-Za-z][A-Za-z0-9_\-]{{5,19}})(?![A-Za-z0-9_\-@])", re.IGNORECASE)
 _NEAR = re.compile(
