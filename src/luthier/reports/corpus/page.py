@@ -171,16 +171,17 @@ def _short(value: str) -> str:
 
 
 def _marked(before: str, after: str) -> str:
-    """The text before with what was cut marked, line by line."""
+    """The text before with what was cut marked, line by line, and what stands in its place."""
     old, new = before.splitlines()[:LINES], after.splitlines()[:LINES]  # comparing takes their product
     out: list[str] = []
-    for kind, low, high, _, _ in difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
+    for kind, low, high, first, last in difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
         part = old[low:high]
         if kind == "equal":  # what stays is shown as far as it stands beside what goes
             part = part if len(part) <= 4 else [*part[:2], "…", *part[-2:]]
             out += [text(_short(line)) for line in part]
         else:
             out += [f"<del>{text(_short(line))}</del>" for line in part]
+            out += [f"<ins>{text(_short(line))}</ins>" for line in new[first:last]]
     return "\n".join(out[:60])
 
 
