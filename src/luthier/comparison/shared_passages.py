@@ -16,6 +16,8 @@ from luthier.corpus.passages import Held, N, Sought
 
 AT_ONCE = 2_000_000  # characters whose words are in memory together
 QUOTE = 120  # characters
+TRAINING = "said_test_in_training", "said_test_in_training_one"  # of several rows, and of one
+DOCUMENTS = "said_test_in_documents", "said_test_in_documents_one"
 
 
 def said(split: Split) -> list[Phrase]:
@@ -24,8 +26,8 @@ def said(split: Split) -> list[Phrase]:
     wanted = [Sought(str(at), to_row(record).wanted) for at, record in enumerate(split.test)]
     rows = (_words(record) for record in (*split.train, *split.validation))
     found = [
-        _said("said_test_in_training", [*asked, *wanted], rows, len(split.test)),
-        _said("said_test_in_documents", asked, (one.text for one in split.documents), len(split.test)),
+        _said(TRAINING, [*asked, *wanted], rows, len(split.test)),
+        _said(DOCUMENTS, asked, (one.text for one in split.documents), len(split.test)),
     ]
     return [sentence for sentence in found if sentence]
 
@@ -49,7 +51,7 @@ def _batches(texts: Iterable[str]) -> Iterator[list[str]]:
         yield some
 
 
-def _said(key: str, sought: Sequence[Sought], texts: Iterable[str], rows: int) -> Phrase | None:
+def _said(keys: tuple[str, str], sought: Sequence[Sought], texts: Iterable[str], rows: int) -> Phrase | None:
     held, quotes = Held(sought), dict[str, str]()
     for some in () if held.empty else _batches(texts):
         for one in held.find(some):
@@ -57,4 +59,4 @@ def _said(key: str, sought: Sequence[Sought], texts: Iterable[str], rows: int) -
     if not quotes:
         return None
     quote = " ".join(max(quotes.values(), key=len).split())
-    return say(f"{key}_one" if len(quotes) == 1 else key, rows=len(quotes), all=rows, words=N, quote=quote)
+    return say(keys[len(quotes) == 1], rows=len(quotes), all=rows, words=N, quote=quote)
