@@ -23,12 +23,16 @@ if TYPE_CHECKING:
     from luthier.corpus.texts import Ranges, Texts
 
 
+PAIRS = 1 << 14
+
+
 class Automaton(NamedTuple):
     """States of a machine that has read the longest beginning of a word that the text ends with.
 
     edges: places in `chars` and `to` where each state's begin, sorted by character: (states + 1). fail: where it goes
     on from where no edge fits. size: characters of the longest word that ends here, 0 for none; shorter: the next state
-    on the way of `fail` where one ends. begins: True at the characters that a word begins with, by code point.
+    on the way of `fail` where one ends. alone: True at the characters that are a word, by code point. pairs: True where
+    two characters may begin a word, by `_pair`.
     """
 
     edges: NDArray[np.int64]
@@ -37,7 +41,14 @@ class Automaton(NamedTuple):
     fail: NDArray[np.int64]
     size: NDArray[np.int64]
     shorter: NDArray[np.int64]
-    begins: NDArray[np.bool_]
+    alone: NDArray[np.bool_]
+    pairs: NDArray[np.bool_]
+
+
+@compiled
+def _pair(first: int, second: int) -> int:
+    """A place in `pairs` for two characters; several share one."""
+    return (first * 0x9E37 + second) & (PAIRS - 1)
 
 
 @cache
@@ -67,8 +78,11 @@ def automaton(words: tuple[str, ...]) -> Automaton:
             shorter[child] = fail[child] if size[fail[child]] else shorter[fail[child]]
             waiting.append(child)
     flat = [sorted(node.items()) for node in nodes]
-    begins = np.zeros(len(fold), np.bool_)
-    begins[list(nodes[0])] = True
+    alone, pairs = np.zeros(len(fold), np.bool_), np.zeros(PAIRS, np.bool_)
+    for first, child in nodes[0].items():
+        alone[first] = size[child] > 0
+        for second in nodes[child]:
+            pairs[_pair(first, second)] = True
     return Automaton(
         np.concatenate([[0], np.cumsum([len(edges) for edges in flat])]).astype(np.int64),
         np.array([char for edges in flat for char, _ in edges], np.uint32),
@@ -76,7 +90,8 @@ def automaton(words: tuple[str, ...]) -> Automaton:
         np.array(fail, np.int64),
         np.array(size, np.int64),
         np.array(shorter, np.int64),
-        begins,
+        alone,
+        pairs,
     )
 
 
@@ -119,7 +134,9 @@ def matches(
         state = 0
         for at in range(bounds[text], bounds[text + 1]):
             char = fold[chars[at]]
-            if state == 0 and not machine.begins[char]:  # nearly every character of a text
+            last = at + 1 >= bounds[text + 1]
+            begins = machine.alone[char] or not (last or not machine.pairs[_pair(char, fold[chars[at + 1]])])
+            if state == 0 and not begins:  # nearly every character of a text
                 continue
             to = _next(machine, state, char)
             while to < 0 and state:
