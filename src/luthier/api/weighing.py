@@ -109,7 +109,7 @@ class MixedTexts:
             yield self.of(names[source_at])[document]
 
 
-def trained(given: Weighing, texts: Any, shares: Mapping[str, float], folder: Path, seed: int) -> float:
+def trained(given: Weighing, texts: MixedTexts, shares: Mapping[str, float], folder: Path, seed: int) -> float:
     """Bits a byte of the target after training on a mix; a proxy that is done is not trained again."""
     from luthier import api
 

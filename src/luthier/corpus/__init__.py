@@ -12,6 +12,10 @@
 - `signals/`: every statistic is a column, computed once and kept.
 - `rules`, `presets/`: a short YAML over columns: drop, cut or mask documents, paragraphs, lines, sentences.
 - `dedup/`: within a text, exact, near, long substrings, across runs.
+- `passages`, `test_sets`: rows of test sets in other texts.
+- `privacy/`: private data, and placeholders in its place.
+- `tokenizers/`, `mixing/`: from clean text to one stream of tokens.
+- `data_juicer`: recipes of another tool.
 - `stage`: how any of these runs over shards: each shard's outcome is a file that is whole or absent, so that a killed
   run goes on and gives the same shards.
 - `recipe`, `funnel`: stages in a row, reused by content; in = kept + dropped, to the document.

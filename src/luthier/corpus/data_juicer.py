@@ -14,7 +14,7 @@ from typing import Any
 from luthier.core.errors import LuthierError
 from luthier.corpus.recipe import Pipeline, stage_of
 from luthier.corpus.stage import Stage
-from luthier.io.files import from_yaml
+from luthier.io.files import read_yaml
 
 Options = Mapping[str, Any]
 
@@ -121,12 +121,7 @@ OPERATORS: Mapping[str, Callable[[Options], Mapped]] = {
 
 def read(path: Path) -> Read:
     """A recipe's file; its data is relative to it. Raises LuthierError with the place of what is wrong."""
-    try:
-        found = from_yaml(path.read_text("utf-8"))
-    except FileNotFoundError:
-        raise LuthierError(f"{path}: there is no such file") from None
-    except (OSError, ValueError) as error:
-        raise LuthierError(f"{path}: {error}") from None
+    found = read_yaml(path)
     if not isinstance(found, Mapping) or not isinstance(found.get("process"), list) or not found.get("dataset_path"):
         raise LuthierError(f"{path}: a recipe of Data-Juicer has `dataset_path` and `process`, a list of operators")
     told, left, entries = [], [], list[Any]()

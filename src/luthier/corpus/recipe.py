@@ -37,7 +37,7 @@ from luthier.corpus.keys import contents, look_key, outcome_key
 from luthier.corpus.measures import measured
 from luthier.corpus.stage import DROPPED, FOUND, KEPT, Counts, Say, Stage, run, shards_in
 from luthier.io.config import build
-from luthier.io.files import LOCK, alone, from_yaml, is_taken, write_json
+from luthier.io.files import LOCK, alone, is_taken, read_yaml, write_json
 
 FUNNEL, INPUTS = "funnel.json", "inputs.json"
 Bar = Callable[[str], AbstractContextManager[Say]]
@@ -66,12 +66,7 @@ KEYS = tuple(Pipeline.__dataclass_fields__)
 
 def read_pipeline(path: Path) -> Pipeline:
     """A recipe's file; its inputs are relative to it. Raises LuthierError with the place of what is wrong."""
-    try:
-        found = from_yaml(path.read_text("utf-8"))
-    except FileNotFoundError:
-        raise LuthierError(f"{path}: there is no such file") from None
-    except (OSError, ValueError) as error:
-        raise LuthierError(f"{path}: {error}") from None
+    found = read_yaml(path)
     if not isinstance(found, Mapping) or not {"input", "stages"} <= set(found) <= set(KEYS):
         what = "a table with `input` (files, folders), `stages` (a list), perhaps `lines` and `reference`"
         raise LuthierError(f"{path}: {what}")

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from luthier.core.errors import LuthierError
 from luthier.corpus.signals import Signal, find
 from luthier.io.config import build
-from luthier.io.files import from_yaml
+from luthier.io.files import read_yaml
 
 PRESETS = Path(__file__).parent / "presets"
 Level = Literal["document", "paragraph", "line", "sentence"]
@@ -97,11 +97,7 @@ def preset(name: str) -> RuleSet:
     path = presets().get(name) or Path(name)
     if not path.is_file():
         raise LuthierError(f"rules: {name} is neither a file nor one of {', '.join(presets())}")
-    try:
-        found = from_yaml(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise LuthierError(f"{path}: {error}") from None
-    return rule_set(found, str(path))
+    return rule_set(read_yaml(path), str(path))
 
 
 def rule_set(given: Any, where: str) -> RuleSet:

@@ -84,6 +84,16 @@ def from_yaml(text: str) -> Any:
         raise ValueError(" ".join(str(error).split()) or type(error).__name__) from None
 
 
+def read_yaml(path: Path) -> Any:
+    """The value of a YAML file. Raises LuthierError with the file and what is wrong with it."""
+    try:
+        return from_yaml(path.read_text("utf-8-sig"))
+    except FileNotFoundError:
+        raise LuthierError(f"{path}: there is no such file") from None
+    except (OSError, ValueError) as error:
+        raise LuthierError(f"{path}: {error}") from None
+
+
 def front_matter(path: Path) -> dict[str, Any]:
     """The YAML table between `---` lines at the head of a card (README.md); empty where there is none that reads."""
     try:

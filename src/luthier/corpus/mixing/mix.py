@@ -38,7 +38,7 @@ from luthier.corpus.read import files as files_of
 from luthier.corpus.recipe import Bar
 from luthier.corpus.stage import as_text, shards_in
 from luthier.io.config import build
-from luthier.io.files import LOCK, alone, from_yaml, is_taken, read_json, write_json
+from luthier.io.files import LOCK, alone, is_taken, read_json, read_yaml, write_json
 
 GIVEN, RESULT = "given.json", "mix.json"
 SHARD = 1 << 25  # tokens of a shard of the mix, about
@@ -65,12 +65,7 @@ KEYS = {"sources", "tokenizer", "weights", "tokens", "repeats", "curriculum", "e
 
 def read_mix(path: Path) -> Mix:
     """A recipe's file; what it names is relative to it. Raises LuthierError with the place of what is wrong."""
-    try:
-        found = from_yaml(path.read_text("utf-8"))
-    except FileNotFoundError:
-        raise LuthierError(f"{path}: there is no such file") from None
-    except (OSError, ValueError) as error:
-        raise LuthierError(f"{path}: {error}") from None
+    found = read_yaml(path)
     if not isinstance(found, Mapping) or not {"sources", "tokenizer"} <= set(found) <= KEYS:
         raise LuthierError(f"{path}: a table with `sources` and `tokenizer`, perhaps {', '.join(sorted(KEYS))}")
     try:

@@ -1,11 +1,13 @@
 """Private data in texts: where it stands, and typed placeholders in its place.
 
-    texts --seeds--> windows --patterns--> spans --people, places--> spans --masked--> texts, findings
+    texts --seeds--> windows --kinds/--> spans --chinese, english or classifier--> spans --masking--> texts
 
 - `seeds`: where anything could stand (runs of digits, @, words such as 护照 or token), in one pass over all characters.
 - `kinds/`: a file a kind: expressions, and a check of what they match (check digits, areas, what stands before it).
-- `people`, `places`: names and addresses, by language.
-- `masking`: spans that overlap give way to the more certain one; `[PHONE_1]` is the same number all through a document.
+- `chinese`, `english`, `classifier`: names and addresses, by language or by a model of the user's.
+- `finding`: all of it over a batch of texts; spans that overlap give way to the more certain one.
+- `masking`: `[PHONE_1]` in place of a span, the same for the same number all through a document.
+- `scoring`: how much of each kind is found on `sentences/`, written for this project.
 
 A kind is found by its file: nothing is registered.
 """

@@ -24,7 +24,6 @@ COLUMNS = (
     both("parts of characters, %", "不完整字符（%）"),
 )  # fmt: skip
 EXAMPLES = both("Cut into pieces", "切分示例")
-BROKEN = both("a part of a character", "字符的一部分")
 LONG, COLOURS = 500, 5  # characters of an example; colours in turn
 Measured = tuple[str, int, list[Fertility]]
 
