@@ -90,10 +90,11 @@ def raw(pages: Path) -> list[str]:
 def clean(pages: Path, work: Path) -> list[str]:
     """What the recipe leaves of the same pages."""
     from luthier.corpus import documents
+    from luthier.corpus.pool import Here
     from luthier.corpus.recipe import Pipeline, run_pipeline, stage_of
     from ours_corpus import bar
 
-    run_pipeline(Pipeline((pages,), tuple(map(stage_of, CLEAN))), work / "corpus", 1, bar)
+    run_pipeline(Pipeline((pages,), tuple(map(stage_of, CLEAN))), work / "corpus", Here(1), bar)
     paths = sorted((work / "corpus" / "kept").glob("*.parquet"))
     return [text for path in paths for text in documents.read(path, ["text"])["text"].to_pylist()]
 

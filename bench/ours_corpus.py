@@ -23,6 +23,7 @@ from typing import Any
 import corpus_texts
 import measure
 from luthier.corpus import documents, stage
+from luthier.corpus.pool import Here
 from luthier.corpus.recipe import Pipeline, run_pipeline, stage_of
 from luthier.corpus.stage import Say
 from luthier.version import __version__
@@ -37,7 +38,7 @@ def bar(_: str) -> Iterator[Say]:
 def run(source: Path, stages: list[Any], out: Path) -> None:
     """All stages, from files to files."""
     shutil.rmtree(out, ignore_errors=True)
-    run_pipeline(Pipeline((source,), tuple(map(stage_of, stages))), out, 1, bar)
+    run_pipeline(Pipeline((source,), tuple(map(stage_of, stages))), out, Here(1), bar)
 
 
 def main(work: Path, stages: list[Any], count: bool = False) -> None:

@@ -12,6 +12,7 @@ pytest.importorskip("pyarrow")
 pytest.importorskip("numba")
 from luthier.core.errors import LuthierError
 from luthier.corpus import data_juicer
+from luthier.corpus.pool import Here
 from luthier.corpus.recipe import run_pipeline
 from running import bar
 from stories import jsonl, story
@@ -34,7 +35,7 @@ def test_a_recipe_runs(tmp_path: Path) -> None:
     assert [stage.name for stage in found.pipeline.stages] == ["filter", "exact"] and found.left == (
         "token_num_filter",
     )
-    told = {one["stage"]: one for one in run_pipeline(found.pipeline, tmp_path / "out", 1, bar)}
+    told = {one["stage"]: one for one in run_pipeline(found.pipeline, tmp_path / "out", Here(1), bar)}
     assert told["filter"]["reasons"] == {"characters": 1, "character_repetition": 2}
     assert (told["exact"]["dropped"], told["exact"]["kept"]) == (1, 2)
 

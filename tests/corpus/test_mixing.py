@@ -16,6 +16,7 @@ pytest.importorskip("numba")
 from luthier.core.errors import LuthierError
 from luthier.corpus import documents
 from luthier.corpus.mixing import mix, order, tokens, weights
+from luthier.corpus.pool import Here
 from luthier.corpus.tokenizers import training
 from luthier.data.embedded import GENERAL
 from luthier.io.files import replacing
@@ -155,18 +156,19 @@ def test_a_shard_that_was_cut_is_said(tmp_path: Path) -> None:
 
 def test_shards_that_were_cut_are_made_again(tmp_path: Path, tokenizer: Path) -> None:
     made = mix.read_mix(recipe(tmp_path, tokenizer))
-    mix.run(made, tmp_path / "out", 1, bar)
+    mix.run(made, tmp_path / "out", Here(1), bar)
     before = files_of(tmp_path / "out")
     for path in [*(tmp_path / "out" / "sources").glob("one-*/*.tokens"), tmp_path / "out" / "tokens" / "00000.tokens"]:
         path.write_bytes(path.read_bytes()[:-3])
-        mix.run(made, tmp_path / "out", 1, bar)
+        mix.run(made, tmp_path / "out", Here(1), bar)
         assert files_of(tmp_path / "out") == before
 
 
 def test_what_was_mixed_is_told_and_not_what_was_planned(tmp_path: Path, tokenizer: Path) -> None:
     kept(tmp_path / "one", [story(n, 2) for n in range(9)], 1)
     kept(tmp_path / "two", ["so long a document " * 900], 1)
-    told = mix.run(mix.read_mix(recipe(tmp_path, tokenizer, weights="equal", tokens=600)), tmp_path / "out", 1, bar)
+    made = mix.read_mix(recipe(tmp_path, tokenizer, weights="equal", tokens=600))
+    told = mix.run(made, tmp_path / "out", Here(1), bar)
     found = tokens.Tokens(tmp_path / "out" / "tokens")
     assert sum(one["mixed"] for one in told["sources"].values()) == len(found) and told["sources"]["two"]["mixed"] == 0
     assert any("two: 0 tokens where 300 were asked: its documents are long" in note for note in told["notes"])
@@ -179,7 +181,7 @@ def files_of(folder: Path) -> dict[str, bytes]:
 def test_a_mix_of_two_sources(tmp_path: Path, tokenizer: Path) -> None:
     """Every token of it is one of a source's documents; shares and rounds are as told; the same bytes again."""
     made = mix.read_mix(recipe(tmp_path, tokenizer, weights={"one": 0.75, "two": 0.25}, repeats=3))
-    told = mix.run(made, tmp_path / "out", 1, bar)
+    told = mix.run(made, tmp_path / "out", Here(1), bar)
     found = tokens.Tokens(tmp_path / "out" / "tokens")
     assert told["tokens"] == len(found) and found.dtype.itemsize == 2
     sizes = {name: one["mixed"] for name, one in told["sources"].items()}
@@ -193,16 +195,16 @@ def test_a_mix_of_two_sources(tmp_path: Path, tokenizer: Path) -> None:
     texts = {story(n, 3 + n % 7) for n in range(40)} | {f"好的，这是第{n}个故事。" * (1 + n % 5) for n in range(30)}
     assert set(said) == texts and {found[end - 1] for end in ends} == {reads.token_to_id("<|endoftext|>")}
     before = files_of(tmp_path / "out")
-    mix.run(made, tmp_path / "again", 2, bar)
+    mix.run(made, tmp_path / "again", Here(2), bar)
     assert files_of(tmp_path / "again") == before
     other = mix.read_mix(recipe(tmp_path, tokenizer, weights={"one": 0.75, "two": 0.25}, repeats=3, seed=2))
-    mix.run(other, tmp_path / "out", 1, bar)
+    mix.run(other, tmp_path / "out", Here(1), bar)
     changed = files_of(tmp_path / "out")
     assert (
         changed["00000.tokens"] != before["00000.tokens"]
         and len(changed["00000.tokens"]) - len(before["00000.tokens"]) < 999
     )
-    mix.run(made, tmp_path / "out", 1, bar)
+    mix.run(made, tmp_path / "out", Here(1), bar)
     assert files_of(tmp_path / "out") == before
 
 
@@ -212,7 +214,7 @@ def test_a_kill_between_any_two_files_changes_no_byte(
 ) -> None:
     monkeypatch.setattr(mix, "SHARD", 400)
     made = mix.read_mix(recipe(tmp_path, tokenizer, curriculum={"by": "length"}))
-    mix.run(made, tmp_path / "whole", 1, bar)
+    mix.run(made, tmp_path / "whole", Here(1), bar)
     left = [after]
     plain = replacing
 
@@ -226,14 +228,14 @@ def test_a_kill_between_any_two_files_changes_no_byte(
         for place in ("luthier.corpus.mixing.tokens.replacing", "luthier.corpus.mixing.sources.replacing"):
             patch.setattr(place, dies)
         with pytest.raises(KeyboardInterrupt):
-            mix.run(made, tmp_path / "out", 1, bar)
-    mix.run(made, tmp_path / "out", 1, bar)
+            mix.run(made, tmp_path / "out", Here(1), bar)
+    mix.run(made, tmp_path / "out", Here(1), bar)
     assert files_of(tmp_path / "out") == files_of(tmp_path / "whole")
 
 
 def test_sources_one_after_another_and_by_perplexity(tmp_path: Path, tokenizer: Path) -> None:
     made = mix.read_mix(recipe(tmp_path, tokenizer, curriculum={"by": ["two", "one"], "ramp": 0.0}))
-    told = mix.run(made, tmp_path / "out", 1, bar)
+    told = mix.run(made, tmp_path / "out", Here(1), bar)
     found = tokens.Tokens(tmp_path / "out" / "tokens")
     from luthier.corpus.tokenizers.known import known
 
@@ -242,7 +244,7 @@ def test_sources_one_after_another_and_by_perplexity(tmp_path: Path, tokenizer: 
     (tmp_path / "good.txt").write_text("\n".join(story(n) for n in range(30)), "utf-8")
     made = mix.read_mix(recipe(tmp_path, tokenizer, curriculum={"by": "perplexity", "reference": "good.txt"}))
     assert made.curriculum and made.curriculum.reference == str(tmp_path / "good.txt")
-    assert mix.run(made, tmp_path / "other", 1, bar)["tokens"] > 0
+    assert mix.run(made, tmp_path / "other", Here(1), bar)["tokens"] > 0
 
 
 @pytest.mark.parametrize(("more", "said"), [
@@ -259,7 +261,7 @@ def test_sources_one_after_another_and_by_perplexity(tmp_path: Path, tokenizer: 
 ])  # fmt: skip
 def test_what_is_wrong_is_said(more: dict[str, Any], said: str | None, tmp_path: Path, tokenizer: Path) -> None:
     def go() -> Any:
-        return mix.run(mix.read_mix(recipe(tmp_path, tokenizer, **more)), tmp_path / "out", 1, bar)
+        return mix.run(mix.read_mix(recipe(tmp_path, tokenizer, **more)), tmp_path / "out", Here(1), bar)
 
     if said is None:
         assert "nothing here is" in go()["notes"][0]
@@ -273,13 +275,13 @@ def test_a_source_without_documents_is_said(tmp_path: Path, tokenizer: Path) -> 
     for shard in (tmp_path / "two").glob("*.parquet"):
         shard.unlink()
     with pytest.raises(LuthierError, match="no documents: name the folder `kept` of a run"):
-        mix.run(mix.read_mix(path), tmp_path / "out", 1, bar)
+        mix.run(mix.read_mix(path), tmp_path / "out", Here(1), bar)
 
 
 def test_a_document_that_quotes_the_end_does_not_end_there(tmp_path: Path, tokenizer: Path) -> None:
     kept(tmp_path / "one", ["before <|endoftext|> after", "other"], 1)
     kept(tmp_path / "two", ["more"], 1)
-    mix.run(mix.read_mix(recipe(tmp_path, tokenizer, repeats=1)), tmp_path / "out", 1, bar)
+    mix.run(mix.read_mix(recipe(tmp_path, tokenizer, repeats=1)), tmp_path / "out", Here(1), bar)
     found = tokens.Tokens(tmp_path / "out" / "tokens")
     end = found.about["end"]
     assert (found.read(0, len(found)) == end).sum() == 3 == found.documents.sum()

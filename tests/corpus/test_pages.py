@@ -12,6 +12,7 @@ import pytest
 pytest.importorskip("pyarrow")
 pytest.importorskip("numba")
 from browser import Open
+from luthier.corpus.pool import Here
 from luthier.corpus.recipe import Pipeline, run_pipeline, stage_of
 from luthier.corpus.tune import valued
 from luthier.reports.corpus import page, tune_page
@@ -30,7 +31,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     stages: list[Any] = [{"filter": {"rules": [{"name": "few", "signal": "words", "least": 40}]}}, "sentences"]
     bar = lambda title: nullcontext(lambda done, of: None)  # noqa: E731
     made = Pipeline((jsonl(top / "a.jsonl", texts),), tuple(map(stage_of, stages)))
-    page.write_page(top / "out", run_pipeline(made, top / "out", 1, bar))
+    page.write_page(top / "out", run_pipeline(made, top / "out", Here(1), bar))
     return top
 
 

@@ -13,6 +13,7 @@ pa = pytest.importorskip("pyarrow")
 pytest.importorskip("numba")
 
 from luthier.corpus import documents, read, stage  # noqa: E402
+from luthier.corpus.pool import Here  # noqa: E402
 from luthier.corpus.recipe import Pipeline, run_pipeline, stage_of  # noqa: E402
 from running import bar, rows, run  # noqa: E402
 from stories import jsonl, story  # noqa: E402
@@ -134,10 +135,10 @@ def test_tokens_and_perplexity_are_told_of_each_stage(tmp_path: Path) -> None:
     source = jsonl(tmp_path / "a.jsonl", [*stories, *[backwards] * 60])
     jsonl(tmp_path / "good.jsonl", [story(seed) for seed in range(900, 999)])
     made = Pipeline((source,), (stage_of("exact"),), reference=str(tmp_path / "good.jsonl"))
-    before, after = run_pipeline(made, tmp_path / "out", 1, bar)
+    before, after = run_pipeline(made, tmp_path / "out", Here(1), bar)
     _, words = load_base("embedded")
     whole = sum(len(words(row["text"])["input_ids"]) for row in rows(tmp_path / "out" / "kept"))
     assert after["tokens"] == pytest.approx(whole, rel=0.05) and after["tokens"] < before["tokens"]
     assert 1 < after["perplexity"] < before["perplexity"]
-    plain = run_pipeline(Pipeline((source,), ()), tmp_path / "plain", 1, bar)
+    plain = run_pipeline(Pipeline((source,), ()), tmp_path / "plain", Here(1), bar)
     assert plain[0]["perplexity"] is None and plain[0]["tokens"] == before["tokens"]

@@ -14,8 +14,9 @@ pytest.importorskip("numba")
 import pyarrow.parquet as pq  # noqa: E402
 
 from luthier.core.errors import LuthierError  # noqa: E402
-from luthier.corpus import documents, recipe, stage  # noqa: E402
+from luthier.corpus import documents  # noqa: E402
 from luthier.corpus.keys import look_key, outcome_key  # noqa: E402
+from luthier.corpus.pool import Here  # noqa: E402
 from luthier.corpus.recipe import Pipeline, read_pipeline, run_pipeline, stage_of  # noqa: E402
 from luthier.corpus.rules import preset, presets, rule_set  # noqa: E402
 from running import bar, rows, run  # noqa: E402
@@ -32,10 +33,10 @@ def test_files_of_a_recipe_are_found_beside_it_and_known_by_what_they_hold(tmp_p
               {"perplexity": {"reference": "good.jsonl", "least": 0, "most": 100}}]  # fmt: skip
     made = {"input": "a.jsonl", "reference": "good.jsonl", "stages": stages}
     (tmp_path / "own" / "recipe.yaml").write_text(json.dumps(made))
-    run_pipeline(read_pipeline(tmp_path / "own" / "recipe.yaml"), tmp_path / "out", 1, bar)
+    run_pipeline(read_pipeline(tmp_path / "own" / "recipe.yaml"), tmp_path / "out", Here(1), bar)
     names = {path.name for path in (tmp_path / "out" / "stages").iterdir()}
     (tmp_path / "own").rename(tmp_path / "moved")
-    run_pipeline(read_pipeline(tmp_path / "moved" / "recipe.yaml"), tmp_path / "out", 1, bar)
+    run_pipeline(read_pipeline(tmp_path / "moved" / "recipe.yaml"), tmp_path / "out", Here(1), bar)
     assert {path.name for path in (tmp_path / "out" / "stages").iterdir()} == names
 
 
@@ -81,7 +82,7 @@ def test_a_reference_that_changes_is_counted_anew_in_the_same_process(tmp_path: 
     found = []
     for seeds in (range(100, 130), range(9)):  # the second one is what it judges
         jsonl(good, [story(seed) for seed in seeds])
-        told = run_pipeline(Pipeline((source,), (), reference=str(good)), tmp_path / "out", 1, bar)
+        told = run_pipeline(Pipeline((source,), (), reference=str(good)), tmp_path / "out", Here(1), bar)
         found.append(told[0]["perplexity"])
     assert found[1] < found[0]
 
@@ -111,7 +112,7 @@ def test_nothing_to_read_is_no_fault_of_the_stages(tmp_path: Path) -> None:
     told = run(tmp_path / "out", [source], *stages)
     assert told["read"]["dropped"] == 2 and told["perplexity"]["in"] == 0
     with pytest.raises(LuthierError, match="no such file"):  # before any work
-        run_pipeline(Pipeline((source,), (), reference="god/"), tmp_path / "other", 1, bar)
+        run_pipeline(Pipeline((source,), (), reference="god/"), tmp_path / "other", Here(1), bar)
     assert not (tmp_path / "other" / "stages").exists()
 
 
@@ -174,7 +175,7 @@ def test_names_that_are_no_utf8_are_read_and_told_apart(tmp_path: Path) -> None:
 
 def test_a_worker_that_dies_is_said() -> None:
     with pytest.raises(LuthierError, match="a worker was ended from outside, as when memory runs out: give fewer"):
-        list(stage.in_turn(os._exit, [(1,), (1,)], 2, 0))
+        list(Here(2).in_turn(os._exit, [(1,), (1,)], 0))
 
 
 def test_a_full_disk_is_said_with_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -194,7 +195,7 @@ def test_a_kill_while_another_recipe_is_published_leaves_no_funnel(
     source = jsonl(tmp_path / "a.jsonl", [story(1), story(1)])
     run(tmp_path / "out", [source])
     with monkeypatch.context() as patched:
-        patched.setattr(recipe, "_link", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
+        patched.setattr("luthier.io.places.link", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
         with pytest.raises(KeyboardInterrupt):
             run(tmp_path / "out", [source], "exact")
     assert not (tmp_path / "out" / "funnel.json").exists()

@@ -16,6 +16,7 @@ from luthier.core.errors import LuthierError  # noqa: E402
 from luthier.corpus import documents  # noqa: E402
 from luthier.corpus.kernels import minhash  # noqa: E402
 from luthier.corpus.outcome import Outcome  # noqa: E402
+from luthier.corpus.pool import Here  # noqa: E402
 from luthier.corpus.recipe import Pipeline, run_pipeline, stage_of  # noqa: E402
 from luthier.corpus.stage import Known, Looking  # noqa: E402
 from luthier.corpus.stages.near import Near, best, connected  # noqa: E402
@@ -148,9 +149,9 @@ def test_what_an_earlier_run_kept_stays_and_what_is_like_it_goes(tmp_path: Path)
         documents.write(table(texts), tmp_path / f"{name}.parquet")
     near = {"near": {"against": [str(tmp_path / "first")]}}
     with pytest.raises(LuthierError, match="holds no signatures: name a run whose recipe has `near` once"):
-        run_pipeline(Pipeline((tmp_path / "new.parquet",), (stage_of(near),)), tmp_path / "second", 1, bar)
-    run_pipeline(Pipeline((tmp_path / "old.parquet",), (stage_of("near"),)), tmp_path / "first", 1, bar)
-    told = run_pipeline(Pipeline((tmp_path / "new.parquet",), (stage_of(near),)), tmp_path / "second", 1, bar)
+        run_pipeline(Pipeline((tmp_path / "new.parquet",), (stage_of(near),)), tmp_path / "second", Here(1), bar)
+    run_pipeline(Pipeline((tmp_path / "old.parquet",), (stage_of("near"),)), tmp_path / "first", Here(1), bar)
+    told = run_pipeline(Pipeline((tmp_path / "new.parquet",), (stage_of(near),)), tmp_path / "second", Here(1), bar)
     assert told[-1]["reasons"] == {"near_duplicate": 1} and told[-1]["kept"] == 1
     (dropped,) = [documents.read(p) for p in (tmp_path / "second" / "dropped").glob("*near*")]
     assert dropped["detail"].to_pylist() == ["kept by an earlier run"]
@@ -158,7 +159,7 @@ def test_what_an_earlier_run_kept_stays_and_what_is_like_it_goes(tmp_path: Path)
     with pytest.raises(
         LuthierError, match=r"was made with hashes 112, bands 14, .*, this one with hashes 112, bands 16"
     ):
-        run_pipeline(Pipeline((tmp_path / "new.parquet",), (stage_of(other),)), tmp_path / "third", 1, bar)
+        run_pipeline(Pipeline((tmp_path / "new.parquet",), (stage_of(other),)), tmp_path / "third", Here(1), bar)
 
 
 def test_exact_duplicates_across_shards() -> None:

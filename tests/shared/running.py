@@ -13,6 +13,7 @@ pa = pytest.importorskip("pyarrow")
 pytest.importorskip("numba")
 import pyarrow.parquet as pq  # noqa: E402
 
+from luthier.corpus.pool import Here  # noqa: E402
 from luthier.corpus.recipe import Pipeline, run_pipeline, stage_of  # noqa: E402
 from luthier.corpus.stage import Say  # noqa: E402
 
@@ -24,7 +25,7 @@ def bar(title: str) -> Iterator[Say]:
 
 def run(folder: Path, inputs: list[Path], *stages: Any, workers: int = 1) -> dict[str, dict[str, Any]]:
     made = Pipeline(tuple(inputs), tuple(map(stage_of, stages)))
-    return {told["stage"]: told for told in run_pipeline(made, folder, workers, bar)}
+    return {told["stage"]: told for told in run_pipeline(made, folder, Here(workers), bar)}
 
 
 def rows(folder: Path) -> list[dict[str, Any]]:

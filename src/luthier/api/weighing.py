@@ -19,6 +19,7 @@ from luthier.corpus.mixing.regression import Learned, check, learned
 from luthier.corpus.mixing.regression import drawn as drawn_shares
 from luthier.corpus.mixing.sources import Encoder, Source, encode, rows
 from luthier.corpus.mixing.weights import allotted, natural
+from luthier.corpus.pool import Here
 from luthier.corpus.read import files
 from luthier.corpus.recipe import Bar
 from luthier.corpus.stage import shards_in
@@ -83,7 +84,7 @@ class MixedTexts:
         self.sources = []
         for name, path in mix.sources.items():
             with bar(f"tokens of {name}") as say:
-                encode(path, folder / "sources" / name, encoder, None, 1, say)
+                encode(path, folder / "sources" / name, encoder, None, Here(), say)
             self.sources.append(Source.read(name, folder / "sources" / name, False))
         self.sizes = rows(self.sources)
         self._read: dict[str, list[str]] = {}

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from luthier.cli import collect
-from luthier.cli.common import add_group, resumable, rows_bar
+from luthier.cli import collect, mixing
+from luthier.cli.common import add_group, resumable
+from luthier.cli.pooling import Inputs, Lines, OnRay, Out, Workers, bar, located, pool_of
 from luthier.corpus import check_installed
 
 if TYPE_CHECKING:
-    from luthier.corpus.stage import Say
+    pass
 
 ABOUT = """Collect, read, filter and deduplicate text, and see what happened.
 
@@ -67,36 +65,19 @@ TUNE = """The histogram of a signal with documents just left and right of a thre
 
 Example: luthier corpus tune docs/ --signal mean_word_length --out tune.html
 """
-MIX = """Documents of several sources as one stream of tokens, by a recipe: how much of each, in which order.
-
-DIR/tokens/ has flat files of token ids that any program maps into memory, DIR/mix.json how much of each source there
-is. The same seed gives the same bytes; a killed run goes on where it was.
-
-Example: luthier corpus mix recipes/mix.yaml --out mixed
-"""
-WEIGH = """Shares of a mix learned from small models (RegMix): which mix makes --target likeliest.
-
-Trains --model in full on many mixes of few tokens, fits the loss over the shares, and tells the shares that are
-predicted best, with how well the fit orders mixes it has not seen. A killed run goes on where it was.
-
-Example: luthier corpus weigh recipes/mix.yaml --target good.txt --model tiny/ --out weighed
-"""
-INPUTS = typer.Argument(help="files and folders", metavar="IN")
-Workers = Annotated[int, typer.Option(min=0, help="processes; 0: one a core")]
-Lines = Annotated[bool, typer.Option("--lines", help="text files hold a document a line")]
-Out = Annotated[Path, typer.Option(help="the folder of what comes out")]
 
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
     add_group(app, "corpus", ABOUT, run=(RUN, run), read=(READ, read), filter=(FILTER, filter_), dedup=(DEDUP, dedup),
               decontaminate=(DECONTAMINATE, decontaminate),
-              privacy=(PRIVACY, privacy), mix=(MIX, mix), weigh=(WEIGH, weigh), tune=(TUNE, tune),
-              collect=(collect.HELP, collect.collect))  # fmt: skip
+              privacy=(PRIVACY, privacy), mix=(mixing.MIX, mixing.mix), weigh=(mixing.WEIGH, mixing.weigh),
+              tune=(TUNE, tune), collect=(collect.HELP, collect.collect))  # fmt: skip
 
 
 def run(
     recipe: Annotated[Path, typer.Argument(help="recipe.yaml")], out: Out = Path("corpus"), workers: Workers = 0,
+    ray: OnRay = "",
     of: Annotated[str, typer.Option("--from", help="whose recipe it is: data-juicer; ours unless given")] = "",
 ) -> None:  # fmt: skip
     """All stages of a recipe."""
@@ -108,29 +89,27 @@ def run(
     if of not in ("", "data-juicer"):
         raise LuthierError(f"--from {of}: data-juicer, or nothing for a recipe of Luthier")
     if not of:
-        _run(read_pipeline(recipe), out, workers)
+        _run(read_pipeline(recipe), out, workers, ray)
         return
     found = data_juicer.read(recipe)
     for sentence in found.told:
         print(sentence)
     if found.left:
         print(f"left out, not known here: {', '.join(found.left)}")
-    _run(found.pipeline, out, workers)
+    _run(found.pipeline, out, workers, ray)
 
 
-def read(
-    inputs: Annotated[list[Path], INPUTS], out: Out = Path("read"), workers: Workers = 0, lines: Lines = False
-) -> None:
+def read(inputs: Inputs, out: Out = Path("read"), workers: Workers = 0, ray: OnRay = "", lines: Lines = False) -> None:
     """Reading alone."""
     check_installed()
     from luthier.corpus.recipe import Pipeline
 
-    _run(Pipeline(tuple(inputs), (), lines), out, workers)
+    _run(Pipeline(tuple(inputs), (), lines), out, workers, ray)
 
 
 def filter_(
-    inputs: Annotated[list[Path], INPUTS], out: Out = Path("filtered"),
-    rules: Annotated[str, typer.Option(help="a preset or a file of rules")] = "", workers: Workers = 0,
+    inputs: Inputs, out: Out = Path("filtered"),
+    rules: Annotated[str, typer.Option(help="a preset or a file of rules")] = "", workers: Workers = 0, ray: OnRay = "",
     lines: Lines = False,
 ) -> None:  # fmt: skip
     """Reading, languages and rules."""
@@ -139,39 +118,39 @@ def filter_(
 
     named: Any = {"filter": {"rules": rules}} if rules else "filter"
     stages = (stage_of({"language": {"least": 0.0}}), stage_of(named))
-    _run(Pipeline(tuple(inputs), stages, lines), out, workers)
+    _run(Pipeline(tuple(inputs), stages, lines), out, workers, ray)
 
 
 def dedup(
-    inputs: Annotated[list[Path], INPUTS], out: Out = Path("unique"), workers: Workers = 0, lines: Lines = False
+    inputs: Inputs, out: Out = Path("unique"), workers: Workers = 0, ray: OnRay = "", lines: Lines = False
 ) -> None:
     """Reading, exact and near duplicates."""
     check_installed()
     from luthier.corpus.recipe import Pipeline, stage_of
 
-    _run(Pipeline(tuple(inputs), (stage_of("exact"), stage_of("near")), lines), out, workers)
+    _run(Pipeline(tuple(inputs), (stage_of("exact"), stage_of("near")), lines), out, workers, ray)
 
 
 def decontaminate(
-    inputs: Annotated[list[Path], INPUTS],
+    inputs: Inputs,
     against: Annotated[list[str], typer.Option(help="a test set; may be given again", metavar="TEST")],
     do: Annotated[str, typer.Option(help="cut sentences, or drop documents")] = "cut",
-    out: Out = Path("decontaminated"), workers: Workers = 0, lines: Lines = False,
+    out: Out = Path("decontaminated"), workers: Workers = 0, ray: OnRay = "", lines: Lines = False,
 ) -> None:  # fmt: skip
     """Reading, and what test sets have in common with it."""
     check_installed()
     from luthier.corpus.recipe import Pipeline, stage_of
 
     stage = stage_of({"decontaminate": {"against": against, "do": do}})
-    _run(Pipeline(tuple(inputs), (stage,), lines), out, workers)
+    _run(Pipeline(tuple(inputs), (stage,), lines), out, workers, ray)
 
 
 def privacy(
-    inputs: Annotated[list[Path], INPUTS],
+    inputs: Inputs,
     kinds: Annotated[str, typer.Option(help="those that are masked, with commas; all unless given")] = "",
     model: Annotated[str, typer.Option(help="a folder of a token classifier for names and addresses")] = "",
     quote: Annotated[bool, typer.Option("--quote", help="keep what was found, word for word, in DIR/found")] = False,
-    out: Out = Path("masked"), workers: Workers = 0, lines: Lines = False,
+    out: Out = Path("masked"), workers: Workers = 0, ray: OnRay = "", lines: Lines = False,
 ) -> None:  # fmt: skip
     """Reading, and placeholders for private data."""
     check_installed("stdnum", "phonenumbers", extra="privacy")
@@ -180,48 +159,13 @@ def privacy(
 
     chosen = [kind.strip().upper() for kind in kinds.split(",") if kind.strip()] or list(KINDS)
     stage = stage_of({"privacy": {"kinds": chosen, "model": model, "quote": quote}})
-    _run(Pipeline(tuple(inputs), (stage,), lines), out, workers)
-
-
-def mix(
-    recipe: Annotated[Path, typer.Argument(help="mix.yaml")], out: Out = Path("mixed"), workers: Workers = 0
-) -> None:
-    """Sources mixed."""
-    check_installed()
-    from luthier.corpus.mixing.mix import read_mix, run
-
-    with resumable():
-        found = run(read_mix(recipe), out, workers or len(os.sched_getaffinity(0)), _bar)
-    for note in found["notes"]:
-        print(note)
-    for name, one in found["sources"].items():
-        less = ", less than asked: it is seen as often as it may be" if name in found["short"] else ""
-        print(f"{name}: {one['mixed']:,} of {one['there']:,} tokens, {one['rounds']:.2f} rounds{less}")
-    print(f"Tokens: {out / 'tokens'} ({found['tokens']:,})")
-
-
-def weigh(
-    recipe: Annotated[Path, typer.Argument(help="mix.yaml")],
-    target: Annotated[Path, typer.Option(help="text whose loss is to be low")],
-    model: Annotated[Path, typer.Option(help="a folder of a small model, which each proxy trains in full")],
-    proxies: Annotated[int, typer.Option(help="mixes that are tried")] = 16,
-    tokens: Annotated[int, typer.Option(help="tokens that each is trained on")] = 60_000,
-    out: Out = Path("weighed"),
-) -> None:  # fmt: skip
-    """Shares learned."""
-    check_installed()
-    from luthier.api.weighing import Weighing, as_yaml, weigh
-    from luthier.corpus.mixing.mix import read_mix
-
-    with resumable():
-        found = weigh(Weighing(read_mix(recipe), target, model, proxies, tokens), out, _bar)
-    print(f"Predicted: {found.predicted:.4f} bits a byte; mixes it has not seen are ordered with {found.order:.2f} "
-          "(1: right; 0 or less: the fit says nothing)")  # fmt: skip
-    print(as_yaml(found.shares))
+    _run(Pipeline(tuple(inputs), (stage,), lines), out, workers, ray)
 
 
 def tune(
-    inputs: Annotated[list[Path] | None, INPUTS] = None,
+    inputs: Annotated[
+        list[Path] | None, typer.Argument(help="files, folders, addresses", metavar="IN", parser=located)
+    ] = None,
     signal: Annotated[str, typer.Option(help="of documents, or of pieces")] = "words",
     at: Annotated[str, typer.Option(help="document, paragraph, line or sentence")] = "document",
     threshold: Annotated[float | None, typer.Option(help="where it begins; the median unless given")] = None,
@@ -249,31 +193,20 @@ def tune(
     print(f"Page: {write_page(out, title, said, seen, threshold)}")
 
 
-def _run(pipeline: Any, out: Path, workers: int) -> None:
+def _run(pipeline: Any, out: Path, workers: int, ray: str) -> None:
     from luthier.corpus.recipe import run_pipeline
     from luthier.reports.corpus.page import write_page
 
     for stage in pipeline.stages:
         for note in stage.notes:
             print(f"{stage.name}: {note}")
-    with resumable():
-        funnel = run_pipeline(pipeline, out, workers or len(os.sched_getaffinity(0)), _bar)
+    with resumable(), pool_of(workers, ray, out, *pipeline.input) as pool:
+        funnel = run_pipeline(pipeline, out, pool, bar)
+        page = write_page(out, funnel)
     for line in told(funnel):
         print(line)
     print(f"Documents: {out / 'kept'}")
-    print(f"Report: {write_page(out, funnel)}")
-
-
-@contextmanager
-def _bar(title: str) -> Iterator[Say]:
-    from luthier.models.machine import held_memory
-
-    def behind() -> str:
-        held = held_memory()
-        return f", {held / 2**20:,.0f} MiB" if held else ""
-
-    with rows_bar(title, "shards", behind) as say:
-        yield say
+    print(f"Report: {page}")
 
 
 def told(funnel: list[dict[str, Any]]) -> list[str]:

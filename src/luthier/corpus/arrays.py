@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from luthier.io.files import damaged, replacing
+from luthier.io.places import local
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -50,7 +51,7 @@ class Stored(Mapping[str, NDArray[Any]]):
         self.path, self._keep = path, keep
         self._held: dict[str, NDArray[Any]] = {}
         try:
-            with np.load(path, allow_pickle=False) as found:
+            with local(path) as here, np.load(here, allow_pickle=False) as found:
                 self._names = tuple(found.files)
         except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
             raise damaged(path, error) from None
@@ -61,7 +62,7 @@ class Stored(Mapping[str, NDArray[Any]]):
         if name not in self._names:
             raise KeyError(name)
         try:
-            with np.load(self.path, allow_pickle=False) as found:
+            with local(self.path) as here, np.load(here, allow_pickle=False) as found:
                 array: NDArray[Any] = found[name]
         except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
             raise damaged(self.path, error) from None

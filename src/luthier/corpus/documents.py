@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from luthier.io.files import damaged, replacing
+from luthier.io.places import local
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -73,7 +74,8 @@ def read(path: Path, columns: list[str] | None = None) -> pa.Table:
     import pyarrow.parquet as pq
 
     try:
-        return pq.read_table(path, columns=columns, partitioning=None)
+        with local(path) as here:
+            return pq.read_table(here, columns=columns, partitioning=None)
     except (pa.ArrowException, OSError, KeyError) as error:
         raise damaged(path, error) from None
 
@@ -82,7 +84,8 @@ def count(path: Path) -> int:
     """Documents in a file."""
     import pyarrow.parquet as pq
 
-    return int(pq.read_metadata(path).num_rows)
+    with path.open("rb") as file:
+        return int(pq.read_metadata(file).num_rows)
 
 
 def size(table: pa.Table) -> int:

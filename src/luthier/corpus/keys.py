@@ -9,6 +9,7 @@ from typing import Any
 
 from luthier.corpus import read
 from luthier.corpus.stage import Looking, Stage, as_text
+from luthier.io import places
 from luthier.io.files import read_record, write_json
 
 VERSION = 4  # of what stages make of the same documents: one that changes it makes them anew
@@ -41,11 +42,10 @@ def contents(inputs: Sequence[Path], path: Path) -> str:
     now: dict[str, list[Any]] = {}
     whole = hashlib.blake2b(digest_size=6)
     for source in read.find(inputs).sources:
-        about = source.path.stat()
-        mark = [about.st_size, about.st_mtime_ns]
+        mark = places.mark(source.path)
         place = read.printable(str(source.path.absolute()))
         held = known.get(place)
-        found = held[2] if held and held[:2] == mark else digest(source.path)
+        found = held[2] if held and held[:2] == mark else places.told_contents(source.path) or digest(source.path)
         now[place] = [*mark, found]
         whole.update(f"{source.name} {found}\n".encode())
     write_json(path, now)

@@ -25,6 +25,7 @@ from luthier.corpus.stage import KEPT, shards_in
 from luthier.corpus.stages.language import told
 from luthier.corpus.surprise import counted
 from luthier.corpus.texts import Texts
+from luthier.io import places
 from luthier.io.files import read_record, write_json
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def _language(reference: str, marks: read.Marks) -> str:
     """Of most of a reference's first texts."""
     import pyarrow as pa
 
-    first = list(islice(read.texts([Path(reference)]), SAMPLE))
+    first = list(islice(read.texts([places.place(reference)]), SAMPLE))
     if not first:
         raise LuthierError(f"{reference}: holds no text that could be read")
     return Counter(told(pa.chunked_array([pa.array(first, pa.large_string())]))[0]).most_common(1)[0][0]

@@ -15,12 +15,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from luthier.core.errors import LuthierError
 from luthier.corpus import documents
+from luthier.corpus.pool import Pool
 from luthier.corpus.reading import Bad, Row, Source, ending, kinds, rows_of, size_of
-from luthier.corpus.stage import COUNTS, DONE, DROPPED, KEPT, Counts, Say, in_turn, sum_of
+from luthier.corpus.stage import COUNTS, DONE, DROPPED, KEPT, Counts, Say, done_in, sum_of
 from luthier.io.files import LOCK, alone, write_json
+from luthier.io.places import mark, place
 
 UNIT = 32 << 20  # bytes of files that one worker reads at a stretch
 SHARD = 16 << 20  # bytes of text in a shard
@@ -72,20 +75,20 @@ def texts(inputs: Sequence[Path]) -> Iterator[str]:
     return (row.text for _, row in each(inputs))
 
 
-Marks = tuple[tuple[str, int, int], ...]
+Marks = tuple[tuple[Any, ...], ...]
 
 
 def files(name: str) -> list[Path]:
     """A file, or all files below a folder but hidden ones, in their order. Raises LuthierError where it is neither."""
-    if not Path(name).exists():
+    top = place(name)
+    if not top.exists():
         raise LuthierError(f"{name}: no such file or folder")
-    return sorted(_below(Path(name)))
+    return sorted(_below(top))
 
 
 def marks(*names: str) -> Marks:
     """By which it is seen whether files have changed since: name, size and time of each."""
-    found = ((path, path.stat()) for name in names for path in files(name))
-    return tuple((str(path), about.st_size, about.st_mtime_ns) for path, about in found)
+    return tuple((str(path), *mark(path)) for name in names for path in files(name))
 
 
 def printable(name: str) -> str:
@@ -118,15 +121,15 @@ def units(sources: Sequence[Source]) -> list[list[Source]]:
     return out
 
 
-def run(inputs: Sequence[Path], folder: Path, workers: int, say: Say, lines: bool = False) -> Counts:
+def run(inputs: Sequence[Path], folder: Path, pool: Pool, say: Say, lines: bool = False) -> Counts:
     """Read what is left to read; gives the sums. Raises LuthierError."""
     if (folder / DONE).exists():
         return Counts.read(folder / DONE)
     parts = units(find(inputs, lines).sources)
     with alone(folder / LOCK, f"{folder}: another command is at work there"):
-        done = {int(path.stem) for path in (folder / COUNTS).glob("*.json")}
+        done = done_in(folder / COUNTS, "json")
         todo = [(at, part, folder) for at, part in enumerate(parts) if at not in done]
-        for number in in_turn(one, todo, workers, len(done)):
+        for number in pool.in_turn(one, todo, len(done)):
             say(number, len(parts))
         return sum_of(folder, len(parts))
 

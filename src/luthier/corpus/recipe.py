@@ -22,8 +22,6 @@ a recipe, what stands before it is not done again.
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -35,7 +33,9 @@ from luthier.core.errors import LuthierError
 from luthier.corpus import read
 from luthier.corpus.keys import contents, look_key, outcome_key
 from luthier.corpus.measures import measured
+from luthier.corpus.pool import Pool
 from luthier.corpus.stage import DROPPED, FOUND, KEPT, Counts, Say, Stage, run, shards_in
+from luthier.io import places
 from luthier.io.config import build
 from luthier.io.files import LOCK, alone, is_taken, read_yaml, write_json
 
@@ -77,8 +77,8 @@ def read_pipeline(path: Path) -> Pipeline:
     if not isinstance(stages, list) or not stages:
         raise LuthierError(f"{path}: stages: a list, such as [language, filter, exact, near]")
     made = [stage_of(entry, f"{path}: stages, {at}", path.parent) for at, entry in enumerate(stages, 1)]
-    inputs = tuple(path.parent / str(name) for name in given)
-    reference = str(path.parent / str(found["reference"])) if found.get("reference") else ""
+    inputs = tuple(places.place(str(name), path.parent) for name in given)
+    reference = str(places.place(str(found["reference"]), path.parent)) if found.get("reference") else ""
     return Pipeline(inputs, tuple(made), found.get("lines", False), reference)
 
 
@@ -104,6 +104,8 @@ def _located(cls: type[Stage], options: Mapping[str, Any], base: Path) -> dict[s
 
     def found(value: Any, any_name: bool) -> Any:
         if isinstance(value, str):
+            if places.is_address(value):
+                return value
             place = base / value
             fits = value and (place.exists() if any_name else place.suffix and place.is_file())
             return str(place) if fits else value
@@ -117,31 +119,32 @@ def _located(cls: type[Stage], options: Mapping[str, Any], base: Path) -> dict[s
     return {key: found(value, key in cls.paths) if key in named else value for key, value in options.items()}
 
 
-def run_pipeline(pipeline: Pipeline, folder: Path, workers: int, bar: Bar) -> list[dict[str, Any]]:
+def run_pipeline(pipeline: Pipeline, folder: Path, pool: Pool, bar: Bar) -> list[dict[str, Any]]:
     """Do what is left and give the funnel. Raises LuthierError."""
     is_taken(folder, INPUTS, "corpus")
     if pipeline.judged_by:
-        read.find([Path(pipeline.judged_by)])  # what is wrong with it is said before hours of work
+        read.find([places.place(pipeline.judged_by)])  # what is wrong with it is said before hours of work
+    pool.check(folder, pipeline.input)
     with alone(folder / LOCK, f"{folder}: another command is at work there"):
         key = contents(pipeline.input, folder / INPUTS) + ("-lines" if pipeline.lines else "")
         place = folder / "stages" / f"00-read-{key}"
         with bar("read") as say:
-            funnel = [entry(place, "read", read.run(pipeline.input, place, workers, say, pipeline.lines))]
-        places = [place]
+            funnel = [entry(place, "read", read.run(pipeline.input, place, pool, say, pipeline.lines))]
+        outcomes = [place]
         for number, stage in enumerate(pipeline.stages, 1):
             key, looked_at = outcome_key(key, stage), look_key(key, stage)
             name, before = f"{number:02d}-{stage.name}", place
             place, looked = folder / "stages" / f"{name}-{key}", folder / "looked" / f"{name}-{looked_at}"
             with bar(stage.name) as say:
-                counts = run(stage, shards_in(before / KEPT), place, workers, say, looked)
+                counts = run(stage, shards_in(before / KEPT), place, pool, say, looked)
                 funnel.append(entry(place, stage.name, counts))
-            places.append(place)
+            outcomes.append(place)
         with bar("measure") as say:
-            for at, (told, place) in enumerate(zip(funnel, places, strict=True)):
-                say(at, len(places))
+            for at, (told, place) in enumerate(zip(funnel, outcomes, strict=True)):
+                say(at, len(outcomes))
                 told |= measured(place, told["bytes_kept"], pipeline.judged_by).__dict__
         (folder / FUNNEL).unlink(missing_ok=True)  # of an earlier recipe: it goes before what it tells of
-        _publish(folder, places)
+        _publish(folder, outcomes)
         write_json(folder / FUNNEL, funnel)
     return funnel
 
@@ -152,26 +155,24 @@ def entry(place: Path, name: str, counts: Counts) -> dict[str, Any]:
     return {"stage": name, "in": told.pop("taken"), **told, "folder": f"{place.parent.name}/{place.name}"}
 
 
-def _publish(folder: Path, places: Sequence[Path]) -> None:
-    """Links to what came through and to what did not; a folder that was there gives way."""
-    fresh = folder / ".publishing"
-    shutil.rmtree(fresh, ignore_errors=True)
-    for place in places:
+def _publish(folder: Path, outcomes: Sequence[Path]) -> None:
+    """Links to what came through and to what did not; a folder that was there gives way.
+
+    At an address, where no folder can be renamed, they are made in their place: they are whole when the funnel is told.
+    """
+    fresh = folder if places.is_far(folder) else folder / ".publishing"
+    for name in (KEPT, DROPPED, FOUND):
+        places.remove(fresh / name)
+    for place in outcomes:
         for kind in (DROPPED, FOUND):
             for path in shards_in(place / kind):
-                _link(path, fresh / kind / f"{place.name.rsplit('-', 1)[0]}-{path.name}")
-    for path in shards_in(places[-1] / KEPT):
-        _link(path, fresh / KEPT / path.name)
+                places.link(path, fresh / kind / f"{place.name.rsplit('-', 1)[0]}-{path.name}")
+    for path in shards_in(outcomes[-1] / KEPT):
+        places.link(path, fresh / KEPT / path.name)
+    if fresh == folder:
+        return
     for name in (KEPT, DROPPED, FOUND):
-        shutil.rmtree(folder / name, ignore_errors=True)
+        places.remove(folder / name)
         (fresh / name).mkdir(parents=True, exist_ok=True)
         (fresh / name).rename(folder / name)
     fresh.rmdir()
-
-
-def _link(path: Path, to: Path) -> None:
-    to.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        os.link(path, to)
-    except OSError:  # a file system without links
-        shutil.copyfile(path, to)

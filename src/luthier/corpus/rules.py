@@ -25,6 +25,7 @@ from luthier.core.errors import LuthierError
 from luthier.corpus.signals import Signal, find
 from luthier.io.config import build
 from luthier.io.files import read_yaml
+from luthier.io.places import place
 
 PRESETS = Path(__file__).parent / "presets"
 Level = Literal["document", "paragraph", "line", "sentence"]
@@ -94,7 +95,7 @@ def presets() -> dict[str, Path]:
 
 def preset(name: str) -> RuleSet:
     """A preset by its name, or the rules of a file. Raises LuthierError."""
-    path = presets().get(name) or Path(name)
+    path = presets().get(name) or place(name)
     if not path.is_file():
         raise LuthierError(f"rules: {name} is neither a file nor one of {', '.join(presets())}")
     return rule_set(read_yaml(path), str(path))

@@ -17,18 +17,11 @@ that are left and gives the same bytes. In = kept + dropped, to the document.
 from __future__ import annotations
 
 import json
-import os
-import threading
-import time
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from itertools import islice
-from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -36,6 +29,7 @@ from luthier.core.errors import LuthierError
 from luthier.corpus import documents
 from luthier.corpus.arrays import Arrays, Stored, write_arrays
 from luthier.corpus.outcome import Outcome
+from luthier.corpus.pool import Pool
 from luthier.io.files import LOCK, alone, read_record, write_json
 
 if TYPE_CHECKING:
@@ -142,9 +136,7 @@ def shards_in(folder: Path) -> list[Path]:
     return sorted(folder.glob("*.parquet"))
 
 
-def run(
-    stage: Stage, shards: Sequence[Path], folder: Path, workers: int, say: Say, looked: Path | None = None
-) -> Counts:
+def run(stage: Stage, shards: Sequence[Path], folder: Path, pool: Pool, say: Say, looked: Path | None = None) -> Counts:
     """Do what is left of a stage and give its sums. Raises LuthierError, also where another process is at work.
 
     looked: where what is looked at is kept; below `folder` unless given.
@@ -156,19 +148,26 @@ def run(
     steps = len(shards) * (1 + isinstance(stage, Looking))
     with alone(folder / LOCK, f"{folder}: another command is at work there"):
         if isinstance(stage, Looking):
+            there = done_in(looked, "npz")
             todo: list[tuple[Any, ...]] = [
-                (stage, path, _looked(looked, at)) for at, path in numbered if not _looked(looked, at).exists()
+                (stage, path, _looked(looked, at)) for at, path in numbered if at not in there
             ]
-            for done in in_turn(look_at, todo, workers, len(shards) - len(todo)):
+            for done in pool.in_turn(look_at, todo, len(shards) - len(todo)):
                 say(done, steps)
             if shards and not (folder / GATHERED).exists():
                 write_arrays(folder / GATHERED, stage.gather([Stored(_looked(looked, at)) for at, _ in numbered]))
-        todo = [(stage, at, path, folder, looked) for at, path in numbered if not _counts(folder, at).exists()]
-        for done in in_turn(judge, todo, workers, steps - len(todo)):
+        there = done_in(folder / COUNTS, "json")
+        todo = [(stage, at, path, folder, looked) for at, path in numbered if at not in there]
+        for done in pool.in_turn(judge, todo, steps - len(todo)):
             say(done, steps)
         total = sum_of(folder, len(shards))
         _gathered.cache_clear()
     return total
+
+
+def done_in(folder: Path, ending: str) -> set[int]:
+    """Numbers of the shards that have a file there."""
+    return {int(path.stem) for path in folder.glob(f"*.{ending}") if path.stem.isdecimal()}
 
 
 def _looked(folder: Path, at: int) -> Path:
@@ -186,47 +185,6 @@ def sum_of(folder: Path, parts: int) -> Counts:
         total = total.plus(Counts.read(_counts(folder, at)))
     write_json(folder / DONE, total.__dict__)
     return total
-
-
-def in_turn(work: Callable[..., None], todo: Sequence[tuple[Any, ...]], workers: int, done: int) -> Iterator[int]:
-    """Do all of it, in processes of their own where there is more than one worker; yields how many are done, with those
-    that were before."""
-    yield done
-    if min(workers, len(todo)) <= 1:
-        for given in todo:
-            work(*given)
-            done += 1
-            yield done
-        return
-    with ProcessPoolExecutor(
-        min(workers, len(todo)), get_context("spawn"), initializer=_end_with, initargs=(os.getpid(),)
-    ) as pool:
-        rest = iter(todo)
-        waiting = {pool.submit(work, *given) for given in islice(rest, 2 * workers)}  # a crawl has very many shards
-        while waiting:
-            finished, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-            for future in finished:
-                try:
-                    future.result()
-                except BrokenProcessPool:
-                    raise LuthierError(
-                        "a worker was ended from outside, as when memory runs out: give fewer --workers; the same "
-                        "command goes on from here"
-                    ) from None
-                waiting |= {pool.submit(work, *given) for given in islice(rest, 1)}
-                done += 1
-                yield done
-
-
-def _end_with(parent: int) -> None:
-    """End this worker soon after the process that started it: a pool's workers outlive a parent that is killed."""
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(1)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def look_at(stage: Looking, path: Path, to: Path) -> None:

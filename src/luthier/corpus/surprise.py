@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from luthier.corpus import read
 from luthier.corpus.ngrams import NGrams
 from luthier.corpus.texts import Texts
+from luthier.io.places import place
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -44,7 +45,7 @@ def _counted(reference: str, marks: read.Marks) -> NGrams:
     import pyarrow as pa
 
     def columns() -> Iterator[pa.ChunkedArray]:
-        texts = read.texts([Path(reference)])
+        texts = read.texts([place(reference)])
         while part := list(islice(texts, AT_ONCE)):
             yield pa.chunked_array([pa.array(part, pa.large_string())])
 

@@ -14,6 +14,7 @@ from luthier.corpus import read
 from luthier.corpus.passages import Sought
 from luthier.corpus.reading import ending, kinds
 from luthier.data import embedded, formats
+from luthier.io.places import local, place
 
 ROWS = (".json", ".jsonl", ".ndjson", ".parquet")  # of what reads documents, what holds rows
 COMPARED = "test_rows.jsonl"  # of a comparison's folder
@@ -23,9 +24,9 @@ def files(name: str) -> list[Path]:
     """What a test set is read from. Raises LuthierError where there is none of that name."""
     if found := embedded.find(name):
         return list(found.paths)
-    if not Path(name).exists():
+    if not place(name).exists():
         raise LuthierError(f"{name}: no file, no folder, and none of the sets {', '.join(embedded.names())}")
-    kept = Path(name) / COMPARED
+    kept = place(name) / COMPARED
     return [kept] if kept.is_file() else read.files(name)
 
 
@@ -41,7 +42,8 @@ def _of_file(path: Path) -> Iterator[Sought]:
         for file, document in read.each([path]):
             yield Sought(f"{file.name}{f', {document.place}' if document.place else ''}", document.text)
         return
-    source = formats.load(path)
+    with local(path) as here:
+        source = formats.load(here)
     for text in () if source.structured else source.columns:  # a table without a header has its first row there
         yield Sought(f"{path.name}, {source.unit} 1", text)
     by_line = len({row.line for row in source.rows}) == len(source.rows)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import re
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from luthier.core.errors import LuthierError
+from luthier.io.places import is_far, put
 
 LOCK = ".lock"  # held by the process that writes a folder's run, comparison or study
 
@@ -29,7 +31,17 @@ def sync_folder(folder: Path) -> None:
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path`; what is written there takes its place at the end, or is removed on an error."""
+    """A temporary path beside `path`; what is written there takes its place at the end, or is removed on an error.
+
+    Where `path` is an address, it lies here and is put there at the end.
+    """
+    if is_far(path):
+        with tempfile.TemporaryDirectory(prefix="luthier-") as folder:
+            copy = Path(folder) / path.name
+            copy.touch()
+            yield copy
+            put(copy, path)
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
     os.close(handle)
@@ -150,6 +162,7 @@ def held(lock: Path) -> bool:
     """Whether another process holds the lock that `alone` takes: it is at work there."""
     from filelock import FileLock, Timeout
 
+    lock = _here(lock)
     if not lock.exists():
         return False
     taken = FileLock(lock)
@@ -163,15 +176,25 @@ def held(lock: Path) -> bool:
     return False
 
 
+def _here(lock: Path) -> Path:
+    """Where a lock lies: the file itself, or one of this machine that stands for one at an address."""
+    if not is_far(lock):
+        return lock
+    name = hashlib.blake2b(str(lock).encode(), digest_size=12).hexdigest()
+    return Path(tempfile.gettempdir()) / f"luthier-{os.getuid()}" / f"{name}.lock"
+
+
 @contextlib.contextmanager
 def alone(lock: Path, said: str) -> Iterator[None]:
     """Hold a lock on a file, which the system gives back when this process dies. The file stays: another process may
-    be about to hold it. A folder made for it goes again where nothing else came into it.
+    be about to hold it. A folder made for it goes again where nothing else came into it. For one at an address it lies
+    on this machine: processes of others are not known of, and what two of them write there is the same.
 
     Raises LuthierError: `said` where another process holds it, and where the folder cannot be written.
     """
     from filelock import FileLock, Timeout
 
+    lock = _here(lock)
     made = [folder for folder in lock.parents if not folder.exists()]
     held = FileLock(lock)
     try:

@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -34,11 +33,14 @@ from luthier.corpus.mixing import tokens as files
 from luthier.corpus.mixing.order import Curriculum, Order, by_difficulty, drawn, places, together
 from luthier.corpus.mixing.sources import Encoder, Source, encode, rows
 from luthier.corpus.mixing.weights import Shares, allotted, asked, like, natural
+from luthier.corpus.pool import Pool
 from luthier.corpus.read import files as files_of
 from luthier.corpus.recipe import Bar
 from luthier.corpus.stage import as_text, shards_in
 from luthier.io.config import build
 from luthier.io.files import LOCK, alone, is_taken, read_json, read_yaml, write_json
+from luthier.io.places import place as located
+from luthier.io.places import remove
 
 GIVEN, RESULT = "given.json", "mix.json"
 SHARD = 1 << 25  # tokens of a shard of the mix, about
@@ -85,7 +87,7 @@ def _mix(found: dict[str, Any], base: Path) -> Mix:
             raise LuthierError(f"sources: {name}: a folder, or {{path: folder, kind: what a make-up calls it}}")
         if not _NAME.fullmatch(str(name)):
             raise LuthierError(f"sources: {name}: a name has letters, digits, . _ and -, and begins with none of these")
-        sources[str(name)], kinds[str(name)] = base / str(about["path"]), str(about.get("kind", name))
+        sources[str(name)], kinds[str(name)] = located(str(about["path"]), base), str(about.get("kind", name))
     _check(found)
     if (curriculum := found.get("curriculum")) is not None:
         if not isinstance(curriculum, Mapping):
@@ -132,18 +134,19 @@ def shares_of(mix: Mix, sizes: Mapping[str, int]) -> tuple[Shares, list[str]]:
     return asked({str(name): float(share) for name, share in rule.items()}, sizes), []
 
 
-def run(mix: Mix, folder: Path, workers: int, bar: Bar) -> dict[str, Any]:
+def run(mix: Mix, folder: Path, pool: Pool, bar: Bar) -> dict[str, Any]:
     """Do what is left and give what mix.json holds. Raises LuthierError."""
     is_taken(folder, GIVEN, "mix")
     encoder = Encoder(mix.tokenizer, mix.end)
     vocabulary, end = encoder.check()
+    pool.check(folder, list(mix.sources.values()))
     with alone(folder / LOCK, f"{folder}: another command is at work there"):
         write_json(folder / GIVEN, {"sources": {name: str(path) for name, path in mix.sources.items()}})
         read = []
         for name, path in mix.sources.items():
             place = folder / "sources" / f"{name}-{source_key(path, encoder, _difficulty(mix.curriculum))}"
             with bar(f"tokens of {name}") as say:
-                encode(path, place, encoder, _difficulty(mix.curriculum), workers, say)
+                encode(path, place, encoder, _difficulty(mix.curriculum), pool, say)
             read.append(Source.read(name, place, _difficulty(mix.curriculum) is not None))
         sizes = rows(read)
         shares, notes = shares_of(mix, sizes)
@@ -217,8 +220,7 @@ def _write(order: Order, read: Sequence[Source], folder: Path, key: str, say: An
     """The mix's shards. Those of another mix go first."""
     kept = folder / "key.json"
     if not kept.exists() or read_json(kept) != key:
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
+        remove(folder)
         write_json(kept, key)
     if files.whole(folder):
         return

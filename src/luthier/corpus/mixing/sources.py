@@ -15,7 +15,8 @@ from luthier.core.errors import LuthierError
 from luthier.corpus import documents
 from luthier.corpus.mixing import tokens as files
 from luthier.corpus.mixing.order import Curriculum
-from luthier.corpus.stage import Say, in_turn, shards_in
+from luthier.corpus.pool import Pool
+from luthier.corpus.stage import Say, done_in, shards_in
 from luthier.corpus.texts import batches
 from luthier.corpus.tokenizers.known import known
 from luthier.io.files import LOCK, alone, replacing
@@ -47,7 +48,7 @@ def _tokenizer(name: str) -> Any:
     return found
 
 
-def encode(inputs: Path, folder: Path, encoder: Encoder, given: Curriculum | None, workers: int, say: Say) -> None:
+def encode(inputs: Path, folder: Path, encoder: Encoder, given: Curriculum | None, pool: Pool, say: Say) -> None:
     """Write the tokens of a folder of documents. Raises LuthierError."""
     if files.whole(folder):
         return
@@ -55,11 +56,10 @@ def encode(inputs: Path, folder: Path, encoder: Encoder, given: Curriculum | Non
     if not shards:
         raise LuthierError(f"{inputs}: no documents: name the folder `kept` of a run")
     vocabulary, end = encoder.check()
-    folder.mkdir(parents=True, exist_ok=True)
     with alone(folder / LOCK, f"{folder}: another command is at work there"):
-        todo = [(at, path, folder, encoder, given) for at, path in enumerate(shards)
-                if not (folder / f"{at:05d}.{files.ENDS}").exists()]  # fmt: skip
-        for done in in_turn(one, todo, workers, len(shards) - len(todo)):
+        there = done_in(folder, files.ENDS)
+        todo = [(at, path, folder, encoder, given) for at, path in enumerate(shards) if at not in there]
+        for done in pool.in_turn(one, todo, len(shards) - len(todo)):
             say(done, len(shards))
         files.finish(
             folder, len(shards), files.dtype_of(vocabulary), vocabulary=vocabulary, end=end, tokenizer=encoder.tokenizer
@@ -118,7 +118,11 @@ class Source:
         tokens = files.Tokens(folder)
         ends = [tokens.ends(at) for at in range(len(tokens.counts))]
         lengths = np.concatenate([np.zeros(0, np.int64), *(np.diff(own, prepend=0) for own in ends)])
-        hard = [np.fromfile(folder / f"{at:05d}.{DIFFICULTY}", "<f8") for at in range(len(ends))] if curriculum else []
+        hard = (
+            [np.frombuffer((folder / f"{at:05d}.{DIFFICULTY}").read_bytes(), "<f8") for at in range(len(ends))]
+            if curriculum
+            else []
+        )
         return cls(name, tokens, lengths, np.cumsum(lengths) - lengths, np.concatenate([np.zeros(0), *hard]))
 
 

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from luthier.io.files import damaged, read_record, replacing, write_json
+from luthier.io.places import is_far
 
 ABOUT, TOKENS, ENDS = "tokens.json", "tokens", "ends"
 TYPES: dict[str, np.dtype[Any]] = {"uint16": np.dtype("<u2"), "uint32": np.dtype("<u4")}
@@ -87,11 +88,12 @@ class Tokens(Sequence[int]):
     def _mapped(self, at: int) -> NDArray[Any]:
         if not self.counts[at]:
             return np.zeros(0, self.dtype)
-        return np.memmap(self.folder / f"{at:05d}.{TOKENS}", self.dtype, "r")
+        path = self.folder / f"{at:05d}.{TOKENS}"
+        return np.frombuffer(path.read_bytes(), self.dtype) if is_far(path) else np.memmap(path, self.dtype, "r")
 
     def ends(self, at: int) -> NDArray[np.int64]:
         """Of each document of a shard the token behind its last, from the shard's beginning."""
-        return np.fromfile(self.folder / f"{at:05d}.{ENDS}", "<u8").astype(np.int64)
+        return np.frombuffer((self.folder / f"{at:05d}.{ENDS}").read_bytes(), "<u8").astype(np.int64)
 
     def __len__(self) -> int:
         return int(self.first[-1])

@@ -9,7 +9,7 @@ off in the middle gives the documents before, and a `Bad` for the rest. Another 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import IO
@@ -18,6 +18,7 @@ from luthier.core import plugins
 from luthier.core.errors import LuthierError
 from luthier.core.phrases import of_error
 from luthier.corpus.reading import packed
+from luthier.io.places import local
 
 PACKED = (".gz", ".bz2", ".zst", ".xz", ".lz4")
 LARGEST = 64 << 20  # bytes of one document
@@ -135,7 +136,15 @@ def kinds() -> dict[str, plugins.Plugin]:
 
 
 def rows_of(source: Source) -> Iterator[Row | Bad]:
-    """The documents of a file, and what is wrong with it; raises nothing for a file's faults."""
+    """The documents of a file, and what is wrong with it; raises nothing for a file's faults.
+
+    Raises OSError where it cannot be had from its address.
+    """
+    with local(source.path) as path:
+        yield from _rows_of(replace(source, path=path))
+
+
+def _rows_of(source: Source) -> Iterator[Row | Bad]:
     member = kinds()[source.ending]
     nothing = True
     try:

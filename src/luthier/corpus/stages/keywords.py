@@ -21,6 +21,7 @@ from luthier.corpus.outcome import Outcome, parted, shortened
 from luthier.corpus.stage import Known, Stage
 from luthier.corpus.texts import Ranges, Texts, batches
 from luthier.io.config import build
+from luthier.io.places import place
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -91,7 +92,7 @@ def _known() -> dict[str, Path]:
 
 def _read(name: str) -> list[str]:
     """The words of a list. Raises LuthierError."""
-    path = _known().get(name) or Path(name)
+    path = _known().get(name) or place(name)
     try:
         lines = path.read_text("utf-8").splitlines()
     except FileNotFoundError:

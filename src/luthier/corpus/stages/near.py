@@ -24,6 +24,7 @@ from luthier.corpus.outcome import Outcome
 from luthier.corpus.stage import GATHERED, Known, Looking
 from luthier.corpus.texts import Texts, batches
 from luthier.io.files import read_json
+from luthier.io.places import place
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -111,9 +112,9 @@ class Near(Looking):
 
 def _kept_by(folder: str) -> Path:
     """The file in which an earlier run says what it kept. Raises LuthierError where there is none, or several."""
-    funnel = Path(folder) / "funnel.json"
+    funnel = place(folder) / "funnel.json"
     told = read_json(funnel) if funnel.exists() else []
-    found = [Path(folder) / stage["folder"] / GATHERED for stage in told if stage["stage"] == "near"]
+    found = [place(folder) / stage["folder"] / GATHERED for stage in told if stage["stage"] == "near"]
     if len(found) != 1 or not found[0].exists():
         what = f"{len(found)} sets of signatures" if len(found) > 1 else "no signatures"
         raise LuthierError(f"near: against: {folder} holds {what}: name a run whose recipe has `near` once")

@@ -24,6 +24,7 @@ from luthier.corpus.kernels.repeats import joined
 from luthier.corpus.outcome import Outcome, parted
 from luthier.corpus.stage import Known, Looking
 from luthier.corpus.texts import Texts, batches
+from luthier.io.places import place
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -84,7 +85,7 @@ def _examples(folder: str) -> Texts:
     """The documents of a folder. Raises LuthierError where there are too few."""
     import pyarrow as pa
 
-    found = list(read.texts([Path(folder)]))
+    found = list(read.texts([place(folder)]))
     if len(found) < FEW:
         raise LuthierError(f"quality: {folder}: {len(found)} examples; a classifier needs {FEW} of each kind")
     return Texts(pa.array(found, pa.large_string()))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from luthier.core.phrases import Phrase
+from luthier.corpus import documents
 from luthier.corpus.mixing.makeups import PUBLISHED
 from luthier.reports.corpus.privacy_part import privacy_part
 from luthier.reports.plain_page import both, text, write
@@ -99,10 +100,8 @@ def _reasons(number: int, stage: Mapping[str, Any]) -> str:
 
 
 def _tables(paths: Sequence[Path], columns: Sequence[str]) -> Iterator[Any]:
-    import pyarrow.parquet as pq
-
     for path in paths:
-        yield pq.read_table(path, columns=list(columns), partitioning=None)
+        yield documents.read(path, list(columns))
 
 
 def _left(folder: Path) -> str:
