@@ -23,6 +23,7 @@ from luthier.corpus.pool import Here
 from luthier.corpus.read import files
 from luthier.corpus.recipe import Bar
 from luthier.corpus.stage import shards_in
+from luthier.data.split import WITHOUT_TEST
 from luthier.io.files import LOCK, alone, is_taken, read_json, write_json, write_text
 
 GIVEN, RESULT = "given.json", "weights.json"
@@ -117,7 +118,8 @@ def trained(given: Weighing, texts: MixedTexts, shares: Mapping[str, float], fol
     done = folder / "loss.json"
     if done.exists():
         return float(read_json(done))
-    lines = (json.dumps({"text": text}, ensure_ascii=False) for text in texts.mixed(shares, given.tokens, seed))
+    whole = round(given.tokens / WITHOUT_TEST["train"])  # training holds rows out: so it passes once over the others
+    lines = (json.dumps({"text": text}, ensure_ascii=False) for text in texts.mixed(shares, whole, seed))
     write_text(folder / "mixed.jsonl", "\n".join(lines) + "\n")
     api.train(settings(given, folder / "mixed.jsonl", seed), folder / "run")
     loss = bits_per_byte(folder / "run", given.target)
@@ -132,7 +134,7 @@ def trained(given: Weighing, texts: MixedTexts, shares: Mapping[str, float], fol
 def settings(given: Weighing, data: Path, seed: int) -> dict[str, Any]:
     """Of a proxy's run."""
     return {
-        "model": str(given.model), "method": "full", "objective": {"name": "lm", "max_length": 512},
+        "model": str(given.model), "method": "full", "objective": {"name": "lm"},
         "data": {"path": str(data)}, "seed": seed, "dtype": "float32",
         "training": {"tokens": given.tokens, "batch": 4, "learning_rate": given.rate},
     }  # fmt: skip
