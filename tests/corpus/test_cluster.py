@@ -67,12 +67,14 @@ def test_the_same_shards_though_a_worker_is_killed(machines: Any, data: Path, tm
         while not killed and not (tmp_path / "far" / "funnel.json").exists():
             time.sleep(0.02)
             if len(list((tmp_path / "far" / "stages").glob("00-*/counts/*.json"))) >= 2:
-                found = subprocess.run(["pgrep", "-f", "ray::_do"], capture_output=True, text=True, check=False)
+                raylets = [str(node.all_processes["raylet"][0].process.pid) for node in machines.list_all_nodes()]
+                asked = ["pgrep", "-P", ",".join(raylets), "-f", "ray::_do"]  # none of another cluster's
+                found = subprocess.run(asked, capture_output=True, text=True, check=False)
                 for pid in found.stdout.split()[:1]:
                     os.kill(int(pid), signal.SIGKILL)
                     killed.append(pid)
 
-    thread = threading.Thread(target=kill)
+    thread = threading.Thread(target=kill, daemon=True)
     thread.start()
     with cluster.joined(machines.address) as pool:
         assert run_pipeline(made(data), tmp_path / "far", pool, bar) == told

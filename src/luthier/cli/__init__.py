@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+from itertools import pairwise
 from typing import Annotated
 
 import typer
@@ -31,6 +32,7 @@ from luthier.cli import (
 )
 from luthier.core import command
 from luthier.core.errors import LuthierError
+from luthier.io.places import is_address, is_fault
 from luthier.version import __version__
 
 app = typer.Typer(
@@ -40,6 +42,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+TO_ADDRESSES = ("run", "read", "filter", "dedup", "decontaminate", "privacy", "mix")  # of `luthier corpus`
 
 
 def _version(wanted: bool) -> None:
@@ -88,6 +92,7 @@ def main() -> None:
         )  # a label that the terminal cannot show must not end a command
     command.keep(sys.argv[1:])
     try:
+        _check_out(sys.argv[1:])
         app()
     except LuthierError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -101,5 +106,20 @@ def main() -> None:
             raise
         print(f"error: {error.filename or 'a file'}: {error.strerror}", file=sys.stderr)
         sys.exit(2)
+    except Exception as error:
+        if not is_fault(error):
+            raise
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        sys.exit(2)
     finally:
         command.keep([])
+
+
+def _check_out(given: list[str]) -> None:
+    """Refuse an address where a folder of this machine is meant: it would be taken for one called so."""
+    if given[:1] == ["corpus"] and given[1:2] and given[1] in TO_ADDRESSES:
+        return
+    for one, two in pairwise([*given, ""]):
+        value = two if one == "--out" else one.removeprefix("--out=") if one.startswith("--out=") else ""
+        if is_address(value):
+            raise LuthierError(f"--out {value}: this command writes to a folder of this machine: name a path")

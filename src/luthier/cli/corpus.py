@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -11,9 +11,6 @@ from luthier.cli import collect, mixing
 from luthier.cli.common import add_group, resumable
 from luthier.cli.pooling import Inputs, Lines, OnRay, Out, Workers, bar, located, pool_of
 from luthier.corpus import check_installed
-
-if TYPE_CHECKING:
-    pass
 
 ABOUT = """Collect, read, filter and deduplicate text, and see what happened.
 

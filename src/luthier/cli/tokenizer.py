@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from luthier.cli.common import add_group
+from luthier.cli.pooling import Inputs, located
 from luthier.corpus import check_installed
 
 ABOUT = """Train tokenizers on clean text and see how many tokens they take, by language.
@@ -33,7 +34,9 @@ Example: luthier tokenizer compare tokenizer --on docs/ --out tokenizers.html
 """
 END = "<|endoftext|>"
 Page = Annotated[Path, typer.Option(help="the page")]
-On = Annotated[list[Path] | None, typer.Option("--on", help="files and folders; may be given again")]
+On = Annotated[
+    list[Path] | None, typer.Option("--on", help="files, folders, addresses; may be given again", parser=located)
+]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -42,7 +45,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def train(
-    inputs: Annotated[list[Path], typer.Argument(help="files and folders of text", metavar="IN")],
+    inputs: Inputs,
     kind: Annotated[str, typer.Option(help="bpe, unigram or sentencepiece_bpe")] = "bpe",
     size: Annotated[int, typer.Option(help="tokens")] = 32_000,
     special: Annotated[str, typer.Option(help="texts that are a token, with commas; the first ends a text")] = END,

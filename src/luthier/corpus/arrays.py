@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import tempfile
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from luthier.io.files import damaged, replacing
-from luthier.io.places import local
+from luthier.io.places import fetch, is_far
 
+T = TypeVar("T")
 Arrays = Mapping[str, NDArray[Any]]
 
 
@@ -48,24 +50,26 @@ class Stored(Mapping[str, NDArray[Any]]):
     """
 
     def __init__(self, path: Path, keep: int = 0) -> None:
-        self.path, self._keep = path, keep
+        self.path, self._keep, self._here = path, keep, path
         self._held: dict[str, NDArray[Any]] = {}
+        if is_far(path):  # one copy for as long as this is there
+            self._copy = tempfile.TemporaryDirectory(prefix="luthier-")
+            self._here = fetch(path, Path(self._copy.name))
+        self._names = tuple(self._read(lambda found: found.files))
+
+    def _read(self, read: Callable[[Any], T]) -> T:
         try:
-            with local(path) as here, np.load(here, allow_pickle=False) as found:
-                self._names = tuple(found.files)
+            with np.load(self._here, allow_pickle=False) as found:
+                return read(found)
         except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-            raise damaged(path, error) from None
+            raise damaged(self.path, error) from None
 
     def __getitem__(self, name: str) -> NDArray[Any]:
         if name in self._held:
             return self._held[name]
         if name not in self._names:
             raise KeyError(name)
-        try:
-            with local(self.path) as here, np.load(here, allow_pickle=False) as found:
-                array: NDArray[Any] = found[name]
-        except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-            raise damaged(self.path, error) from None
+        array: NDArray[Any] = self._read(lambda found: found[name])
         if self._keep:
             self._held = dict([*self._held.items(), (name, array)][-self._keep :])
         return array

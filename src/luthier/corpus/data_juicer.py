@@ -15,6 +15,7 @@ from luthier.core.errors import LuthierError
 from luthier.corpus.recipe import Pipeline, stage_of
 from luthier.corpus.stage import Stage
 from luthier.io.files import read_yaml
+from luthier.io.places import place
 
 Options = Mapping[str, Any]
 
@@ -140,7 +141,7 @@ def read(path: Path) -> Read:
     if not entries:
         raise LuthierError(f"{path}: none of its operators is known here: {', '.join(left)}")
     stages = tuple(_stage(entry, path) for entry in entries)
-    source = path.parent / str(found["dataset_path"])
+    source = place(str(found["dataset_path"]), path.parent)
     return Read(Pipeline((source,), stages), tuple(told), tuple(left))
 
 

@@ -73,11 +73,11 @@ def read(path: Path, columns: list[str] | None = None) -> pa.Table:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    try:
-        with local(path) as here:
+    with local(path) as here:
+        try:
             return pq.read_table(here, columns=columns, partitioning=None)
-    except (pa.ArrowException, OSError, KeyError) as error:
-        raise damaged(path, error) from None
+        except (pa.ArrowException, OSError, KeyError) as error:
+            raise damaged(path, error) from None
 
 
 def count(path: Path) -> int:

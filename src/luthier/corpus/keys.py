@@ -45,7 +45,7 @@ def contents(inputs: Sequence[Path], path: Path) -> str:
         mark = places.mark(source.path)
         place = read.printable(str(source.path.absolute()))
         held = known.get(place)
-        found = held[2] if held and held[:2] == mark else places.told_contents(source.path) or digest(source.path)
+        found = held[2] if held and held[:2] == mark and mark[1] is not None else digest(source.path)
         now[place] = [*mark, found]
         whole.update(f"{source.name} {found}\n".encode())
     write_json(path, now)
@@ -53,6 +53,8 @@ def contents(inputs: Sequence[Path], path: Path) -> str:
 
 
 def digest(path: Path) -> str:
-    """Of what a file holds."""
+    """Of what a file holds; where its storage tells such a thing, that is taken, and the file is not read."""
+    if told := places.told_contents(path):
+        return told
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()

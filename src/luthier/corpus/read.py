@@ -22,8 +22,8 @@ from luthier.corpus import documents
 from luthier.corpus.pool import Pool
 from luthier.corpus.reading import Bad, Row, Source, ending, kinds, rows_of, size_of
 from luthier.corpus.stage import COUNTS, DONE, DROPPED, KEPT, Counts, Say, done_in, sum_of
+from luthier.io import places
 from luthier.io.files import LOCK, alone, write_json
-from luthier.io.places import mark, place
 
 UNIT = 32 << 20  # bytes of files that one worker reads at a stretch
 SHARD = 16 << 20  # bytes of text in a shard
@@ -46,14 +46,15 @@ def find(inputs: Sequence[Path], lines: bool = False) -> Found:
     for top in inputs:
         if not top.exists():
             raise LuthierError(f"{top}: no such file or folder")
-        for path in sorted(_below(top)):
+        for path in places.files(top):
             if ending(path) not in kinds():
                 if path == top:
                     raise LuthierError(f"{top}: nothing reads {path.suffix or 'a file without an ending'}; read are "
                                        f"{', '.join(sorted(kinds()))}, packed ones too")  # fmt: skip
                 unread[ending(path) or "no ending"] += 1
                 continue
-            name = top.name if path == top else f"{top.name}/{path.relative_to(top).as_posix()}"
+            own = places.name_of(top)
+            name = own if path == top else f"{own}/{path.relative_to(top).as_posix()}"
             if name in sources and sources[name].path != path:
                 raise LuthierError(f"{path} and {sources[name].path} would both be {name}: name a folder above both")
             sources[name] = Source(path, printable(name), lines)
@@ -80,15 +81,15 @@ Marks = tuple[tuple[Any, ...], ...]
 
 def files(name: str) -> list[Path]:
     """A file, or all files below a folder but hidden ones, in their order. Raises LuthierError where it is neither."""
-    top = place(name)
+    top = places.place(name)
     if not top.exists():
         raise LuthierError(f"{name}: no such file or folder")
-    return sorted(_below(top))
+    return places.files(top)
 
 
 def marks(*names: str) -> Marks:
     """By which it is seen whether files have changed since: name, size and time of each."""
-    return tuple((str(path), *mark(path)) for name in names for path in files(name))
+    return tuple((str(path), *places.mark(path)) for name in names for path in files(name))
 
 
 def printable(name: str) -> str:
@@ -96,23 +97,12 @@ def printable(name: str) -> str:
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
-def _below(top: Path) -> Iterator[Path]:
-    """The file itself, or all files below a folder but hidden ones; links to folders are not followed."""
-    if top.is_file():
-        yield top
-        return
-    for path in top.rglob("*"):
-        inner = path.relative_to(top).parts
-        if path.is_file() and not any(part.startswith(".") for part in inner):
-            yield path
-
-
 def units(sources: Sequence[Source]) -> list[list[Source]]:
     """Neighbours that together are of about `UNIT` bytes."""
     out: list[list[Source]] = []
     size = 0
     for source in sources:
-        own = source.path.stat().st_size
+        own = places.mark(source.path)[0]
         if not out or size + own > UNIT or len(out[-1]) >= TOO_MANY:
             out.append([])
             size = 0

@@ -37,7 +37,7 @@ from luthier.corpus.pool import Pool
 from luthier.corpus.stage import DROPPED, FOUND, KEPT, Counts, Say, Stage, run, shards_in
 from luthier.io import places
 from luthier.io.config import build
-from luthier.io.files import LOCK, alone, is_taken, read_yaml, write_json
+from luthier.io.files import LOCK, alone, is_taken, read_json, read_yaml, write_json
 
 FUNNEL, INPUTS = "funnel.json", "inputs.json"
 Bar = Callable[[str], AbstractContextManager[Say]]
@@ -124,9 +124,10 @@ def run_pipeline(pipeline: Pipeline, folder: Path, pool: Pool, bar: Bar) -> list
     is_taken(folder, INPUTS, "corpus")
     if pipeline.judged_by:
         read.find([places.place(pipeline.judged_by)])  # what is wrong with it is said before hours of work
-    pool.check(folder, pipeline.input)
     with alone(folder / LOCK, f"{folder}: another command is at work there"):
         key = contents(pipeline.input, folder / INPUTS) + ("-lines" if pipeline.lines else "")
+        named = (path for stage in pipeline.stages for own in stage.reads.values() for path in own)
+        pool.check(folder, [*pipeline.input, *named])
         place = folder / "stages" / f"00-read-{key}"
         with bar("read") as say:
             funnel = [entry(place, "read", read.run(pipeline.input, place, pool, say, pipeline.lines))]
@@ -137,16 +138,27 @@ def run_pipeline(pipeline: Pipeline, folder: Path, pool: Pool, bar: Bar) -> list
             place, looked = folder / "stages" / f"{name}-{key}", folder / "looked" / f"{name}-{looked_at}"
             with bar(stage.name) as say:
                 counts = run(stage, shards_in(before / KEPT), place, pool, say, looked)
+                _check_whole(place, counts.taken, funnel[-1]["kept"])
                 funnel.append(entry(place, stage.name, counts))
             outcomes.append(place)
         with bar("measure") as say:
             for at, (told, place) in enumerate(zip(funnel, outcomes, strict=True)):
                 say(at, len(outcomes))
                 told |= measured(place, told["bytes_kept"], pipeline.judged_by).__dict__
-        (folder / FUNNEL).unlink(missing_ok=True)  # of an earlier recipe: it goes before what it tells of
-        _publish(folder, outcomes)
+        if not _is_published(folder, funnel):
+            places.unlink(folder / FUNNEL)  # of an earlier recipe: it goes before what it tells of
+            _publish(folder, outcomes)
         write_json(folder / FUNNEL, funnel)
     return funnel
+
+
+def _check_whole(place: Path, taken: int, kept: int) -> None:
+    """Raise LuthierError where a stage has not seen all that the one before kept: what was listed was out of date."""
+    if taken != kept:
+        raise LuthierError(
+            f"{place}: {taken} documents where {kept} were kept before: remove this folder and give the same command "
+            "again"
+        )
 
 
 def entry(place: Path, name: str, counts: Counts) -> dict[str, Any]:
@@ -155,22 +167,33 @@ def entry(place: Path, name: str, counts: Counts) -> dict[str, Any]:
     return {"stage": name, "in": told.pop("taken"), **told, "folder": f"{place.parent.name}/{place.name}"}
 
 
+def _is_published(folder: Path, funnel: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether what is there came from the same outcomes: the funnel is written when they stand there."""
+    try:
+        before = read_json(folder / FUNNEL) if (folder / FUNNEL).exists() else []
+        same = [one["folder"] for one in before] == [one["folder"] for one in funnel]
+    except (LuthierError, TypeError, KeyError):
+        return False
+    return same and places.members(folder / KEPT) == places.members(folder / funnel[-1]["folder"] / KEPT)
+
+
 def _publish(folder: Path, outcomes: Sequence[Path]) -> None:
     """Links to what came through and to what did not; a folder that was there gives way.
 
     At an address, where no folder can be renamed, they are made in their place: they are whole when the funnel is told.
     """
-    fresh = folder if places.is_far(folder) else folder / ".publishing"
-    for name in (KEPT, DROPPED, FOUND):
-        places.remove(fresh / name)
-    for place in outcomes:
-        for kind in (DROPPED, FOUND):
-            for path in shards_in(place / kind):
-                places.link(path, fresh / kind / f"{place.name.rsplit('-', 1)[0]}-{path.name}")
-    for path in shards_in(outcomes[-1] / KEPT):
-        places.link(path, fresh / KEPT / path.name)
-    if fresh == folder:
+    links = [(path, f"{kind}/{place.name.rsplit('-', 1)[0]}-{path.name}")
+             for place in outcomes for kind in (DROPPED, FOUND) for path in shards_in(place / kind)]  # fmt: skip
+    links += [(path, f"{KEPT}/{path.name}") for path in shards_in(outcomes[-1] / KEPT)]
+    if places.is_far(folder):
+        for name in (KEPT, DROPPED, FOUND):
+            places.remove(folder / name)
+        places.each(lambda one: places.link(one[0], folder / one[1]), links)
         return
+    fresh = folder / ".publishing"
+    places.remove(fresh)
+    for path, name in links:
+        places.link(path, fresh / name)
     for name in (KEPT, DROPPED, FOUND):
         places.remove(folder / name)
         (fresh / name).mkdir(parents=True, exist_ok=True)

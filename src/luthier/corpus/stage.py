@@ -31,6 +31,7 @@ from luthier.corpus.arrays import Arrays, Stored, write_arrays
 from luthier.corpus.outcome import Outcome
 from luthier.corpus.pool import Pool
 from luthier.io.files import LOCK, alone, read_record, write_json
+from luthier.io.places import each, members
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -133,7 +134,7 @@ NUMBERS = ("taken", "kept", "dropped", "bytes_in", "bytes_kept")
 
 def shards_in(folder: Path) -> list[Path]:
     """Files of documents, in their order."""
-    return sorted(folder.glob("*.parquet"))
+    return [folder / name for name in members(folder) if name.endswith(".parquet") and not name.startswith(".")]
 
 
 def run(stage: Stage, shards: Sequence[Path], folder: Path, pool: Pool, say: Say, looked: Path | None = None) -> Counts:
@@ -167,7 +168,8 @@ def run(stage: Stage, shards: Sequence[Path], folder: Path, pool: Pool, say: Say
 
 def done_in(folder: Path, ending: str) -> set[int]:
     """Numbers of the shards that have a file there."""
-    return {int(path.stem) for path in folder.glob(f"*.{ending}") if path.stem.isdecimal()}
+    stems = (name.removesuffix(f".{ending}") for name in members(folder) if name.endswith(f".{ending}"))
+    return {int(stem) for stem in stems if stem.isdecimal()}
 
 
 def _looked(folder: Path, at: int) -> Path:
@@ -181,8 +183,8 @@ def _counts(folder: Path, at: int) -> Path:
 def sum_of(folder: Path, parts: int) -> Counts:
     """Add up what became of all parts, and write it: the stage is done."""
     total = Counts()
-    for at in range(parts):
-        total = total.plus(Counts.read(_counts(folder, at)))
+    for one in each(lambda at: Counts.read(_counts(folder, at)), range(parts)):
+        total = total.plus(one)
     write_json(folder / DONE, total.__dict__)
     return total
 

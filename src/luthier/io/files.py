@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from luthier.core.errors import LuthierError
-from luthier.io.places import is_far, put
+from luthier.io.places import is_far, members, put
 
 LOCK = ".lock"  # held by the process that writes a folder's run, comparison or study
 
@@ -218,10 +218,10 @@ def is_taken(folder: Path, mark: str, what: str) -> bool:
 
     Raises LuthierError for a file, and for a folder that holds something else. what: as in "holds no run".
     """
-    if folder.exists() and not folder.is_dir():
+    if folder.is_file():
         raise LuthierError(f"{folder} is a file: choose another --out")
     if (folder / mark).exists():
         return True
-    if folder.exists() and any(p.name != LOCK for p in folder.iterdir()):
+    if any(name != LOCK for name in members(folder)):
         raise LuthierError(f"{folder} is not empty and holds no {what}: choose another --out")
     return False

@@ -1,8 +1,9 @@
-"""Files and folders by their path, or by an address that fsspec knows: s3://bucket/folder, gs://…, abfs://…
+"""Files and folders by their path, or by an address of an object store: s3://bucket/folder, gs://…, abfs://…
 
-An address behaves as a path does (universal_pathlib). What differs is here: copies of files for what reads files alone,
-links, whole folders that go. Keys and endpoints are taken from where each storage's own tools look for them (for S3 the
-AWS_… variables and files); an address of ours holds none.
+An address behaves as a path does (universal_pathlib). What differs is here, since fsspec takes * ? [ in any name for a
+pattern, and its paths are sorted otherwise than those of here: listing, copying, linking and removing. Keys and
+endpoints are taken from where each storage's own tools look for them (for S3 the AWS_… variables and files); an address
+with a password in it is refused.
 """
 
 from __future__ import annotations
@@ -12,21 +13,26 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
+from urllib.parse import unquote, urlsplit
 
 from luthier.core.errors import LuthierError
 
-# a file that is put there is whole or absent; elsewhere another name is given first
-OBJECTS = {"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "oci", "oss", "hf", "memory"}
-_ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
+T = TypeVar("T")
+STORES = ("s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "memory")  # a file that is put there is whole or absent
+LIBRARIES = ("botocore", "aiobotocore", "aiohttp", "s3fs", "gcsfs", "google", "adlfs", "azure")  # whose faults are told
+AT_ONCE = 16  # requests
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:(/|:\S*://)")
 
 
 def is_address(name: object) -> bool:
-    """Whether a name is an address rather than a path."""
-    return _ADDRESS.match(str(name)) is not None
+    """Whether a name is an address, perhaps a mistaken one (s3:/bucket), rather than a path."""
+    text = str(name)
+    return _ADDRESS.match(text) is not None and ("://" in text or not Path(text).exists())
 
 
 def place(name: str | Path, base: Path | None = None) -> Path:
@@ -34,28 +40,73 @@ def place(name: str | Path, base: Path | None = None) -> Path:
 
     Raises LuthierError where what reads such addresses is not installed, and for those that nothing reads.
     """
-    found = _ADDRESS.match(str(name))
-    if found is None:
+    if not isinstance(name, str) or not is_address(name):
         return name if isinstance(name, Path) and base is None else (base or Path()) / name
-    if found[1] == "file":
-        return Path(str(name).removeprefix("file://"))
+    parts = urlsplit(name)
+    shown = f"{parts.scheme}://…@{parts.hostname}" if "@" in parts.netloc and parts.scheme.lower() != "abfss" else name
+    if shown != name:
+        raise LuthierError(f"{shown}: no keys in an address: they are taken from where the storage's own tools look")
+    if parts.scheme.lower() == "file" and parts.netloc in ("", "localhost"):
+        return Path(unquote(parts.path))
+    if parts.scheme.lower() not in STORES or not name[len(parts.scheme) :].startswith("://") or not parts.netloc:
+        raise LuthierError(f"{name}: an address is one of {', '.join(f'{kind}://' for kind in STORES[:-1])}, or a path")
     if importlib.util.find_spec("upath") is None:
         raise LuthierError(f"{name}: addresses need universal-pathlib: pip install 'luthier[remote]'")
     from upath import UPath
 
     try:
-        made = UPath(name, use_listings_cache=False)  # other processes write there, too
+        made = UPath(
+            f"{parts.scheme.lower()}{name[len(parts.scheme) :]}", use_listings_cache=False
+        )  # others write, too
         _ = made.fs
     except ImportError as error:
         raise LuthierError(f"{name}: {error}") from None
-    except ValueError as error:
-        raise LuthierError(f"{name}: nothing reads such addresses: {error}") from None
     return cast(Path, made)
 
 
 def is_far(path: Path) -> bool:
     """Whether it lies at an address."""
     return not isinstance(path, Path)
+
+
+def name_of(path: Path) -> str:
+    """Its last part; a bucket's name for the bucket itself."""
+    return path.name or _inner(path).strip("/") if is_far(path) else path.name
+
+
+def files(top: Path) -> list[Path]:
+    """All files below a folder but hidden ones, in an order that is the same wherever it lies; a file itself.
+
+    Links to folders are not followed.
+    """
+    if is_far(top):
+        inner = _inner(top)
+        found = [name for name, about in far(top).find(inner, detail=True).items() if _is_file(name, about)]
+        inside = {tuple(name[len(inner) :].strip("/").split("/")): name for name in found}
+        if list(inside) == [("",)]:
+            return [top]
+    else:
+        if top.is_file():
+            return [top]
+        inside = {path.relative_to(top).parts: str(path) for path in top.rglob("*") if path.is_file()}
+    return [top.joinpath(*parts) for parts in sorted(inside) if not any(part.startswith(".") for part in parts)]
+
+
+def members(folder: Path) -> list[str]:
+    """Names of what lies in a folder, sorted; empty where it is not there."""
+    if not is_far(folder):
+        return sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    inner = _inner(folder).rstrip("/")
+    try:
+        found = far(folder).ls(inner, detail=True)
+    except FileNotFoundError:
+        return []
+    names = (about["name"].rstrip("/")[len(inner) :].strip("/") for about in found)
+    return sorted(name for name in names if name)  # a folder made by hand is listed in itself
+
+
+def _is_file(name: str, about: dict[str, Any]) -> bool:
+    return about["type"] == "file" and not name.endswith("/")
 
 
 @contextmanager
@@ -65,27 +116,25 @@ def local(path: Path) -> Iterator[Path]:
         yield path
         return
     with tempfile.TemporaryDirectory(prefix="luthier-") as folder:
-        copy = Path(folder) / path.name
-        far(path).get_file(_inner(path), str(copy))
-        yield copy
+        yield fetch(path, Path(folder))
+
+
+def fetch(path: Path, folder: Path) -> Path:
+    """A copy of the same name in a folder of here."""
+    copy = folder / path.name
+    far(path).get_file(_inner(path), str(copy))
+    return copy
 
 
 def put(copy: Path, path: Path) -> None:
     """A file of here to an address: it is there as a whole or not at all. Raises OSError."""
-    system, inner = far(path), _inner(path)
-    if set(_protocols(system)) & OBJECTS:
-        system.put_file(str(copy), inner)
-        return
-    system.makedirs(system._parent(inner), exist_ok=True)
-    first = f"{system._parent(inner)}/.{path.name}.{os.getpid()}.tmp"
-    system.put_file(str(copy), first)
-    system.mv(first, inner)
+    far(path).put_file(str(copy), _inner(path))
 
 
 def link(path: Path, to: Path) -> None:
     """The same file by another name: a link, or a copy where there are none; at an address made there, not by us."""
     if is_far(to):
-        far(to).copy(_inner(path), _inner(to))
+        far(to).cp_file(_inner(path), _inner(to))
         return
     to.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -94,22 +143,39 @@ def link(path: Path, to: Path) -> None:
         shutil.copyfile(path, to)
 
 
+def unlink(path: Path) -> None:
+    """A file that goes, if it is there."""
+    if not is_far(path):
+        path.unlink(missing_ok=True)
+    elif far(path).exists(_inner(path)):
+        far(path).rm_file(_inner(path))
+
+
 def remove(folder: Path) -> None:
     """A folder with all that is in it, if it is there."""
-    if not is_far(folder):
+    if is_far(folder):
+        system = far(folder)
+        each(system.rm_file, system.find(_inner(folder)))
+    else:
         shutil.rmtree(folder, ignore_errors=True)
-    elif folder.exists():
-        far(folder).rm(_inner(folder), recursive=True)
+
+
+def each(do: Callable[[Any], T], things: Iterable[Any]) -> list[T]:
+    """Several requests at once, their answers in order."""
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        return list(pool.map(do, things))
 
 
 def mark(path: Path) -> list[Any]:
-    """By which it is seen whether a file has changed since: size and time here, what its storage says elsewhere."""
+    """By which it is seen whether a file has changed since: size and time here, what its storage says elsewhere.
+
+    None in the second place: not even that can be told.
+    """
     if not is_far(path):
         about = path.stat()
         return [about.st_size, about.st_mtime_ns]
     told = far(path).info(_inner(path))
-    by = next((str(told[key]) for key in MARKS if told.get(key)), "")
-    return [told["size"], by]
+    return [told["size"], next((str(told[key]) for key in MARKS if told.get(key)), None)]
 
 
 MARKS = ("ETag", "etag", "md5Hash", "content_md5", "LastModified", "last_modified", "mtime", "updated", "created")
@@ -131,20 +197,18 @@ def _inner(path: Path) -> str:
     return str(cast(Any, path).path)
 
 
-def _protocols(system: Any) -> tuple[str, ...]:
-    return (system.protocol,) if isinstance(system.protocol, str) else tuple(system.protocol)
+def is_fault(error: BaseException) -> bool:
+    """Whether a storage's library raised it: no keys, no such bucket, nothing answers."""
+    return type(error).__module__.split(".")[0] in LIBRARIES
 
 
 @contextmanager
 def said(*paths: Path) -> Iterator[None]:
-    """Faults of a storage's library as LuthierError with the address: no keys, no such bucket, nothing answers."""
+    """Faults of a storage as LuthierError with the addresses that are at work."""
     addresses = ", ".join(str(path) for path in paths if is_far(path))
     try:
         yield
-    except LuthierError:
-        raise
     except Exception as error:
-        kind = type(error).__module__.split(".")[0]
-        if not addresses or (kind in ("builtins", "luthier", "pyarrow") and not isinstance(error, OSError)):
+        if not addresses or not (is_fault(error) or isinstance(error, OSError)):
             raise
         raise LuthierError(f"{addresses}: {' '.join(str(error).split()) or type(error).__name__}") from None

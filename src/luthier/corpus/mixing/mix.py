@@ -36,7 +36,7 @@ from luthier.corpus.mixing.weights import Shares, allotted, asked, like, natural
 from luthier.corpus.pool import Pool
 from luthier.corpus.read import files as files_of
 from luthier.corpus.recipe import Bar
-from luthier.corpus.stage import as_text, shards_in
+from luthier.corpus.stage import as_text, done_in, shards_in
 from luthier.io.config import build
 from luthier.io.files import LOCK, alone, is_taken, read_json, read_yaml, write_json
 from luthier.io.places import place as located
@@ -186,7 +186,7 @@ def source_key(path: Path, encoder: Encoder, curriculum: Curriculum | None) -> s
     marks = [digest(p) for p in ([place] if place.is_file() else sorted(place.glob("tokenizer.json")))]
     looked = [] if curriculum is None else [curriculum.by, *(
         str(digest(path)) for name in (curriculum.reference, curriculum.model, curriculum.good, curriculum.bad)
-        if name and Path(name).exists() for path in files_of(name)
+        if name and located(name).exists() for path in files_of(name)
     )]  # fmt: skip
     whole.update(f"{as_text(encoder.__dict__)} {marks} {looked}".encode())
     return whole.hexdigest()
@@ -243,4 +243,4 @@ def _write(order: Order, read: Sequence[Source], folder: Path, key: str, say: An
             out[place : place + size] = read[number].tokens.read(int(read[number].where[document]), size)
             place += size
         files.write_shard(folder, at, out, np.cumsum(lengths[low:high]), dtype)
-    files.finish(folder, len(list(folder.glob(f"*.{files.ENDS}"))), dtype, **about)
+    files.finish(folder, len(done_in(folder, files.ENDS)), dtype, **about)

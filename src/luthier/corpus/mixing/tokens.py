@@ -11,6 +11,7 @@ Tokens(Path("DIR"))[10**6 : 10**6 + 2048]         # from any token on, across sh
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -20,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from luthier.io.files import damaged, read_record, replacing, write_json
-from luthier.io.places import is_far
+from luthier.io.places import fetch, is_far, unlink
 
 ABOUT, TOKENS, ENDS = "tokens.json", "tokens", "ends"
 TYPES: dict[str, np.dtype[Any]] = {"uint16": np.dtype("<u2"), "uint32": np.dtype("<u4")}
@@ -57,9 +58,9 @@ def whole(folder: Path) -> bool:
     found = read_record(folder / ABOUT, "dtype", "shards")
     bad = list(_faults(folder, found["shards"], TYPES[found["dtype"]].itemsize))
     for path, _ in bad:
-        path.with_suffix(f".{ENDS}").unlink(missing_ok=True)
+        unlink(path.with_suffix(f".{ENDS}"))
     if bad:
-        (folder / ABOUT).unlink()
+        unlink(folder / ABOUT)
     return not bad
 
 
@@ -84,12 +85,17 @@ class Tokens(Sequence[int]):
             raise damaged(path, why)
         self.first = np.concatenate([[0], np.cumsum(self.counts)])
         self._open = lru_cache(OPEN)(self._mapped)
+        self._copies: tempfile.TemporaryDirectory[str] | None = None
 
     def _mapped(self, at: int) -> NDArray[Any]:
         if not self.counts[at]:
             return np.zeros(0, self.dtype)
         path = self.folder / f"{at:05d}.{TOKENS}"
-        return np.frombuffer(path.read_bytes(), self.dtype) if is_far(path) else np.memmap(path, self.dtype, "r")
+        if is_far(path):  # documents are read in any order: a copy of each shard stays as long as this does
+            self._copies = self._copies or tempfile.TemporaryDirectory(prefix="luthier-")
+            copy = Path(self._copies.name) / path.name
+            path = copy if copy.exists() else fetch(path, copy.parent)
+        return np.memmap(path, self.dtype, "r")
 
     def ends(self, at: int) -> NDArray[np.int64]:
         """Of each document of a shard the token behind its last, from the shard's beginning."""

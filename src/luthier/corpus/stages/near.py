@@ -114,11 +114,11 @@ def _kept_by(folder: str) -> Path:
     """The file in which an earlier run says what it kept. Raises LuthierError where there is none, or several."""
     funnel = place(folder) / "funnel.json"
     told = read_json(funnel) if funnel.exists() else []
-    found = [place(folder) / stage["folder"] / GATHERED for stage in told if stage["stage"] == "near"]
+    found: list[Path] = [place(folder) / stage["folder"] / GATHERED for stage in told if stage["stage"] == "near"]
     if len(found) != 1 or not found[0].exists():
         what = f"{len(found)} sets of signatures" if len(found) > 1 else "no signatures"
         raise LuthierError(f"near: against: {folder} holds {what}: name a run whose recipe has `near` once")
-    return Path(found[0])
+    return found[0]
 
 
 def _like(keys: NDArray[np.uint64], kept: NDArray[np.uint64]) -> NDArray[np.bool_]:

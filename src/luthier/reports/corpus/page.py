@@ -11,6 +11,7 @@ from typing import Any
 from luthier.core.phrases import Phrase
 from luthier.corpus import documents
 from luthier.corpus.mixing.makeups import PUBLISHED
+from luthier.corpus.stage import shards_in
 from luthier.reports.corpus.privacy_part import privacy_part
 from luthier.reports.plain_page import both, text, write
 
@@ -108,7 +109,7 @@ def _left(folder: Path) -> str:
     import pyarrow.compute as pc
 
     sizes = {name: Counter[str]() for name in ("source", "language", "kind")}
-    for table in _tables(sorted((folder / "kept").glob("*.parquet")), ["text", *sizes]):
+    for table in _tables(shards_in(folder / "kept"), ["text", *sizes]):
         of = pc.fill_null(pc.binary_length(table["text"]), 0)
         for name, found in sizes.items():
             grouped = table.select([name]).append_column("size", of).group_by(name).aggregate([("size", "sum")])
@@ -132,12 +133,12 @@ def _known() -> Iterator[str]:
 def _samples(folder: Path, funnel: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """A few documents of each reason, by stage: the whole of what was dropped, and what was cut out of others."""
     seen: Counter[tuple[str, str]] = Counter()
-    for path in sorted((folder / "dropped").glob("*.parquet")):
+    for path in shards_in(folder / "dropped"):
         stage = path.name.split("-")[1]
         for row in _first(path, stage, ["text", "path", "reason", "detail"], seen):
             said = _short(row["text"]) or row["detail"]
             yield _figure(stage, row["reason"], f"{row['path']}: {row['detail']}", text(said))
-    for path in (path for stage in funnel for path in sorted((folder / stage["folder"] / "cut").glob("*.parquet"))):
+    for path in (path for stage in funnel for path in shards_in(folder / stage["folder"] / "cut")):
         stage = path.parents[1].name.split("-")[1]
         for row in _first(path, stage, ["reason", "before", "after"], seen):
             yield _figure(stage, row["reason"], "", _marked(row["before"], row["after"]))
@@ -146,7 +147,7 @@ def _samples(folder: Path, funnel: Sequence[Mapping[str, Any]]) -> Iterator[str]
 def _found(folder: Path) -> str:
     """What was sought and found, by what it is and word for word, as far as a page can hold it."""
     rows: list[list[str]] = []
-    for path in sorted((folder / "found").glob("*.parquet")):
+    for path in shards_in(folder / "found"):
         if len(rows) < QUOTED:
             found = next(_tables([path], ["path", "what", "quote"])).slice(0, QUOTED - len(rows)).to_pylist()
             rows += [[text(path.name.split("-")[1]), *(text(_short(row[key])) for key in row)] for row in found]
