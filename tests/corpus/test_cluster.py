@@ -9,7 +9,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +100,24 @@ def test_what_work_raises_is_raised_here(machines: Any, tmp_path: Path) -> None:
         with pytest.raises(LuthierError, match=r"does not see .*nothing: name a folder that all machines share"):
             pool.check(tmp_path, [tmp_path / "nothing"])
         pool.check(tmp_path / "new", [tmp_path])
-        assert not (tmp_path / "new").exists()
+        assert not list((tmp_path / "new").iterdir())
+
+
+def test_a_kill_while_machines_are_asked_leaves_a_folder_to_go_on_in(data: Path, tmp_path: Path) -> None:
+    class Killed(Here):
+        """Ended as by SIGKILL: what it has written for its question stays."""
+
+        def check(self, folder: Path, inputs: Sequence[Path]) -> None:
+            (folder / ".seen-0").write_text("asked")
+            raise KeyboardInterrupt
+
+    (tmp_path / "mix.yaml").write_text("tokenizer: embedded\nsources: {one: out/kept}\n")
+    for pool in (Killed(1), Here(1)):
+        with nullcontext() if pool.__class__ is Here else pytest.raises(KeyboardInterrupt):
+            run_pipeline(made(data), tmp_path / "out", pool, bar)
+    for pool in (Killed(1), Here(1)):
+        with nullcontext() if pool.__class__ is Here else pytest.raises(KeyboardInterrupt):
+            mix.run(mix.read_mix(tmp_path / "mix.yaml"), tmp_path / "mixed", pool, bar)
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:{port}", "ray://127.0.0.1:{port}"])

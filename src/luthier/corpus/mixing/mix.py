@@ -139,9 +139,9 @@ def run(mix: Mix, folder: Path, pool: Pool, bar: Bar) -> dict[str, Any]:
     is_taken(folder, GIVEN, "mix")
     encoder = Encoder(mix.tokenizer, mix.end)
     vocabulary, end = encoder.check()
-    pool.check(folder, list(mix.sources.values()))
     with alone(folder / LOCK, f"{folder}: another command is at work there"):
         write_json(folder / GIVEN, {"sources": {name: str(path) for name, path in mix.sources.items()}})
+        pool.check(folder, list(mix.sources.values()))
         read = []
         for name, path in mix.sources.items():
             place = folder / "sources" / f"{name}-{source_key(path, encoder, _difficulty(mix.curriculum))}"
