@@ -149,3 +149,6 @@ def test_a_test_set_that_is_the_corpus_leaves_nothing(tmp_path: Path) -> None:
     source = jsonl(tmp_path / "a.jsonl", [story(at) for at in range(4)])
     told = run(tmp_path / "out", [source], {"decontaminate": {"against": [str(source)]}})["decontaminate"]
     assert (told["kept"], told["dropped"]) == (0, 4)
+    stage = stage_of({"decontaminate": {"against": [str(source)]}})
+    assert stage.said(told) == ("4 of 4 documents hold test rows: is the test set part of the corpus itself?",)
+    assert not stage.said({**told, "dropped": 1, "changed": {"contaminated": 1}})

@@ -36,4 +36,5 @@ def files_of(folder: Path | str) -> dict[str, bytes]:
     """What lies below a folder or an address, but locks and the page, which names no place of a document's."""
     top = place(folder)
     found = {path.relative_to(top).as_posix(): path for path in top.rglob("*") if path.is_file()}
-    return {name: path.read_bytes() for name, path in found.items() if path.name not in (".lock", "inputs.json")}
+    own = (name for name, path in found.items() if not path.name.startswith(".") and path.name != "inputs.json")
+    return {name: found[name].read_bytes() for name in own}

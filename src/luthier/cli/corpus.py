@@ -202,6 +202,9 @@ def _run(pipeline: Any, out: Path, workers: int, ray: str) -> None:
         page = write_page(out, funnel)
     for line in told(funnel):
         print(line)
+    for stage, outcome in zip(pipeline.stages, funnel[1:], strict=True):
+        for note in stage.said(outcome):
+            print(f"{stage.name}: {note}")
     print(f"Documents: {out / 'kept'}")
     print(f"Report: {page}")
 

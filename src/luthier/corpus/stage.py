@@ -64,6 +64,10 @@ class Stage(ABC):
         """What people are told before it begins: what it cannot do here."""
         return ()
 
+    def said(self, outcome: Mapping[str, Any]) -> Sequence[str]:
+        """What people are told of its outcome, as the funnel has it, besides the numbers."""
+        return ()
+
     @abstractmethod
     def apply(self, table: pa.Table, known: Known) -> Outcome:
         """What becomes of a shard's documents. known: empty where nothing was looked at (`Looking`)."""

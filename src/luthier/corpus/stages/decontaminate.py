@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from annotated_types import Ge
@@ -60,6 +60,12 @@ class Decontaminate(Stage):
         held = self._held()
         few = f"{held.short:,} of {len(held.rows):,} texts of the test sets have fewer than"
         return (f"{few} {min(self.least, self.n)} words and are not sought",) if held.short else ()
+
+    def said(self, outcome: Mapping[str, Any]) -> Sequence[str]:
+        hit = outcome["dropped"] + sum(outcome["changed"].values())
+        if 2 * hit <= outcome["in"]:
+            return ()
+        return (f"{hit:,} of {outcome['in']:,} documents hold test rows: is the test set part of the corpus itself?",)
 
     def _held(self) -> Held:
         marks = read.marks(*map(str, self.reads["against"]))
