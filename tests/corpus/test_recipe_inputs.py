@@ -19,7 +19,7 @@ from luthier.corpus.keys import look_key, outcome_key  # noqa: E402
 from luthier.corpus.pool import Here  # noqa: E402
 from luthier.corpus.recipe import Pipeline, read_pipeline, run_pipeline, stage_of  # noqa: E402
 from luthier.corpus.rules import preset, presets, rule_set  # noqa: E402
-from running import bar, rows, run  # noqa: E402
+from running import bar, rows, run, tell_threads  # noqa: E402
 from stories import jsonl, story  # noqa: E402
 
 
@@ -176,6 +176,13 @@ def test_names_that_are_no_utf8_are_read_and_told_apart(tmp_path: Path) -> None:
 def test_a_worker_that_dies_is_said() -> None:
     with pytest.raises(LuthierError, match="a worker was ended from outside, as when memory runs out: give fewer"):
         list(Here(2).in_turn(os._exit, [(1,), (1,)], 0))
+
+
+def test_workers_share_the_cores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(6)))
+    monkeypatch.delenv("RAYON_NUM_THREADS", raising=False)
+    list(Here(2).in_turn(tell_threads, [(tmp_path / "0",), (tmp_path / "1",)], 0))
+    assert [(tmp_path / name).read_text() for name in "01"] == ["3", "3"] and "RAYON_NUM_THREADS" not in os.environ
 
 
 def test_a_full_disk_is_said_with_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

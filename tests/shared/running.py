@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,6 +27,11 @@ def bar(title: str) -> Iterator[Say]:
 def run(folder: Path, inputs: list[Path], *stages: Any, workers: int = 1) -> dict[str, dict[str, Any]]:
     made = Pipeline(tuple(inputs), tuple(map(stage_of, stages)))
     return {told["stage"]: told for told in run_pipeline(made, folder, Here(workers), bar)}
+
+
+def tell_threads(path: Path) -> None:
+    """Write how many threads the tokenizers' library is to take in this process."""
+    path.write_text(os.environ.get("RAYON_NUM_THREADS", "all"))
 
 
 def rows(folder: Path) -> list[dict[str, Any]]:

@@ -24,7 +24,7 @@ from typing import Any
 
 from luthier.core.errors import LuthierError
 from luthier.corpus import check_installed
-from luthier.corpus.pool import Pool, Todo, Work
+from luthier.corpus.pool import Pool, Todo, Work, take_threads
 from luthier.io.files import write_text
 from luthier.io.places import is_far, is_fault, unlink
 from luthier.version import __version__
@@ -169,6 +169,7 @@ def _do(here: str, work: Work, given: tuple[Any, ...]) -> None:
     if any(not path.is_absolute() for path in near) and not Path(here).is_dir():
         raise LuthierError(f"{platform.node()} does not see {here}, where the command was given: see --ray in the docs")
     _in(here)
+    take_threads(1)  # a task has one core
     work(*given)
 
 

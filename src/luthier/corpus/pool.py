@@ -24,6 +24,7 @@ from luthier.core.errors import LuthierError
 
 Work = Callable[..., None]
 Todo = Sequence[tuple[Any, ...]]
+THREADS = "RAYON_NUM_THREADS"
 
 
 class Pool(ABC):
@@ -55,7 +56,8 @@ class Here(Pool):
                 done += 1
                 yield done
             return
-        with ProcessPoolExecutor(workers, get_context("spawn"), initializer=_end_with, initargs=(os.getpid(),)) as pool:
+        begin = os.getpid(), len(os.sched_getaffinity(0)) // workers
+        with ProcessPoolExecutor(workers, get_context("spawn"), initializer=_begin, initargs=begin) as pool:
             rest = iter(todo)
             waiting = {pool.submit(work, *given) for given in islice(rest, 2 * workers)}  # a crawl has very many shards
             while waiting:
@@ -73,8 +75,22 @@ class Here(Pool):
                     yield done
 
 
-def _end_with(parent: int) -> None:
-    """End this worker soon after the process that started it: a pool's workers outlive a parent that is killed."""
+def take_threads(number: int) -> None:
+    """Have the tokenizers' library take so many threads at most, unless people say how many. By itself it takes one for
+    each core, in every worker, and threads that wait for a core cost a fifth of the time."""
+    os.environ.setdefault(THREADS, str(max(number, 1)))
+
+
+def threads() -> int:
+    """How many the tokenizers' library takes in this process."""
+    told = os.environ.get(THREADS, "")
+    return int(told if told.isdecimal() else 0) or len(os.sched_getaffinity(0))
+
+
+def _begin(parent: int, number: int) -> None:
+    """What a worker begins with: its share of the cores, and an end soon after the process that started it, since a
+    pool's workers outlive a parent that is killed."""
+    take_threads(number)
 
     def watch() -> None:
         while os.getppid() == parent:
