@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -76,10 +78,8 @@ def one(at: int, path: Path, folder: Path, encoder: Encoder, given: Curriculum |
     dtype = files.dtype_of(vocabulary)
     ids, ends = array(files.TYPES[dtype].char), array("q")  # takes a list of numbers twice as fast as NumPy does
     last = [] if end is None else [end]
-    some = ALONE if threads() == 1 else TOGETHER
-    for first in range(0, len(column), some):
-        texts = [text or "" for text in column.slice(first, some).to_pylist()]
-        for item in tokenizer.encode_batch_fast(texts, add_special_tokens=False):
+    for found in _encoded(tokenizer, column):
+        for item in found:
             ids.fromlist(item.ids)
             ids.fromlist(last)
             ends.append(len(ids))
@@ -88,6 +88,25 @@ def one(at: int, path: Path, folder: Path, encoder: Encoder, given: Curriculum |
         with replacing(folder / f"{at:05d}.{DIFFICULTY}") as temporary:
             difficulty(column, np.diff(bounds, prepend=0), given).astype("<f8").tofile(temporary)
     files.write_shard(folder, at, np.array(ids), bounds, dtype)
+
+
+def _encoded(tokenizer: Any, column: Any) -> Iterator[Any]:
+    """Encodings of some documents after others; with several cores the next ones are made while these are used."""
+    some = ALONE if threads() == 1 else TOGETHER
+
+    def encode(first: int) -> Any:
+        texts = [text or "" for text in column.slice(first, some).to_pylist()]
+        return tokenizer.encode_batch_fast(texts, add_special_tokens=False)
+
+    starts = iter(range(0, len(column), some))
+    if threads() == 1:
+        yield from map(encode, starts)
+        return
+    with ThreadPoolExecutor(1) as ahead:
+        waiting = [ahead.submit(encode, first) for first in islice(starts, 2)]
+        while waiting:
+            yield waiting.pop(0).result()
+            waiting += [ahead.submit(encode, first) for first in islice(starts, 1)]
 
 
 def difficulty(column: Any, sizes: NDArray[np.int64], given: Curriculum) -> NDArray[np.float64]:

@@ -184,7 +184,8 @@ def size_of(text: str) -> int:
 def _checked(found: Row | Bad) -> Row | Bad:
     if isinstance(found, Bad):
         return Bad(found.reason, whole(found.detail), whole(found.place))
-    row = Row(**{name: whole(value) for name, value in found.__dict__.items()})
+    values = {name: whole(value) for name, value in found.__dict__.items()}
+    row = found if all(values[name] is value for name, value in found.__dict__.items()) else Row(**values)
     if not row.text.strip():
         return Bad("empty", "", row.place)
     if 4 * len(row.text) > LARGEST and size_of(row.text) > LARGEST:

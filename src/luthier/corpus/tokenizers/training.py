@@ -9,6 +9,7 @@ from typing import Any
 from luthier.core import plugins
 from luthier.core.errors import LuthierError
 from luthier.corpus import read
+from luthier.corpus.reading import size_of
 from luthier.io.files import replacing, write_json
 
 SPECIAL = ("<|endoftext|>",)
@@ -58,7 +59,7 @@ class _Counted:
         for text in self.texts:
             if self.bytes >= self.most:
                 return
-            self.bytes += len(text.encode("utf-8", "replace"))
+            self.bytes += size_of(text)
             yield text
 
 
