@@ -38,9 +38,10 @@ from luthier.core.example import Example, renumbered
 from luthier.core.records import Text
 from luthier.core.split import Split
 from luthier.corpus import documents
-from luthier.corpus.mixing import mix, tokens
+from luthier.corpus.mixing import mix
 from luthier.corpus.mixing.order import Curriculum
 from luthier.corpus.pool import Here
+from luthier.data import token_files as tokens
 from luthier.evals.metrics.token_probability import METRIC
 from luthier.io.config import options, recipe_from
 from luthier.models.loading.of_recipe import load_base, trainable

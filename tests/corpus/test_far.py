@@ -20,8 +20,9 @@ pytest.importorskip("flask")
 from typer.testing import CliRunner
 
 from luthier.cli import app
-from luthier.corpus.mixing import mix, tokens
+from luthier.corpus.mixing import mix
 from luthier.corpus.pool import Here
+from luthier.data import token_files as tokens
 from luthier.io import places
 from running import bar
 from storage import files_of, s3

@@ -15,9 +15,10 @@ pytest.importorskip("pyarrow")
 pytest.importorskip("numba")
 from luthier.core.errors import LuthierError
 from luthier.corpus import documents
-from luthier.corpus.mixing import mix, order, tokens, weights
+from luthier.corpus.mixing import mix, order, weights
 from luthier.corpus.pool import Here
 from luthier.corpus.tokenizers import training
+from luthier.data import token_files as tokens
 from luthier.data.embedded import GENERAL
 from luthier.io.files import replacing
 from running import bar
@@ -225,7 +226,7 @@ def test_a_kill_between_any_two_files_changes_no_byte(
         return plain(path)
 
     with monkeypatch.context() as patch:
-        for place in ("luthier.corpus.mixing.tokens.replacing", "luthier.corpus.mixing.sources.replacing"):
+        for place in ("luthier.data.token_files.replacing", "luthier.corpus.mixing.sources.replacing"):
             patch.setattr(place, dies)
         with pytest.raises(KeyboardInterrupt):
             mix.run(made, tmp_path / "out", Here(1), bar)

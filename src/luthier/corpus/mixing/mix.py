@@ -10,7 +10,7 @@ repeats: 4                             # of a source, at most
 curriculum: {by: perplexity, reference: good/, stages: 4, ramp: 0.1}
 seed: 1
 
-DIR/sources/NAME-HASH/   tokens of each source (`tokens`), used again by another mix
+DIR/sources/NAME-HASH/   tokens of each source (`data.token_files`), used again by another mix
 DIR/tokens/              the mix: 00000.tokens, 00000.ends, tokens.json
 DIR/mix.json             of each source tokens there, in the mix, share, rounds; written last
 """
@@ -29,7 +29,6 @@ import numpy as np
 
 from luthier.core.errors import LuthierError
 from luthier.corpus.keys import digest
-from luthier.corpus.mixing import tokens as files
 from luthier.corpus.mixing.order import Curriculum, Order, by_difficulty, drawn, places, together
 from luthier.corpus.mixing.sources import Encoder, Source, encode, rows
 from luthier.corpus.mixing.weights import Shares, allotted, asked, like, natural
@@ -37,6 +36,7 @@ from luthier.corpus.pool import Pool
 from luthier.corpus.read import files as files_of
 from luthier.corpus.recipe import Bar
 from luthier.corpus.stage import as_text, done_in, shards_in
+from luthier.data import token_files as files
 from luthier.io.config import build
 from luthier.io.files import LOCK, alone, is_taken, read_json, read_yaml, write_json
 from luthier.io.places import place as located

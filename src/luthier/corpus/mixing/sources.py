@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 
 from luthier.core.errors import LuthierError
 from luthier.corpus import documents
-from luthier.corpus.mixing import tokens as files
 from luthier.corpus.mixing.order import Curriculum
 from luthier.corpus.pool import Pool, threads
 from luthier.corpus.stage import Say, done_in, shards_in
 from luthier.corpus.texts import batches
 from luthier.corpus.tokenizers.known import known
+from luthier.data import token_files as files
 from luthier.io.files import LOCK, alone, replacing
 
 ALONE, TOGETHER = 256, 1024  # documents tokenised in one go: few stay in a core's cache, many keep several cores busy
