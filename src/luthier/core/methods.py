@@ -8,7 +8,6 @@ whatever comes out is an `LM`. What a method may use beside its data is in a `Co
 from __future__ import annotations
 
 import contextlib
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -21,6 +20,7 @@ from luthier.core.errors import Refused, Unrendered
 from luthier.core.example import Example, renumbered, units_of
 from luthier.core.lm import LM
 from luthier.core.records import Record, Task
+from luthier.core.schedules import cosine
 from luthier.core.split import Split
 
 if TYPE_CHECKING:
@@ -232,11 +232,9 @@ class Objective(Method):
             cursor.next_epoch()
 
     def rate(self, share: float, warmup: float) -> float:
-        """The learning rate's share of its peak, by the share of the budget that is spent."""
-        if share < warmup:  # linear, half a step in, so that the first step is not wasted at zero
-            return max(share / warmup, 0.1)
-        turn = min((share - warmup) / max(1 - warmup, 1e-9), 1.0)
-        return 0.1 + 0.45 * (1 + math.cos(math.pi * turn))  # cosine to a tenth
+        """The learning rate's share of its peak, by the share of the budget that is spent, unless a recipe names a
+        schedule."""
+        return cosine(share, warmup, 0.0)
 
     def epoch(self, examples: Sequence[Any]) -> int:
         """Tokens of training in one pass over these."""

@@ -8,117 +8,27 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from math import inf
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import yaml
-from annotated_types import Ge, Gt, Le, Lt
+from annotated_types import Ge, Le, Lt
 
-from luthier.core import catalog
+from luthier.core import catalog, plugins
 from luthier.core.errors import LuthierError
 from luthier.io.files import from_yaml
 from luthier.io.kept import files_of
-from luthier.io.pair import check_pair
+from luthier.io.sections import AlsoConfig as AlsoConfig
+from luthier.io.sections import DataConfig as DataConfig
+from luthier.io.sections import EndpointConfig as EndpointConfig
+from luthier.io.sections import TrainingConfig as TrainingConfig
 
 T = TypeVar("T")
 Threads = Annotated[int, Ge(1), Le(1024)]
 NAMED = ("start", "teacher", "reward")  # of a recipe: came later too
 LATER = ("fill", "anyway", "pair", "answer_tokens", "class_weights")  # of data: not written and not hashed where unset
+LATER_TRAINING = {"optimizer": "", "schedule": "", "decay": 0.2}  # likewise
 _ADAPTERS: dict[type, Any] = {}  # pydantic's checkers, which take a while to make
-
-
-@dataclass(frozen=True)
-class AlsoConfig:
-    """One more file to learn from together with the first. Its fields: as in data."""
-
-    path: str
-    test: str | None = None
-    map: dict[str, str] = field(default_factory=dict)
-    labels: dict[str, str] = field(default_factory=dict)
-    instruction: str | None = None
-    encoding: str = ""
-    fill: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class DataConfig:
-    """Where rows come from. path: a file, or "tickets" (embedded). map: column -> field. labels: raw value -> name.
-
-    metric: the score that decides (see `luthier.evals.metrics`); "" is the task's own. docs: a folder of documents
-    that the questions are about. also: files of other tasks (or their paths) to learn at once, all as conversations;
-    limit and limit_test hold for each file. encoding: of text files that are not UTF-8, such as gb18030; "" is the one
-    that fits. fill: name -> what stands for `{{name}}` in all texts. anyway: go on where there is nothing to learn:
-    answers all the same, empty or marks, a hopeless mapping. pair: two files of lines instead of path; the second
-    answers the first. answer_tokens: of a written answer, at most. class_weights: balanced: each label weighs as much.
-    """
-
-    path: str = "tickets"
-    test: str | None = None
-    map: dict[str, str] = field(default_factory=dict)
-    labels: dict[str, str] = field(default_factory=dict)
-    instruction: str | None = None
-    metric: str = ""
-    docs: str | None = None
-    skip_bad: bool = False
-    limit: Annotated[int, Ge(1)] | None = None
-    limit_test: Annotated[int, Ge(1)] | None = None
-    split_seed: int = 0
-    train_rows: Annotated[int, Ge(1)] | None = None  # learn from the first so many rows of the training part
-    also: tuple[AlsoConfig, ...] = ()
-    encoding: str = ""
-    fill: dict[str, str] = field(default_factory=dict)
-    anyway: bool = False
-    pair: tuple[str, ...] = ()
-    answer_tokens: Annotated[int, Ge(1)] | None = None
-    class_weights: Literal["", "balanced"] = ""
-
-    def __post_init__(self) -> None:
-        """A pair of files is known by the first of them."""
-        if self.pair:
-            check_pair(self.pair, self.path, {"map": self.map, "labels": self.labels, "also": self.also})
-            object.__setattr__(self, "path", self.pair[0])
-
-
-@dataclass(frozen=True)
-class TrainingConfig:
-    """How long and how a run learns.
-
-    early_stop: end after that many looks at the validation rows without a better loss, and keep the best weights.
-    evaluate_every: between two looks, a share of the budget (below 1) or steps; a tenth when only early_stop is given.
-    """
-
-    tokens: Annotated[int, Ge(1)] = 100_000
-    epochs: Annotated[float, Gt(0), Lt(inf)] | None = None
-    batch: Annotated[int, Ge(1)] = 8
-    learning_rate: Annotated[float, Ge(0), Lt(inf)] | None = None
-    warmup: Annotated[float, Ge(0), Le(1)] = 0.05
-    clip: Annotated[float, Ge(0), Lt(inf)] = 1.0
-    micro_tokens: Annotated[int, Ge(1)] = 1024
-    checkpoint_seconds: Annotated[float, Ge(0)] = 60.0
-    early_stop: Annotated[int, Ge(1)] | None = None
-    evaluate_every: Annotated[float, Gt(0), Lt(inf)] | None = None
-
-
-@dataclass(frozen=True)
-class EndpointConfig:
-    """What may be asked of a model behind a URL. None: no limit.
-
-    max_calls: requests sent, retries included. max_cost: in the currency of the prices, which are for 1,000 tokens.
-    timeout: seconds for one answer. retries: after 429, a server's error or silence. parallel: requests at a time.
-    context: the longest prompt with its answer, in tokens. classify: "answer" asks for the label and reads the answer;
-    "logprobs" compares the labels' log-probabilities, where the endpoint gives them.
-    """
-
-    max_calls: Annotated[int, Ge(0)] | None = None
-    max_cost: Annotated[float, Ge(0), Lt(inf)] | None = None
-    price_in: Annotated[float, Ge(0), Lt(inf)] = 0.0
-    price_out: Annotated[float, Ge(0), Lt(inf)] = 0.0
-    timeout: Annotated[float, Gt(0), Lt(inf)] = 60.0
-    retries: Annotated[int, Ge(0)] = 5
-    parallel: Annotated[int, Ge(1)] = 4
-    context: Annotated[int, Ge(1)] = 4096
-    classify: Literal["answer", "logprobs"] = "answer"
 
 
 @dataclass(frozen=True)
@@ -176,6 +86,7 @@ def recipe_from(values: Mapping[str, Any]) -> Recipe:
     for key, cls in (("data", DataConfig), ("training", TrainingConfig), ("endpoint", EndpointConfig)):
         if key in values:
             values[key] = build(cls, _with_also(values[key]) if key == "data" else values[key], key)
+    _check_optimizer(values.get("training"))
     if isinstance(values.get("method"), str) and values["method"] in catalog.ALIASES:  # of an earlier version
         values["method"], name = catalog.ALIASES[values["method"]]
         values["objective"] = {"name": name, **(values.get("objective") or {})}
@@ -186,6 +97,14 @@ def recipe_from(values: Mapping[str, Any]) -> Recipe:
         wrong, right = ("patch", "direct") if entry.kind == "direct" else ("direct", "patch")
         raise LuthierError(f"{wrong}.{next(iter(other))}: {recipe.method} takes its options under {right}")
     return recipe
+
+
+def _check_optimizer(training: TrainingConfig | None) -> None:
+    known = plugins.members("optimizers")
+    if training and training.optimizer and training.optimizer not in known:
+        raise LuthierError(
+            f"training.optimizer: {training.optimizer} is no optimizer{catalog.suggest(training.optimizer, known)}"
+        )
 
 
 def _with_also(data: Any) -> Any:
@@ -271,7 +190,9 @@ def _assign(values: dict[str, Any], assignment: str) -> None:
 def plain(recipe: Recipe) -> dict[str, Any]:
     """The recipe as plain values."""
     values = dataclasses.asdict(recipe)
-    return {k: v for k, v in values.items() if v or k not in NAMED} | {"data": lean(values["data"])}
+    training = {k: v for k, v in values["training"].items() if v != LATER_TRAINING.get(k, ...)}
+    own = {k: v for k, v in values.items() if v or k not in NAMED}
+    return own | {"data": lean(values["data"]), "training": training}
 
 
 def lean(data: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from luthier.core import plugins
 from luthier.core.batch import Batch
 from luthier.core.errors import LuthierError
 from luthier.core.example import Example
@@ -80,7 +81,8 @@ class Single:
         self.optimizer = self._optimizer(groups)
         self.trunk: FeatureCache | None = make_trunk(lm, patch.cut(lm), examples)
 
-    def _optimizer(self, groups: Sequence[ParamGroup]) -> torch.optim.AdamW:
+    def _optimizer(self, groups: Sequence[ParamGroup]) -> Any:
+        """See `luthier.training.optimizers`."""
         settings: list[dict[str, Any]] = []
         named = dict(self.lm.model.named_parameters())
         for group in groups:
@@ -95,7 +97,10 @@ class Single:
             settings.append({"params": masters, "scale": group.lr_scale, "weight_decay": group.weight_decay})
         if not settings:
             raise LuthierError("nothing to train: the patch and the objective name no parameter")
-        return torch.optim.AdamW(settings, lr=self.training.learning_rate or 0.0, eps=self.epsilon, fused=True)
+        matrices = {id(p) for blocks in self.lm.stacks for p in blocks.parameters() if p.ndim == 2}
+        hidden = {id(self.masters[name]) for name, p in self.params.items() if id(p) in matrices}
+        make = plugins.members("optimizers")[self.training.optimizer or "adamw"].load("make")
+        return make(settings, hidden, self.training.learning_rate or 0.0, self.epsilon)
 
     def _outputs(self, part: Sequence[Example], divisors: Mapping[str, float]) -> tuple[Any, Outputs]:
         batch = pack(part, divisors, self.lm.device, share=self.lm.shares and not self.trunk)

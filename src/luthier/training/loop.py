@@ -27,6 +27,7 @@ from luthier.core.methods import Objective, ParamGroup, Patch
 from luthier.core.phrases import say
 from luthier.core.progress import Report
 from luthier.core.records import Record
+from luthier.core.schedules import SCHEDULES
 from luthier.io.checkpoint import CHECKPOINT, joined, parted, read_checkpoint, write_checkpoint
 from luthier.io.config import TrainingConfig
 from luthier.io.metrics_file import MetricsFile
@@ -154,7 +155,10 @@ class Loop:
 
     def _rate(self) -> float:
         """By the share of the budget that is spent."""
-        return (self.training.learning_rate or 0.0) * self.objective.rate(self.share, self.training.warmup)
+        given = self.training
+        named = SCHEDULES.get(given.schedule)
+        share = named(self.share, given.warmup, given.decay) if named else self.objective.rate(self.share, given.warmup)
+        return (given.learning_rate or 0.0) * share
 
     def _step(self, chosen: Sequence[Example]) -> Report:
         rate, progress = self._rate(), self.share
