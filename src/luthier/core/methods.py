@@ -240,6 +240,10 @@ class Objective(Method):
         """Tokens of training in one pass over these."""
         return sum(e.tokens for e in examples)
 
+    def kept(self, examples: Sequence[Any]) -> Sequence[Any]:
+        """Examples that come again: what a frozen part gives of them is kept, and what they lost of rows is told."""
+        return examples
+
     def step_cost(self, lm: TrainableLM, data: Split, size: int) -> float | None:
         """Tokens of a step of so many rows with all that is read for it; None where they are those of the rows."""
         return None

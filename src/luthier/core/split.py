@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from luthier.core.records import Labelled, Record, Task, Text
+
+if TYPE_CHECKING:
+    from luthier.data.stream import Stream
 
 
 @dataclass(frozen=True)
@@ -28,7 +32,8 @@ class Split:
 
     metric: the score that decides; "" is the task's own. documents: what questions are about, when there are any.
     used: what of the files it is made of, where it comes from files. answer_tokens: a written answer's limit.
-    balanced: each label weighs as much as any other in training, however many rows it has.
+    balanced: each label weighs as much as any other in training, however many rows it has. stream: tokens that are
+    trained on in place of rows.
     """
 
     task: Task
@@ -41,6 +46,7 @@ class Split:
     used: Used | None = field(default=None, compare=False, repr=False)
     answer_tokens: int | None = None
     balanced: bool = False
+    stream: Stream | None = field(default=None, compare=False, repr=False)
 
     def weight(self, record: Record) -> float:
         """Of a row in training: 1, or N / (K rows of its label); the mean over the training rows is 1."""

@@ -21,6 +21,7 @@ from luthier.data.making import Unused
 from luthier.data.read import Table, read, read_source, report_bad
 from luthier.data.rows import Wanted
 from luthier.data.split import make_split
+from luthier.data.stream import Stream
 from luthier.data.used import with_left, with_train
 from luthier.io.config import DataConfig
 
@@ -41,6 +42,8 @@ def load_alone(config: DataConfig, rejected: Path | None = None, imitate: bool =
     if table is None:
         raise LuthierError("data.path: name a file, or tickets for the embedded data")
     check_filled(config.fill, [*table.places, *(held_out.places if held_out else ())])
+    if config.stream:
+        return streamed(config, table, held_out), notes
     split, more = make_split(table, held_out, seed=config.split_seed, limit=config.limit, limit_test=config.limit_test)
     split = replace(split, used=with_left(split.used, *left) if split.used else None)
     if found:
@@ -55,6 +58,17 @@ def load_alone(config: DataConfig, rejected: Path | None = None, imitate: bool =
         split, notes = replace(split, documents=documents), notes + said
     return replace(split, metric=config.metric or split.metric, answer_tokens=config.answer_tokens,
                    balanced=config.class_weights == "balanced"), notes + more  # fmt: skip
+
+
+def streamed(config: DataConfig, table: Table, held_out: Table | None) -> Split:
+    """A stream to train on; the rows of the file are validation rows, those of the test file test rows; without one the
+    first tenth of the rows is for validation. Raises LuthierError for rows that are no text."""
+    if table.task != "text":
+        raise LuthierError(f"data.stream: {config.path} holds rows of {table.task}: name held-out text")
+    rows = tuple(table.records)
+    some = len(rows) if held_out else max(len(rows) // 10, 1)
+    test = tuple(held_out.records) if held_out else rows[some:] or rows
+    return Split("text", (), rows[:some], test, metric=config.metric, stream=Stream(Path(config.stream)))
 
 
 def imitates(config: DataConfig) -> bool:

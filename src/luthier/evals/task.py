@@ -35,7 +35,7 @@ def answer_room(lm: LM, data: Split) -> int:
         return min(int(longest * 1.2) + 4, 512)
 
     thoughts = [thought for r in data.train if (thought := thought_of(r))]
-    return min(room([answer_of(r) for r in data.train]) + (room(thoughts) if thoughts else 0), most)
+    return min(room([answer_of(r) for r in data.train or data.validation]) + (room(thoughts) if thoughts else 0), most)
 
 
 def answer_one(lm: LM, data: Split, prompt: Prompt, limit: int) -> None:

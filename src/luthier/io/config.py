@@ -26,7 +26,7 @@ from luthier.io.sections import TrainingConfig as TrainingConfig
 T = TypeVar("T")
 Threads = Annotated[int, Ge(1), Le(1024)]
 NAMED = ("start", "teacher", "reward")  # of a recipe: came later too
-LATER = ("fill", "anyway", "pair", "answer_tokens", "class_weights")  # of data: not written and not hashed where unset
+LATER = ("fill", "anyway", "pair", "answer_tokens", "class_weights", "stream")  # of data: not written where unset
 LATER_TRAINING = {"optimizer": "", "schedule": "", "decay": 0.2}  # likewise
 _ADAPTERS: dict[type, Any] = {}  # pydantic's checkers, which take a while to make
 

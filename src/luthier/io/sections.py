@@ -34,6 +34,8 @@ class DataConfig:
     that fits. fill: name -> what stands for `{{name}}` in all texts. anyway: go on where there is nothing to learn:
     answers all the same, empty or marks, a hopeless mapping. pair: two files of lines instead of path; the second
     answers the first. answer_tokens: of a written answer, at most. class_weights: balanced: each label weighs as much.
+    stream: a folder of tokens that `luthier corpus mix` wrote, which are trained on in place of rows; all rows of path
+    are held out then.
     """
 
     path: str = "tickets"
@@ -55,6 +57,7 @@ class DataConfig:
     pair: tuple[str, ...] = ()
     answer_tokens: Annotated[int, Ge(1)] | None = None
     class_weights: Literal["", "balanced"] = ""
+    stream: str = ""
 
     def __post_init__(self) -> None:
         """A pair of files is known by the first of them."""

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from luthier.core.batch import Batch
 from luthier.core.example import Example
-from luthier.core.methods import Objective
 from luthier.core.phrases import say
 from luthier.core.records import Chat, Record, Text
 from luthier.core.split import Split
 from luthier.data.pack import next_token
+from luthier.objectives.streams.streamed import Streamed
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,12 +31,12 @@ extras = ()
 
 
 @dataclass(frozen=True)
-class Lm(Objective):
+class Lm(Streamed):
     """max_length: of a stretch, in tokens, virtual ones included."""
 
     max_length: int = 1024
 
-    record: ClassVar[type] = Text
+    shared: ClassVar[int] = 1
 
     def refuses(self, ctx: Context) -> str | None:
         from luthier.models.causal import CausalLM
@@ -49,20 +49,22 @@ class Lm(Objective):
         return super().encode(lm, data, self.rows(data) if records is data.train else records)
 
     def rows(self, data: Split) -> Sequence[Record]:
-        return data.documents if data.documents and data.train else data.train
+        return data.documents if data.documents and data.train else super().rows(data)
 
     def examples(self, lm: TrainableLM, data: Split, row: int, record: Record) -> list[Example]:
         return self._stretches(lm, row, _tokens(lm, record))
 
-    def _stretches(self, lm: TrainableLM, row: int, ids: list[int]) -> list[Example]:
+    def room_of(self, lm: TrainableLM) -> int:
+        return max(lm.limit - len(lm.virtual), 2)
+
+    def stretch(self, lm: TrainableLM, row: int, ids: list[int], seed: int = 0) -> Example:
         head = list(lm.virtual)
-        room = max(lm.limit - len(head), 2)
-        out: list[Example] = []
-        for at in range(0, len(ids) - 1, room - 1):
-            part = ids[at : at + room]
-            learned = [False] * (len(head) + 1) + [True] * (len(part) - 1)
-            out.append(next_token(row, head + part, learned, len(learned)))
-        return out
+        learned = [False] * (len(head) + 1) + [True] * (len(ids) - 1)
+        return next_token(row, head + ids, learned, len(learned))
+
+    def _stretches(self, lm: TrainableLM, row: int, ids: list[int]) -> list[Example]:
+        room = self.room_of(lm)
+        return [self.stretch(lm, row, ids[at : at + room]) for at in range(0, len(ids) - 1, room - 1)]
 
     def divisors(self, examples: Sequence[Any]) -> dict[str, float]:
         return {"nll": float(max(sum(len(e.where) for e in examples), 1))}

@@ -30,7 +30,9 @@ AGAIN = "choose another --out, or give --again to begin anew"
 def data_key(split: Split) -> str:
     """Fingerprint of the rows and their parts."""
     groups = [split.train, split.validation, split.test, *([split.documents] if split.documents else [])]
-    rows = [[record_values(r) for r in group] for group in groups]
+    rows: list[Any] = [[record_values(r) for r in group] for group in groups]
+    if split.stream is not None:
+        rows.append(split.stream.key)
     return hashlib.sha256(json.dumps(rows, ensure_ascii=False).encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 

@@ -146,7 +146,8 @@ def _train(method: Patch, objective: Objective, ctx: Context, recipe: Recipe) ->
         if goes_on(recipe):
             go_on(lm, method, recipe)
         trained = loop.run()
-        cut = cuts.of_training(loop.examples, len(loop.objective.rows(ctx.data)), lm.limit)
+        examples, rows = loop.objective.kept(loop.examples), loop.objective.rows(ctx.data)
+        cut = cuts.of_training(examples, len(rows), lm.limit)
         method.fold(lm)
         lm.save_extra = lambda target: save_patch(lm, method, target)
         mergeable = method.mergeable(lm) and lm.label_head is None

@@ -66,7 +66,9 @@ class Loop:
         if training.learning_rate is None:
             training = replace(training, learning_rate=patch.learning_rates[len(patch.learning_rates) // 2])
         self.training, self.folder, self.say, self.watch = training, folder, say, watch or Callback()
-        self.executor = ctx.executor = Single(self.lm, patch, groups, training, examples, objective.epsilon)
+        self.executor = ctx.executor = Single(
+            self.lm, patch, groups, training, objective.kept(examples), objective.epsilon
+        )
         self.cursor = Cursor(ctx.seed)
         self._before = self.cursor.place  # before the step that is being made
         self.done = Trained()
