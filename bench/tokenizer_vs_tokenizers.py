@@ -40,10 +40,10 @@ import peer
 from luthier.corpus import documents
 from luthier.corpus.keys import digest
 from luthier.corpus.mixing import sources
-from luthier.corpus.mixing import tokens as files
 from luthier.corpus.pool import Here
 from luthier.corpus.tokenizers import training
 from luthier.corpus.tokenizers.kinds.bpe import CUT
+from luthier.data import token_files as files
 
 PARTS = {"training": (1 / 1.05, [2]), "encoding": (1 / 1.05, [1, 2]), "shards": (0.9, [1, 2])}  # asked, cores
 ROUNDS, MEGABYTES, FILES, SIZE = 5, 24.0, 2, 32_000
