@@ -39,7 +39,7 @@ def added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     import luthier.patches
 
     name, block = method_of_the_page()
-    for room in ("patches", "objectives", "direct"):
+    for room in ("patches", "objectives", "direct", "training/optimizers"):
         shutil.copytree(plugins.HERE / room, tmp_path / room, ignore=shutil.ignore_patterns("__pycache__"))
     (tmp_path / name).write_text(block, "utf-8")
     monkeypatch.setattr(plugins, "HERE", tmp_path)

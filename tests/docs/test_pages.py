@@ -14,6 +14,7 @@ from luthier.core import catalog
 from luthier.corpus.mixing.mix import read_mix
 from luthier.corpus.recipe import read_pipeline as read_corpus
 from luthier.io.config import read_recipe
+from luthier.pretrain.recipe import read_recipe as read_pretraining
 from luthier.rlhf.pipeline import read_pipeline
 
 ROOT = Path(__file__).parents[2]
@@ -93,6 +94,8 @@ def test_recipes_named_in_pages_are_read() -> None:
             read_corpus(path)
         elif "sources:" in text:
             read_mix(path)
+        elif "shape:" in text:
+            read_pretraining(path)
         else:
             read_pipeline(path) if "stages:" in text else read_recipe(path)
 

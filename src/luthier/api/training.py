@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from luthier.core.progress import Report
     from luthier.io.config import Recipe
+    from luthier.runs.run import Outcome
 
 
 def train(
     recipe: Recipe, out: Path | None = None, say: Callable[[Report], None] | None = None, again: bool = False,
-    tell: Callable[[str], None] | None = None,
+    tell: Callable[[str], None] | None = None, more: Callable[[Outcome], Mapping[str, Any]] | None = None,
 ) -> Path:  # fmt: skip
     """One run of a recipe, resumed if it was interrupted; gives the run folder.
 
     say: told how far it is. again: begin anew, what stands there is set aside. tell: told at its start what is to be
-    known about the data. Raises LuthierError, also where data or model are not those that the run began with.
+    known about the data. more: facts besides for `eval.json`, measured last. Raises LuthierError, also where data or
+    model are not those that the run began with.
     """
     import hashlib
 
@@ -46,13 +48,14 @@ def train(
     with alone(folder / LOCK, f"{folder}: another command is training there"):
         run.check_folder(folder, config.to_yaml(recipe))  # another may have begun there meanwhile, and ended
         if not (folder / "eval.json").exists():
-            _trained(recipe, folder, say, tell)
+            _trained(recipe, folder, say, tell, more)
     return folder
 
 
 def _trained(
-    recipe: Recipe, folder: Path, say: Callable[[Report], None] | None, tell: Callable[[str], None] | None
-) -> None:
+    recipe: Recipe, folder: Path, say: Callable[[Report], None] | None, tell: Callable[[str], None] | None,
+    more: Callable[[Outcome], Mapping[str, Any]] | None,
+) -> None:  # fmt: skip
     from luthier.core.errors import LuthierError
     from luthier.core.methods import Patch
     from luthier.data.load import load_split
@@ -80,7 +83,11 @@ def _trained(
         trains = isinstance(config.options(recipe), Patch)
         loss = general_loss(lm) if trains and isinstance(lm, TrainableLM) else None
         session = Session(lm, recipe, split, folder, cache_dir(), loss, say, notes=found)
-        session.finish(lambda outcome: {"latency_ms": latency(outcome.lm, split)["latency_ms"]})
+
+        def facts(outcome: Outcome) -> dict[str, Any]:
+            return {"latency_ms": latency(outcome.lm, split)["latency_ms"], **(more(outcome) if more else {})}
+
+        session.finish(facts)
     except LuthierError:
         if not run.begun(folder):
             rejected = "rejected.jsonl", "rejected-test.jsonl"

