@@ -64,6 +64,8 @@ def test_a_text_becomes_a_measured_model(recipe: Path, tmp_path: Path) -> None:
         loss = float(model(input_ids=ids, labels=ids).loss)
     assert loss < lines[0]["loss"] - 1
     assert run(read_recipe(recipe), tmp_path / "out", bar) == found  # done already
+    with pytest.raises(LuthierError, match="holds pre-training by another recipe"):
+        run(read_recipe(recipe, ("tokenizer.size=350",)), tmp_path / "out", bar)
 
 
 @pytest.mark.parametrize("step", [0, 3, 9])
@@ -93,8 +95,9 @@ def test_a_killed_run_ends_as_one_that_was_not(step: int, recipe: Path, tmp_path
 
 def test_a_model_is_gone_on_with_by_any_patch(recipe: Path, tmp_path: Path) -> None:
     first = run(read_recipe(recipe), tmp_path / "first", bar)
-    more = (f"model={tmp_path / 'first' / 'model'}", f"tokenizer={tmp_path / 'first' / 'tokenizer'}", "method=lora")
-    second = run(read_recipe(recipe, (*more, "training.learning_rate=0.003")), tmp_path / "second", bar)
+    recipe.write_text(f"text: story.txt\nmodel: {tmp_path / 'first' / 'model'}\nmethod: lora\ndtype: float32\n"
+                      "training: {tokens: 6000, learning_rate: 0.003}\n")  # fmt: skip
+    second = run(read_recipe(recipe), tmp_path / "second", bar)
     assert second["bits_per_byte"] < first["bits_per_byte"] and (tmp_path / "second" / "adapter").exists()
 
 
@@ -123,11 +126,29 @@ def test_a_mix_of_one_s_own(recipe: Path, tmp_path: Path) -> None:
         ({"text": "a", "shape": {"depth": 0}}, "shape.depth: "),
         ({"text": "a", "tokenizer": {"size": 5}}, "tokenizer.size: "),
         ({"text": "a", "depth": 3}, "depth: unknown key"),
+        ({"text": "a", "model": "m", "shape": {"depth": 2}}, "shape: a model that is gone on with has its own"),
+        (
+            {"text": "a", "model": "m", "tokenizer": {"size": 500}},
+            "tokenizer: a model that is gone on with has its own",
+        ),
     ],
 )
 def test_what_is_wrong_with_a_recipe_is_said(given: dict[str, Any], said: str) -> None:
     with pytest.raises(LuthierError, match=said):
         recipe_from(given)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("training.optimizer=muno", "training.optimizer: muno is no optimizer"), ("method=lroa", "lroa"),
+        ("objective.lenght=3", "objective.lenght: unknown key"), ("patch.rank=3", "patch.rank: unknown key"),
+    ],
+)  # fmt: skip
+def test_wrong_options_are_said_before_anything_is_made(given: str, said: str, recipe: Path, tmp_path: Path) -> None:
+    with pytest.raises(LuthierError, match=said):
+        run(read_recipe(recipe, (given,)), tmp_path / "out", bar)
+    assert not (tmp_path / "out" / "text").exists()
 
 
 def test_a_text_that_is_not_there_is_said(tmp_path: Path) -> None:

@@ -97,6 +97,9 @@ def test_every_tenth_document_is_held_out_or_the_end_of_each_of_few() -> None:
     many = [(str(n), f"text {n}\n") for n in range(25)]
     train, held = held_out(many, 0.1)
     assert [name for name, _ in held] == ["9", "19"] and len(train) == 23
+    assert len(held_out(many, 0.01)[1]) == 1 and len(held_out(many, 0.4)[1]) == 10
+    train, held = held_out([*many, ("again", "text 9\n")], 0.1)
+    assert ("9", "text 9\n") in held and all(text != "text 9\n" for _, text in train)
     lines = "".join(f"line {n}\n" for n in range(100))
     train, held = held_out([("one", lines)], 0.2)
     assert train[0][1] + held[0][1] == lines and 15 <= held[0][1].count("\n") <= 20

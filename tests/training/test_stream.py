@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import tiny
 from luthier import api
 from luthier.core.cursor import Cursor
-from luthier.core.errors import LuthierError
+from luthier.core.errors import LuthierError, Refused
 from luthier.core.split import Split
 from luthier.data import token_files
 from luthier.data.pack import next_token
@@ -23,6 +23,7 @@ from luthier.data.stream import Stream, Stretches, stretches
 from luthier.io.config import TrainingConfig
 from luthier.models.causal import CausalLM
 from luthier.objectives.lm import Lm
+from luthier.objectives.sft import Sft
 from luthier.patches.full import Full
 from luthier.patches.layers import Layers
 from luthier.training.attach import prepared
@@ -56,6 +57,8 @@ def test_stretches_hold_every_token_to_predict_once(sizes: list[int], room: int,
 
 def test_steps_are_as_long_as_full_rows_and_come_in_order(folder: Path) -> None:
     stream = Stream(folder)
+    longer = Stretches(stream, 10, 1, lambda row, ids: next_token(row, ids, [True] * len(ids), 99), 6)
+    assert longer.sums[-1] == sum(e.tokens + 6 for e in longer) and longer.room == 16
     found = Stretches(stream, 10, 1, lambda row, ids: next_token(row, ids, [True] * len(ids), 99))
     cursor, seen = Cursor(0), list[int]()
     while cursor.epoch == 0:
@@ -155,6 +158,15 @@ def test_a_recipe_trains_on_a_stream(lm: CausalLM, folder: Path, tmp_path: Path)
     token_files.finish(folder / "tokens", len(SIZES), "uint16", vocabulary=300)
     with pytest.raises(LuthierError, match="the data changed after it was begun"):
         api.train(recipe, tmp_path / "run")
+
+
+def test_objectives_of_rows_refuse_a_stream(lm: CausalLM, folder: Path) -> None:
+    data = Split("text", (), (), stream=Stream(folder))
+    with (
+        pytest.raises(Refused, match=r"this objective learns from rows, .*objective\.name=lm"),
+        prepared(Context(lm, data, seed=0), Full(), Sft(), TrainingConfig()),
+    ):
+        pass
 
 
 def test_patches_that_keep_states_of_what_is_frozen_keep_none_of_a_stream(lm: CausalLM, folder: Path) -> None:

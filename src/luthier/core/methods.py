@@ -19,6 +19,7 @@ from luthier.core.cursor import Cursor
 from luthier.core.errors import Refused, Unrendered
 from luthier.core.example import Example, renumbered, units_of
 from luthier.core.lm import LM
+from luthier.core.phrases import of_error, say
 from luthier.core.records import Record, Task
 from luthier.core.schedules import cosine
 from luthier.core.split import Split
@@ -189,6 +190,8 @@ class Objective(Method):
     def dataset(self, ctx: Context, data: Split) -> Sequence[Example]:
         """What training draws on: a list, or anything indexed and sized, its rows numbered anew; and whatever is
         computed once before training: scales of a head, a teacher's likelihoods."""
+        if data.stream is not None:
+            raise Refused(say("said_refused_stream"))
         found = renumbered(self.encode(ctx.policy, data, data.train))
         self.setup(ctx.policy, found)
         return found
@@ -196,8 +199,6 @@ class Objective(Method):
     def encode(self, lm: TrainableLM, data: Split, records: Sequence[Record]) -> list[Any]:
         """Examples of the records; a row with nothing to learn gives none. A model without a limit (`keep_limit`) is
         read within this objective's. Raises Refused for rows that cannot be written."""
-        from luthier.core.phrases import of_error, say
-
         if lm.longest is None:
             lm = replace(lm)
             self.keep_limit(lm, data)
@@ -232,8 +233,7 @@ class Objective(Method):
             cursor.next_epoch()
 
     def rate(self, share: float, warmup: float) -> float:
-        """The learning rate's share of its peak, by the share of the budget that is spent, unless a recipe names a
-        schedule."""
+        """The learning rate's share of its peak by that of the budget, unless a recipe names a schedule."""
         return cosine(share, warmup, 0.0)
 
     def epoch(self, examples: Sequence[Any]) -> int:

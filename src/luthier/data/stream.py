@@ -71,12 +71,18 @@ def stretches(bounds: NDArray[np.int64], room: int, shared: int) -> tuple[NDArra
 
 
 class Stretches(Sequence[Example]):
-    """Examples of a stream, each made when it is asked for. make: of an id and tokens."""
+    """Examples of a stream, each made when it is asked for. make: of an id and tokens.
 
-    def __init__(self, stream: Stream, room: int, shared: int, make: Callable[[int, list[int]], Example]) -> None:
-        self.stream, self.make, self.room = stream, make, room
+    extra: tokens of an example besides its stretch, such as virtual ones.
+    """
+
+    def __init__(
+        self, stream: Stream, room: int, shared: int, make: Callable[[int, list[int]], Example], extra: int = 0
+    ) -> None:
+        self.epoch = 0  # of the step that is being made
+        self.stream, self.make, self.room = stream, make, room + extra
         self.starts, self.ends = stretches(stream.bounds(), room, shared)
-        self.sums = np.concatenate([[0], np.cumsum(self.ends - self.starts)])
+        self.sums = np.concatenate([[0], np.cumsum(self.ends - self.starts + extra)])
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -92,6 +98,7 @@ class Stretches(Sequence[Example]):
         """The next stretches, together at most as long as so many rows of full length; the cursor goes behind them."""
         if cursor.at >= len(self):
             cursor.next_epoch()
+        self.epoch = cursor.epoch
         most = self.sums[cursor.at] + rows * self.room
         behind = max(int(np.searchsorted(self.sums, most, "right")) - 1, cursor.at + 1)
         chosen: list[Example] = self[cursor.at : behind]

@@ -66,9 +66,14 @@ def streamed(config: DataConfig, table: Table, held_out: Table | None) -> Split:
 
     if table.task != "text":
         raise LuthierError(f"data.stream: {config.path} holds rows of {table.task}: name held-out text")
+    for key in ("limit", "limit_test", "train_rows", "docs", "class_weights"):
+        if getattr(config, key):
+            raise LuthierError(f"data.{key}: a stream is trained on as a whole, and its held-out text is all told")
     rows = tuple(table.records)
+    if not held_out and len(rows) < 2:
+        raise LuthierError(f"data.stream: {config.path} holds one text: give two at least, or data.test")
     some = len(rows) if held_out else max(len(rows) // 10, 1)
-    test = tuple(held_out.records) if held_out else rows[some:] or rows
+    test = tuple(held_out.records) if held_out else rows[some:]
     return Split("text", (), rows[:some], test, metric=config.metric, stream=Stream(Path(config.stream)))
 
 

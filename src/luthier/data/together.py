@@ -29,6 +29,8 @@ def load_together(config: DataConfig, rejected: Path | None = None) -> tuple[Spl
     """One split of all files, and notes. Raises LuthierError for a task that is not answered in words."""
     if config.docs:
         raise LuthierError("data.docs: documents and data.also are not learned together")
+    if config.stream:
+        raise LuthierError("data.stream: a stream and data.also are not learned together")
     for_task("generation", config.metric)
     splits: list[Split] = []
     notes: list[str] = []

@@ -11,8 +11,9 @@ Tokens(Path("DIR"))[10**6 : 10**6 + 2048]         # from any token on, across sh
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,12 @@ OPEN = 16  # shards that stay mapped
 def dtype_of(vocabulary: int) -> str:
     """The narrower of the types that hold every id."""
     return "uint16" if vocabulary <= 1 << 16 else "uint32"
+
+
+def vocabulary_key(vocabulary: Mapping[str, int]) -> str:
+    """By which it is seen whether a model's tokenizer gives the ids that a stream holds."""
+    told = "\n".join(f"{number} {token}" for token, number in sorted(vocabulary.items(), key=lambda item: item[1]))
+    return hashlib.blake2b(told.encode("utf-8", "replace"), digest_size=8).hexdigest()
 
 
 def write_shard(folder: Path, at: int, ids: NDArray[Any], ends: NDArray[Any], dtype: str) -> None:

@@ -57,7 +57,7 @@ class Lm(Streamed):
     def room_of(self, lm: TrainableLM) -> int:
         return max(lm.limit - len(lm.virtual), 2)
 
-    def stretch(self, lm: TrainableLM, row: int, ids: list[int], seed: int = 0) -> Example:
+    def stretch(self, lm: TrainableLM, row: int, ids: list[int], seed: tuple[int, ...] = ()) -> Example:
         head = list(lm.virtual)
         learned = [False] * (len(head) + 1) + [True] * (len(ids) - 1)
         return next_token(row, head + ids, learned, len(learned))

@@ -76,13 +76,15 @@ def streamed(recipe: Pretraining) -> tuple[Documents, Documents]:
     train = [(str(at), words.decode([i for i in ids if i != end], skip_special_tokens=False))
              for at, ids in enumerate(parts)]  # fmt: skip
     held = [(source.name, row.text.strip() + "\n") for source, row in read.each([place(recipe.heldout)])]
+    if not held:
+        raise LuthierError(f"heldout: {recipe.heldout}: holds no text that could be read")
     return train, held
 
 
 def _of_stream(recipe: Pretraining) -> str:
     """The name of a stream's tokenizer. Raises LuthierError where the recipe names another."""
     told = str(Stream(Path(recipe.stream)).tokens.about.get("tokenizer", ""))
-    given = recipe.tokenizer if isinstance(recipe.tokenizer, str) else told
+    given = recipe.tokenizer if isinstance(recipe.tokenizer, str) and recipe.tokenizer else told
     if not given:
         raise LuthierError(f"{recipe.stream}: does not say by which tokenizer it was made: name it by `tokenizer`")
     if Path(given).exists() and Path(told).exists() and known(given).to_str() != known(told).to_str():
@@ -91,10 +93,16 @@ def _of_stream(recipe: Pretraining) -> str:
 
 
 def held_out(found: Documents, share: float) -> tuple[Documents, Documents]:
-    """Every so manieth document, spread evenly, or the end of each of few, cut where a line ends."""
+    """Documents to train on, and a share that is held out, spread evenly, or the end of each of few, cut where a line
+    ends. What is held out and stands there again is left out."""
     if len(found) >= FEW:
-        every = round(1 / share)
-        return [d for at, d in enumerate(found) if at % every != every - 1], found[every - 1 :: every]
+        chosen = {at for at in range(len(found)) if int((at + 1) * share) > int(at * share)} or {len(found) - 1}
+        held = [found[at] for at in sorted(chosen)]
+        known = {text for _, text in held}  # what stands there twice would be learned by heart
+        train = [one for at, one in enumerate(found) if at not in chosen and one[1] not in known]
+        if not train:
+            raise LuthierError("text: all documents are the same: nothing is left to train on")
+        return train, held
     parts: tuple[Documents, Documents] = [], []
     for name, text in found:
         at = text.find("\n", int(len(text) * (1 - share))) + 1
@@ -114,6 +122,7 @@ def prepare(recipe: Pretraining, folder: Path) -> Prepared:
     if made.validation.exists():  # written last
         return made
     train, held = streamed(recipe) if recipe.stream else texts(recipe)
+    shutil.rmtree(made.documents, ignore_errors=True)  # of a command that was killed here
     for at in range(0, len(train), SHARD):
         rows = ({"id": name, "text": text, "path": name} for name, text in train[at : at + SHARD])
         documents.write(documents.table_of(rows), made.documents / f"{at // SHARD:05d}.parquet")

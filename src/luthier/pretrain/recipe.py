@@ -12,7 +12,7 @@ the recipe's file.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -44,7 +44,8 @@ class Shape:
 
 @dataclass(frozen=True)
 class Pretraining:
-    """hold: the share of documents, or of each where there are few, that is held out. objective: "" is the shape's own.
+    """hold: the share of documents, or of each where there are few, that is held out. tokenizer: "" is the model's own
+    where one is gone on with, else one is learned. objective: {} is the shape's own.
 
     evaluate_every is a tenth unless the training says otherwise.
     """
@@ -53,7 +54,7 @@ class Pretraining:
     stream: str = ""
     heldout: str = ""
     hold: Annotated[float, Gt(0), Lt(0.5)] = 0.1
-    tokenizer: Tokens | str = field(default_factory=Tokens)
+    tokenizer: Tokens | str = ""
     shape: Shape = field(default_factory=Shape)
     model: str = ""
     method: str = "full"
@@ -88,12 +89,16 @@ def recipe_from(values: Mapping[str, Any], base: Path = Path()) -> Pretraining:
     known = plugins.members("shapes")
     if made.shape.kind not in known:
         raise LuthierError(f"shape.kind: {made.shape.kind}{suggest(made.shape.kind, known)}")
-    return _located(made, base)
+    if made.model and "shape" in values:
+        raise LuthierError("shape: a model that is gone on with has its own: leave it out")
+    if made.model and isinstance(made.tokenizer, Tokens):
+        raise LuthierError("tokenizer: a model that is gone on with has its own: leave it out")
+    made = _located(made, base)
+    return replace(made, tokenizer=made.tokenizer or made.model or ("" if made.stream else Tokens()))
 
 
 def _located(made: Pretraining, base: Path) -> Pretraining:
     """With the paths as they are from here."""
-    from dataclasses import replace
 
     def found(name: str) -> str:
         return str(base / name) if name and not is_address(name) and (base / name).exists() else name

@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from luthier.core import plugins
+from luthier.core.errors import LuthierError
 from luthier.corpus.recipe import Bar
+from luthier.io import config
 from luthier.io.config import Recipe, recipe_from, to_yaml
-from luthier.io.files import is_taken, read_json, write_json, write_text
+from luthier.io.files import is_taken, read_json, read_record, write_json, write_text
 from luthier.pretrain.baselines import byte_5gram, xz
 from luthier.pretrain.prepare import Prepared, prepare, start_of, stream_of, tokenizer_of
 from luthier.pretrain.recipe import Pretraining
@@ -25,7 +27,8 @@ from luthier.pretrain.recipe import Pretraining
 if TYPE_CHECKING:
     from luthier.core.progress import Report
 
-ASKED = "pretraining.yaml"
+ASKED, BESIDE = "pretraining.yaml", "baselines.json"
+MOST = 64 << 20  # bytes of training text that the baselines are given
 EVERY = 0.1  # of the budget between two looks at held-out passages
 WIDTH = 256  # of the model whose learning rate a shape names
 
@@ -36,18 +39,25 @@ def run(recipe: Pretraining, folder: Path, bar: Bar, say: Callable[[Report], Non
 
     from luthier.api.training import train
 
-    is_taken(folder, ASKED, "pre-training")
-    write_text(folder / ASKED, yaml.safe_dump(asdict(recipe), sort_keys=False, allow_unicode=True))
+    asked = yaml.safe_dump(_plain(asdict(recipe)), sort_keys=False, allow_unicode=True)
+    if is_taken(folder, ASKED, "pre-training") and (folder / ASKED).read_text("utf-8") != asked:
+        raise LuthierError(f"{folder} holds pre-training by another recipe ({ASKED}): choose another --out")
+    write_text(folder / ASKED, asked)
+    folder = folder.absolute()  # what the run names is found from anywhere
+    check(recipe)
     with bar("text") as done:
         made = prepare(recipe, folder)
         tokenizer = tokenizer_of(recipe, made, folder)
         done(1, 1)
     stream = stream_of(recipe, made, tokenizer, folder, bar)
     start = start_of(recipe, tokenizer, folder)
+    with bar("baselines") as done:
+        beside = measured(made, folder / BESIDE)
+        done(1, 1)
     made_of = settings(recipe, made, stream, start)
     if not (folder / "recipe.yaml").exists():
         write_text(folder / "recipe.yaml", to_yaml(made_of))  # by which a run's folder is known
-    train(made_of, folder, say, more=lambda outcome: measured(made))
+    train(made_of, folder, say, more=lambda outcome: beside)
     found: dict[str, Any] = read_json(folder / "eval.json")
     if "bits_per_byte" not in found:
         found["bits_per_byte"] = found["secondary"]["bits_per_byte"]
@@ -55,16 +65,23 @@ def run(recipe: Pretraining, folder: Path, bar: Bar, say: Callable[[Report], Non
     return found
 
 
+def _plain(values: Any) -> Any:
+    """Lists in place of tuples, which YAML has not."""
+    if isinstance(values, Mapping):
+        return {key: _plain(value) for key, value in values.items()}
+    return [_plain(value) for value in values] if isinstance(values, list | tuple) else values
+
+
 def settings(recipe: Pretraining, made: Prepared, stream: Path, start: str) -> Recipe:
     """Of the run: the same as for any model, over a stream."""
     training = recipe.training
+    shape = plugins.members("shapes")[recipe.shape.kind].constants
     if training.evaluate_every is None:
         training = replace(training, evaluate_every=EVERY)
-    if training.learning_rate is None:
-        shape = plugins.members("shapes")[recipe.shape.kind]
-        width = 64 * recipe.shape.depth
-        training = replace(training, learning_rate=float(shape.constants["RATE"]) * (WIDTH / width) ** 0.5)
-    objective = {"name": "lm", "max_length": recipe.shape.context, **recipe.objective}
+    if training.learning_rate is None and not recipe.model:
+        training = replace(training, learning_rate=float(shape["RATE"]) * (WIDTH / (64 * recipe.shape.depth)) ** 0.5)
+    own = {} if recipe.model else {"name": shape["OBJECTIVE"], "max_length": recipe.shape.context}
+    objective = {"name": "lm", **own, **recipe.objective}
     return recipe_from({
         "method": recipe.method, "patch": recipe.patch, "model": start, "objective": objective,
         "data": {"path": str(made.validation), "test": str(made.held_rows), "stream": str(stream)},
@@ -73,10 +90,28 @@ def settings(recipe: Pretraining, made: Prepared, stream: Path, start: str) -> R
     })  # fmt: skip
 
 
-def measured(made: Prepared) -> Mapping[str, Any]:
-    """What plain compressors make of the same bytes, and where these are."""
-    train, held = made.train.read_bytes(), made.heldout.read_bytes()
-    return {
-        "byte_5gram": byte_5gram(train, held), "xz": xz(train, held),
-        "train_text": str(made.train.absolute()), "heldout_text": str(made.heldout.absolute()),
+def check(recipe: Pretraining) -> None:
+    """Raise LuthierError for options that are wrong, before text is read for hours."""
+    place = Path("none")
+    made = settings(recipe, Prepared(place, place, place, place, place), place, "none")
+    config.options(made)
+    config.objective(made, "lm")
+
+
+def measured(made: Prepared, path: Path) -> dict[str, Any]:
+    """What plain compressors make of the same bytes, and where these are. path: where it is kept.
+
+    Of a long training text they are given its end alone, `baseline_bytes`: they take many times its memory.
+    """
+    if path.exists():
+        return read_record(path)
+    held, size = made.heldout.read_bytes(), made.train.stat().st_size
+    with made.train.open("rb") as file:
+        file.seek(max(size - MOST, 0))
+        train = file.read()
+    found = {
+        "byte_5gram": byte_5gram(train, held), "xz": xz(train, held), "baseline_bytes": len(train),
+        "train_text": str(made.train), "heldout_text": str(made.heldout),
     }  # fmt: skip
+    write_json(path, found)
+    return found

@@ -30,7 +30,7 @@ import numpy as np
 from luthier.core.errors import LuthierError
 from luthier.corpus.keys import digest
 from luthier.corpus.mixing.order import Curriculum, Order, by_difficulty, drawn, places, together
-from luthier.corpus.mixing.sources import Encoder, Source, encode, rows
+from luthier.corpus.mixing.sources import Encoder, Source, encode, key_of, rows
 from luthier.corpus.mixing.weights import Shares, allotted, asked, like, natural
 from luthier.corpus.pool import Pool
 from luthier.corpus.read import files as files_of
@@ -157,7 +157,8 @@ def run(mix: Mix, folder: Path, pool: Pool, bar: Bar) -> dict[str, Any]:
         with bar("mix") as say:
             order = _order(read, found.tokens, mix)
             _write(order, read, folder / files.TOKENS, key, say,
-                   vocabulary=vocabulary, end=end, tokenizer=mix.tokenizer, seed=mix.seed)  # fmt: skip
+                   vocabulary=vocabulary, end=end, tokenizer=mix.tokenizer, seed=mix.seed,
+                   vocabulary_key=key_of(mix.tokenizer))  # fmt: skip
         mixed = {source.name: int(source.lengths[order.document[order.source == at]].sum())
                  for at, source in enumerate(read)}  # fmt: skip
         for name, size in mixed.items():

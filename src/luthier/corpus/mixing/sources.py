@@ -52,6 +52,11 @@ def _tokenizer(name: str) -> tuple[Any, int]:
     return found, max(found.get_vocab(with_added_tokens=True).values()) + 1
 
 
+def key_of(tokenizer: str) -> str:
+    """Of a tokenizer's vocabulary."""
+    return files.vocabulary_key(_tokenizer(tokenizer)[0].get_vocab(with_added_tokens=True))
+
+
 def encode(inputs: Path, folder: Path, encoder: Encoder, given: Curriculum | None, pool: Pool, say: Say) -> None:
     """Write the tokens of a folder of documents. Raises LuthierError."""
     if files.whole(folder):

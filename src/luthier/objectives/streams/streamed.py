@@ -15,6 +15,7 @@ from luthier.core.errors import LuthierError
 from luthier.core.methods import Objective
 from luthier.core.records import Record, Text
 from luthier.data.stream import Stretches
+from luthier.data.token_files import vocabulary_key
 
 if TYPE_CHECKING:
     from luthier.core.cursor import Cursor
@@ -31,8 +32,8 @@ class Streamed(Objective):
     record: ClassVar[type] = Text
     shared: ClassVar[int] = 0
 
-    def stretch(self, lm: TrainableLM, row: int, ids: list[int], seed: int) -> Example:
-        """The example of a stretch of a document. seed: of what is drawn for it."""
+    def stretch(self, lm: TrainableLM, row: int, ids: list[int], seed: tuple[int, ...] = ()) -> Example:
+        """The example of a stretch of a document. seed: of what is drawn for it, another in each pass."""
         raise NotImplementedError
 
     def room_of(self, lm: TrainableLM) -> int:
@@ -46,13 +47,21 @@ class Streamed(Objective):
         if data.stream is None:
             return super().dataset(ctx, data)
         lm, seed = ctx.policy, ctx.seed
-        size = lm.model.config.vocab_size
+        size = int(lm.reader.get_input_embeddings().weight.shape[0])
         if data.stream.vocabulary > size:
             raise LuthierError(
                 f"{data.stream.folder}: ids up to {data.stream.vocabulary - 1:,}, and the model knows {size:,}: it was "
                 "made with another tokenizer"
             )
-        return Stretches(data.stream, self.room_of(lm), self.shared, lambda row, ids: self.stretch(lm, row, ids, seed))
+        told = data.stream.tokens.about.get("vocabulary_key")
+        if told and told != vocabulary_key(lm.tokenizer.get_vocab()):
+            raise LuthierError(f"{data.stream.folder}: it was made with another tokenizer than the model's")
+
+        def make(row: int, ids: list[int]) -> Example:
+            return self.stretch(lm, row, ids, (seed, found.epoch))
+
+        found = Stretches(data.stream, self.room_of(lm), self.shared, make, len(lm.virtual))
+        return found
 
     def batches(self, ctx: Context, dataset: Sequence[Example], size: int, cursor: Cursor) -> Iterator[list[Example]]:
         while isinstance(dataset, Stretches):
