@@ -202,8 +202,7 @@ class Objective(Method):
         if lm.longest is None:
             lm = replace(lm)
             self.keep_limit(lm, data)
-        found: list[Any] = []
-        unwritten: list[Unrendered] = []
+        found, unwritten = list[Any](), list[Unrendered]()
         for row, record in enumerate(records):
             try:
                 found += self.examples(lm, data, row, record)

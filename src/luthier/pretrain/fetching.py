@@ -1,12 +1,14 @@
 """Files from package indexes and Debian's archive into the cache: fetched once, checked, never run or installed.
 
-A source distribution is a file of an index (PEP 691); pip would build it to read its metadata, so it is not asked.
+A source distribution is a file of an index (PEP 691). pip would build it to read its metadata: it is asked only for the
+index that it is set to, as its options, its files and PIP_INDEX_URL say.
 """
 
 from __future__ import annotations
 
 import json
-import os
+import subprocess
+import sys
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,7 @@ from luthier.core.errors import LuthierError
 from luthier.io.files import replacing
 from luthier.models.loading.bundled import cache_dir, sha256_of
 
-INDEX = "https://pypi.org/simple/"  # unless PIP_INDEX_URL names another
+INDEX = "from pip._internal.commands import create_command as c; print(c('download').parse_args([])[0].index_url)"
 ACCEPT = "application/vnd.pypi.simple.v1+json"
 SECONDS, LARGEST = 60, 200 << 20  # of an answer; bytes of a file
 
@@ -40,7 +42,10 @@ def fetched(file: str, sha256: str, package: str = "", address: str = "") -> Pat
 
 def _address(package: str, file: str) -> str:
     """Of a package's file, as its index tells."""
-    index = urljoin(os.environ.get("PIP_INDEX_URL", INDEX).rstrip("/") + "/", f"{package}/")
+    asked = subprocess.run([sys.executable, "-c", INDEX], capture_output=True, text=True, check=False)
+    if asked.returncode:
+        raise ValueError(f"pip does not say which index it is set to: {(asked.stderr.splitlines() or [''])[-1]}")
+    index = urljoin(asked.stdout.strip().rstrip("/") + "/", f"{package}/")
     told: dict[str, Any] = json.loads(_asked(index, ACCEPT))
     for one in told["files"]:
         if one["filename"] == file:

@@ -23,6 +23,7 @@ from luthier.core import plugins
 from luthier.core.errors import LuthierError
 from luthier.corpus import documents, read
 from luthier.corpus.mixing import mix
+from luthier.corpus.mixing.sources import key_of
 from luthier.corpus.pool import Here
 from luthier.corpus.recipe import Bar
 from luthier.corpus.tokenizers import training as tokenizers
@@ -83,11 +84,12 @@ def streamed(recipe: Pretraining) -> tuple[Documents, Documents]:
 
 def _of_stream(recipe: Pretraining) -> str:
     """The name of a stream's tokenizer. Raises LuthierError where the recipe names another."""
-    told = str(Stream(Path(recipe.stream)).tokens.about.get("tokenizer", ""))
+    about = Stream(Path(recipe.stream)).tokens.about
+    told = str(about.get("tokenizer", ""))
     given = recipe.tokenizer if isinstance(recipe.tokenizer, str) and recipe.tokenizer else told
     if not given:
         raise LuthierError(f"{recipe.stream}: does not say by which tokenizer it was made: name it by `tokenizer`")
-    if Path(given).exists() and Path(told).exists() and known(given).to_str() != known(told).to_str():
+    if about.get("vocabulary_key") not in (None, key_of(given)):
         raise LuthierError(f"tokenizer: {given}: the stream {recipe.stream} was made with {told}")
     return given
 
@@ -98,8 +100,8 @@ def held_out(found: Documents, share: float) -> tuple[Documents, Documents]:
     if len(found) >= FEW:
         chosen = {at for at in range(len(found)) if int((at + 1) * share) > int(at * share)} or {len(found) - 1}
         held = [found[at] for at in sorted(chosen)]
-        known = {text for _, text in held}  # what stands there twice would be learned by heart
-        train = [one for at, one in enumerate(found) if at not in chosen and one[1] not in known]
+        seen = {text for _, text in held}  # what stands there twice would be learned by heart
+        train = [one for at, one in enumerate(found) if at not in chosen and one[1] not in seen]
         if not train:
             raise LuthierError("text: all documents are the same: nothing is left to train on")
         return train, held

@@ -9,7 +9,7 @@ given the training text, `train_text` and `heldout_text`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ from luthier.corpus.recipe import Bar
 from luthier.io import config
 from luthier.io.config import Recipe, recipe_from, to_yaml
 from luthier.io.files import is_taken, read_json, read_record, write_json, write_text
+from luthier.pretrain import shapes
 from luthier.pretrain.baselines import byte_5gram, xz
 from luthier.pretrain.prepare import Prepared, prepare, start_of, stream_of, tokenizer_of
 from luthier.pretrain.recipe import Pretraining
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 ASKED, BESIDE = "pretraining.yaml", "baselines.json"
 MOST = 64 << 20  # bytes of training text that the baselines are given
 EVERY = 0.1  # of the budget between two looks at held-out passages
-WIDTH = 256  # of the model whose learning rate a shape names
 
 
 def run(recipe: Pretraining, folder: Path, bar: Bar, say: Callable[[Report], None] | None = None) -> dict[str, Any]:
@@ -39,7 +39,7 @@ def run(recipe: Pretraining, folder: Path, bar: Bar, say: Callable[[Report], Non
 
     from luthier.api.training import train
 
-    asked = yaml.safe_dump(_plain(asdict(recipe)), sort_keys=False, allow_unicode=True)
+    asked = yaml.safe_dump(asdict(recipe), sort_keys=False, allow_unicode=True)
     if is_taken(folder, ASKED, "pre-training") and (folder / ASKED).read_text("utf-8") != asked:
         raise LuthierError(f"{folder} holds pre-training by another recipe ({ASKED}): choose another --out")
     write_text(folder / ASKED, asked)
@@ -65,13 +65,6 @@ def run(recipe: Pretraining, folder: Path, bar: Bar, say: Callable[[Report], Non
     return found
 
 
-def _plain(values: Any) -> Any:
-    """Lists in place of tuples, which YAML has not."""
-    if isinstance(values, Mapping):
-        return {key: _plain(value) for key, value in values.items()}
-    return [_plain(value) for value in values] if isinstance(values, list | tuple) else values
-
-
 def settings(recipe: Pretraining, made: Prepared, stream: Path, start: str) -> Recipe:
     """Of the run: the same as for any model, over a stream."""
     training = recipe.training
@@ -79,7 +72,8 @@ def settings(recipe: Pretraining, made: Prepared, stream: Path, start: str) -> R
     if training.evaluate_every is None:
         training = replace(training, evaluate_every=EVERY)
     if training.learning_rate is None and not recipe.model:
-        training = replace(training, learning_rate=float(shape["RATE"]) * (WIDTH / (64 * recipe.shape.depth)) ** 0.5)
+        falls = (shapes.RATED / (shapes.WIDTH * recipe.shape.depth)) ** 0.5
+        training = replace(training, learning_rate=float(shape["RATE"]) * falls)
     own = {} if recipe.model else {"name": shape["OBJECTIVE"], "max_length": recipe.shape.context}
     objective = {"name": "lm", **own, **recipe.objective}
     return recipe_from({

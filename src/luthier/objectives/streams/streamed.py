@@ -7,6 +7,7 @@ A stream is read from its beginning to its end, and again; a step never mixes tw
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -26,15 +27,15 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Streamed(Objective):
+class Streamed(Objective, ABC):
     """shared: tokens that a stretch of a long document takes over from the one before."""
 
     record: ClassVar[type] = Text
     shared: ClassVar[int] = 0
 
+    @abstractmethod
     def stretch(self, lm: TrainableLM, row: int, ids: list[int], seed: tuple[int, ...] = ()) -> Example:
         """The example of a stretch of a document. seed: of what is drawn for it, another in each pass."""
-        raise NotImplementedError
 
     def room_of(self, lm: TrainableLM) -> int:
         """Tokens of a stretch, at most."""

@@ -1,8 +1,9 @@
 """Architectures by depth, a file each: `config(depth, vocabulary, context, ids)` gives transformers' configuration.
 
 One number scales the rest: width is 64 a block, a head has 64 numbers, and the learning rate falls with √width
-(`RATE`, that of a width of 256). ids: of the tokens that begin, end and pad a text, by transformers' names.
+(`RATE`, that of the width `RATED`). ids: of the tokens that begin, end and pad a text, by transformers' names.
 OBJECTIVE: what it is trained by unless a recipe says otherwise.
 """
 
-WIDTH, HEAD = 64, 64  # of a block's share of the width; of a head
+WIDTH, HEAD = 64, 64  # numbers that a block adds to the width; of a head
+RATED = 256  # the width whose learning rate a shape names
