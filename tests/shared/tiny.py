@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from transformers import (
     AutoModel,
     AutoModelForCausalLM,
+    AutoModelForMaskedLM,
     AutoModelForSeq2SeqLM,
     BertConfig,
     GPT2Config,
@@ -40,6 +41,7 @@ CHATML = (
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
 SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
+MORE = ("<mask>", *(f"<extra_id_{at}>" for at in range(3)))  # what denoising and masking need
 _SIZES: dict[str, Any] = {
     "hidden_size": 32,
     "intermediate_size": 48,
@@ -100,14 +102,15 @@ def scramble(model: nn.Module, seed: int) -> None:
 
 def auto_class(kind: str) -> Any:
     """The class with which transformers loads that kind."""
-    return {"bert": AutoModel, "t5": AutoModelForSeq2SeqLM}.get(kind, AutoModelForCausalLM)
+    return {"bert": AutoModelForMaskedLM, "t5": AutoModelForSeq2SeqLM}.get(kind, AutoModelForCausalLM)
 
 
 def tokenizer(ends: bool = False) -> PreTrainedTokenizerFast:
     """The tokenizer of all tiny models; `ends` puts a token before and one after every text, as encoders' do."""
     texts = [f"{r.text} {r.label}" for r in labelled_rows(LABELLED.train)]
     texts += [m.content for r in of_kind(Chat, CHATS.train) for m in r.messages]
-    made = byte_tokenizer(texts, SPECIAL, 320, eos_token="<|im_end|>", pad_token="<|endoftext|>")
+    made = byte_tokenizer(texts, SPECIAL, 320, eos_token="<|im_end|>", pad_token="<|endoftext|>", mask_token="<mask>")
+    made.add_special_tokens({"additional_special_tokens": list(MORE[1:])})
     made.chat_template = CHATML
     if ends:
         special = [(token, made.convert_tokens_to_ids(token)) for token in SPECIAL[1:]]
@@ -121,7 +124,7 @@ def save(config: PreTrainedConfig, folder: Path, auto: Any = AutoModelForCausalL
     model: Any = auto.from_config(config)
     scramble(model, seed)
     model.save_pretrained(folder)
-    tokenizer(ends=auto is AutoModel).save_pretrained(folder)
+    tokenizer(ends=auto in (AutoModel, AutoModelForMaskedLM)).save_pretrained(folder)
     return folder
 
 

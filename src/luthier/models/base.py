@@ -7,7 +7,7 @@ text, writes another). Patches, objectives and the loop know only this class.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import chain
 from operator import itemgetter
@@ -180,6 +180,14 @@ class TrainableLM(Reading):
     def mute(self, labels: Sequence[str]) -> str | None:
         """The fact why a wording alone gets no answer (one of the labels, or text) from it, or None."""
         return self.lacks("logprobs" if labels else "generate")
+
+    def own_head(self, kind: str) -> nn.Module | None:
+        """A head that it has itself besides that of the next token: "mask" of an encoder that tells masked tokens."""
+        return None
+
+    def named_here(self, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """The tensors of a saved model by their names in this one."""
+        return tensors
 
     # -- forward passes ------------------------------------------------------------------------------------------
 

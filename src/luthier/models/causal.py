@@ -135,11 +135,14 @@ class CausalLM(TrainableLM):
         text = self.wording(labels).gap + answer
         return list(self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
 
+    def pair(self, row: int, read: Sequence[int], wanted: Sequence[int]) -> Example:
+        ids = [*read, *wanted]
+        return next_token(row, ids, [at >= len(read) for at in range(len(ids))], self.limit)
+
     def example(self, row: int, prompt: Prompt, answer: str, labels: Sequence[str] = ()) -> Example:
         wanted = self.encode_answer(answer, labels)
         found = self.read_prompt(prompt, labels, self.answer_room(wanted, labels))
-        ids = [*found.ids, *wanted]
-        return next_token(row, ids, [i >= len(found.ids) for i in range(len(ids))], self.limit, found.cut)
+        return replace(self.pair(row, found.ids, wanted), cut=found.cut)
 
     def chat_examples(self, row: int, messages: Sequence[Message]) -> list[Example]:
         from luthier.models.chat_examples import chat_examples

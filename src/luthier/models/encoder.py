@@ -7,7 +7,7 @@ is tried on a few tokens when it is loaded, and positions are numbered as the mo
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self, cast
 
@@ -22,6 +22,9 @@ from luthier.core.records import Prompt, Record
 from luthier.models.attention.packed import Bidirectional, KeysValues, register, using
 from luthier.models.attention.padded import by_groups, states_after
 from luthier.models.base import TrainableLM
+from luthier.models.kernels.vocabulary_head import VocabHead
+from luthier.models.labelling import HEADS_AT
+from luthier.models.layers.masking import MaskHead
 
 PROBE = (7, 4)  # tokens of the two texts that are tried when a model is loaded
 
@@ -32,11 +35,13 @@ class EncoderLM(TrainableLM):
 
     The mean, not the first token's state: a first token is only worth reading after a training that made it so, which
     RoBERTa's never had, while the mean serves frozen and trained models alike. Special tokens count, virtual ones do
-    not. offset: the position of a text's first token. packed: texts lie end to end, without padding.
+    not. offset: the position of a text's first token. packed: texts lie end to end, without padding. masked: what tells
+    masked tokens, where the model was loaded with it; `mask_head` is that, while something reads it.
     """
 
     offset: int = 0
     packed: bool = False
+    masked: MaskHead | None = None
 
     can = frozenset({"predict"})
     cannot = say("said_refused_encoder")
@@ -50,7 +55,10 @@ class EncoderLM(TrainableLM):
         model.requires_grad_(False)
         if isinstance(getattr(model, "pooler", None), nn.Module):
             model.pooler = cast(Any, None)  # made for the sentence pairs of pre-training; nothing here reads it
-        lm = cls(model, tokenizer, name, key)
+        inner = model.base_model
+        masked = MaskHead(model) if inner is not model and model.get_output_embeddings() is not None else None
+        inner.name_or_path = model.name_or_path
+        lm = cls(cast(PreTrainedModel, inner), tokenizer, name, key, masked=masked)
         _ = lm.blocks
         lm._choose_layout()
         return lm
@@ -69,6 +77,26 @@ class EncoderLM(TrainableLM):
         table = _position_table(self.model)
         size = table.num_embeddings if table else getattr(self.model.config, "max_position_embeddings", 0) or 512
         return int(size) - self.offset - self.ahead
+
+    @property
+    def mask_head(self) -> MaskHead | None:
+        """What tells masked tokens, while something reads it."""
+        return getattr(self.model, "mask_head", None)
+
+    @property
+    def head(self) -> VocabHead:
+        if self.masked is None:
+            return super().head
+        return VocabHead(self.masked.output.weight, self.masked.output.bias)
+
+    def own_head(self, kind: str) -> nn.Module | None:
+        return self.masked if kind == "mask" else None
+
+    def named_here(self, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """Without the name of the encoder in a masked language model, and without that one's own parts."""
+        prefix = f"{self.model.base_model_prefix}."
+        inner = {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
+        return inner | {n: t for n, t in tensors.items() if n.startswith(HEADS_AT)} if inner else tensors
 
     # -- forward passes ------------------------------------------------------------------------------------------
 
@@ -99,7 +127,10 @@ class EncoderLM(TrainableLM):
         return int(self.model.config.pad_token_id or 0)
 
     def pick(self, hidden: Tensor, batch: Batch) -> Tensor:
-        """The mean over each segment, in the order of `batch.where`, which has one place a segment."""
+        """The mean over each segment, in the order of `batch.where`, which has one place a segment; or what tells
+        masked tokens at each place."""
+        if self.mask_head is not None:
+            return cast(Tensor, self.mask_head(hidden[batch.where]))
         n = len(self.virtual)
         return torch.stack([part[n:].mean(0) for part in hidden.split(list(batch.segments))])
 

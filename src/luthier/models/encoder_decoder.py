@@ -208,13 +208,16 @@ class Seq2SeqLM(TrainableLM):
     def _end(self) -> int:
         return int(self.tokenizer.eos_token_id)  # type: ignore[arg-type]
 
-    def example(self, row: int, prompt: Prompt, answer: str, labels: Sequence[str] = ()) -> Example:
-        found, whole = self.read_prompt(prompt, labels), self.encode_answer(answer, labels)
-        wanted = tuple(whole[: self.answer_limit(len(whole))])
+    def pair(self, row: int, read: Sequence[int], wanted: Sequence[int]) -> Example:
+        known = tuple(wanted[: self.answer_limit(len(wanted))])
         return Example(
-            row, tuple(found.ids), tuple(range(len(wanted))), wanted, decoder=(self.start, *wanted[:-1]),
-            cut=found.cut, lost=len(whole) - len(wanted),
+            row, tuple(read), tuple(range(len(known))), known, decoder=(self.start, *known[:-1]),
+            lost=len(wanted) - len(known),
         )  # fmt: skip
+
+    def example(self, row: int, prompt: Prompt, answer: str, labels: Sequence[str] = ()) -> Example:
+        found = self.read_prompt(prompt, labels)
+        return replace(self.pair(row, found.ids, self.encode_answer(answer, labels)), cut=found.cut)
 
     def chat_examples(self, row: int, messages: Sequence[Message]) -> list[Example]:
         """One example a learned turn: all before it is the encoder's. Raises Unrendered for what is more than words."""

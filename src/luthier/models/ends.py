@@ -52,15 +52,16 @@ def ends(model: Any, tokenizer: Any, written: str = "") -> Ends:
 
 def save_model(lm: TrainableLM, folder: Path) -> None:
     """Write the weights and the tokenizer; what loads them stops where an answer was learned to end."""
-    training_only = getattr(lm.model, "more_heads", None)
-    if training_only is not None:
-        del lm.model.more_heads
+    own = getattr(lm.model, "mask_head", None)
+    aside = {n: getattr(lm.model, n) for n in ("more_heads", "mask_head") if hasattr(lm.model, n)}
+    for name in aside:
+        delattr(lm.model, name)
     try:
         with quiet():
-            lm.model.save_pretrained(folder)
+            (own.whole if own is not None else lm.model).save_pretrained(folder)
     finally:
-        if training_only is not None:
-            lm.model.more_heads = training_only
+        for name, head in aside.items():
+            setattr(lm.model, name, head)
     save_tokenizer(lm, folder)
 
 

@@ -123,6 +123,10 @@ class Reading(Worded, ABC):
         found = self.read_prompt(prompt, labels)
         return Example(row, tuple(found.ids), (len(found.ids) - 1,), tuple(targets), cut=found.cut)
 
+    def pair(self, row: int, read: Sequence[int], wanted: Sequence[int]) -> Example:
+        """Tokens that are read, and those to be learned behind them."""
+        raise LuthierError(f"{self.name}: {self.cannot}")
+
     def example(self, row: int, prompt: Prompt, answer: str, labels: Sequence[str] = ()) -> Example:
         """A prompt whose answer is to be learned."""
         raise LuthierError(f"{self.name}: {self.cannot}")

@@ -35,6 +35,10 @@ class Head(WeightPatch):
     def attach(self, lm: TrainableLM) -> list[ParamGroup]:
         if lm.label_head is not None:
             return []  # the label head is the patch: whoever made it trains it
+        if hasattr(lm.model, "mask_head"):
+            names = [n for n, p in lm.model.named_parameters() if n.startswith("mask_head.")]
+            self.keep(lm, names)
+            return [ParamGroup(names, weight_decay=self.weight_decay)]
         head = lm.model.get_output_embeddings()
         self._kept["tied"] = untie_head(lm.model)
         name = next(n for n, p in lm.model.named_parameters() if p is head.weight)
@@ -42,7 +46,7 @@ class Head(WeightPatch):
         return [ParamGroup([name], weight_decay=self.weight_decay)]
 
     def cut(self, lm: TrainableLM) -> int | None:
-        return len(lm.blocks)
+        return None if hasattr(lm.model, "mask_head") else len(lm.blocks)  # the mask head has layers of its own
 
     def merge(self, lm: TrainableLM) -> bool:
         return True  # the vocabulary head is the model's own; a label head changes none of its weights

@@ -149,6 +149,10 @@ def load_patch(lm: TrainableLM, patch: Patch, target: Path, tensors: Mapping[str
     known = (target / "luthier.json").exists()
     wording = read_record(target / "luthier.json", "template", "shots", "labels") if known else {}
     work = lm.restore(wording) if known else replace(lm)
+    if patch.save_as == "model":
+        tensors = work.named_here(tensors)
+    if any(name.startswith("mask_head.") for name in tensors):
+        add_head(work, "mask", 0)
     if "label_head.weight" in tensors:
         add_head(work, wording.get("head") or "labels", len(work.labels))
         own = {n.removeprefix("label_head."): t for n, t in tensors.items() if n.startswith("label_head.")}

@@ -88,7 +88,11 @@ def attached(
 
 
 def add_head(lm: TrainableLM, kind: str, count: int) -> ParamGroup:
-    """A head of that kind on the model: the one that answers, or one that only training reads ("value")."""
+    """A head of that kind on the model: the one that answers, one that only training reads ("value"), or its own, which
+    trains where its weights do."""
+    if (own := lm.own_head(kind)) is not None:
+        setattr(lm.model, f"{kind}_head", own)
+        return ParamGroup([])
     head = HEADS[kind](lm.width, count).to(lm.device)
     if head.answers:
         lm.model.label_head = head
@@ -103,7 +107,7 @@ def add_head(lm: TrainableLM, kind: str, count: int) -> ParamGroup:
 
 def remove_heads(lm: TrainableLM) -> None:
     """Take every head off again."""
-    for name in ("label_head", "more_heads"):
+    for name in ("label_head", "more_heads", "mask_head"):
         if hasattr(lm.model, name):
             delattr(lm.model, name)
 

@@ -100,12 +100,14 @@ def described(model: str | Path | None) -> "tuple[PreTrainedConfig, PreTrainedTo
 
 
 def auto_class(config: "PreTrainedConfig", name: str) -> Any:
-    """The class of transformers that loads a model of this kind with all its weights."""
+    """The class of transformers that loads a model of this kind with all its weights, an encoder's mask head too."""
     import transformers
 
     from luthier.models.loading.kinds import kind_of
 
-    return getattr(transformers, _AUTO[kind_of(config, name)])
+    kind: str = kind_of(config, name)
+    told = kind == "encoder" and any(a.endswith("ForMaskedLM") for a in getattr(config, "architectures", None) or ())
+    return getattr(transformers, "AutoModelForMaskedLM" if told else _AUTO[kind])
 
 
 def _load(
@@ -120,7 +122,7 @@ def _load(
     with _explained(name), quiet():
         config = transformers.AutoConfig.from_pretrained(place, trust_remote_code=False)
         kind = kind_of(config, name)
-        loaded: Any = getattr(transformers, _AUTO[kind]).from_pretrained(
+        loaded: Any = auto_class(config, name).from_pretrained(
             place,
             dtype=getattr(torch, dtype),
             attn_implementation=attention or _written_out(config, kind),

@@ -1,8 +1,11 @@
-"""An objective that learns from a stream of tokens where there is one, else from rows.
+"""An objective of plain text: from a stream of tokens where there is one, else from rows.
 
     Split.stream --Stretches--> examples of a step, in the order of the stream, as long together as `batch` full rows
+    rows of text, documents --stretches--> examples
 
-A stream is read from its beginning to its end, and again; a step never mixes two documents in one example.
+A stream is read from its beginning to its end, and again; no example spans two documents. Where questions come with
+documents (`Split.documents`), the documents are what is trained on, and a conversation that is evaluated counts whole:
+its questions as well as its answers.
 """
 
 from __future__ import annotations
@@ -14,35 +17,52 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from luthier.core.errors import LuthierError
 from luthier.core.methods import Objective
-from luthier.core.records import Record, Text
+from luthier.core.records import Chat, Record, Text
 from luthier.data.stream import Stretches
 from luthier.data.token_files import vocabulary_key
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
+    from luthier.core.batch import Batch
     from luthier.core.cursor import Cursor
     from luthier.core.example import Example
     from luthier.core.split import Split
     from luthier.models.base import TrainableLM
+    from luthier.models.outputs import Outputs
     from luthier.training.context import Context
 
 
 @dataclass(frozen=True)
 class Streamed(Objective, ABC):
-    """shared: tokens that a stretch of a long document takes over from the one before."""
+    """Cross-entropy of tokens at some places of stretches of text.
+
+    shared: tokens that a stretch of a long document takes over from the one before.
+    """
 
     record: ClassVar[type] = Text
     shared: ClassVar[int] = 0
 
     @abstractmethod
-    def stretch(self, lm: TrainableLM, row: int, ids: list[int], seed: tuple[int, ...] = ()) -> Example:
+    def stretch(self, lm: TrainableLM, row: int, ids: list[int], seed: tuple[int, ...]) -> Example:
         """The example of a stretch of a document. seed: of what is drawn for it, another in each pass."""
 
     def room_of(self, lm: TrainableLM) -> int:
         """Tokens of a stretch, at most."""
-        return lm.limit
+        return max(lm.limit - len(lm.virtual), 2)
+
+    def encode(self, lm: TrainableLM, data: Split, records: Sequence[Record]) -> list[Example]:
+        return super().encode(lm, data, self.rows(data) if records is data.train else records)
 
     def rows(self, data: Split) -> Sequence[Record]:
-        return () if data.stream is not None else super().rows(data)
+        if data.stream is not None:
+            return ()
+        return data.documents if data.documents and data.train else super().rows(data)
+
+    def examples(self, lm: TrainableLM, data: Split, row: int, record: Record) -> list[Example]:
+        ids, room = tokens_of(lm, record), self.room_of(lm)
+        places = range(0, len(ids) - self.shared, room - self.shared)
+        return [self.stretch(lm, row, ids[at : at + room], (row, at)) for at in places]
 
     def dataset(self, ctx: Context, data: Split) -> Sequence[Example]:
         if data.stream is None:
@@ -59,7 +79,7 @@ class Streamed(Objective, ABC):
             raise LuthierError(f"{data.stream.folder}: it was made with another tokenizer than the model's")
 
         def make(row: int, ids: list[int]) -> Example:
-            return self.stretch(lm, row, ids, (seed, found.epoch))
+            return self.stretch(lm, row, ids, (seed, found.epoch, row))
 
         found = Stretches(data.stream, self.room_of(lm), self.shared, make, len(lm.virtual))
         return found
@@ -74,3 +94,23 @@ class Streamed(Objective, ABC):
 
     def kept(self, examples: Sequence[Any]) -> Sequence[Any]:
         return () if isinstance(examples, Stretches) else examples
+
+    def divisors(self, examples: Sequence[Any]) -> dict[str, float]:
+        return {"nll": float(max(sum(len(e.where) for e in examples), 1))}
+
+    def loss(self, out: Outputs, batch: Batch) -> dict[str, Tensor]:
+        from luthier.models.kernels.vocabulary_head import head_loss
+
+        return {"nll": head_loss(out.hidden, out.lm.head, batch.targets)}
+
+
+def tokens_of(lm: TrainableLM, record: Record) -> list[int]:
+    """A text between the tokens that the tokenizer puts around one, or a conversation as its template writes it."""
+    if isinstance(record, Chat):
+        from luthier.data.chat import encode_chat
+
+        return encode_chat(lm.tokenizer, record.messages)[-1].ids
+    text = record.text if isinstance(record, Text) else "\n".join(t for t in (str(record.asked), record.wanted) if t)
+    ids = list(lm.tokenizer(text, verbose=False)["input_ids"])
+    end = lm.tokenizer.eos_token_id
+    return ids if end is None or ids[-1:] == [end] else [*ids, end]
