@@ -65,7 +65,9 @@ class Written(Lm):
     stream: str = ""
 
     def dataset(self, ctx: Context, data: Split) -> Sequence[Example]:
-        return renumbered(self._stretches(ctx.policy, 0, tokens.Tokens(Path(self.stream))[:].tolist()))
+        ids, room = tokens.Tokens(Path(self.stream))[:].tolist(), self.room_of(ctx.policy)
+        parts = (ids[at : at + room] for at in range(0, len(ids) - 1, room - 1))
+        return renumbered([self.stretch(ctx.policy, 0, part) for part in parts])
 
     def batches(self, ctx: Context, dataset: Sequence[Example], size: int, cursor: Cursor) -> Iterator[list[Example]]:
         while True:

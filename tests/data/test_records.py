@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from luthier.core.records import Chat, Message, record_values
 from luthier.core.split import Split
-from luthier.models.base import _unshot
+from luthier.models.asking import unshot
 from luthier.runs.inputs import data_key
 
 PLAIN = Chat((Message("user", "2+2?"), Message("assistant", "4")))
@@ -33,6 +33,6 @@ def test_what_a_message_has_not_is_neither_written_nor_hashed() -> None:
 
 def test_saved_examples_come_back_whole_and_those_of_earlier_files_too() -> None:
     for record in (PLAIN, FULL):
-        assert _unshot(record_values(record)) == record
+        assert unshot(record_values(record)) == record
         assert eval(repr(record.messages[1])) == record.messages[1]
-    assert _unshot({"messages": [{"role": "user", "content": "hi"}]}) == Chat((Message("user", "hi"),))
+    assert unshot({"messages": [{"role": "user", "content": "hi"}]}) == Chat((Message("user", "hi"),))

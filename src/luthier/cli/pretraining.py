@@ -19,6 +19,12 @@ Example: luthier pretrain recipes/tiny-en.yaml --out tiny
 """
 
 
+BITS = {
+    "bits_per_byte": "", "second_half_bits_per_byte": ", second halves behind the first (another task than the others')",
+    "masked_bits_per_byte": ", masked tokens told from those around them (another task than the others')",
+}  # fmt: skip
+
+
 def add_to(app: typer.Typer) -> None:
     """Register the command."""
     app.command("pretrain", help=HELP)(pretrain)
@@ -39,5 +45,7 @@ def pretrain(
     with resumable(), training_bar("pretrain") as say:
         found = run(asked, out, bar, say)
     beside = f"5-gram of bytes {found['byte_5gram']:.3f}, xz {found['xz']:.3f}"
-    print(f"Bits a byte of held-out text: {found['bits_per_byte']:.3f}; {beside}")
+    for name, what in BITS.items():
+        if name in found:
+            print(f"Bits a byte of held-out text{what}: {found[name]:.3f}; {beside}")
     print(f"Model: {out / 'model'}")

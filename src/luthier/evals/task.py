@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, cast
 
 from luthier.core.lm import LM
 from luthier.core.metric import DEFAULTS as METRIC
@@ -10,6 +11,9 @@ from luthier.core.metric import Scores, for_task
 from luthier.core.records import Prompt, Record, Sampling, Task
 from luthier.core.split import Split
 from luthier.data.prompts import answer_of, thought_of
+
+if TYPE_CHECKING:
+    from luthier.models.base import TrainableLM
 
 __all__ = ["METRIC", "Scores", "answer_one", "answer_room", "evaluate"]
 PREDICTED: frozenset[Task] = frozenset({"classification", "multilabel", "regression"})  # answered without writing text
@@ -39,8 +43,14 @@ def answer_room(lm: LM, data: Split) -> int:
 
 
 def answer_one(lm: LM, data: Split, prompt: Prompt, limit: int) -> None:
-    """Answer one question alone, as the task wants it; a written answer takes `limit` tokens at most."""
+    """Answer one question alone, as the task wants it; a written answer takes `limit` tokens at most.
+
+    A model that writes none tells what each token of the text costs.
+    """
     if data.task in PREDICTED:
         lm.predict([str(prompt)], data.labels)
+    elif "generate" not in lm.can:
+        base = cast("TrainableLM", lm)
+        base.stretch_logprobs(base.encode_text(str(prompt), base.context))
     else:
         lm.generate([prompt], Sampling(max_new_tokens=min(answer_room(lm, data), limit)))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
-from luthier.core.records import Prompt, Record
+from luthier.core.records import Chat, Labelled, Message, Prompt, Record
 from luthier.data.prompts import Template
 from luthier.data.shorten import Counted
 
@@ -68,3 +68,10 @@ class Worded:
     def shots_for(self, prompt: Prompt) -> tuple[Record, ...]:
         """The worked examples that stand before a prompt."""
         return self.chooser(prompt) if self.chooser else self.shots
+
+
+def unshot(record: dict[str, Any]) -> Record:
+    """A worked example from its plain values."""
+    if "label" in record:
+        return Labelled(**record)
+    return Chat(tuple(Message(**m) for m in record["messages"]))

@@ -20,12 +20,12 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from luthier.core.batch import Batch
 from luthier.core.errors import LuthierError
-from luthier.core.records import Chat, Labelled, Message, Prompt, Record, Sampling, record_values
+from luthier.core.records import Prompt, Sampling, record_values
 from luthier.data.pack import parted
 from luthier.data.prompts import Template, templates
 from luthier.data.shorten import Counted
 from luthier.io.files import write_json
-from luthier.models.asking import Asking
+from luthier.models.asking import Asking, unshot
 from luthier.models.attention.packed import KeysValues
 from luthier.models.blocks import find_blocks, input_of, outputs_of, upper_only
 from luthier.models.ends import Ends, ends
@@ -37,12 +37,13 @@ from luthier.models.reading import Reading
 from luthier.models.reading import Row as Row
 
 Progress = Callable[[int, int], None]  # done, of how many
+SECOND, MASKED = "second_half_", "masked_"  # see `TrainableLM.told`
 PASS = 2048  # tokens of answers that go through the model behind one prompt
 
 
 @dataclass
 class TrainableLM(Reading):
-    """A model whose weights are here, with what adapts it: how it is asked, virtual tokens, a label head.
+    """A model whose weights are here, with what adapts it.
 
     key: fingerprint of the base, part of every cache's name. asking: its wording, worked examples and labels.
     virtual: ids at or above the vocabulary's size, which a soft prompt turns into its own vectors.
@@ -65,6 +66,7 @@ class TrainableLM(Reading):
     counted: Counted = field(default_factory=Counted, repr=False, compare=False)
 
     can = frozenset({"generate", "logprobs", "predict"})
+    told = ""  # a text's tokens, each behind all before it; SECOND: behind the first half; MASKED: from the others
     remote = False
     cannot = ""  # the fact why something is not in `can`
     poolings = ("mean", "last")  # how `direct/features` makes one vector of a text's
@@ -205,8 +207,7 @@ class TrainableLM(Reading):
 
     def below(self, batch: Batch, cut: int) -> Tensor:
         """What is frozen when the blocks from `cut` on train: states (T, d), one for each of `batch.ids`."""
-        run = lambda: self.hidden(batch.ids, batch.positions, batch.segments)  # noqa: E731
-        return input_of(self.blocks[cut], run)[0].clone()
+        return input_of(self.blocks[cut], lambda: self.hidden(batch.ids, batch.positions, batch.segments))[0].clone()
 
     def above(self, batch: Batch, states: Tensor, cut: int) -> Tensor:
         """`read`, from what `below` gave."""
@@ -272,8 +273,6 @@ class TrainableLM(Reading):
         """One answer a prompt."""
         raise LuthierError(f"{self.name}: {self.cannot}")
 
-    # -- wording -------------------------------------------------------------------------------------------------
-
     def wordings(self, labels: Sequence[str], chinese: bool = False) -> Sequence[Template]:
         """The wordings that a method may choose among; chinese: for rows in Chinese."""
         return (self.only,) if self.only else templates(labels, chinese)
@@ -289,19 +288,13 @@ class TrainableLM(Reading):
             "room": self.room,
         }
         write_json(folder / "luthier.json", wording)
-        if self.save_extra:
+        if self.save_extra is not None:
             self.save_extra(folder)
 
     def restore(self, wording: dict[str, Any]) -> Self:
         """What `save` wrote in `luthier.json`, applied to this base."""
         template = Template(**wording["template"]) if wording["template"] else None
-        shots = tuple(map(_unshot, wording["shots"]))
+        shots = tuple(map(unshot, wording["shots"]))
         asking = replace(self.asking, template=template, shots=shots, labels=tuple(wording["labels"]))
         longest, room = wording.get("longest"), wording.get("room", 0)
         return replace(self, asking=asking, longest=longest, room=room, counted=Counted())
-
-
-def _unshot(record: dict[str, Any]) -> Record:
-    if "label" in record:
-        return Labelled(**record)
-    return Chat(tuple(Message(**m) for m in record["messages"]))

@@ -17,12 +17,12 @@ from luthier.data.pack import next_token
 from luthier.data.prompts import compose
 from luthier.models.attention.packed import KeysValues, Layout, Packed, using
 from luthier.models.attention.positions import stretched_from
+from luthier.models.base import SECOND, Row, TrainableLM
 from luthier.models.base import Progress as Progress
-from luthier.models.base import Row, TrainableLM
 from luthier.models.ends import Ends, ends
 from luthier.models.kernels.vocabulary_head import VocabHead
 from luthier.models.reading import ROOM
-from luthier.models.runner import PackedRunner, Runner
+from luthier.models.runner import PackedRunner, PrefixRunner, Runner
 
 
 @dataclass
@@ -48,7 +48,8 @@ class CausalLM(TrainableLM):
         model.requires_grad_(False)
         lm = cls(model, tokenizer, name, key)
         _ = lm.head, lm.blocks  # a model without them is refused here, not in the middle of a run
-        return probe(lm)
+        found = probe(lm)
+        return replace(found, runner=PrefixRunner()) if getattr(model.config, "prefix_lm", False) else found
 
     @property
     def decoder(self) -> Any:
@@ -67,6 +68,10 @@ class CausalLM(TrainableLM):
     @property
     def shares(self) -> bool:
         return self.runner.separable
+
+    @property
+    def told(self) -> str:  # type: ignore[override]
+        return "" if self.runner.ordered else SECOND
 
     @property
     def context(self) -> int:
@@ -106,10 +111,7 @@ class CausalLM(TrainableLM):
         return self.runner.depth_states(self, ids, positions, segments, depths)
 
     def read(self, batch: Batch) -> Tensor:
-        if not batch.behind:
-            return super().read(batch)
-        layout = Packed(batch.segments, behind=batch.behind)
-        return self.pick(self.forward(batch.ids[None], batch.positions[None], layout)[0], batch)
+        return self.pick(self.runner.states(self, batch), batch)
 
     def _upper(self, batch: Batch, states: Tensor) -> Tensor:
         # states in place of embeddings: what is ignored anyway need not be looked up
@@ -161,8 +163,11 @@ class CausalLM(TrainableLM):
 
     @torch.no_grad()
     def stretch_logprobs(self, ids: Sequence[int]) -> Tensor:
+        from luthier.models.inference.scoring import second_half
         from luthier.models.kernels.vocabulary_head import token_logprobs
 
+        if self.told:
+            return second_half(self, ids)
         n = len(self.virtual)
         whole = torch.tensor([*self.virtual, *ids], device=self.device)
         hidden = self.hidden(whole, torch.arange(len(whole), device=self.device), [len(whole)])[n:-1]

@@ -21,11 +21,11 @@ from luthier.core.phrases import say
 from luthier.core.records import Prompt, Record
 from luthier.models.attention.packed import Bidirectional, KeysValues, register, using
 from luthier.models.attention.padded import by_groups, states_after
-from luthier.models.base import TrainableLM
-from luthier.models.kernels.vocabulary_head import VocabHead
-from luthier.models.labelling import HEADS_AT
+from luthier.models.base import MASKED, TrainableLM
+from luthier.models.kernels.vocabulary_head import VocabHead, token_logprobs
 from luthier.models.layers.masking import MaskHead
 
+APART = 7  # of the tokens that are masked together: about as many as in training
 PROBE = (7, 4)  # tokens of the two texts that are tried when a model is loaded
 
 
@@ -45,6 +45,7 @@ class EncoderLM(TrainableLM):
 
     can = frozenset({"predict"})
     cannot = say("said_refused_encoder")
+    told = MASKED
     poolings = ("mean", "first")
     peft_task = "FEATURE_EXTRACTION"
 
@@ -55,10 +56,10 @@ class EncoderLM(TrainableLM):
         model.requires_grad_(False)
         if isinstance(getattr(model, "pooler", None), nn.Module):
             model.pooler = cast(Any, None)  # made for the sentence pairs of pre-training; nothing here reads it
-        inner = model.base_model
+        inner: Any = model.base_model
         masked = MaskHead(model) if inner is not model and model.get_output_embeddings() is not None else None
         inner.name_or_path = model.name_or_path
-        lm = cls(cast(PreTrainedModel, inner), tokenizer, name, key, masked=masked)
+        lm = cls(inner, tokenizer, name, key, masked=masked)
         _ = lm.blocks
         lm._choose_layout()
         return lm
@@ -93,10 +94,13 @@ class EncoderLM(TrainableLM):
         return self.masked if kind == "mask" else None
 
     def named_here(self, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-        """Without the name of the encoder in a masked language model, and without that one's own parts."""
-        prefix = f"{self.model.base_model_prefix}."
-        inner = {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
-        return inner | {n: t for n, t in tensors.items() if n.startswith(HEADS_AT)} if inner else tensors
+        """Of a masked language model its head too, which stands on the encoder from now on."""
+        if self.masked is None or not any(n.startswith(f"{self.model.base_model_prefix}.") for n in tensors):
+            return tensors
+        self.model.mask_head = self.masked
+        here = {id(p): n for n, p in self.model.named_parameters()}
+        there = dict(self.masked.whole.named_parameters(remove_duplicate=False))
+        return {here[id(there[n])] if n in there else n: t for n, t in tensors.items()}
 
     # -- forward passes ------------------------------------------------------------------------------------------
 
@@ -129,7 +133,7 @@ class EncoderLM(TrainableLM):
     def pick(self, hidden: Tensor, batch: Batch) -> Tensor:
         """The mean over each segment, in the order of `batch.where`, which has one place a segment; or what tells
         masked tokens at each place."""
-        if self.mask_head is not None:
+        if self.mask_head is not None and self.label_head is None:
             return cast(Tensor, self.mask_head(hidden[batch.where]))
         n = len(self.virtual)
         return torch.stack([part[n:].mean(0) for part in hidden.split(list(batch.segments))])
@@ -191,6 +195,22 @@ class EncoderLM(TrainableLM):
         """Token ids of the text as it is: an encoder needs no wording."""
         text = prompt if isinstance(prompt, str) else "\n".join(m.content for m in prompt)
         return list(self.tokenizer(text, verbose=False)["input_ids"]) or [self.blank]
+
+    @torch.no_grad()
+    def stretch_logprobs(self, ids: Sequence[int]) -> Tensor:
+        """Of each token where it and every seventh one are masked; one at a time in Salazar et al. 2020; (tokens,)."""
+        if self.masked is None or self.tokenizer.mask_token_id is None:
+            raise LuthierError(f"{self.name}: {say('said_refused_masked')}")
+        n, found = len(self.virtual), torch.empty(len(ids))
+        whole = torch.tensor([*self.virtual, *ids], device=self.device)
+        positions = torch.arange(len(whole), device=self.device)
+        for at in range(min(APART, len(ids))):
+            places = positions[n + at :: APART]
+            read = whole.index_fill(0, places, int(cast(Any, self.tokenizer.mask_token_id)))
+            states = self.masked(self.hidden(read, positions, [len(read)])[places])
+            order = torch.arange(len(places), device=self.device)
+            found[at::APART] = token_logprobs(states, self.head, order, whole[places]).cpu()
+        return found
 
     def predict(self, texts: Sequence[str], labels: Sequence[str]) -> Tensor:
         """(N, K) log-probabilities by the label head."""

@@ -22,7 +22,7 @@ from luthier.data.prompts import compose
 from luthier.data.rendering import carries_more
 from luthier.models.attention.packed import KeysValues
 from luthier.models.attention.padded import Padded, by_groups, like_lengths, states_after
-from luthier.models.base import Row, TrainableLM
+from luthier.models.base import SECOND, Row, TrainableLM
 from luthier.models.kernels.vocabulary_head import VocabHead
 from luthier.models.loading.plain import close
 
@@ -42,6 +42,7 @@ class Seq2SeqLM(TrainableLM):
     scale: float = 1.0
     start: int = 0
 
+    told = SECOND
     peft_task = "SEQ_2_SEQ_LM"
 
     @classmethod
@@ -238,8 +239,9 @@ class Seq2SeqLM(TrainableLM):
 
     def stretch_logprobs(self, ids: Sequence[int]) -> Tensor:
         """Of the second half, the decoder's, after the first, the encoder's."""
-        half = (len(ids) + 1) // 2
-        return self.continuations([([*self.virtual, *ids[:half]], [list(ids[half:])])])[0][0]
+        from luthier.models.inference.scoring import second_half
+
+        return second_half(self, ids)
 
     def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> list[str]:
         from luthier.models.encoder_decoder_answers import generate

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, cast
 import torch
 from torch import Tensor
 
+from luthier.core.batch import Batch
 from luthier.core.records import Sampling
 from luthier.data.pack import grouped
 from luthier.models.attention.packed import Packed
@@ -42,12 +43,21 @@ class Runner(Protocol):
         ...
 
     @property
+    def ordered(self) -> bool:
+        """Whether a token sees those before it only, so that a text tells what each of its tokens costs."""
+        ...
+
+    @property
     def way(self) -> str:
         """The way in a word or two, for tables."""
         ...
 
     def hidden(self, lm: CausalLM, ids: Tensor, positions: Tensor, segments: Sequence[int]) -> Tensor:
         """Last hidden states (T, d) of segments; ids, positions: (T,)."""
+        ...
+
+    def states(self, lm: CausalLM, batch: Batch) -> Tensor:
+        """Last hidden states (T, d) of a batch."""
         ...
 
     def depth_states(
@@ -70,10 +80,14 @@ class PackedRunner:
     """Texts end to end without padding, through our own attention; shared prefixes are computed once."""
 
     separable: ClassVar[bool] = True
+    ordered: ClassVar[bool] = True
     way: ClassVar[str] = "packed"
 
     def hidden(self, lm: CausalLM, ids: Tensor, positions: Tensor, segments: Sequence[int]) -> Tensor:
         return lm.forward(ids[None], positions[None], Packed(segments))[0]
+
+    def states(self, lm: CausalLM, batch: Batch) -> Tensor:
+        return lm.forward(batch.ids[None], batch.positions[None], Packed(batch.segments, behind=batch.behind))[0]
 
     def depth_states(
         self, lm: CausalLM, ids: Tensor, positions: Tensor, segments: Sequence[int], depths: Collection[int]
@@ -108,6 +122,7 @@ class PaddedRunner:
     cached_from: int | None = None
 
     separable: ClassVar[bool] = False
+    ordered: ClassVar[bool] = True
 
     @property
     def way(self) -> str:
@@ -117,6 +132,13 @@ class PaddedRunner:
 
     def hidden(self, lm: CausalLM, ids: Tensor, positions: Tensor, segments: Sequence[int]) -> Tensor:
         return by_groups(ids, segments, lm.fill, self._run(lm), self.alike)
+
+    def states(self, lm: CausalLM, batch: Batch) -> Tensor:
+        return self.hidden(lm, batch.ids, batch.positions, batch.segments)
+
+    def behind(self, lm: CausalLM, ids: Tensor, segments: Sequence[int], prompts: Sequence[int]) -> Tensor:
+        """Last hidden states (T, d) of segments that begin with prompts of so many tokens."""
+        return self.hidden(lm, ids, ids, segments)
 
     def _run(self, lm: CausalLM) -> Callable[[Tensor, Tensor], Tensor]:
         def run(block: Tensor, mask: Tensor) -> Tensor:
@@ -139,7 +161,7 @@ class PaddedRunner:
         done = 0
         for group in grouped(sizes, sizes, TOKENS):
             with fast(lm.model):
-                values = _score(lm, [pairs[i] for i in group])
+                values = self._score(lm, [pairs[i] for i in group])
             for i, value in zip(group, values, strict=True):
                 found[i] = value
             done += len(group)
@@ -187,13 +209,62 @@ class PaddedRunner:
         whole, ended = block, torch.zeros(len(block), dtype=torch.bool, device=block.device)
         for _ in range(room):
             n = whole.shape[1]
-            states = lm.hidden(whole.flatten(), whole.flatten(), [n] * len(whole)).view(len(whole), n, -1)[:, -1]
+            rows, prompts = len(whole), [block.shape[1]] * len(whole)
+            states = self.behind(lm, whole.flatten(), [n] * rows, prompts).view(rows, n, -1)[:, -1]
             tokens = draw(lm.head.logits(states), samplings, randoms)[0].to(block.device)
             whole = torch.cat([whole, tokens[:, None]], 1)
             ended |= torch.isin(tokens, torch.tensor(ends.tokens, dtype=tokens.dtype, device=tokens.device))
             if bool(ended.all()):
                 break
         return whole[:, block.shape[1] :]
+
+    def _score(self, lm: CausalLM, pairs: Sequence[tuple[Sequence[int], Sequence[int]]]) -> list[Tensor]:
+        """Log-probabilities of each answer's tokens after its prompt, a row of its own for each pair."""
+        whole = [[*prompt, *answer[:-1]] for prompt, answer in pairs]
+        sizes = [len(ids) for ids in whole]
+        ids = torch.tensor([t for row in whole for t in row], device=lm.device)
+        states = self.behind(lm, ids, sizes, [len(prompt) for prompt, _ in pairs]).split(sizes)
+        read = [s[len(prompt) - 1 :] for s, (prompt, answer) in zip(states, pairs, strict=True) if answer]
+        targets = torch.tensor([t for _, answer in pairs for t in answer], dtype=torch.long, device=lm.device)
+        if not read:
+            return [torch.empty(0) for _ in pairs]
+        places = torch.arange(len(targets), device=lm.device)
+        return list(token_logprobs(torch.cat(read), lm.head, places, targets).cpu().split([len(a) for _, a in pairs]))
+
+
+@dataclass(frozen=True)
+class PrefixRunner(PaddedRunner):
+    """Prompts are seen in both directions, what follows them in one: of a model that was trained so (`prefix_lm`).
+
+    Texts end to end through our own attention. A prompt is what stands before the first place where something is read;
+    a text that is only read is a prompt. Source: Liu et al. 2018; "non-causal decoder" in Wang et al. 2022.
+    """
+
+    ordered: ClassVar[bool] = False
+    way: ClassVar[str] = "prefix"
+
+    def hidden(self, lm: CausalLM, ids: Tensor, positions: Tensor, segments: Sequence[int]) -> Tensor:
+        return self.behind(lm, ids, segments, segments)
+
+    def states(self, lm: CausalLM, batch: Batch) -> Tensor:
+        starts = torch.tensor([0, *batch.segments[:-1]]).cumsum(0)
+        first = torch.tensor([0, *batch.spans[:-1]]).cumsum(0)
+        return self.behind(lm, batch.ids, batch.segments, (batch.where.cpu()[first] + 1 - starts).tolist())
+
+    def behind(self, lm: CausalLM, ids: Tensor, segments: Sequence[int], prompts: Sequence[int]) -> Tensor:
+        positions = torch.cat([torch.arange(n, device=ids.device) for n in segments])
+        masks = []
+        for n, prompt in zip(segments, prompts, strict=True):
+            masks.append(torch.ones(n, n, dtype=torch.bool, device=ids.device).tril())
+            masks[-1][:, :prompt] = True
+        return lm.forward(ids[None], positions[None], Packed(segments, masks))[0]
+
+    def depth_states(
+        self, lm: CausalLM, ids: Tensor, positions: Tensor, segments: Sequence[int], depths: Collection[int]
+    ) -> dict[int, Tensor]:
+        with outputs_of(lm.feature_blocks, depths) as found, fast(lm.model):
+            self.hidden(lm, ids, positions, segments)
+        return {depth: states[0] for depth, states in found.items()}
 
 
 def _ended(lm: CausalLM, tokens: list[int], ends: Ends) -> list[int]:
@@ -212,17 +283,3 @@ def _equal(prompts: Sequence[list[int]]) -> list[list[int]]:
     for i, prompt in enumerate(prompts):
         by_length.setdefault(len(prompt), []).append(i)
     return [rows[at : at + ROWS] for rows in by_length.values() for at in range(0, len(rows), ROWS)]
-
-
-def _score(lm: CausalLM, pairs: Sequence[tuple[Sequence[int], Sequence[int]]]) -> list[Tensor]:
-    """Log-probabilities of each answer's tokens after its prompt, a row of its own for each pair."""
-    whole = [[*prompt, *answer[:-1]] for prompt, answer in pairs]
-    sizes = [len(ids) for ids in whole]
-    ids = torch.tensor([t for row in whole for t in row], device=lm.device)
-    states = lm.hidden(ids, ids, sizes).split(sizes)
-    read = [s[len(prompt) - 1 :] for s, (prompt, answer) in zip(states, pairs, strict=True) if answer]
-    targets = torch.tensor([t for _, answer in pairs for t in answer], dtype=torch.long, device=lm.device)
-    if not read:
-        return [torch.empty(0) for _ in pairs]
-    places = torch.arange(len(targets), device=lm.device)
-    return list(token_logprobs(torch.cat(read), lm.head, places, targets).cpu().split([len(a) for _, a in pairs]))

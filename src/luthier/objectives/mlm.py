@@ -33,7 +33,11 @@ class Mlm(Streamed):
     heads: ClassVar[tuple[str, ...]] = ("mask",)
 
     def refuses(self, ctx: Context) -> str | None:
-        return None if ctx.policy.own_head("mask") is not None and _mask(ctx.policy) is not None else say("said_refused_masked")
+        return (
+            None
+            if ctx.policy.own_head("mask") is not None and _mask(ctx.policy) is not None
+            else say("said_refused_masked")
+        )
 
     def stretch(self, lm: TrainableLM, row: int, ids: list[int], seed: tuple[int, ...]) -> Example:
         random, special = np.random.default_rng(seed), set(lm.tokenizer.all_special_ids)

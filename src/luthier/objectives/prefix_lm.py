@@ -1,7 +1,7 @@
 """Next-token cross-entropy on the second part of a text, behind a first part that is only read.
 
-Where the second begins is drawn at random, again in each pass over a stream. It is what an encoder-decoder, or a decoder
-that sees its prompt in both directions, learns from plain text; a causal model learns twice as much of it by `lm`.
+Where the second begins is drawn at random, again in each pass over a stream. It is what an encoder-decoder, or a
+decoder that sees its prompt in both directions, learns from plain text; causal ones learn twice as much of it by `lm`.
 Source: Liu et al. 2018; "prefix language modelling" in Raffel et al. 2020 and Wang et al. 2022.
 """
 

@@ -153,9 +153,17 @@ def tokenizer_of(recipe: Pretraining, made: Prepared, folder: Path) -> str:
         return recipe.tokenizer
     target = folder / "tokenizer"
     if not (target / tokenizers.CONFIG).exists():
-        learned = tokenizers.train(recipe.tokenizer.kind, [made.documents], recipe.tokenizer.size, (END,))
-        tokenizers.save(learned, target, (END,))
+        special = special_of(recipe.shape.kind)
+        learned = tokenizers.train(recipe.tokenizer.kind, [made.documents], recipe.tokenizer.size, special)
+        tokenizers.save(learned, target, special)
     return str(target)
+
+
+def special_of(shape: str) -> tuple[str, ...]:
+    """What a tokenizer for models of that kind has besides words: the end of a text, sentinels, a mask."""
+    asked = plugins.members("shapes")[shape].constants
+    gaps = tuple(f"<extra_id_{at}>" for at in range(int(asked.get("SENTINELS", 0))))
+    return (END, *gaps, *((tokenizers.MASK,) if asked.get("MASK") else ()))
 
 
 def stream_of(recipe: Pretraining, made: Prepared, tokenizer: str, folder: Path, bar: Bar) -> Path:
@@ -175,7 +183,9 @@ def start_of(recipe: Pretraining, tokenizer: str, folder: Path) -> str:
     if target.exists():
         return str(target)
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoTokenizer
+
+    from luthier.models.loading.load import auto_class
 
     words = AutoTokenizer.from_pretrained(tokenizer)
     end = words.convert_tokens_to_ids(END) if recipe.text else words.eos_token_id
@@ -184,7 +194,7 @@ def start_of(recipe: Pretraining, tokenizer: str, folder: Path) -> str:
         recipe.shape.depth, len(words), recipe.shape.context, ids
     )
     torch.manual_seed(recipe.seed)
-    model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    model = auto_class(config, str(target)).from_config(config, dtype=torch.float32)
     making = folder / ".start"
     shutil.rmtree(making, ignore_errors=True)
     words.save_pretrained(making)

@@ -4,7 +4,9 @@
     DIR/recipe.yaml metrics.jsonl model/ eval.json   the run, as `luthier train` writes one
 
 `eval.json` says besides what a run says: `bits_per_byte` of the held-out text, `byte_5gram` and `xz` of the same bytes
-given the training text, `train_text` and `heldout_text`.
+given the training text, `train_text` and `heldout_text`. A model that does not tell each token behind all before it has
+`second_half_bits_per_byte` (encoder-decoders, prefix decoders) or `masked_bits_per_byte` (encoders) in its place: no
+other number can be compared with these.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ from luthier.pretrain.recipe import Pretraining
 if TYPE_CHECKING:
     from luthier.core.progress import Report
 
+BITS = "bits_per_byte"
 ASKED, BESIDE = "pretraining.yaml", "baselines.json"
 MOST = 64 << 20  # bytes of training text that the baselines are given
 EVERY = 0.1  # of the budget between two looks at held-out passages
@@ -59,9 +62,9 @@ def run(recipe: Pretraining, folder: Path, bar: Bar, say: Callable[[Report], Non
         write_text(folder / "recipe.yaml", to_yaml(made_of))  # by which a run's folder is known
     train(made_of, folder, say, more=lambda outcome: beside)
     found: dict[str, Any] = read_json(folder / "eval.json")
-    if "bits_per_byte" not in found:
-        found["bits_per_byte"] = found["secondary"]["bits_per_byte"]
-        write_json(folder / "eval.json", found)
+    told = [name for name in found["secondary"] if name.endswith(BITS)]
+    if any(name not in found for name in told):
+        write_json(folder / "eval.json", found := found | {name: found["secondary"][name] for name in told})
     return found
 
 

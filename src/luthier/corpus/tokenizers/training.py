@@ -13,6 +13,7 @@ from luthier.corpus.reading import size_of
 from luthier.io.files import replacing, write_json
 
 SPECIAL = ("<|endoftext|>",)
+MASK = "<mask>"  # among special ones: what masked tokens are replaced by
 FILE, CONFIG = "tokenizer.json", "tokenizer_config.json"
 ALL = 10**12
 
@@ -74,5 +75,6 @@ def save(tokenizer: Any, folder: Path, special: Sequence[str] = SPECIAL) -> None
     about = {
         "tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": 10**30, "clean_up_tokenization_spaces": False,
         "eos_token": end, "bos_token": end, "unk_token": None, "pad_token": end,
+        "mask_token": MASK if MASK in special else None,
     }  # fmt: skip
     write_json(folder / CONFIG, {name: value for name, value in about.items() if value is not None})

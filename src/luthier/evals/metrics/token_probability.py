@@ -44,9 +44,9 @@ class TokenProbability(Metric):
     )
 
     def scores(self, lm: LM, data: Split, rows: Sequence[Record]) -> Scores:
-        if "logprobs" not in lm.can:
-            raise LuthierError("this model gives no likelihood of a text")
         base, found = cast("TrainableLM", lm), []
+        if "logprobs" not in lm.can and not (getattr(base, "own_head", None) and base.own_head("mask")):
+            raise LuthierError("this model gives no likelihood of a text")
         room = base.context - len(base.virtual)
         size = 0
         for i, row in enumerate(rows):
@@ -60,7 +60,7 @@ class TokenProbability(Metric):
         nats = -math.fsum(v for values in found for v in values)
         secondary = {
             "held_out_loss": nats / max(sum(map(len, found)), 1),
-            "bits_per_byte": nats / (math.log(2) * max(size, 1)),
+            f"{base.told}bits_per_byte": nats / (math.log(2) * max(size, 1)),
         }
         per_row = [math.exp(math.fsum(values) / len(values)) if values else 0.0 for values in found]
         return Scores(self.name, per_row, ["" for _ in rows], secondary)

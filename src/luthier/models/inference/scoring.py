@@ -143,6 +143,12 @@ def _score_group(lm: CausalLM, rows: Sequence[Row], shared: int, prefix: KeysVal
     return [[next(flat) for _ in answers] for _, answers in rows]
 
 
+def second_half(lm: TrainableLM, ids: Sequence[int]) -> Tensor:
+    """Log-probabilities in nats of a text's second half behind its first, of a model that reads a prompt whole."""
+    half = (len(ids) + 1) // 2
+    return lm.continuations([([*lm.virtual, *ids[:half]], [list(ids[half:])])])[0][0]
+
+
 def by_words(lm: TrainableLM, texts: Sequence[str], labels: Sequence[str]) -> Tensor:
     """(N, K): likelihood of each label's words after the prompt, per UTF-8 byte, normalised over the labels."""
     answers = [lm.encode_answer(label, labels) for label in labels]

@@ -2,8 +2,14 @@
 
 One number scales the rest: width is 64 a block, a head has 64 numbers, and the learning rate falls with √width
 (`RATE`, that of the width `RATED`). ids: of the tokens that begin, end and pad a text, by transformers' names.
-OBJECTIVE: what it is trained by unless a recipe says otherwise.
+OBJECTIVE: what it is trained by unless a recipe says otherwise. SENTINELS: tokens for gaps in a text that a tokenizer is
+given for it. MASK: whether it is given one for masked tokens.
 """
 
 WIDTH, HEAD = 64, 64  # numbers that a block adds to the width; of a head
 RATED = 256  # the width whose learning rate a shape names
+
+
+def inner(width: int) -> int:
+    """Numbers within a gated feed-forward layer: as many weights as four times the width without a gate."""
+    return 64 * max(round(width * 8 / 3 / 64), 1)

@@ -10,17 +10,17 @@ from typing import Any
 
 from transformers import LlamaConfig
 
-from luthier.pretrain.shapes import HEAD, WIDTH
+from luthier.pretrain.shapes import HEAD, WIDTH, inner
 
 OBJECTIVE = "lm"
 RATE = 6e-3
 
 
-def config(depth: int, vocabulary: int, context: int, ids: Mapping[str, Any]) -> LlamaConfig:
-    """Of a model of so many blocks."""
+def config(depth: int, vocabulary: int, context: int, ids: Mapping[str, Any], blocks: int | None = None) -> LlamaConfig:
+    """Of a model of so many blocks. blocks: in place of depth, at its width."""
     width = WIDTH * depth
     return LlamaConfig(
-        vocab_size=vocabulary, hidden_size=width, intermediate_size=64 * max(round(width * 8 / 3 / 64), 1),
-        num_hidden_layers=depth, num_attention_heads=width // HEAD, num_key_value_heads=width // HEAD,
+        vocab_size=vocabulary, hidden_size=width, intermediate_size=inner(width),
+        num_hidden_layers=blocks or depth, num_attention_heads=width // HEAD, num_key_value_heads=width // HEAD,
         max_position_embeddings=context, tie_word_embeddings=True, initializer_range=0.02, **ids,
     )  # fmt: skip
