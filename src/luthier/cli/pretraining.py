@@ -20,9 +20,10 @@ Example: luthier pretrain recipes/tiny-en.yaml --out tiny
 
 
 BITS = {
-    "bits_per_byte": "", "second_half_bits_per_byte": ", second halves behind the first (another task than the others')",
+    "bits_per_byte": "",
+    "second_half_bits_per_byte": ", second halves behind the first (another task than the others')",
     "masked_bits_per_byte": ", masked tokens told from those around them (another task than the others')",
-}  # fmt: skip
+}
 
 
 def add_to(app: typer.Typer) -> None:

@@ -2,8 +2,8 @@
 
 One number scales the rest: width is 64 a block, a head has 64 numbers, and the learning rate falls with √width
 (`RATE`, that of the width `RATED`). ids: of the tokens that begin, end and pad a text, by transformers' names.
-OBJECTIVE: what it is trained by unless a recipe says otherwise. SENTINELS: tokens for gaps in a text that a tokenizer is
-given for it. MASK: whether it is given one for masked tokens.
+OBJECTIVE: what it is trained by unless a recipe says otherwise. SENTINELS: tokens for gaps in a text that its tokenizer
+is given. MASK: whether that is given one for masked tokens.
 """
 
 WIDTH, HEAD = 64, 64  # numbers that a block adds to the width; of a head

@@ -24,8 +24,9 @@ def config(depth: int, vocabulary: int, context: int, ids: Mapping[str, Any], bl
     long texts were in training.
     """
     width = WIDTH * depth
+    more = {"max_position_embeddings": context, "decoder_start_token_id": ids["pad_token_id"], **ids}
     return T5Config(
         vocab_size=vocabulary, d_model=width, d_kv=HEAD, num_heads=width // HEAD, d_ff=inner(width),
         num_layers=blocks or depth, num_decoder_layers=blocks or depth, feed_forward_proj="gated-gelu",
-        dropout_rate=0.0, max_position_embeddings=context, decoder_start_token_id=ids["pad_token_id"], **ids,
+        dropout_rate=0.0, **more,
     )  # fmt: skip
