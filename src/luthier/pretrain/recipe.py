@@ -35,7 +35,7 @@ class Tokens:
 
 @dataclass(frozen=True)
 class Shape:
-    """A model to begin with random weights. kind: see `pretrain.shapes`. context: the longest sequence, in tokens."""
+    """A model to begin with random weights. kind: see `models.shapes`. context: the longest sequence, in tokens."""
 
     kind: str = "decoder"
     depth: Annotated[int, Ge(1)] = 4

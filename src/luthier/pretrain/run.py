@@ -22,7 +22,7 @@ from luthier.corpus.recipe import Bar
 from luthier.io import config
 from luthier.io.config import Recipe, recipe_from, to_yaml
 from luthier.io.files import is_taken, read_json, read_record, write_json, write_text
-from luthier.pretrain import shapes
+from luthier.models import shapes
 from luthier.pretrain.baselines import byte_5gram, xz
 from luthier.pretrain.prepare import Prepared, prepare, start_of, stream_of, tokenizer_of
 from luthier.pretrain.recipe import Pretraining

@@ -10,7 +10,7 @@ from typing import Any
 
 from transformers import LlamaConfig
 
-from luthier.pretrain.shapes import HEAD, WIDTH, inner
+from luthier.models.shapes import HEAD, WIDTH, inner
 
 OBJECTIVE = "lm"
 RATE = 6e-3

@@ -10,7 +10,7 @@ from typing import Any
 
 from transformers import LlamaConfig
 
-from luthier.pretrain.shapes import decoder
+from luthier.models.shapes import decoder
 
 OBJECTIVE = "prefix_lm"
 RATE = 6e-3

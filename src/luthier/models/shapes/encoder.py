@@ -10,7 +10,7 @@ from typing import Any
 
 from transformers import BertConfig
 
-from luthier.pretrain.shapes import HEAD, WIDTH
+from luthier.models.shapes import HEAD, WIDTH
 
 OBJECTIVE = "mlm"
 RATE = 3e-3
