@@ -90,7 +90,7 @@ def test_shakespeare_is_read_in_modern_spelling(tmp_path: Path) -> None:
 def test_every_text_says_where_it_is_from(name: str) -> None:
     about = plugins.members("texts")[name].constants
     assert {"LANGUAGE", "LICENCE", "SOURCE", "FILE", "SHA256"} <= set(about)
-    assert bool(about.get("PACKAGE")) != bool(about.get("ADDRESS")) and len(about["SHA256"]) == 64
+    assert bool(about.get("PACKAGE")) != bool(about.get("ADDRESSES")) and len(about["SHA256"]) == 64
 
 
 def test_every_tenth_document_is_held_out_or_the_end_of_each_of_few() -> None:

@@ -11,17 +11,18 @@ if TYPE_CHECKING:
     from luthier.core.progress import Report
     from luthier.io.config import Recipe
     from luthier.runs.run import Outcome
+    from luthier.runs.session import Facts
 
 
 def train(
     recipe: Recipe, out: Path | None = None, say: Callable[[Report], None] | None = None, again: bool = False,
-    tell: Callable[[str], None] | None = None, more: Callable[[Outcome], Mapping[str, Any]] | None = None,
+    tell: Callable[[str], None] | None = None, more: Callable[[Outcome, Facts], Mapping[str, Any]] | None = None,
 ) -> Path:  # fmt: skip
     """One run of a recipe, resumed if it was interrupted; gives the run folder.
 
     say: told how far it is. again: begin anew, what stands there is set aside. tell: told at its start what is to be
-    known about the data. more: facts besides for `eval.json`, measured last. Raises LuthierError, also where data or
-    model are not those that the run began with.
+    known about the data. more: facts besides for `eval.json`, measured last, by what was measured before. Raises
+    LuthierError, also where data or model are not those that the run began with.
     """
     import hashlib
 
@@ -54,7 +55,7 @@ def train(
 
 def _trained(
     recipe: Recipe, folder: Path, say: Callable[[Report], None] | None, tell: Callable[[str], None] | None,
-    more: Callable[[Outcome], Mapping[str, Any]] | None,
+    more: Callable[[Outcome, Facts], Mapping[str, Any]] | None,
 ) -> None:  # fmt: skip
     from luthier.core.errors import LuthierError
     from luthier.core.methods import Patch
@@ -84,8 +85,8 @@ def _trained(
         loss = general_loss(lm) if trains and isinstance(lm, TrainableLM) else None
         session = Session(lm, recipe, split, folder, cache_dir(), loss, say, notes=found)
 
-        def facts(outcome: Outcome) -> dict[str, Any]:
-            return {"latency_ms": latency(outcome.lm, split)["latency_ms"], **(more(outcome) if more else {})}
+        def facts(outcome: Outcome, known: Facts) -> Facts:
+            return {"latency_ms": latency(outcome.lm, split)["latency_ms"], **(more(outcome, known) if more else {})}
 
         session.finish(facts)
     except LuthierError:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from luthier.cli.pooling import bar
+from luthier.cli.common import rows_bar
 from luthier.corpus import check_installed
 
 HELP = """Train a language model from its first step: text, tokenizer, token stream, model, and what a byte costs it.
 
 The recipe names a text (a name such as shakespeare, files, folders) and a shape (depth scales the rest), or a model to
-go on with. DIR is a run folder: DIR/model is what transformers loads. A killed command goes on where it was.
+go on with. DIR is a run folder: DIR/model is what transformers loads, DIR/report.html says what was measured. A killed
+command goes on where it was.
 
 Example: luthier pretrain recipes/tiny-en.yaml --out tiny
 """
@@ -41,12 +43,14 @@ def pretrain(
     from luthier.cli.common import resumable, training_bar
     from luthier.pretrain.recipe import read_recipe
     from luthier.pretrain.run import run
+    from luthier.reports.pretraining_page import PAGE
 
     asked = read_recipe(recipe, tuple(given or ()))
     with resumable(), training_bar("pretrain") as say:
-        found = run(asked, out, bar, say)
+        found = run(asked, out, partial(rows_bar, what="parts"), say)
     beside = f"5-gram of bytes {found['byte_5gram']:.3f}, xz {found['xz']:.3f}"
     for name, what in BITS.items():
         if name in found:
             print(f"Bits a byte of held-out text{what}: {found[name]:.3f}; {beside}")
     print(f"Model: {out / 'model'}")
+    print(f"Page: {out / PAGE}")

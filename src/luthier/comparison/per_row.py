@@ -7,7 +7,6 @@ confusion matrices, which count every seed.
 
 from __future__ import annotations
 
-import math
 import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -17,6 +16,7 @@ import numpy as np
 
 from luthier.comparison.rows import TestRow
 from luthier.core.metric import weighted
+from luthier.evals.bootstrap import wilson
 
 Array = np.ndarray[Any, Any]
 Runs = Mapping[str, Sequence[Mapping[str, Any]]]
@@ -26,7 +26,6 @@ TEXT_BUDGET = 1_200_000  # characters of all samples together: what the page gro
 LONGEST_INPUT, LONGEST_ANSWER = 700, 400
 CONFUSED, GROUPED, COMPARED = 20, 60, 24  # labels in a matrix, labels in the table, methods in the square of pairs
 RESAMPLES = 2000
-Z = 1.959964  # of a normal distribution, 95 %
 
 
 def evidence(rows: Sequence[TestRow], runs: Runs, best: str | None) -> dict[str, Any] | None:
@@ -89,20 +88,10 @@ def _group(name: str, inside: Sequence[bool], scores: Mapping[str, Array], binar
     for method, values in scores.items():
         own = values[mask]
         if len(own):
-            low, high = wilson(float(own.mean()), len(own)) if binary else bootstrap(own)
+            share = wilson(float(own.mean()), len(own))
+            low, high = (share.low, share.high) if binary else bootstrap(own)
             cells[method] = [float(own.mean()), low, high]
     return {"name": name, "rows": int(mask.sum()), "cells": cells}
-
-
-def wilson(share: float, n: int) -> tuple[float, float]:
-    """The 95 % score interval of a share of n rows (Wilson 1927): honest for few rows and at 0 and 1.
-
-    With several seeds the share is a mean over them; n stays the number of rows, since seeds bring no new rows.
-    """
-    middle = share + Z * Z / (2 * n)
-    half = Z * math.sqrt(share * (1 - share) / n + Z * Z / (4 * n * n))
-    scale = 1 + Z * Z / n
-    return max(0.0, (middle - half) / scale), min(1.0, (middle + half) / scale)
 
 
 def bootstrap(values: Array, seed: int = 0) -> tuple[float, float]:

@@ -241,7 +241,7 @@ class Bench:
             if keeps and not keeps(found):
                 raise _GaveWay(found)
 
-        def searched(outcome: Outcome) -> dict[str, Any]:
+        def searched(outcome: Outcome, _: Mapping[str, Any]) -> dict[str, Any]:
             notes = self._doubts(place.parent) if outcome.trained else []
             written = {} if seed else self._against_untuned.of(outcome)
             notes += self._against_untuned.notes(trial.method)

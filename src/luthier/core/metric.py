@@ -39,6 +39,7 @@ class Scores:
     """per_row: the metric of each row, in its unit. answers: what the model said.
 
     label_logprobs: (N, K), where labels were compared. codes: what each row contributes, of a `CountedMetric`.
+    blocks: of plain text, row, nats and bytes of stretches of it, by which its bits a byte have an interval.
     """
 
     metric: str
@@ -47,12 +48,14 @@ class Scores:
     secondary: dict[str, float] = field(default_factory=dict)
     label_logprobs: Tensor | None = field(default=None, repr=False, compare=False)
     codes: list[list[int]] | None = None
+    blocks: list[tuple[int, float, int]] | None = None
 
     @property
     def kept(self) -> dict[str, Any]:
         """What a file keeps of the single rows."""
-        codes = {} if self.codes is None else {"codes": self.codes}
-        return {"per_row": self.per_row, "answers": self.answers, **codes}
+        more = {"codes": self.codes, "blocks": self.blocks}
+        told = {name: value for name, value in more.items() if value is not None}
+        return {"per_row": self.per_row, "answers": self.answers, **told}
 
     @property
     def score(self) -> float:

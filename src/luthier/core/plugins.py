@@ -29,6 +29,7 @@ ROOMS: Mapping[str, str] = {
     "metrics": "luthier.evals.metrics", "studies": "luthier.study.studies", "trackers": "luthier.training.trackers",
     "optimizers": "luthier.training.optimizers",
     "texts": "luthier.pretrain.texts", "shapes": "luthier.models.shapes",
+    "tasks": "luthier.pretrain.tasks",
     "classifiers": "luthier.direct.classifiers", "documents": "luthier.data.document_readers",
     "readers": "luthier.data.readers", "opensets": "luthier.data.opensets.families",
     "signals": "luthier.corpus.signals", "stages": "luthier.corpus.stages", "reading": "luthier.corpus.reading",

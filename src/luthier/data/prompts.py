@@ -22,7 +22,8 @@ class Template:
     """A wording. chat: it is one user turn for the chat template; else plain text that the answer continues.
 
     replaces: an instruction at the beginning of the texts that this wording says in its own words. spaced: a space
-    parts a plain prompt from its answer; Chinese has none there.
+    parts a plain prompt from its answer; Chinese has none there. lines: an answer to plain text does not end with its
+    line.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Template:
     chat: bool
     replaces: str = ""
     spaced: bool = field(default=True, repr=False)  # not shown: what was kept under a wording's name stays its own
+    lines: bool = field(default=False, repr=False)
 
     def fill(self, text: str, labels: Sequence[str]) -> str:
         """The wording with its places filled, in one pass."""

@@ -20,6 +20,7 @@ RESAMPLES = 10_000
 BLOCK = 8_000_000  # numbers drawn at once: bounds memory for large test sets
 Z = 1.959964  # of a normal distribution, 95 %
 SHRUNK = 0.5  # of a resample's noise, when the best is chosen anew: see `Bootstrap.optimism`
+FEW = 8  # blocks of text: of fewer there is no interval
 NOTHING = 1e-12  # the last bits are noise of summing
 Array = np.ndarray[Any, Any]
 Statistic = Callable[[Array, Array], Array]  # codes (N, ...) and shares of the rows (R, N) -> scores (R,)
@@ -78,7 +79,7 @@ class Bootstrap:
         value, means, rows = self.value(method), self.means[method], self.scores[method]
         spread = float(means.var())
         if set(np.unique(rows)) <= {0.0, 1.0} and (len(rows) == 1 or spread < NOTHING):
-            return _wilson(value, value * (1 - value) / spread if spread > NOTHING else rows.shape[1])
+            return wilson(value, value * (1 - value) / spread if spread > NOTHING else rows.shape[1])
         by = _stretch(rows.mean(0))
         low, high = (value + by * (end - value) for end in np.percentile(means, [2.5, 97.5]))
         return _rounded(value, max(low, float(means.min())), min(high, float(means.max())))
@@ -156,6 +157,18 @@ class Bootstrap:
         return float(np.quantile(most, 0.95))
 
 
+def ratio(blocks: Sequence[Sequence[float]], seed: int = 0) -> Interval | None:
+    """A sum by another, such as nats by bytes, over blocks of text that are drawn anew together; None for too few."""
+    if len(blocks) < FEW:
+        return None
+    over, under = np.asarray(blocks, dtype=float).T
+    value = float(over.sum() / under.sum())
+    found = np.concatenate([(share @ over) / (share @ under) for share in draws(len(blocks), seed)])
+    by = _stretch(over - value * under)
+    low, high = (value + by * (end - value) for end in np.percentile(found, [2.5, 97.5]))
+    return _rounded(value, low, high)
+
+
 def draws(n: int, seed: int) -> Iterator[Array]:
     """Blocks of resamples: the share of each of n rows, (R, n)."""
     rng = np.random.default_rng(seed)
@@ -184,7 +197,11 @@ def _stretch(values: Array) -> float:
     return math.sqrt(1 + 2 * float(np.square(squares).sum()) / whole**2) if (whole := float(squares.sum())) else 1.0
 
 
-def _wilson(share: float, rows: float) -> Interval:
+def wilson(share: float, rows: float) -> Interval:
+    """A share of so many rows with its score interval (Wilson 1927): honest for few rows and at 0 and 1.
+
+    With several seeds the share is a mean over them; rows stays their number, since seeds bring no new ones.
+    """
     scale, middle = 1 + Z * Z / rows, share + Z * Z / (2 * rows)
     half = Z * math.sqrt(share * (1 - share) / rows + Z * Z / (4 * rows * rows))
     return _rounded(share, max(0.0, (middle - half) / scale), min(1.0, (middle + half) / scale))

@@ -174,14 +174,15 @@ class CausalLM(TrainableLM):
         return token_logprobs(hidden, self.head, torch.arange(len(hidden), device=self.device), whole[n + 1 :])
 
     def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> list[str]:
-        """One answer a prompt; a plain wording's answer ends with its line."""
+        """One answer a prompt; a plain wording's answer ends with its line, unless it says otherwise."""
         from luthier.models.inference.decode import line_tokens
 
         template = self.wording(())
+        whole = template.chat or template.lines
         room = max(self.room or min(sampling.max_new_tokens, ROOM, self.limit // 2), 1)
         encoded = [self.encode_prompt(p, (), room) for p in prompts]
         ends = self.ends
-        stops = ends if template.chat else replace(ends, tokens=(*ends.tokens, *line_tokens(self.tokenizer)))
+        stops = ends if whole else replace(ends, tokens=(*ends.tokens, *line_tokens(self.tokenizer)))
         answers = self.runner.generate(self, encoded, sampling, stops)
         texts = [ends.cut(str(self.tokenizer.decode(a, skip_special_tokens=True))).strip() for a in answers]
-        return texts if template.chat else [t.split("\n", 1)[0].strip() for t in texts]
+        return texts if whole else [t.split("\n", 1)[0].strip() for t in texts]

@@ -24,15 +24,19 @@ def xz(train: bytes, held: bytes) -> float:
 
 
 def byte_5gram(train: bytes, held: bytes) -> float:
-    """Bits a byte of the held-out text under a 5-gram of bytes; its first four bytes are told by shorter ones."""
+    """Bits a byte of the held-out text under a 5-gram of bytes."""
+    return float(bits(train, held).mean()) if held else math.nan
+
+
+def bits(train: bytes, held: bytes) -> NDArray[np.float64]:
+    """Of each byte of the held-out text under a 5-gram of bytes; its first four bytes are told by shorter ones."""
     text = np.frombuffer(held, np.uint8)
-    if not len(text):
-        return math.nan
     probability = np.full(len(text), 1 / 256)
     for level in _levels(np.frombuffer(train, np.uint8)):
         places = np.arange(level.order - 1, len(text))
         probability[places] = level.given(_grams(text, level.order), probability[places])
-    return float(-np.log2(probability).mean())
+    found: NDArray[np.float64] = -np.log2(probability)
+    return found
 
 
 @dataclass(frozen=True)

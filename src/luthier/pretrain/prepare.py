@@ -2,7 +2,7 @@
 
     DIR/text/train.txt, heldout.txt      the bytes that are trained on, and those that are scored
     DIR/text/heldout.jsonl, validation.jsonl   the documents that are held out, and passages of theirs
-    DIR/documents/                       what is trained on, as the corpus has documents
+    DIR/documents/                       what is trained on, as the corpus has documents; of a mix there is none
     DIR/tokenizer/                       learned from it, unless one is named
     DIR/mix/                             the stream of tokens (`corpus.mixing`)
     DIR/start/                           the model before its first step
@@ -14,10 +14,11 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 from luthier.core import plugins
 from luthier.core.errors import LuthierError
@@ -27,17 +28,18 @@ from luthier.corpus.mixing.sources import key_of
 from luthier.corpus.pool import Here
 from luthier.corpus.recipe import Bar
 from luthier.corpus.tokenizers import training as tokenizers
-from luthier.corpus.tokenizers.known import known
+from luthier.corpus.tokenizers.known import GPT2, known
 from luthier.data.stream import Stream
-from luthier.io.files import write_text
+from luthier.io.files import replacing, write_text
 from luthier.io.places import place
+from luthier.models.loading.bundled import embedded_model
 from luthier.pretrain.fetching import fetched
 from luthier.pretrain.recipe import Pretraining, Tokens
 
 END = "<|endoftext|>"
 FEW = 10  # documents: of fewer, the end of each is held out
 PASSAGE, PASSAGES = 2000, 64  # characters of a passage; how many are looked at during training
-SHARD = 500  # documents of a file
+SHARD, ROW = 500, 1 << 20  # documents of a file; characters of a row, which are bounded
 Documents = list[tuple[str, str]]  # names, and texts that end with a new line
 
 
@@ -58,28 +60,35 @@ def texts(recipe: Pretraining) -> tuple[Documents, Documents]:
     for name in recipe.text:
         if member := plugins.members("texts").get(name):
             about = member.constants
-            archive = fetched(about["FILE"], about["SHA256"], about.get("PACKAGE", ""), about.get("ADDRESS", ""))
+            archive = fetched(about["FILE"], about["SHA256"], about.get("PACKAGE", ""), about.get("ADDRESSES", ()))
             found += member.load("read")(archive)
         else:
-            found += [(source.name, row.text) for source, row in read.each([place(name)])]
-    found = [(name, text.strip() + "\n") for name, text in found if text.strip()]
+            found += _read(name)
+    found = [(name, written(text.strip()) + "\n") for name, text in found if text.strip()]
     if not found:
         raise LuthierError(f"text: {', '.join(recipe.text)}: holds no text that could be read")
     return held_out(found, recipe.hold)
 
 
-def streamed(recipe: Pretraining) -> tuple[Documents, Documents]:
-    """The documents of a stream, as text again, and those that are held out. Raises LuthierError."""
+def streamed(recipe: Pretraining) -> tuple[Iterator[str], Documents]:
+    """The documents of a stream, as text again, one after the other, and those held out. Raises LuthierError."""
     stream = Stream(Path(recipe.stream))
     words, end = known(_of_stream(recipe)), stream.tokens.about.get("end")
-    bounds = stream.bounds().tolist()
-    parts = (stream.tokens[low:high].tolist() for low, high in pairwise(bounds))
-    train = [(str(at), words.decode([i for i in ids if i != end], skip_special_tokens=False))
-             for at, ids in enumerate(parts)]  # fmt: skip
-    held = [(source.name, row.text.strip() + "\n") for source, row in read.each([place(recipe.heldout)])]
+    parts = (stream.tokens[low:high].tolist() for low, high in pairwise(stream.bounds().tolist()))
+    train = (words.decode([i for i in ids if i != end], skip_special_tokens=False) for ids in parts)
+    held = [(name, written(text.strip()) + "\n") for name, text in _read(recipe.heldout) if text.strip()]
     if not held:
         raise LuthierError(f"heldout: {recipe.heldout}: holds no text that could be read")
     return train, held
+
+
+def _read(name: str) -> Documents:
+    return [(source.name, row.text) for source, row in read.each([place(name)])]
+
+
+def written(text: str) -> str:
+    """A text that files of rows can hold: NUL and half of a pair of UTF-16, which JSON may name, become U+FFFD."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").replace("\0", "\ufffd")
 
 
 def _of_stream(recipe: Pretraining) -> str:
@@ -123,16 +132,25 @@ def prepare(recipe: Pretraining, folder: Path) -> Prepared:
     )  # fmt: skip
     if made.validation.exists():  # written last
         return made
-    train, held = streamed(recipe) if recipe.stream else texts(recipe)
-    shutil.rmtree(made.documents, ignore_errors=True)  # of a command that was killed here
-    for at in range(0, len(train), SHARD):
-        rows = ({"id": name, "text": text, "path": name} for name, text in train[at : at + SHARD])
-        documents.write(documents.table_of(rows), made.documents / f"{at // SHARD:05d}.parquet")
-    write_text(made.train, "".join(text for _, text in train))
+    if recipe.stream:
+        parts, held = streamed(recipe)
+    else:
+        train, held = texts(recipe)
+        _write_documents(made.documents, train)
+        parts = (text for _, text in train)
+    with replacing(made.train) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
+        file.writelines(parts)
     write_text(made.heldout, "".join(text for _, text in held))
-    _write_rows(made.held_rows, [text for _, text in held])
+    _write_rows(made.held_rows, [text[at : at + ROW] for _, text in held for at in range(0, len(text), ROW)])
     _write_rows(made.validation, _passages([text for _, text in held]))
     return made
+
+
+def _write_documents(folder: Path, train: Documents) -> None:
+    shutil.rmtree(folder, ignore_errors=True)  # of a command that was killed here
+    for at in range(0, len(train), SHARD):
+        rows = ({"id": name, "text": text, "path": name} for name, text in train[at : at + SHARD])
+        documents.write(documents.table_of(rows), folder / f"{at // SHARD:05d}.parquet")
 
 
 def _passages(held: Sequence[str]) -> list[str]:
@@ -166,16 +184,39 @@ def special_of(shape: str) -> tuple[str, ...]:
     return (END, *gaps, *((tokenizers.MASK,) if asked.get("MASK") else ()))
 
 
+def end_of(recipe: Pretraining, tokenizer: str) -> str:
+    """The token that ends a document: `END` where the tokenizer has it; where a model is gone on with, its own.
+
+    Raises LuthierError where there is none.
+    """
+    if not recipe.model and known(tokenizer).token_to_id(END) is not None:
+        return END
+    if (end := _words(tokenizer).eos_token) is None:
+        raise LuthierError(f"tokenizer: {tokenizer}: names no token that ends a text (eos_token), and has no {END}")
+    return str(end)
+
+
+def _words(name: str) -> Any:
+    """A tokenizer as transformers has it. Raises LuthierError."""
+    from transformers import AutoTokenizer, PreTrainedTokenizerFast
+
+    found = known(name)
+    if name == GPT2 or Path(name).is_file():
+        return PreTrainedTokenizerFast(tokenizer_object=found)
+    return AutoTokenizer.from_pretrained(embedded_model() if name == "embedded" else name)
+
+
 def stream_of(recipe: Pretraining, made: Prepared, tokenizer: str, folder: Path, bar: Bar) -> Path:
     """The folder of the stream of tokens."""
     if recipe.stream:
         return Path(recipe.stream)
-    asked = mix.Mix({"text": made.documents}, tokenizer, repeats=1.0, end=END, seed=recipe.seed)
+    end = end_of(recipe, tokenizer)
+    asked = mix.Mix({"text": made.documents}, tokenizer, repeats=1.0, end=end, seed=recipe.seed)
     mix.run(asked, folder / "mix", Here(1), bar)
     return folder / "mix"
 
 
-def start_of(recipe: Pretraining, tokenizer: str, folder: Path) -> str:
+def start_of(recipe: Pretraining, tokenizer: str, stream: Path, folder: Path) -> str:
     """The name of the model before its first step: the recipe's own, or one of random weights."""
     if recipe.model:
         return recipe.model
@@ -183,12 +224,13 @@ def start_of(recipe: Pretraining, tokenizer: str, folder: Path) -> str:
     if target.exists():
         return str(target)
     import torch
-    from transformers import AutoTokenizer
 
     from luthier.models.loading.load import auto_class
 
-    words = AutoTokenizer.from_pretrained(tokenizer)
-    end = words.convert_tokens_to_ids(END) if recipe.text else words.eos_token_id
+    words = _words(tokenizer)
+    end = Stream(stream).tokens.about.get("end")  # as what it is trained on ends
+    if end is not None and words.eos_token is None:
+        words.eos_token = words.convert_ids_to_tokens(end)
     ids = {"bos_token_id": end, "eos_token_id": end, "pad_token_id": end}
     config = plugins.members("shapes")[recipe.shape.kind].load("config")(
         recipe.shape.depth, len(words), recipe.shape.context, ids

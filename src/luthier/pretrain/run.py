@@ -2,11 +2,13 @@
 
     DIR/text/ documents/ tokenizer/ mix/ start/   what it begins with (`prepare`)
     DIR/recipe.yaml metrics.jsonl model/ eval.json   the run, as `luthier train` writes one
+    DIR/samples.jsonl report.html                 what it writes behind beginnings, and all of it as a page
 
-`eval.json` says besides what a run says: `bits_per_byte` of the held-out text, `byte_5gram` and `xz` of the same bytes
-given the training text, `train_text` and `heldout_text`. A model that does not tell each token behind all before it has
-`second_half_bits_per_byte` (encoder-decoders, prefix decoders) or `masked_bits_per_byte` (encoders) in its place: no
-other number can be compared with these.
+`eval.json` says besides what a run says: `bits_per_byte` of the held-out text and the ends of its interval,
+`byte_5gram` and `xz` of the same bytes given the training text, `train_text`, `heldout_text`, `parameters`, and
+`choices`, each multiple-choice task. A model that does not tell each token behind all before it has
+`second_half_bits_per_byte` (encoder-decoders, prefix decoders) or `masked_bits_per_byte` (encoders) in place of the
+first: no other number can be compared with these.
 """
 
 from __future__ import annotations
@@ -16,6 +18,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from luthier.core import plugins
 from luthier.core.errors import LuthierError
 from luthier.corpus.recipe import Bar
@@ -23,14 +27,15 @@ from luthier.io import config
 from luthier.io.config import Recipe, recipe_from, to_yaml
 from luthier.io.files import is_taken, read_json, read_record, write_json, write_text
 from luthier.models import shapes
-from luthier.pretrain.baselines import byte_5gram, xz
+from luthier.pretrain.baselines import bits, xz
+from luthier.pretrain.evaluation import MARK, MARKS, facts
 from luthier.pretrain.prepare import Prepared, prepare, start_of, stream_of, tokenizer_of
 from luthier.pretrain.recipe import Pretraining
+from luthier.reports import pretraining_page
 
 if TYPE_CHECKING:
     from luthier.core.progress import Report
 
-BITS = "bits_per_byte"
 ASKED, BESIDE = "pretraining.yaml", "baselines.json"
 MOST = 64 << 20  # bytes of training text that the baselines are given
 EVERY = 0.1  # of the budget between two looks at held-out passages
@@ -53,18 +58,17 @@ def run(recipe: Pretraining, folder: Path, bar: Bar, say: Callable[[Report], Non
         tokenizer = tokenizer_of(recipe, made, folder)
         done(1, 1)
     stream = stream_of(recipe, made, tokenizer, folder, bar)
-    start = start_of(recipe, tokenizer, folder)
+    start = start_of(recipe, tokenizer, stream, folder)
     with bar("baselines") as done:
         beside = measured(made, folder / BESIDE)
+        marks = beside.pop(MARKS, [])
         done(1, 1)
     made_of = settings(recipe, made, stream, start)
     if not (folder / "recipe.yaml").exists():
         write_text(folder / "recipe.yaml", to_yaml(made_of))  # by which a run's folder is known
-    train(made_of, folder, say, more=lambda outcome: beside)
+    train(made_of, folder, say, more=lambda outcome, known: beside | facts(outcome.lm, known, made, marks, folder, bar))
+    pretraining_page.write_page(folder)
     found: dict[str, Any] = read_json(folder / "eval.json")
-    told = [name for name in found["secondary"] if name.endswith(BITS)]
-    if any(name not in found for name in told):
-        write_json(folder / "eval.json", found := found | {name: found["secondary"][name] for name in told})
     return found
 
 
@@ -106,8 +110,10 @@ def measured(made: Prepared, path: Path) -> dict[str, Any]:
     with made.train.open("rb") as file:
         file.seek(max(size - MOST, 0))
         train = file.read()
+    each = bits(train, held)
     found = {
-        "byte_5gram": byte_5gram(train, held), "xz": xz(train, held), "baseline_bytes": len(train),
+        "byte_5gram": float(each.mean()), "xz": xz(train, held), "baseline_bytes": len(train),
+        MARKS: [0.0, *np.add.accumulate(np.add.reduceat(each, range(0, len(each), MARK))).tolist()],
         "train_text": str(made.train), "heldout_text": str(made.heldout),
     }  # fmt: skip
     write_json(path, found)

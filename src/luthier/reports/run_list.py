@@ -165,7 +165,7 @@ def facts(folder: Path) -> dict[str, Mapping[str, Any]]:
     scores = _object(folder / "eval.json")
     parts: dict[str, Mapping[str, Any]] = {
         "settings": flat(recipe_values(folder)),
-        "scores": flat({k: v for k, v in scores.items() if k not in ("per_row", "answers", SAID)}),
+        "scores": flat({k: v for k, v in scores.items() if k not in ("per_row", "answers", "blocks", SAID)}),
     }
     for path in sorted((folder / "evaluations").glob("*.json")):
         found = _object(path)

@@ -51,7 +51,8 @@ def chart(
         at = min(y(line.points[-1][1]) + 4, last - 15)
         last = at
         parts.append(line.name.html("text", f' class="{line.kind}" x="{WIDTH - RIGHT + 10}" y="{at:.1f}"'))
-    head = f'<svg class="chart" role="img" viewBox="0 0 {WIDTH} {HEIGHT}"><title>{escape(said)}</title>'
+    label = f'aria-label="{escape(said)}"'
+    head = f'<svg class="chart" role="img" {label} viewBox="0 0 {WIDTH} {HEIGHT}"><title>{escape(said)}</title>'
     return f"{head}{''.join(parts)}</svg>"
 
 

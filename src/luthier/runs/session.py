@@ -59,12 +59,13 @@ class Session:
     notes: Sequence[str] = ()
 
     def finish(
-        self, more: Callable[[Outcome], Mapping[str, Any]], judge: Callable[[Outcome], None] | None = None
+        self, more: Callable[[Outcome, Facts], Mapping[str, Any]], judge: Callable[[Outcome], None] | None = None
     ) -> Facts:
         """Do what is left to do and give what `eval.json` says.
 
-        more: facts of whoever runs it, measured last, while the model stands adapted, and put over these; what is under
-        `notes` is added to the notes. judge: sees the model before anything is saved, and raises where that ends here.
+        more: facts of whoever runs it, from what the test rows gave, measured last, while the model stands adapted, and
+        put over these; what is under `notes` is added to the notes. judge: sees the model before anything is saved, and
+        raises where that ends here.
         """
         recipe = self.recipe
         tracking = Tracking(
@@ -89,7 +90,7 @@ class Session:
             clock = Clock()
             result = self._measured(outcome)
             answered = clock.read()
-            extra = dict(more(outcome))
+            extra = dict(more(outcome, result))
         shutil.rmtree(self.folder / "checkpoint", ignore_errors=True)
         told_of = health(by_rollout(read_metrics(self.folder / "metrics.jsonl"))) if outcome.trained else []
         result["notes"] = [*self.notes, *result["notes"], *told_of, *extra.pop("notes", ())]

@@ -72,6 +72,7 @@ class Loop:
         self.cursor = Cursor(ctx.seed)
         self._before = self.cursor.place  # before the step that is being made
         self.done = Trained()
+        self._first = 0  # tokens of the step that the budget does not hold, where there is one
         self.finished = False
         ctx.meter.limit = training.tokens
         self.epochs = self._epochs()
@@ -137,10 +138,8 @@ class Loop:
             raise
 
     def _no_step(self) -> None:
-        rows = self.training.batch
-        cost = self.objective.step_cost(self.lm, self.ctx.data, rows)
-        first = round(cost) if cost else sum(e.tokens for e in self.examples[:rows])
-        raise LuthierError(say("said_refused_budget", tokens=self.limit, rows=rows, first=first))
+        cost = self.objective.step_cost(self.lm, self.ctx.data, self.training.batch)
+        raise LuthierError(say("said_refused_budget", tokens=self.limit, first=round(cost) if cost else self._first))
 
     def _steps(self) -> Iterator[list[Example]]:
         """The examples of each step while the budget holds them; objective and cursor stand behind what is yielded."""
@@ -150,7 +149,7 @@ class Loop:
             if (chosen := next(batches, None)) is None:
                 return
             self.done.others = self.ctx.meter.total
-            more = sum(e.tokens for e in chosen)
+            more = self._first = sum(e.tokens for e in chosen)
             if self.spent + more > self.training.tokens or self.done.tokens + more > self.epochs:
                 return
             yield chosen

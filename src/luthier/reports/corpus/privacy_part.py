@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from luthier.comparison.per_row import wilson
 from luthier.corpus.privacy.scoring import Score
+from luthier.evals.bootstrap import wilson
 from luthier.reports.plain_page import both, text
 
 TITLE = both("What is found of private data", "能找到多少隐私数据")
@@ -51,5 +51,5 @@ def privacy_part() -> str:
 def _share(right: int, of: int) -> str:
     if not of:
         return "<td>—</td>"
-    low, high = wilson(right / of, of)
-    return f"<td>{100 * right / of:.0f} % ({100 * low:.0f}–{100 * high:.0f})</td>"
+    inside = wilson(right / of, of)
+    return f"<td>{100 * inside.value:.0f} % ({100 * inside.low:.0f}–{100 * inside.high:.0f})</td>"
