@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from luthier.core.window import Window, window_of
 from luthier.io.files import read_json, write_text
 from luthier.models.loading import bases
 from luthier.reports.comparison.card import OPEN, text
@@ -97,7 +98,24 @@ def _what(recipe: Recipe, to: To, wording: Mapping[str, Any]) -> Iterator[str]:
     yield f"- **Method:** `{recipe.method}` – {text(summary)}"
     if labels := wording.get("labels"):
         yield f"- **Labels:** {', '.join(map(text, labels))}"
+    if window := _window(recipe):
+        yield (
+            f"- **Attention:** `{window}`: a token sees the {window.size} tokens that end with itself and the first "
+            f"{window.sinks} of its text. Programs that know no such window let it see all: for texts of more than "
+            f"{window.reach} tokens they give other numbers."
+        )
     yield f"- **Intended use:** {OPEN}"
+
+
+def _window(recipe: Recipe) -> Window | None:
+    """What the run was trained to see, by its recipe or by its base."""
+    from luthier.io.config import attention_of
+    from luthier.models.attention.narrowed import kept
+    from luthier.models.loading import load
+
+    if attention := attention_of(recipe):
+        return window_of(attention, "attention")
+    return window_of(kept(load.described(recipe.model)[0]), "attention")
 
 
 def _load(recipe: Recipe, to: To, written: Path, wording: Mapping[str, Any]) -> Iterator[str]:

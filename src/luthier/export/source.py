@@ -73,12 +73,13 @@ def open_run(folder: Path, to: To, original: bool = False) -> Source:
 
 def _on_original(source: Source, to: To) -> Source:
     from luthier.export.asking import what_it_says
+    from luthier.models.attention.narrowed import as_others_run
 
     lm, patch, other = source.lm, source.patch, source.patch.unrounded()
     if other is None or to == "adapter":
         why = "an adapter file holds no base" if to == "adapter" else "the run was trained on the weights as they came"
         raise LuthierError(f"{source.folder}: --original makes no difference: {why}")
-    trained = what_it_says(lm)
+    trained = what_it_says(as_others_run(lm, whole=to == "merged"))
     tensors = {name: tensor.clone() for name, tensor in patch.export(lm)[0].items()}
     patch.detach(lm)
     other.attach(lm)

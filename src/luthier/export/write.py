@@ -80,11 +80,13 @@ def _export_weights(source: Source, to: To, target: Path, kind: str, step: Step,
     from luthier.export.adapter import write_adapter
     from luthier.export.headed import read_by_head, write_headed
     from luthier.export.merged import write_merged
+    from luthier.models.attention.narrowed import as_others_run
 
     run = source.folder
     step("asking it")
     headed = source.lm.label_head is not None
-    before = read_by_head(source.lm) if headed else what_it_says(source.lm)
+    asked = as_others_run(source.lm, whole=to == "merged")
+    before = read_by_head(asked) if headed else what_it_says(asked)
     if source.trained:
         show([how_far(source.trained, before)])
     step("writing")

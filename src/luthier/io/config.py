@@ -16,6 +16,7 @@ from annotated_types import Ge, Le, Lt
 
 from luthier.core import catalog, plugins
 from luthier.core.errors import LuthierError
+from luthier.core.window import window_of
 from luthier.io.files import from_yaml
 from luthier.io.kept import files_of
 from luthier.io.sections import AlsoConfig as AlsoConfig
@@ -25,7 +26,7 @@ from luthier.io.sections import TrainingConfig as TrainingConfig
 
 T = TypeVar("T")
 Threads = Annotated[int, Ge(1), Le(1024)]
-NAMED = ("start", "teacher", "reward")  # of a recipe: came later too
+NAMED = ("start", "teacher", "reward", "attention")  # of a recipe: came later too
 LATER = ("fill", "anyway", "pair", "answer_tokens", "class_weights", "stream")  # of data: not written where unset
 LATER_TRAINING = {"optimizer": "", "schedule": "", "decay": 0.2}  # likewise
 _ADAPTERS: dict[type, Any] = {}  # pydantic's checkers, which take a while to make
@@ -38,6 +39,7 @@ class Recipe:
     endpoint: for a model behind a URL. track: trackers that are told of the run besides metrics.jsonl. template: a file
     with the wording to use (`luthier prompt search` writes one) in place of the method's own. start: folder of a run to
     go on from. teacher: a run or model to imitate. reward: what judges answers (`runs.rewards`), or several weighted.
+    attention: what a token sees of its text (`core.window`); "" is as the start or the model has it.
     """
 
     method: str = "lora"
@@ -56,6 +58,7 @@ class Recipe:
     start: str = ""
     teacher: str = ""
     reward: str | dict[str, float] = ""
+    attention: str = ""
 
 
 def build(cls: type[T], values: Mapping[str, Any], where: str) -> T:
@@ -91,6 +94,7 @@ def recipe_from(values: Mapping[str, Any]) -> Recipe:
         values["method"], name = catalog.ALIASES[values["method"]]
         values["objective"] = {"name": name, **(values.get("objective") or {})}
     recipe = build(Recipe, values, "")
+    window_of(recipe.attention, "attention")
     entry = catalog.find(recipe.method, "direct", "patches")
     other = recipe.patch if entry.kind == "direct" else recipe.direct
     if other:
@@ -167,6 +171,13 @@ def run_recipe(folder: Path) -> Recipe:
     if files_of(folder) is None:
         raise LuthierError(f"{folder}: the run is not finished: give its command again")
     return read_recipe(path)
+
+
+def attention_of(recipe: Recipe) -> str:
+    """The recipe's `attention`, or that of the run that it goes on from."""
+    if recipe.attention or not recipe.start:
+        return recipe.attention
+    return attention_of(run_recipe(Path(recipe.start)))
 
 
 def _assign(values: dict[str, Any], assignment: str) -> None:

@@ -13,6 +13,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from luthier.core.batch import Batch
 from luthier.core.example import Example
 from luthier.core.records import Message, Prompt, Record, Sampling
+from luthier.core.window import Window
 from luthier.data.pack import next_token
 from luthier.data.prompts import compose
 from luthier.models.attention.packed import KeysValues, Layout, Packed, using
@@ -30,11 +31,13 @@ class CausalLM(TrainableLM):
     """A model that continues text. Its label head reads the last token's state.
 
     runner: how its forward passes are made. head_scale, softcap: what it does to its logits (`head.VocabHead`).
+    window: what a token sees of its text in training, scoring and writing; None is all that stands before it.
     """
 
     runner: Runner = field(default_factory=PackedRunner)
     head_scale: float = 1.0
     softcap: float | None = None
+    window: Window | None = None
 
     peft_task = "CAUSAL_LM"
     templated = True  # it is given conversations by the tokenizer's chat template
@@ -84,6 +87,13 @@ class CausalLM(TrainableLM):
         return min(super().context, stretched - self.ahead) if stretched else super().context
 
     @property
+    def sight(self) -> Window | None:
+        """The window, what was learned to stand in front of every text (a prefix, virtual tokens) always in sight."""
+        if self.window is None:
+            return None
+        return replace(self.window, sinks=self.window.sinks + self.ahead + len(self.virtual))
+
+    @property
     def fill(self) -> int:
         """What stands on padding."""
         return int(getattr(self.model.config, "pad_token_id", None) or 0)
@@ -97,7 +107,7 @@ class CausalLM(TrainableLM):
         given = {"input_ids": ids} if embeds is None else {"inputs_embeds": embeds}
         if self.learned_prefix is not None and isinstance(layout, Packed) and layout.prefix is None:
             layout.prefix = self.learned_prefix()
-        with using(layout):
+        with using(layout, self.sight):
             out = self.decoder(**given, position_ids=positions + self.ahead, use_cache=False)
         return cast(Tensor, out.last_hidden_state)
 

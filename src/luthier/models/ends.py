@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from luthier.io.files import read_record
+from luthier.models.attention.narrowed import kept_in
 from luthier.models.loading.quiet import quiet
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def save_model(lm: TrainableLM, folder: Path) -> None:
     for name in aside:
         delattr(lm.model, name)
     try:
-        with quiet():
+        with quiet(), kept_in(lm):
             (own.whole if own is not None else lm.model).save_pretrained(folder)
     finally:
         for name, head in aside.items():

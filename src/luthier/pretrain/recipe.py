@@ -12,7 +12,7 @@ the recipe's file.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,6 +23,8 @@ from luthier.core.catalog import suggest
 from luthier.core.errors import LuthierError
 from luthier.io.config import TrainingConfig, build, read_values
 from luthier.io.places import is_address
+
+LATER = ("attention",)  # not written where unset: folders of before stay the same
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,8 @@ class Pretraining:
     """hold: the share of documents, or of each where there are few, that is held out. tokenizer: "" is the model's own
     where one is gone on with, else one is learned. objective: {} is the shape's own.
 
-    evaluate_every is a tenth unless the training says otherwise.
+    evaluate_every is a tenth unless the training says otherwise. attention: what a token sees of its text, "4+1020" the
+    first four and the last 1,020 of it; "" is all, or what the model has that is gone on with.
     """
 
     text: tuple[str, ...] = ()
@@ -65,6 +68,12 @@ class Pretraining:
     dtype: str = "auto"
     threads: Annotated[int, Ge(1)] | None = None
     track: tuple[str, ...] = ()
+    attention: str = ""
+
+
+def plain(recipe: Pretraining) -> dict[str, Any]:
+    """The recipe as plain values, without what is unset and came later."""
+    return {key: value for key, value in asdict(recipe).items() if value or key not in LATER}
 
 
 def read_recipe(path: Path, assignments: tuple[str, ...] = ()) -> Pretraining:

@@ -30,7 +30,7 @@ from luthier.models import shapes
 from luthier.pretrain.baselines import bits, xz
 from luthier.pretrain.evaluation import MARK, MARKS, facts
 from luthier.pretrain.prepare import Prepared, prepare, start_of, stream_of, tokenizer_of
-from luthier.pretrain.recipe import Pretraining
+from luthier.pretrain.recipe import Pretraining, plain
 from luthier.reports import pretraining_page
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def run(recipe: Pretraining, folder: Path, bar: Bar, say: Callable[[Report], Non
 
     from luthier.api.training import train
 
-    asked = yaml.safe_dump(asdict(recipe), sort_keys=False, allow_unicode=True)
+    asked = yaml.safe_dump(plain(recipe), sort_keys=False, allow_unicode=True)
     if is_taken(folder, ASKED, "pre-training") and (folder / ASKED).read_text("utf-8") != asked:
         raise LuthierError(f"{folder} holds pre-training by another recipe ({ASKED}): choose another --out")
     write_text(folder / ASKED, asked)
@@ -87,7 +87,7 @@ def settings(recipe: Pretraining, made: Prepared, stream: Path, start: str) -> R
         "method": recipe.method, "patch": recipe.patch, "model": start, "objective": objective,
         "data": {"path": str(made.validation), "test": str(made.held_rows), "stream": str(stream)},
         "training": asdict(training), "seed": recipe.seed, "dtype": recipe.dtype, "threads": recipe.threads,
-        "track": recipe.track,
+        "track": recipe.track, "attention": recipe.attention,
     })  # fmt: skip
 
 

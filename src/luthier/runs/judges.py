@@ -29,7 +29,8 @@ def teacher_of(recipe: Recipe) -> Any:
     if not recipe.teacher:
         return None
     folder = Path(recipe.teacher)
-    found: Any = load_run(folder) if is_run(folder) else load_base(replace(recipe, model=recipe.teacher))
+    base = replace(recipe, model=recipe.teacher, start="", attention="")
+    found: Any = load_run(folder) if is_run(folder) else load_base(base)
     if is_remote(found) or "logprobs" not in found.can:
         raise LuthierError(f"teacher: {recipe.teacher} gives no log-probabilities of a given text")
     return found

@@ -16,7 +16,7 @@ from luthier.io.kept import files_of, is_run
 from luthier.models.base import Progress, TrainableLM
 from luthier.models.limit import within
 from luthier.models.loading import bases
-from luthier.models.loading.of_recipe import load_base, trainable
+from luthier.models.loading.of_recipe import attending, load_base, trainable
 from luthier.runs.adapters import load_patch, read_all
 from luthier.runs.rewards import Predicted, Weighted, named
 from luthier.runs.start import started
@@ -35,8 +35,8 @@ def load_method(
     """What `load_run` gives, and the method that made it: a patch stands attached."""
     recipe = config.run_recipe(folder)
     target = files_of(folder) or folder
-    given = lm is not None
-    lm = started(lm or load_base(bases.located(recipe, target)), recipe, own=not given)
+    base = load_base(bases.located(recipe, target)) if lm is None else attending(lm, recipe)
+    lm = started(base, recipe, own=lm is None)
     lm.progress = progress
     method: Patch | Direct = config.options(recipe)
     if isinstance(method, Direct):

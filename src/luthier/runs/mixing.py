@@ -59,6 +59,7 @@ class Adapters:
             patch, tensors = open_adapter(self.base.model, folder)
             self.held[name] = Held(patch, tensors, folder)
             return
+        from luthier.models.loading.of_recipe import attending
         from luthier.runs.adapters import read_all
 
         recipe = config.run_recipe(folder)
@@ -67,6 +68,8 @@ class Adapters:
             raise LuthierError(f"{folder}: {recipe.method} changes no weights: there is no adapter to put on a base")
         if recipe.model != self.base.name:
             raise LuthierError(f"{folder}: it was trained on {recipe.model}, and the base here is {self.base.name}")
+        if attending(self.base, recipe) is not self.base:
+            raise LuthierError(f"{folder}: it was trained with another attention than the base here has")
         files = files_of(folder) or folder
         self.held[name] = Held(method, read_all(files), files)
 

@@ -12,14 +12,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from luthier.core.window import Window
 from luthier.models.attention.blocked import causal, serves
+from luthier.models.attention.windowed import Block, blocks, seen
 
 NAME = "luthier"  # of the implementation, as transformers knows it
 KeysValues = dict[int, tuple[Tensor, Tensor]]  # layer -> keys and values, (1, kv_heads, tokens, head_dim)
@@ -35,12 +37,23 @@ class How:
     """What an attention module says of its own scores.
 
     scale: of q kᵀ; None: head_dim ** -0.5. window: tokens that a query sees, itself included. softcap: scores are bent
-    to softcap · tanh(score / softcap), Gemma 2's.
+    to softcap · tanh(score / softcap), Gemma 2's. sinks: first tokens that are seen beside the window.
     """
 
     scale: float | None = None
     window: int | None = None
     softcap: float | None = None
+    sinks: int = 0
+
+    def narrowed(self, within: Window | None) -> How:
+        """With a window that the model is put behind; a layer's own stays where it is the narrower one."""
+        if within is None or (self.window is not None and self.window < within.reach):
+            return self
+        return replace(self, window=within.size, sinks=within.sinks)
+
+    def hides(self, keys: int) -> bool:
+        """Whether the last of so many tokens does not see them all."""
+        return self.window is not None and keys > self.window + self.sinks
 
 
 class Layout(Protocol):
@@ -84,11 +97,11 @@ class _Segments:
     prefix: KeysValues | None = None
     record: KeysValues | None = None
     behind: Sequence[tuple[int, int] | None] = ()
-    _ready: dict[tuple[int, int, int | None], Tensor | None] = field(default_factory=dict)
+    _ready: dict[tuple[int, ...], Tensor | None] = field(default_factory=dict)
 
     causal: ClassVar[bool]  # what no mask means
 
-    def _mask(self, index: int, n: int, past: int, window: int | None, device: torch.device) -> Tensor | None:
+    def _mask(self, index: int, n: int, past: int, how: How, device: torch.device) -> Tensor | None:
         """(n, past + n) bool, True where a key is seen, of segment `index`; None where nothing needs to be hidden."""
         raise NotImplementedError
 
@@ -103,17 +116,14 @@ class _Segments:
                 before.append((keys[shared[0]][:, :, : shared[1]], values[shared[0]][:, :, : shared[1]]))
             if before:
                 b, c = (torch.cat(parts, 2) for parts in zip(*before, (b, c), strict=True))
-            past, window = b.shape[2] - a.shape[2], how.window
-            if self._plainly(i, b.shape[2], window) and how.softcap is None and serves(a, b, c):
-                out.append(causal(a, b, c, a.shape[-1] ** -0.5 if how.scale is None else how.scale))
-            else:
-                mask = self._mask(i, a.shape[2], past, window, q.device)
-                out.append(attention(a, b, c, mask, mask is None and self.causal, how))
+            out.append(self._segment(i, a, b, c, how))
         return out[0] if len(out) == 1 else torch.cat(out, 2)
 
-    def _plainly(self, index: int, keys: int, window: int | None) -> bool:
-        """Whether each token of segment `index` sees all keys up to its own."""
-        return self.causal and (self.masks is None or self.masks[index] is None) and not (window and keys > window)
+    def _segment(self, index: int, q: Tensor, k: Tensor, v: Tensor, how: How) -> Tensor:
+        """What segment `index` finds among the keys before it and its own."""
+        n, past = q.shape[2], k.shape[2] - q.shape[2]
+        mask = self._mask(index, n, past, how, q.device)
+        return attention(q, k, v, mask, mask is None and self.causal, how)
 
 
 @dataclass
@@ -123,21 +133,40 @@ class Packed(_Segments):
     masks: per segment None (causal) or (n, n) bool, True where the key is seen. A window counts the prefix, too.
     """
 
+    _blocks: dict[tuple[int, ...], list[Block]] = field(default_factory=dict)
+
     causal = True
 
-    def _mask(self, index: int, n: int, past: int, window: int | None, device: torch.device) -> Tensor | None:
+    def _segment(self, index: int, q: Tensor, k: Tensor, v: Tensor, how: How) -> Tensor:
+        narrow = how.hides(k.shape[2])
+        if self.masks is not None and self.masks[index] is not None:
+            return super()._segment(index, q, k, v, how)
+        if narrow:
+            return self._windowed(q, k, v, how)
+        if how.softcap is None and serves(q, k, v):
+            return causal(q, k, v, q.shape[-1] ** -0.5 if how.scale is None else how.scale)
+        return super()._segment(index, q, k, v, how)
+
+    def _windowed(self, q: Tensor, k: Tensor, v: Tensor, how: How) -> Tensor:
+        n, past, window = q.shape[2], k.shape[2] - q.shape[2], how.window or 0
+        key = (n, past, window, how.sinks)
+        if key not in self._blocks:  # the same for every layer
+            self._blocks[key] = list(blocks(*key, q.device))
+        parts = [attention(q[:, :, b.at : b.end], b.of(k), b.of(v), b.mask, False, how) for b in self._blocks[key]]
+        return torch.cat(parts, 2)
+
+    def _mask(self, index: int, n: int, past: int, how: How, device: torch.device) -> Tensor | None:
         own = self.masks[index] if self.masks is not None else None
-        narrow = window is not None and n + past > window
-        if own is None and not past and not narrow:
+        if own is None and not past:
             return None
-        key = (index if own is not None else -n, past, window if narrow else None)
+        window = how.window if how.hides(n + past) else None
+        key = (index if own is not None else -n, past, window or 0, how.sinks if window else 0)
         if key not in self._ready:  # the same for every layer
             own = torch.ones(n, n, dtype=torch.bool, device=device).tril() if own is None else own
             mask = torch.cat([torch.ones(n, past, dtype=torch.bool, device=device), own], 1)
-            if narrow and window is not None:  # a token's place is how many it sees: answers side by side share places
-                at = mask.sum(1)
-                before = torch.arange(1, past + 1, device=device)
-                mask &= at[:, None] - torch.cat([before, at])[None, :] < window
+            if window is not None:  # a token's place is how many it sees: answers side by side share places
+                at = mask.sum(1) - 1
+                mask &= seen(at[:, None], torch.cat([torch.arange(past, device=device), at]), window, how.sinks)
             self._ready[key] = mask
         return self._ready[key]
 
@@ -148,8 +177,8 @@ class Bidirectional(_Segments):
 
     causal = False
 
-    def _mask(self, index: int, n: int, past: int, window: int | None, device: torch.device) -> Tensor | None:
-        if window is None or n <= window:
+    def _mask(self, index: int, n: int, past: int, how: How, device: torch.device) -> Tensor | None:
+        if (window := how.window) is None or n <= window:
             return None
         if (n, past, window) not in self._ready:  # the same for every layer
             at = torch.arange(n, device=device)
@@ -158,13 +187,16 @@ class Bidirectional(_Segments):
         return self._ready[n, past, window]
 
 
-_LAYOUT: ContextVar[Layout] = ContextVar("layout")
+_LAYOUT: ContextVar[tuple[Layout, Window | None]] = ContextVar("layout")
 
 
 @contextmanager
-def using(layout: Layout) -> Iterator[None]:
-    """The layout that attention modules ask, for the length of a `with` block and in this thread alone."""
-    token = _LAYOUT.set(layout)
+def using(layout: Layout, within: Window | None = None) -> Iterator[None]:
+    """The layout that attention modules ask, for the length of a `with` block and in this thread alone.
+
+    within: what a token sees of its text, in every layer.
+    """
+    token = _LAYOUT.set((layout, within))
     try:
         yield
     finally:
@@ -174,8 +206,9 @@ def using(layout: Layout) -> Iterator[None]:
 def _attention(
     module: Any, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **options: Any
 ) -> tuple[Tensor, None]:
+    layout, within = _LAYOUT.get()
     how = How(options.get("scaling"), options.get("sliding_window") or None, options.get("softcap") or None)
-    out = _LAYOUT.get().attend(getattr(module, "layer_idx", 0), query, key, value, how)
+    out = layout.attend(getattr(module, "layer_idx", 0), query, key, value, how.narrowed(within))
     return out.transpose(1, 2), None
 
 

@@ -214,4 +214,4 @@ def engine_of(lm: CausalLM) -> Engine:
 
 
 def _way(lm: Any) -> tuple[Any, ...]:
-    return lm.runner, lm.head_scale, lm.softcap, lm.virtual
+    return lm.runner, lm.head_scale, lm.softcap, lm.virtual, lm.window

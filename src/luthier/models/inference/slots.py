@@ -97,8 +97,9 @@ class Step:
         self.slots, self.device = slots, device
         n = len(slots.lengths)
         self.lengths = torch.tensor(slots.lengths, device=device)
+        self.ahead = torch.tensor([beginning.places for beginning in slots.beginnings], device=device)
         self.used = max(slots.lengths) + 1
-        self.masks: dict[tuple[int, int | None], Tensor | None] = {}  # the same for every layer
+        self.masks: dict[tuple[int, How], Tensor | None] = {}  # the same for every layer
         self.places: dict[tuple[int, int], Tensor] = {}
         behind: dict[int, list[int]] = {}
         for row, beginning in enumerate(slots.beginnings):
@@ -116,7 +117,7 @@ class Step:
             buffer.view(-1, buffer.shape[3]).index_copy_(0, self._places(buffer), new.reshape(-1, new.shape[3]))
         queries = q.view(n, kv_heads, -1, q.shape[-1])  # a key-value head's queries stand as one short sequence
         own = keys[:n, :, : self.used], values[:n, :, : self.used]
-        out, size = attended(queries, *own, self._own_mask(how.window, q.dtype), how)
+        out, size = attended(queries, *own, self._own_mask(how, q.dtype), how)
         for part, (_, rows) in enumerate(self.parts):
             asked, before, sum_ = (queries, out, size) if rows is None else (queries[rows], out[rows], size[rows])
             found, weight = self._behind(part, layer, asked, sum_, how)
@@ -129,7 +130,7 @@ class Step:
         keys, values = self.parts[part][0].states[layer]
         rows, kv_heads, share, _ = queries.shape
         asked = queries.transpose(0, 1).reshape(1, kv_heads, rows * share, -1)
-        mask = self._trunk_mask(part, share, how.window, queries.dtype)
+        mask = self._trunk_mask(part, share, how, queries.dtype)
         found, sizes = attended(asked, keys, values, mask, how)
         back = found.view(kv_heads, rows, share, -1).transpose(0, 1), sizes.view(kv_heads, rows, share).transpose(0, 1)
         return back[0], torch.sigmoid(back[1] - size)[..., None].to(back[0].dtype)
@@ -142,26 +143,27 @@ class Step:
             self.places[kv_heads, capacity] = (first + self.lengths[:, None]).flatten()
         return self.places[kv_heads, capacity]
 
-    def _own_mask(self, window: int | None, dtype: torch.dtype) -> Tensor | None:
+    def _own_mask(self, how: How, dtype: torch.dtype) -> Tensor | None:
         """(B, 1, 1, used) to be added to scores."""
-        key = (-1, window)
+        key = (-1, how)
         if key not in self.masks:
             at = torch.arange(self.used, device=self.device)[None]
             seen = at <= self.lengths[:, None]
-            if window is not None:
-                seen &= at > self.lengths[:, None] - window
+            if how.window is not None:
+                seen &= (at > self.lengths[:, None] - how.window) | (at < how.sinks - self.ahead[:, None])
             self.masks[key] = None if bool(seen.all()) else _added(seen, dtype)[:, None, None]
         return self.masks[key]
 
-    def _trunk_mask(self, part: int, share: int, window: int | None, dtype: torch.dtype) -> Tensor | None:
+    def _trunk_mask(self, part: int, share: int, how: How, dtype: torch.dtype) -> Tensor | None:
         """(1, 1, B · share, places) to be added to scores; None where the whole beginning is seen."""
-        key = (part, window)
-        if window is None:
+        key = (part, how)
+        if how.window is None:
             return None
         if key not in self.masks:
             beginning, rows = self.parts[part]
             place = (self.lengths if rows is None else self.lengths[rows]) + beginning.places
-            seen = torch.arange(beginning.places, device=self.device)[None] > place[:, None] - window
+            at = torch.arange(beginning.places, device=self.device)[None]
+            seen = (at > place[:, None] - how.window) | (at < how.sinks)
             mask = None if bool(seen.all()) else _added(seen, dtype).repeat_interleave(share, 0)[None, None]
             self.masks[key] = mask
         return self.masks[key]

@@ -7,7 +7,7 @@ from typing import Any
 from luthier.core.errors import Refused
 from luthier.core.lm import WordedLM
 from luthier.core.phrases import say
-from luthier.io.config import Recipe
+from luthier.io.config import Recipe, attention_of
 from luthier.models.base import TrainableLM
 from luthier.models.loading.fingerprint import fingerprint
 
@@ -23,7 +23,15 @@ def load_base(recipe: Recipe) -> WordedLM:
         return remote.load(recipe.model, recipe.endpoint)
     loaded: Any
     loaded, tokenizer = load.load_base(recipe.model, dtype=pick_dtype(recipe.dtype))
-    return kinds.wrap(loaded.to(device()), tokenizer, recipe.model, f"{fingerprint(recipe.model)}-{loaded.dtype}")
+    key = f"{fingerprint(recipe.model)}-{loaded.dtype}"
+    return attending(kinds.wrap(loaded.to(device()), tokenizer, recipe.model, key), recipe)
+
+
+def attending(lm: WordedLM, recipe: Recipe) -> WordedLM:
+    """The model with the recipe's attention, or the one that its own folder names. Raises Refused, LuthierError."""
+    from luthier.models.attention import narrowed
+
+    return narrowed.narrowed(lm, attention_of(recipe))
 
 
 def trainable(lm: WordedLM) -> TrainableLM:
