@@ -10,7 +10,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import AutoModelForCausalLM, MistralConfig
 
 import tiny
@@ -28,6 +28,7 @@ from luthier.models.inference.decode import generate
 from luthier.models.inference.scoring import continuations, run_prefix
 from luthier.models.layers.prefix import LearnedPrefix, flat
 from luthier.models.loading.of_recipe import load_base
+from windowing import Fixed, drawn
 
 WINDOWS = ("0+5", "1+4", "3+6", "4+1", "2+200")
 
@@ -43,11 +44,6 @@ def masked(oracle: Any, ids: list[int], sinks: int, size: int, free: int = 0) ->
     with torch.no_grad():
         found: Tensor = oracle(torch.tensor([ids]), attention_mask=mask).logits[0]
     return found
-
-
-def drawn(lm: CausalLM, *sizes: int) -> list[list[int]]:
-    random = torch.Generator().manual_seed(0)
-    return [torch.randint(3, len(lm.tokenizer), (n,), generator=random).tolist() for n in sizes]
 
 
 def plain(lm: CausalLM) -> Any:
@@ -151,15 +147,6 @@ def test_what_is_written_token_by_token_is_what_the_mask_gives(lm: CausalLM, spe
         logits = masked(oracle, prompt + answer, window.sinks, window.size)[len(prompt) - 1 : -1]
         chosen = logits.gather(1, torch.tensor(answer)[:, None])[:, 0]
         close(chosen, logits.max(-1).values)  # the best, but for ties
-
-
-class Fixed(nn.Module):
-    def __init__(self, numbers: Tensor) -> None:
-        super().__init__()
-        self.numbers = numbers
-
-    def forward(self) -> Tensor:
-        return self.numbers
 
 
 def test_what_was_learned_in_front_stays_in_sight(lm: CausalLM) -> None:

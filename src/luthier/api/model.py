@@ -13,6 +13,8 @@ from luthier.core.errors import LuthierError
 if TYPE_CHECKING:
     from luthier.core.lm import LM
     from luthier.core.records import Prompt
+    from luthier.core.window import Window
+    from luthier.models.inference.conversation import Conversation
 
 USE = {"labels": "predict()", "tags": "tags()", "scalar": "values()", "text": "generate()",
        "reward": "luthier eval RUN PAIRS", "verdict": "luthier eval RUN PAIRS"}  # fmt: skip
@@ -153,6 +155,29 @@ class Model:
         asked, one = prompts_of(prompts)
         found = self.lm.generate(asked, Sampling(max_new_tokens, temperature)) if asked else []
         return found[0] if one else found
+
+    def conversation(self, window: str | Window) -> Conversation:
+        """A conversation of any length in memory that does not grow: `say(text, sampling)` gives pieces of an answer.
+
+        window: the first and the last tokens that are kept, such as "4+1020".
+
+        >>> talk = model.conversation("4+1020")                     # doctest: +SKIP
+        >>> "".join(talk.say("Say hello.", Sampling(256)))          # doctest: +SKIP
+        'Hello!'
+        """
+        from luthier.core.errors import Refused
+        from luthier.core.phrases import say
+        from luthier.core.window import window_of
+        from luthier.models.causal import CausalLM
+        from luthier.models.inference.conversation import Conversation
+
+        self.gives("text")
+        found = window_of(window, "window") if isinstance(window, str) else window
+        if found is None:
+            raise LuthierError("window: a conversation without end needs one, such as 4+1020")
+        if not isinstance(self.lm, CausalLM):
+            raise Refused(say("said_refused_window_kind", window=str(found)))
+        return Conversation(self.lm, found)
 
 
 def load(

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from luthier.cli.common import pairs, rows_bar
+
+if TYPE_CHECKING:
+    from luthier.api.model import Model
+    from luthier.core.records import Sampling
 
 PREDICT = """Label or answer the rows of a file with an adapted model.
 
@@ -19,8 +24,12 @@ Example: luthier predict RUN new.csv --out labelled.csv
 """
 CHAT = """Talk to an adapted model in the terminal.
 
-Example: luthier chat RUN
+With --stream-window 4+1020 answers and conversation may be of any length, in memory that does not grow: the model sees
+the first 4 tokens and the last 1,020, so that what was said long ago is forgotten.
+
+Example: luthier chat RUN --stream-window 4+1020
 """
+WINDOW = "first and last tokens that are kept, such as 4+1020: a conversation without end"
 
 
 def add_to(app: typer.Typer) -> None:
@@ -52,16 +61,19 @@ def chat(
     max_new_tokens: Annotated[int, typer.Option(min=1, help="length of an answer")] = 256,
     temperature: Annotated[float, typer.Option(min=0.0, help="0 takes the likeliest token each time")] = 0.0,
     template: Annotated[Path | None, typer.Option(help="file with another wording (luthier prompt search)")] = None,
+    stream_window: Annotated[str, typer.Option(help=WINDOW)] = "",
 ) -> None:
     """A conversation until an empty line or the end of input."""
     from luthier.api.model import load
-    from luthier.core.records import Message
+    from luthier.core.records import Sampling
+    from luthier.core.window import window_of
     from luthier.io.config import run_recipe
 
+    window = window_of(stream_window, "--stream-window")
     run_recipe(run)  # says at once what is wrong with the folder
     model = load(run, template=template)
-    model.gives("labels", "tags", "scalar", "text")
-    turns: list[Message] = []
+    model.gives(*(("text",) if window else ("labels", "tags", "scalar", "text")))
+    said = _said(model) if window is None else model.conversation(window).say
     print("An empty line ends the conversation.")
     while True:
         try:
@@ -70,14 +82,30 @@ def chat(
             break
         if not text:
             break
+        try:
+            for piece in said(text, Sampling(max_new_tokens, temperature)):
+                print(piece, end="", flush=True)
+        except KeyboardInterrupt:  # of a long answer
+            pass
+        print()
+
+
+def _said(model: Model) -> Callable[[str, Sampling], Iterator[str]]:
+    """What a model says to a turn, whole."""
+    from luthier.core.records import Message
+
+    turns: list[Message] = []
+
+    def answer(text: str, sampling: Sampling) -> Iterator[str]:
         if model.output == "scalar":
-            print(f"{model.values([text])[0]:g}")
-            continue
-        if model.labels:
+            yield f"{model.values([text])[0]:g}"
+        elif model.labels:
             (shares,) = model.probabilities([text])
-            print(", ".join(f"{k} {v:.0%}" for k, v in sorted(shares.items(), key=lambda kv: -kv[1])[:3]))
-            continue
-        turns.append(Message("user", text))
-        (answer,) = model.generate([turns], max_new_tokens, temperature)
-        print(answer)
-        turns.append(Message("assistant", answer))
+            yield ", ".join(f"{k} {v:.0%}" for k, v in sorted(shares.items(), key=lambda kv: -kv[1])[:3])
+        else:
+            turns.append(Message("user", text))
+            (found,) = model.generate([turns], sampling.max_new_tokens, sampling.temperature)
+            turns.append(Message("assistant", found))
+            yield found
+
+    return answer
