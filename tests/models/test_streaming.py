@@ -131,7 +131,9 @@ def test_a_learned_prefix_is_kept_beside_the_sinks(lm: CausalLM) -> None:
 LAYERS = ["sliding_attention", "full_attention", "sliding_attention"]
 FAMILIES: dict[str, tuple[Any, dict[str, Any], set[tuple[int, bool]]]] = {
     "part of a head": (GPTNeoXConfig, {"rotary_pct": 0.25}, {(1, False)}),
-    "layers without": (SmolLM3Config, {"num_key_value_heads": 2, "no_rope_layers": [1, 0, 1]}, {(0, False), (4, False)}),
+    "layers without": (
+        SmolLM3Config, {"num_key_value_heads": 2, "no_rope_layers": [1, 0, 1]}, {(0, False), (4, False)},
+    ),
     "two sets": (
         Gemma3TextConfig, {"num_key_value_heads": 2, "head_dim": 8, "sliding_window": 5, "layer_types": LAYERS},
         {(4, False)},

@@ -12,6 +12,7 @@ import pytest
 from luthier.io.config import DataConfig
 from luthier.study.finding import Finding
 from luthier.study.runner import Request, Result, run
+from stories import story
 
 BUDGETS = {"lora-init": 8_000, "lora-targets": 12_000, "lora-rank": 12_000, "lora-plus": 12_000, "rank": 6_000}
 
@@ -27,19 +28,28 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def long_text(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of text for studies that train nothing."""
+    path = tmp_path_factory.mktemp("text") / "story.txt"
+    path.write_text("\n".join(story(n, 30) for n in range(4)), encoding="utf-8")
+    return path
+
+
 Studied = Callable[..., tuple[Result, Finding, Path]]
 
 
 @pytest.fixture(scope="session")
-def studied(tiny_folder: Any, rows: Path, tmp_path_factory: pytest.TempPathFactory) -> Studied:
+def studied(tiny_folder: Any, rows: Path, long_text: Path, tmp_path_factory: pytest.TempPathFactory) -> Studied:
     """A study by name on tiny models: what ran, what it found, and its folder."""
 
     @cache
     def studied(name: str, kinds: tuple[str, ...] = ("llama_tied",), **options: Any) -> tuple[Result, Finding, Path]:
         models = tuple(str(tiny_folder(kind)) for kind in kinds)
-        data = DataConfig(str(rows), limit_test=12)
-        budget = f"{BUDGETS[name] * len(kinds)}-tokens"
-        request = Request(name, options, data, models, budget, seeds=2, threads=1)
+        trains = name in BUDGETS
+        data = DataConfig(str(rows), limit_test=12) if trains else DataConfig(str(long_text))
+        budget = f"{BUDGETS[name] * len(kinds)}-tokens" if trains else ""
+        request = Request(name, options, data, models, budget, seeds=2 if trains else 1, threads=1)
         folder = tmp_path_factory.mktemp(name) / "out"
         result = run(request, folder, lambda what, share: None)
         return result, request.made().finding(result.models), folder

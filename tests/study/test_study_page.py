@@ -20,6 +20,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "lora-targets": {"placements": ("wq", "wv", "wq+wk", "wq+wv", "attention", "ffn", "all")},
     "lora-rank": {"ranks": (1, 8, 16)},
     "lora-plus": {"ratios": (4.0, 16.0), "looks": 4},
+    "sinks": {"kept": 64, "tokens": 2600, "sinks": (0, 4), "lengths": (64, 256)},
 }
 NAMES = [entry.name for entry in catalog.listed()]
 

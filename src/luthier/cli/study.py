@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ given again.
 
 Example: luthier study lora-init --budget 3m
 """
+DATA = "file, data set or embedded name (luthier data sets), or a text by name; the study's own unless given"
 MODEL = "folder, .gguf file or hub id of the base; twice where a study is about two"
 
 
@@ -26,16 +28,18 @@ def add_to(app: typer.Typer) -> None:
     """Register a command for every study; its help is its file's docstring."""
     from luthier.study.catalog import listed
 
-    add_group(app, "study", HELP, **{entry.name: (entry.help, _command(entry.name)) for entry in listed()})
+    add_group(app, "study", HELP, **{entry.name: (entry.help, _command(entry.name, entry.takes)) for entry in listed()})
 
 
-def _command(name: str) -> Callable[..., None]:
+def _command(name: str, takes: tuple[str, ...]) -> Callable[..., None]:
+    """takes: options that the study has use for; none named are all."""
+
     def study(
-        data: Annotated[str, typer.Argument(help="file, data set or embedded name (luthier data sets)")] = "tickets",
+        data: Annotated[str, typer.Argument(help=DATA)] = "",
         test: Annotated[str | None, typer.Option(help="held-out file; without it 20 % are held out")] = None,
         model: Annotated[list[str] | None, typer.Option(help=MODEL)] = None,
         budget: Annotated[str, typer.Option(help="of all training together: 5m, 200k-tokens; else its own")] = "",
-        seeds: Annotated[int, typer.Option(min=1, help="runs of each setting")] = 2,
+        seeds: Annotated[int | None, typer.Option(min=1, help="runs of each setting; 2 unless given")] = None,
         limit: Annotated[int | None, typer.Option(min=1, help="use this many rows of DATA")] = None,
         limit_test: Annotated[int | None, typer.Option(min=1, help="score on this many test rows")] = 60,
         map: Annotated[str | None, typer.Option(help="column=field by comma, such as 0=text,1=label")] = None,
@@ -60,6 +64,10 @@ def _command(name: str) -> Callable[..., None]:
         }
         _run(name, section, tuple(model or ["embedded"]), budget, seeds, set or [], out, again)
 
+    if takes:
+        whole = inspect.signature(study)
+        kept = [parameter for parameter in whole.parameters.values() if parameter.name in takes]
+        vars(study)["__signature__"] = whole.replace(parameters=kept)
     return study
 
 
@@ -68,23 +76,27 @@ def _run(
     section: dict[str, Any],
     models: tuple[str, ...],
     budget: str,
-    seeds: int,
+    seeds: int | None,
     settings: list[str],
     out: Path | None,
     again: bool,
 ) -> None:
     from luthier.comparison.budget import parse_budget
     from luthier.io.config import DataConfig, build
+    from luthier.study.catalog import load
     from luthier.study.options import read_options
     from luthier.study.runner import Request, run
 
     if budget:
         parse_budget(budget)
-    request = Request(name, read_options(name, settings), build(DataConfig, section, "data"), models, budget, seeds)
+    kind = load(name)
+    section["path"] = section["path"] or kind.about
+    data, seeds = build(DataConfig, section, "data"), seeds or kind.seeds
+    request = Request(name, read_options(name, settings), data, models, budget, seeds)
     study = request.made()
     folder = out or request.folder
     with resumable(), _bar(name) as say:
-        result = run(request, folder, say, again)
+        result = run(request, folder, say, again, _documents)
     from rich.console import Console
 
     from luthier.reports.study.page import write_page
@@ -95,6 +107,16 @@ def _run(
     console = Console()
     print_finding(found, console)
     console.print(f"\nReport: {folder / 'report.html'}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _documents(name: str) -> list[tuple[str, str]]:
+    """Of a text by name, or a file."""
+    from luthier.corpus import check_installed
+
+    check_installed()
+    from luthier.pretrain.prepare import named
+
+    return named((name,))
 
 
 @contextmanager

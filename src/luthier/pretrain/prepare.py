@@ -54,10 +54,10 @@ class Prepared:
     validation: Path
 
 
-def texts(recipe: Pretraining) -> tuple[Documents, Documents]:
-    """Documents to train on and those that are held out. Raises LuthierError."""
+def named(names: Sequence[str]) -> Documents:
+    """The documents of texts by name, files, folders and addresses. Raises LuthierError where they hold none."""
     found: Documents = []
-    for name in recipe.text:
+    for name in names:
         if member := plugins.members("texts").get(name):
             about = member.constants
             archive = fetched(about["FILE"], about["SHA256"], about.get("PACKAGE", ""), about.get("ADDRESSES", ()))
@@ -66,8 +66,13 @@ def texts(recipe: Pretraining) -> tuple[Documents, Documents]:
             found += _read(name)
     found = [(name, written(text.strip()) + "\n") for name, text in found if text.strip()]
     if not found:
-        raise LuthierError(f"text: {', '.join(recipe.text)}: holds no text that could be read")
-    return held_out(found, recipe.hold)
+        raise LuthierError(f"text: {', '.join(names)}: holds no text that could be read")
+    return found
+
+
+def texts(recipe: Pretraining) -> tuple[Documents, Documents]:
+    """Documents to train on and those that are held out. Raises LuthierError."""
+    return held_out(named(recipe.text), recipe.hold)
 
 
 def streamed(recipe: Pretraining) -> tuple[Iterator[str], Documents]:

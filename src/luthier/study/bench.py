@@ -36,13 +36,13 @@ SHOWN = 40  # points of a training curve that are kept
 
 @dataclass
 class Bench:
-    """tokens: of one run. say: told of every training step."""
+    """tokens: of one run. say: told of every training step: its loss in words, the share of the run that is done."""
 
     lm: TrainableLM
     data: Split
     tokens: int
     batch: int
-    say: Callable[[Report], None] | None = None
+    say: Callable[[str, float], None] | None = None
 
     @contextmanager
     def session(self, arm: Arm, seed: int, patch: Patch | None = None) -> Iterator[Session]:
@@ -77,7 +77,7 @@ class Session:
         """Keep what a step tells, and tell it on."""
         self.reports.append(replace(report))
         if self.bench.say:
-            self.bench.say(report)
+            self.bench.say(f"loss {report.loss:.3f}", report.progress)
 
     def encoded(self, records: Sequence[Record]) -> list[Example]:
         """Rows as the objective reads them."""

@@ -10,27 +10,31 @@ from luthier.core.catalog import suggest
 from luthier.core.errors import LuthierError
 
 if TYPE_CHECKING:
-    from luthier.study.study import Study
+    from luthier.study.study import Experiment
 
 
 @dataclass(frozen=True)
 class Listed:
-    """A study as the list shows it. help: the docstring of its file."""
+    """A study as the list shows it. help: the docstring of its file. takes: the options of its command by their names,
+    where its file says TAKES; else all.
+    """
 
     name: str
     help: str
+    takes: tuple[str, ...] = ()
 
 
 def listed() -> tuple[Listed, ...]:
     """Every study, by name."""
-    return tuple(Listed(name, member.text) for name, member in _members().items())
+    found = _members().items()
+    return tuple(Listed(name, member.text, tuple(member.constants.get("TAKES", ()))) for name, member in found)
 
 
 def _members() -> dict[str, plugins.Plugin]:
     return {name.replace("_", "-"): member for name, member in plugins.members("studies").items()}
 
 
-def load(name: str) -> type[Study]:
+def load(name: str) -> type[Experiment]:
     """The class of a study. Raises LuthierError that suggests the right name."""
     known = _members()
     if name not in known:

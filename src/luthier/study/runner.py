@@ -11,14 +11,11 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from luthier.core.cursor import Cursor
 from luthier.core.errors import LuthierError
 from luthier.core.phrases import Phrase, both
 from luthier.io.config import DataConfig, build, lean
@@ -27,7 +24,6 @@ from luthier.runs.inputs import (
     AGAIN,
     EARLIER,
     changed,
-    data_key,
     model_parts,
     of_model,
     refuse_changed,
@@ -35,17 +31,9 @@ from luthier.runs.inputs import (
     tell,
 )
 from luthier.study import catalog
-from luthier.study.study import Arm, OnModel, Study
-
-if TYPE_CHECKING:
-    from luthier.core.progress import Report
-    from luthier.core.split import Split
-    from luthier.models.base import TrainableLM
-    from luthier.study.bench import Bench
-    from luthier.training.loop import Loop
+from luthier.study.study import Arm, Experiment, Material, OnModel, Texts
 
 Say = Callable[[str, float], None]  # what is done now; the share of the whole that is done
-RATE_SECONDS = 3.0
 
 
 @dataclass(frozen=True)
@@ -72,7 +60,7 @@ class Request:
         """The request as plain values."""
         return {**dataclasses.asdict(self), "data": lean(dataclasses.asdict(self.data))}
 
-    def made(self) -> Study:
+    def made(self) -> Experiment:
         """The study with its options. Raises LuthierError that names a wrong one."""
         return build(catalog.load(self.study), self.options, "--set")
 
@@ -83,38 +71,44 @@ class Result:
 
     request: Request
     models: Sequence[OnModel]
-    rows: Mapping[str, int]
-    task: str
+    material: Material
     environment: Mapping[str, str]
 
 
-def run(request: Request, folder: Path, say: Say, again: bool = False) -> Result:
+def of_file(name: str) -> list[tuple[str, str]]:
+    """The one document of a file of plain text. Raises LuthierError."""
+    try:
+        return [(Path(name).name, Path(name).read_text(encoding="utf-8-sig"))]
+    except (OSError, ValueError) as error:
+        raise LuthierError(f"{name}: cannot be read as text: {error}") from None
+
+
+def run(request: Request, folder: Path, say: Say, again: bool = False, texts: Texts = of_file) -> Result:
     """Do every run that is not there yet and gather all; again: what stands there is set aside first.
 
-    Raises LuthierError when it cannot go on.
+    texts: gives documents by name, for studies of text. Raises LuthierError when it cannot go on.
     """
     from luthier.comparison.budget import parse_budget
-    from luthier.data.load import load_split
     from luthier.models.machine import environment
 
     study = request.made()
-    parse_budget(request.budget or study.budget)
+    if budget := request.budget or study.budget:
+        parse_budget(budget)
     if again and (folder / "plan-0.json").exists():
         set_aside(folder, "request.json")
     _check_folder(request, folder)
-    split, notes = load_split(request.data)
-    for note in notes:
+    material = study.load(request.data, texts)
+    for note in material.notes:
         print(note)
     folder.mkdir(parents=True, exist_ok=True)
     with alone(folder / LOCK, f"{folder}: another study is running there"):
         write_json(folder / "request.json", request.plain())
-        models = [_on_model(study, request, folder, split, number, say) for number in range(len(request.models))]
+        models = [_on_model(study, request, folder, material, number, say) for number in range(len(request.models))]
     if empty := [m for m in models if not m.runs]:
         reasons = "; ".join(f"{name}: {why}" for name, why in empty[0].failed.items())
         raise LuthierError(f"{empty[0].name}: no run of the study succeeded ({reasons})")
-    rows = {part: len(getattr(split, part)) for part in ("train", "validation", "test")}
     formats = {read_record(folder / f"plan-{n}.json", "dtype")["dtype"] for n in range(len(models))}
-    return Result(request, models, rows, split.task, {**environment(), "number format": ", ".join(sorted(formats))})
+    return Result(request, models, material, {**environment(), "number format": ", ".join(sorted(formats))})
 
 
 def _check_folder(request: Request, folder: Path) -> None:
@@ -125,12 +119,13 @@ def _check_folder(request: Request, folder: Path) -> None:
         raise LuthierError(f"{folder} holds another study: give its own command, or {AGAIN}")
 
 
-def _on_model(study: Study, request: Request, folder: Path, split: Split, number: int, say: Say) -> OnModel:
+def _on_model(study: Experiment, request: Request, folder: Path, material: Material, number: int, say: Say) -> OnModel:
+    import torch
+
     from luthier.io.config import Recipe
     from luthier.models.endpoint.remote import is_endpoint
     from luthier.models.loading.of_recipe import load_base, trainable
     from luthier.models.machine import pick_dtype
-    from luthier.study.bench import Bench
 
     name = request.models[number]
     if is_endpoint(name):
@@ -143,10 +138,13 @@ def _on_model(study: Study, request: Request, folder: Path, split: Split, number
     lm = trainable(load_base(Recipe(model=name, dtype=dtype, threads=plan.get("threads") or request.threads)))
     arms, notes = study.arms(lm)
     if not plan:
-        plan = _plan(study, request, lm, split, arms, dtype)
+        plan = {
+            **study.plan(request, lm, material, arms), "dtype": dtype, "threads": torch.get_num_threads(),
+            "model_key": lm.key, "data_key": material.key, "parts": model_parts(lm.name),
+        }  # fmt: skip
         write_json(path, plan)
-    _same(folder, plan, name, split)
-    bench = Bench(lm, split, plan["tokens"], request.batch)
+    _same(folder, plan, name, material)
+    bench = study.bench(lm, material, plan, request)
     runs, failed = _runs(
         study,
         request,
@@ -158,59 +156,16 @@ def _on_model(study: Study, request: Request, folder: Path, split: Split, number
     return OnModel(Path(name).name, lm.width, arms, runs, failed, plan["tokens"], notes)
 
 
-def _same(folder: Path, plan: Mapping[str, Any], model: str, split: Split) -> None:
+def _same(folder: Path, plan: Mapping[str, Any], model: str, material: Material) -> None:
     if "parts" not in plan:
         tell(folder, EARLIER)
     now = of_model(model, model_parts(model)) if "parts" in plan else {}
-    what = ["data"] if plan["data_key"] != data_key(split) else []
+    what = ["data"] if plan["data_key"] != material.key else []
     refuse_changed(folder, [*what, *changed(of_model(model, plan.get("parts", {})), now)])
 
 
-def _plan(
-    study: Study, request: Request, lm: TrainableLM, split: Split, arms: Sequence[Arm], dtype: str
-) -> dict[str, Any]:
-    """Tokens of each run, from the budget and, where that is a time, from the measured rate; decided once."""
-    from dataclasses import replace
-
-    import torch
-
-    from luthier.comparison.budget import parse_budget
-    from luthier.comparison.execution.workers import measure_rate
-    from luthier.study.bench import Bench
-
-    budget = request.budget or study.budget
-    kind, value = parse_budget(budget)
-    count = len(arms) * request.seeds * len(request.models)
-    hidden = replace(split, test=())
-    rate = measure_rate(lm, hidden, request.batch, RATE_SECONDS) if kind == "seconds" else None
-    tokens = int(value * (rate or 1) / count)
-    with Bench(lm, hidden, 1, request.batch).session(arms[0], 0) as session:
-        least = max(_least(session.loop, study.least, seed) for seed in range(request.seeds))
-    if tokens < least:
-        need = f"{math.ceil((least + 1) * count / (rate or 1))}" + ("s" if rate else "-tokens")
-        raise LuthierError(
-            f"--budget {budget}: shared by {count} runs it gives each {tokens} tokens, and {study.least} steps take "
-            f"{least}: give at least {need}, or fewer arms with --set"
-        )
-    return {
-        "tokens": tokens,
-        "rate": rate,
-        "dtype": dtype,
-        "threads": torch.get_num_threads(),
-        "model_key": lm.key,
-        "data_key": data_key(split),
-        "parts": model_parts(lm.name),
-    }
-
-
-def _least(loop: Loop, steps: int, seed: int) -> int:
-    """Tokens of a seed's first steps."""
-    chosen = islice(loop.objective.batches(loop.ctx, loop.examples, loop.training.batch, Cursor(seed)), steps)
-    return sum(example.tokens for examples in chosen for example in examples)
-
-
 def _runs(
-    study: Study, request: Request, place: Path, bench: Bench, arms: Sequence[Arm], say: Say
+    study: Experiment, request: Request, place: Path, bench: Any, arms: Sequence[Arm], say: Say
 ) -> tuple[dict[str, list[dict[str, Any]]], dict[str, str]]:
     """Every seed of every arm, seeds outermost: a study that is watched has a little of everything early."""
     todo = [(arm, seed) for seed in range(request.seeds) for arm in arms]
@@ -232,11 +187,11 @@ def _runs(
     return {a.name: found[a.name] for a in arms if a.name in found and a.name not in failed}, failed
 
 
-def _teller(say: Say, title: str, at: int, count: int) -> Callable[[Report], None]:
-    return lambda report: say(f"{title}: loss {report.loss:.3f}", (at + min(report.progress, 1.0)) / count)
+def _teller(say: Say, title: str, at: int, count: int) -> Say:
+    return lambda what, share: say(f"{title}: {what}", (at + min(share, 1.0)) / count)
 
 
-def _measured(study: Study, bench: Bench, arm: Arm, seed: int) -> dict[str, Any]:
+def _measured(study: Experiment, bench: Any, arm: Arm, seed: int) -> dict[str, Any]:
     try:
         return study.measure(bench, arm, seed)
     except LuthierError as error:

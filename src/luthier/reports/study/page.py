@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
 from pathlib import Path
 from string import Template
 from typing import Any
 
 from luthier.core import phrases
 from luthier.core.phrases import Phrase, both, escape, html, say
-from luthier.evals import formatting
-from luthier.io.config import DataConfig
 from luthier.io.files import write_text
 from luthier.reports.comparison import sections
 from luthier.reports.page_frame import colours, framed, read
@@ -34,8 +31,8 @@ OPTIONS = {"map": "--map", "labels": "--labels"}
 
 def command(request: Request) -> str:
     """The command that makes this study."""
-    data, out = request.data, ["luthier", "study", request.study]
-    out += [data.path] if data.path != DataConfig().path else []
+    data, study, out = request.data, request.made(), ["luthier", "study", request.study]
+    out += [data.path] if data.path != study.about else []
     for name, value in (
         ("--test", data.test),
         ("--instruction", data.instruction),
@@ -43,7 +40,7 @@ def command(request: Request) -> str:
         ("--limit", data.limit),
         ("--limit-test", data.limit_test),
         ("--budget", request.budget or None),
-        ("--seeds", request.seeds),
+        ("--seeds", request.seeds if study.budget else None),
     ):
         out += [name, str(value)] if value is not None else []
     for key, option in OPTIONS.items():
@@ -93,20 +90,12 @@ def render(result: Result, found: Finding) -> str:
 
 
 def _facts(result: Result) -> str:
-    request = result.request
-    seconds_or_tokens = request.budget or request.made().budget
-    budget = both(
-        f"{seconds_or_tokens} in all, {formatting.count(result.models[0].tokens)} tokens a run",
-        f"共 {seconds_or_tokens}，每次 {formatting.count(result.models[0].tokens)} 个词元",
-    )
-    task = f"task_{result.task}"
+    request, study = result.request, result.request.made()
     found: list[tuple[Phrase, Any]] = [
         (say("fact_model"), ", ".join(f"{on.name} ({on.width})" for on in result.models)),
         (both("Data", "数据"), Path(request.data.path).name),
-        (say("fact_task"), say(task)),
-        (say("fact_budget"), budget),
-        (say("column_seeds"), str(request.seeds)),
-        (say("fact_rows"), [say(f"rows_{part}", n=n) for part, n in result.rows.items()]),
+        *study.facts(request, result.models),
+        *result.material.facts,
     ]
     return "".join(
         f"<div>{name.html('dt')}<dd>{' · '.join(map(html, value if isinstance(value, list) else [value]))}</dd></div>"
@@ -115,13 +104,8 @@ def _facts(result: Result) -> str:
 
 
 def _quick(result: Result) -> str:
-    if result.request.seeds > 1:
-        return ""
-    text = both(
-        "one seed: how much a run varies from another of the same kind was not measured.",
-        "只有一个种子：同样设置的两次训练会差多少，没有测量。",
-    )
-    return f'<p class="quick" role="note">{say("quick").html("strong")}{text.html()}</p>'
+    text = result.request.made().warning(result.request)
+    return f'<p class="quick" role="note">{say("quick").html("strong")}{text.html()}</p>' if text else ""
 
 
 def _answer(result: Result, found: Finding) -> str:
@@ -156,24 +140,5 @@ def _table(table: Table) -> str:
 
 
 def _measured(result: Result, found: Finding) -> str:
-    rules: Mapping[str, Phrase] = {
-        "budget": both(
-            "Every run gets the same number of training tokens, the same rows in the same order for a seed, and "
-            "starts from the same random state.",
-            "每次训练的词元数相同，同一种子下数据顺序相同，随机状态也相同。",
-        ),
-        "score": both(
-            "Loss is taken on the test rows, which no run learns from: −log p of the right label among the labels, "
-            "or nats a token of the answer. Lower is better.",
-            "损失在任何训练都没见过的测试数据上计算：正确标签在各标签中的 −log p，或答案每词元的 nat。越低越好。",
-        ),
-        "interval": both(
-            "Intervals are 95 %, by a bootstrap over test rows and seeds, paired between arms. Where the interval of "
-            "a difference includes zero, the page says so and claims nothing. Each is 95 % by itself: of many "
-            "arms, one in twenty may seem different by chance.",
-            "区间为 95 %，对测试数据和种子做自助法，各设置之间配对。差的区间含零时，本页如实说明，不下结论。"
-            "每个区间各自为 95 %：设置很多时，二十个中可能有一个只是碰巧显得不同。",
-        ),
-    }
-    lines = [*rules.values(), *found.notes, *failures(result.models)]
+    lines = [*result.request.made().rules, *found.notes, *failures(result.models)]
     return f'<ul class="measured">{"".join(line.html("li") for line in lines)}</ul>'
