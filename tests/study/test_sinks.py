@@ -114,9 +114,10 @@ def test_what_it_cannot_do_is_said(tiny_folder: Any, text: Path, tmp_path: Path)
         asked("llama_tied")
 
 
-def test_the_command(tiny_folder: Any, text: Path, tmp_path: Path) -> None:
+def test_the_command(tiny_folder: Any, text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only the options that mean something here; the page; a finished study measures nothing again."""
     pytest.importorskip("pyarrow")
+    monkeypatch.setattr("luthier.models.machine.cores", lambda: 1)
     shown = CliRunner().invoke(app, ["study", "sinks", "--help"]).output
     assert "--set" in shown and "--budget" not in shown and "--seeds" not in shown
     given = ["study", "sinks", str(text), "--model", str(tiny_folder("llama_tied")), "--out", str(tmp_path / "out")]

@@ -65,7 +65,7 @@ def _command(name: str, takes: tuple[str, ...]) -> Callable[..., None]:
         _run(name, section, tuple(model or ["embedded"]), budget, seeds, set or [], out, again)
 
     if takes:
-        whole = inspect.signature(study)
+        whole = inspect.signature(study, eval_str=True)
         kept = [parameter for parameter in whole.parameters.values() if parameter.name in takes]
         vars(study)["__signature__"] = whole.replace(parameters=kept)
     return study
