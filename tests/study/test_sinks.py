@@ -126,7 +126,8 @@ def test_the_command(tiny_folder: Any, text: Path, tmp_path: Path, monkeypatch: 
         done = CliRunner().invoke(app, given)
         assert done.exit_code == 0, done.output
     page = (tmp_path / "out" / "report.html").read_text()
-    assert page.count("<figure>") == 4 and "luthier study sinks" in page and "--seeds" not in page
+    assert page.count("<figure>") == 4 and "luthier study sinks" in page
+    assert "--seeds" not in page and "--limit-test" not in page
     plan = json.loads((tmp_path / "out" / "plan-0.json").read_text())
     assert plan["tokens"] == 600 and {p.name for p in (tmp_path / "out" / "runs" / "0").iterdir()} == {
         FULL, "0+64", "4+60", MASS, ANEW,

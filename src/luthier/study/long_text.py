@@ -178,7 +178,7 @@ class Found:
                 drawn.append(charts.line(label, x, y, [f"{a}: {b:.3g} {unit}" for a, b in zip(x, y, strict=True)]))
             tail = f"; {self.kept} tokens read anew for each: {anew:.0f} ms" if anew and key == "ms" else ""
             tail_zh = f"；每次重读 {self.kept} 个词元：{anew:.0f} 毫秒" if anew and key == "ms" else ""
-            ends = [f"{n} {scale * self.runs[n]['costs'][-1][key]:.3g} {unit}" for n in shown]
+            ends = [f"{n} {scale * self.runs[n]['costs'][-1][key]:,.0f} {unit}" for n in shown]
             summary = both(
                 "At the longest: " + ", ".join(ends) + tail + ".", "最长时：" + "，".join(ends) + tail_zh + "。"
             )

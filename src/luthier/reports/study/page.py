@@ -12,6 +12,7 @@ from luthier.core.phrases import Phrase, both, escape, html, say
 from luthier.io.files import write_text
 from luthier.reports.comparison import sections
 from luthier.reports.page_frame import colours, framed, read
+from luthier.study import catalog
 from luthier.study.finding import VERDICTS, Finding, Table
 from luthier.study.runner import Request, Result, failures
 
@@ -31,8 +32,9 @@ OPTIONS = {"map": "--map", "labels": "--labels"}
 
 def command(request: Request) -> str:
     """The command that makes this study."""
-    data, study, out = request.data, request.made(), ["luthier", "study", request.study]
-    out += [data.path] if data.path != study.about else []
+    data, out = request.data, ["luthier", "study", request.study]
+    takes = next((entry.takes for entry in catalog.listed() if entry.name == request.study), ())
+    out += [data.path] if data.path != request.made().about else []
     for name, value in (
         ("--test", data.test),
         ("--instruction", data.instruction),
@@ -40,9 +42,10 @@ def command(request: Request) -> str:
         ("--limit", data.limit),
         ("--limit-test", data.limit_test),
         ("--budget", request.budget or None),
-        ("--seeds", request.seeds if study.budget else None),
+        ("--seeds", request.seeds),
     ):
-        out += [name, str(value)] if value is not None else []
+        taken = not takes or name[2:].replace("-", "_") in takes
+        out += [name, str(value)] if taken and value is not None else []
     for key, option in OPTIONS.items():
         if pairs := getattr(data, key):
             out += [option, ",".join(f"{a}={b}" for a, b in pairs.items())]
