@@ -28,6 +28,7 @@ from luthier.models.inference.decode import generate
 from luthier.models.inference.scoring import continuations, run_prefix
 from luthier.models.layers.prefix import LearnedPrefix, flat
 from luthier.models.loading.of_recipe import load_base
+from luthier.models.runner import PaddedRunner, PrefixRunner
 from windowing import Fixed, drawn
 
 WINDOWS = ("0+5", "1+4", "3+6", "4+1", "2+200")
@@ -172,6 +173,13 @@ def test_a_layers_own_window_stays_where_it_is_narrower(lm: CausalLM) -> None:
         own = plain(lm)(torch.tensor([ids])).logits[0]
     close(packed(narrowed(lm, "4+100"), [ids])[0], own)  # type: ignore[arg-type]
     assert not torch.allclose(packed(narrowed(lm, "4+8"), [ids])[0], own, atol=1e-2)  # type: ignore[arg-type]
+
+
+def test_models_that_are_run_otherwise_are_refused(lm: CausalLM) -> None:
+    for runner in (PaddedRunner(), PrefixRunner()):
+        other: Any = replace(lm, runner=runner)
+        with pytest.raises(Refused, match=f"that is run {runner.way} cannot be narrowed"):
+            narrowed(other, "4+20")
 
 
 @pytest.mark.parametrize(

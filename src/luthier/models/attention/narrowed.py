@@ -47,7 +47,7 @@ def unsuited(lm: CausalLM, window: Window) -> str | None:
     """The fact why the model's attention cannot be narrowed to a window, or None."""
     kind = type(lm.model).__name__
     if not lm.separable:
-        return say("said_refused_window_own", kind=kind, window=str(window))
+        return say("said_refused_window_own", kind=kind, way=lm.runner.way, window=str(window))
     return None if _relative(lm) else say("said_refused_window_positions", kind=kind, window=str(window))
 
 

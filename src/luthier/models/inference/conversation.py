@@ -30,8 +30,9 @@ class Conversation:
 
     def __init__(self, lm: CausalLM, window: Window) -> None:
         self.lm, self.stream = lm, Stream(lm, window)
-        own, chat = lm.ends, lm.wording(()).chat
-        self.ends = own if chat else replace(own, tokens=(*own.tokens, *line_tokens(lm.tokenizer)))
+        own, template = lm.ends, lm.wording(())
+        whole = template.chat or template.lines
+        self.ends = own if whole else replace(own, tokens=(*own.tokens, *line_tokens(lm.tokenizer)))
         self.begun = False
         self.ended = False  # the last answer, by itself
 

@@ -48,7 +48,8 @@ class Stream:
 
     def __init__(self, lm: CausalLM, window: Window) -> None:
         if not lm.separable:
-            raise Refused(say("said_refused_window_own", kind=type(lm.model).__name__, window=str(window)))
+            kind = type(lm.model).__name__
+            raise Refused(say("said_refused_window_own", kind=kind, way=lm.runner.way, window=str(window)))
         if window.reach > lm.context:
             raise LuthierError(f"{window}: {window.reach} tokens, and the context of {lm.name} has {lm.context}")
         self.lm = replace(lm, window=None)
