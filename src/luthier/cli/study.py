@@ -62,7 +62,7 @@ def _command(name: str, takes: tuple[str, ...]) -> Callable[..., None]:
             "limit": limit,
             "limit_test": limit_test,
         }
-        _run(name, section, tuple(model or ["embedded"]), budget, seeds, set or [], out, again)
+        _run(name, section, tuple(model or ()), budget, seeds, set or [], out, again)
 
     if takes:
         whole = inspect.signature(study, eval_str=True)
@@ -92,7 +92,7 @@ def _run(
     kind = load(name)
     section["path"] = section["path"] or kind.about
     data, seeds = build(DataConfig, section, "data"), seeds or kind.seeds
-    request = Request(name, read_options(name, settings), data, models, budget, seeds)
+    request = Request(name, read_options(name, settings), data, models or kind.models, budget, seeds)
     study = request.made()
     folder = out or request.folder
     with resumable(), _bar(name) as say:

@@ -122,9 +122,7 @@ def _check_folder(request: Request, folder: Path) -> None:
 def _on_model(study: Experiment, request: Request, folder: Path, material: Material, number: int, say: Say) -> OnModel:
     import torch
 
-    from luthier.io.config import Recipe
     from luthier.models.endpoint.remote import is_endpoint
-    from luthier.models.loading.of_recipe import load_base, trainable
     from luthier.models.machine import pick_dtype
 
     name = request.models[number]
@@ -135,12 +133,12 @@ def _on_model(study: Experiment, request: Request, folder: Path, material: Mater
     path = folder / f"plan-{number}.json"
     plan = read_record(path, "dtype", "threads", "tokens", "model_key", "data_key") if path.exists() else {}
     dtype = plan.get("dtype") or pick_dtype()
-    lm = trainable(load_base(Recipe(model=name, dtype=dtype, threads=plan.get("threads") or request.threads)))
+    lm = study.base(name, dtype, plan.get("threads") or request.threads, material)
     arms, notes = study.arms(lm)
     if not plan:
         plan = {
             **study.plan(request, lm, material, arms), "dtype": dtype, "threads": torch.get_num_threads(),
-            "model_key": lm.key, "data_key": material.key, "parts": model_parts(lm.name),
+            "model_key": lm.key, "data_key": material.key, "parts": model_parts(lm.name) if lm.key else {},
         }  # fmt: skip
         write_json(path, plan)
     _same(folder, plan, name, material)
@@ -159,7 +157,7 @@ def _on_model(study: Experiment, request: Request, folder: Path, material: Mater
 def _same(folder: Path, plan: Mapping[str, Any], model: str, material: Material) -> None:
     if "parts" not in plan:
         tell(folder, EARLIER)
-    now = of_model(model, model_parts(model)) if "parts" in plan else {}
+    now = of_model(model, model_parts(model)) if plan.get("parts") else {}
     what = ["data"] if plan["data_key"] != material.key else []
     refuse_changed(folder, [*what, *changed(of_model(model, plan.get("parts", {})), now)])
 

@@ -77,11 +77,13 @@ class OnModel:
 class Experiment(ABC):
     """A subclass is a frozen dataclass whose fields are what `--set` may change (12 at most).
 
-    about: what it is about unless told otherwise. seeds: runs of each arm. rules: how it is measured.
+    about, models: what it is about, and on which models, unless told otherwise. seeds: runs of each arm. rules: how it
+    is measured.
     """
 
     title: ClassVar[Phrase]
     about: ClassVar[str] = "tickets"
+    models: ClassVar[tuple[str, ...]] = ("embedded",)
     budget: ClassVar[str] = ""  # of all training together; "" where nothing trains
     seeds: ClassVar[int] = 1
     rules: ClassVar[Sequence[Phrase]] = ()
@@ -89,6 +91,13 @@ class Experiment(ABC):
     @abstractmethod
     def load(self, data: DataConfig, texts: Texts) -> Material:
         """What it is about, read. texts: gives documents by name. Raises LuthierError."""
+
+    def base(self, name: str, dtype: str, threads: int | None, material: Material) -> TrainableLM:
+        """The model of that name; one that is made here has no key."""
+        from luthier.io.config import Recipe
+        from luthier.models.loading.of_recipe import load_base, trainable
+
+        return trainable(load_base(Recipe(model=name, dtype=dtype, threads=threads)))
 
     @abstractmethod
     def arms(self, lm: TrainableLM) -> tuple[list[Arm], list[Phrase]]:
