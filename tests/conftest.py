@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 @pytest.fixture(autouse=True)
 def float32_unless_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     """Which number format is faster differs between processors; what tests expect must not."""
-    monkeypatch.setattr("luthier.models.machine.product_rates", lambda: {"float32": 1.0, "bfloat16": 1.0})
+    monkeypatch.setattr(
+        "luthier.models.machine.product_rates", lambda: dict.fromkeys(("float32", "bfloat16", "float16"), 1.0)
+    )
 
 
 @pytest.fixture(scope="session")

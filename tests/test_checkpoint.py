@@ -42,7 +42,7 @@ def killed(lm: CausalLM, folder: Path, saved: int = 4, last: int = 6) -> None:
 
 
 def state(folder: Path) -> Path:
-    return folder / "checkpoint" / "state.safetensors"
+    return sorted((folder / "checkpoint").iterdir())[-1]
 
 
 def resumed(lm: CausalLM, folder: Path, **settings: Any) -> dict[str, torch.Tensor]:
@@ -66,7 +66,8 @@ def test_a_damaged_checkpoint_is_named(lm: CausalLM, damage: Any, tmp_path: Path
     damage(state(tmp_path))
     with pytest.raises(LuthierError) as error:
         resumed(lm, tmp_path)
-    assert f"{state(tmp_path)}: the checkpoint is damaged" in str(error.value) and "remove it" in str(error.value)
+    said = f"{state(tmp_path)}: the checkpoint is damaged"
+    assert said in str(error.value) and f"remove {tmp_path / 'checkpoint'}" in str(error.value)
     state(tmp_path).unlink()
     assert tiny.same(trained(lm), resumed(lm, tmp_path))
 

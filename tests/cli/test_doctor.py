@@ -19,7 +19,14 @@ def test_doctor_says_all_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("LUTHIER_CACHE", str(tmp_path / "cache"))
     text = said("doctor")
     words = ["cores to use", "available of", "GB free of", "float32 products", "bfloat16 products", "GFLOP/s", "GPU"]
-    for word in [*words, "number format", f"torch {version('torch')}", "not tested", "methods and objectives"]:
+    for word in [
+        *words,
+        "float16 products",
+        "number format",
+        f"torch {version('torch')}",
+        "not tested",
+        "methods and objectives",
+    ]:
         assert word in text, word
 
 

@@ -69,12 +69,14 @@ def _trained(
     from luthier.models.base import TrainableLM
     from luthier.models.loading.bundled import cache_dir
     from luthier.models.loading.of_recipe import load_base
+    from luthier.models.machine import slow_format
     from luthier.runs import inputs, run
     from luthier.runs.session import Session
     from luthier.runs.start import started
 
     try:
         split, found = load_split(recipe.data, folder / "rejected.jsonl")
+        found = [*found, *slow_format(recipe.dtype)]
         if tell:
             for note in [*([said(split.used)[0]] if split.used else []), *found]:
                 tell(note)

@@ -26,7 +26,9 @@ class Report:
         if self.metrics and "reward" in self.metrics:
             reward, kl = self.metrics["reward"], self.metrics.get("kl", 0.0)
             return f"reward {reward:.3f}  KL {kl:.2f}  {self.tokens_per_second:.0f} tokens/s"
-        return f"loss {self.loss:.3f}  {self.tokens_per_second:.0f} tokens/s"
+        skipped = int((self.metrics or {}).get("skipped", 0))
+        more = f"  {skipped} skipped" if skipped else ""
+        return f"loss {self.loss:.3f}  {self.tokens_per_second:.0f} tokens/s{more}"
 
 
 class Searched(Report):

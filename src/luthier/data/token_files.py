@@ -104,6 +104,12 @@ class Tokens(Sequence[int]):
             path = copy if copy.exists() else fetch(path, copy.parent)
         return np.memmap(path, self.dtype, "r")
 
+    def _check(self, at: int) -> None:
+        """Raise LuthierError where a shard went or was cut short since: a map of it would end this process."""
+        path, size = self.folder / f"{at:05d}.{TOKENS}", int(self.counts[at]) * self.dtype.itemsize
+        if not is_far(path) and not (path.exists() and path.stat().st_size >= size):
+            raise damaged(path, "it went or was cut short while it was read")
+
     def ends(self, at: int) -> NDArray[np.int64]:
         """Of each document of a shard the token behind its last, from the shard's beginning."""
         return np.frombuffer((self.folder / f"{at:05d}.{ENDS}").read_bytes(), "<u8").astype(np.int64)
@@ -127,6 +133,7 @@ class Tokens(Sequence[int]):
         at = int(np.searchsorted(self.first, start, "right")) - 1
         while count > 0:
             begin = start - int(self.first[at])
+            self._check(at)
             part = self._open(at)[begin : begin + count]
             out.append(part)
             start, count, at = start + len(part), count - len(part), at + 1

@@ -1,9 +1,18 @@
-"""The one file of a checkpoint: tensors, and everything else as JSON in its header."""
+"""Checkpoints of a run: the last few, each one file of tensors, with everything else as JSON in its header.
+
+    RUN/checkpoint/state-00000120.safetensors     after 120 steps
+
+What is to be kept is copied; a thread writes the copy while training goes on, one at a time. A file is whole or absent,
+and its header has a checksum, so that one which something else has damaged is known, and the one before is taken.
+"""
 
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,23 +22,129 @@ from luthier.io.files import write_tensors
 if TYPE_CHECKING:
     from torch import Tensor
 
-CHECKPOINT = Path("checkpoint") / "state.safetensors"  # in a run folder
+FOLDER = "checkpoint"  # in a run folder
+EARLIER = "state"  # the name of the only file there, in runs of earlier versions
 
 
-def write_checkpoint(path: Path, state: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
-    """Write state (JSON values) and tensors atomically."""
-    write_tensors(path, tensors, {"luthier": json.dumps(state)})
+@dataclass(frozen=True)
+class Found:
+    """What a checkpoint holds. damaged: why those that were written later could not be read, by file name."""
+
+    path: Path
+    state: dict[str, Any]
+    tensors: dict[str, Tensor]
+    damaged: dict[str, str]
 
 
-def read_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """What `write_checkpoint` wrote. Raises LuthierError when something else has cut it short."""
+class Checkpoints:
+    """Those of a run folder. keep: how many stay; older ones go when a newer one is whole.
+
+    Used in a `with` block, which ends when the last one is written.
+    """
+
+    def __init__(self, folder: Path, keep: int) -> None:
+        self.folder, self.keep = folder / FOLDER, keep
+        self._writing: Future[None] | None = None
+
+    def __enter__(self) -> Checkpoints:
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is None:
+            self.wait()
+        elif self._writing is not None:
+            wait([self._writing])
+
+    @property
+    def ready(self) -> bool:
+        """Whether another one can be begun without waiting. Raises what the last one failed by."""
+        if self._writing is None or not self._writing.done():
+            return self._writing is None
+        self.wait()
+        return True
+
+    def wait(self) -> None:
+        """Until what was begun is written. Raises OSError where it could not be; those before it are whole then."""
+        if self._writing is not None:
+            writing, self._writing = self._writing, None
+            writing.result()
+
+    def begin(self, step: int, state: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+        """Copy state (JSON values) and tensors, and have them written. Waits for the one before."""
+        import torch
+
+        self.wait()
+        whole = torch.contiguous_format
+        copies = {name: t.detach().to("cpu", copy=True, memory_format=whole) for name, t in tensors.items()}
+        path = self.folder / f"{EARLIER}-{step:08d}.safetensors"
+        writer = ThreadPoolExecutor(1, "checkpoint")
+        self._writing = writer.submit(self._write, path, json.dumps(state), copies)
+        writer.shutdown(wait=False)  # once that is done
+
+    def _write(self, path: Path, state: str, tensors: dict[str, Tensor]) -> None:
+        try:
+            write_tensors(path, tensors, {"luthier": state, "sum": _sum(tensors)})
+        except OSError as error:
+            why = f"{error.strerror or error}; the checkpoints before it are whole: the same command goes on from there"
+            raise OSError(error.errno, why, str(path)) from error
+        for old in self._files()[self.keep :]:
+            old.unlink(missing_ok=True)
+
+    def _files(self) -> list[Path]:
+        """All, the newest first."""
+        found = [*self.folder.glob(f"{EARLIER}.safetensors"), *self.folder.glob(f"{EARLIER}-[0-9]*.safetensors")]
+        return sorted(found, key=lambda path: int(path.stem.partition("-")[2] or -1), reverse=True)
+
+    def newest(self) -> Found | None:
+        """The newest that can be read; later ones, which are damaged, and what a killed writer left are removed.
+
+        Raises LuthierError where there are some and none can be read.
+        """
+        for left in self.folder.glob(f".{EARLIER}*.tmp"):
+            left.unlink()
+        damaged: dict[Path, str] = {}
+        for path in self._files():
+            try:
+                state, tensors = _read(path)
+            except ValueError as error:
+                damaged[path] = str(error)
+                continue
+            for bad in damaged:
+                bad.unlink()
+            return Found(path, state, tensors, {bad.name: why for bad, why in damaged.items()})
+        if damaged:
+            path, why = next(iter(damaged.items()))
+            more = f", and {len(damaged) - 1} before it" if damaged.keys() - {path} else ""
+            raise LuthierError(
+                f"{path}: the checkpoint is damaged ({why}){more}: remove {self.folder}, and the run begins anew"
+            )
+        return None
+
+
+def _sum(tensors: Mapping[str, Tensor]) -> str:
+    """Of all bytes, in the order of the names (CRC-32)."""
+    import torch
+
+    found = 0
+    for name in sorted(tensors):
+        found = zlib.crc32(tensors[name].reshape(-1).view(torch.uint8).numpy().data, found)
+    return f"{found:08x}"
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """State and tensors. Raises ValueError where something else has changed the file."""
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(path, "pt") as file:
-            return json.loads(file.metadata()["luthier"]), {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise LuthierError(f"{path}: the checkpoint is damaged ({error}): remove it, and the run begins anew") from None
+            about: dict[str, str] = file.metadata() or {}
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        state: dict[str, Any] = json.loads(about["luthier"])
+    except (SafetensorError, KeyError, TypeError) as error:
+        raise ValueError(str(error)) from None
+    if about.get("sum", "") not in ("", _sum(tensors)):
+        raise ValueError("its bytes are not those that were written")
+    return state, tensors
 
 
 def parted(prefix: str, state: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Tensor]]:

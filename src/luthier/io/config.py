@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import inf
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -28,7 +29,7 @@ T = TypeVar("T")
 Threads = Annotated[int, Ge(1), Le(1024)]
 NAMED = ("start", "teacher", "reward", "attention")  # of a recipe: came later too
 LATER = ("fill", "anyway", "pair", "answer_tokens", "class_weights", "stream")  # of data: not written where unset
-LATER_TRAINING = {"optimizer": "", "schedule": "", "decay": 0.2}  # likewise
+LATER_TRAINING = {"optimizer": "", "schedule": "", "decay": 0.2, "keep_checkpoints": 2}  # likewise
 _ADAPTERS: dict[type, Any] = {}  # pydantic's checkers, which take a while to make
 
 
@@ -196,6 +197,13 @@ def _assign(values: dict[str, Any], assignment: str) -> None:
         at[last] = from_yaml(raw)
     except ValueError:
         at[last] = raw
+
+
+def slower(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    """Whether two recipes (plain values) are one, but for a learning rate that is lower now: a run goes on by it."""
+    rates = [float((values.get("training") or {}).get("learning_rate") or inf) for values in (before, now)]
+    rest = [{**v, "training": {**(v.get("training") or {}), "learning_rate": None}} for v in (before, now)]
+    return rest[0] == rest[1] and rates[1] < rates[0]
 
 
 def plain(recipe: Recipe) -> dict[str, Any]:

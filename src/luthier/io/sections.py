@@ -73,7 +73,7 @@ class TrainingConfig:
     early_stop: end after that many looks at the validation rows without a better loss, and keep the best weights.
     evaluate_every: between two looks, a share of the budget (below 1) or steps; a tenth when only early_stop is given.
     optimizer: adamw or muon; "" is adamw. schedule: cosine, wsd (at the peak until the last `decay` of the budget) or
-    constant; "" is the objective's own.
+    constant; "" is the objective's own. keep_checkpoints: the newest so many stay while a run goes on.
     """
 
     tokens: Annotated[int, Ge(1)] = 100_000
@@ -89,6 +89,7 @@ class TrainingConfig:
     optimizer: str = ""
     schedule: Literal["", "cosine", "wsd", "constant"] = ""
     decay: Annotated[float, Gt(0), Le(1)] = 0.2
+    keep_checkpoints: Annotated[int, Ge(1)] = 2
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from luthier.core.phrases import say
 from luthier.version import __version__
+
+FORMATS = ("float32", "bfloat16", "float16")
+FASTER, SLOW = 1.5, 0.05  # times float32's rate; seconds of one product, after which no third is tried
 
 
 def cores() -> int:
@@ -38,18 +42,21 @@ def device() -> str:
 
 
 def _rate(dtype: Any, where: str, product: Any) -> float:
-    """Matrix-product rate in GFLOP/s, best of three short tries."""
+    """Matrix-product rate in GFLOP/s, best of a few short tries."""
     import torch
 
     n = 4096 if where == "cuda" else 512
     a = torch.randn(n, n).to(where, dtype)
     best = 0.0
-    for _ in range(4):  # the first one warms up
+    for at in range(4):  # the first one warms up
         start = time.perf_counter()
         product(a, a)
         if where == "cuda":
             torch.cuda.synchronize()
-        best = max(best, 2 * n**3 / (time.perf_counter() - start) / 1e9)
+        seconds = time.perf_counter() - start
+        best = max(best, 2 * n**3 / seconds / 1e9)
+        if at and seconds > SLOW:
+            break
     return best
 
 
@@ -59,15 +66,28 @@ def product_rates() -> dict[str, float]:
 
     from luthier.models.kernels.product import product
 
-    return {name: _rate(getattr(torch, name), device(), product) for name in ("float32", "bfloat16")}
+    return {name: _rate(getattr(torch, name), device(), product) for name in FORMATS}
 
 
 def pick_dtype(wanted: str = "auto", rates: dict[str, float] | None = None) -> str:
-    """float32 or bfloat16: bfloat16 only where its products are measured to be clearly faster here."""
+    """The number format: one of 16 bits only where its products are measured to be clearly faster here than float32's.
+
+    Of two such formats bfloat16, which has float32's range.
+    """
     if wanted != "auto":
         return wanted
     rates = rates or product_rates()
-    return "bfloat16" if rates["bfloat16"] > 1.5 * rates["float32"] else "float32"
+    fast = [name for name in FORMATS[1:] if rates.get(name, 0.0) > FASTER * rates["float32"]]
+    return fast[0] if fast else FORMATS[0]
+
+
+def slow_format(name: str) -> list[str]:
+    """A note where a format that was asked for is slower here than float32; else none."""
+    rates = product_rates() if name in FORMATS[1:] else {}
+    if rates.get(name, 1.0) >= rates.get(FORMATS[0], 0.0):
+        return []
+    best = max(rates, key=lambda other: rates[other])
+    return [say("said_slow_dtype", dtype=name, rate=f"{rates[name]:.0f}", best=best, most=f"{rates[best]:.0f}")]
 
 
 def waited() -> float | None:

@@ -134,7 +134,7 @@ class _Rowwise(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         if ctx.frozen:
             (each,) = ctx.saved_tensors
-            return each * grads[0][:, None].to(each.dtype), None, None, None, None
+            return each.float() * grads[0][:, None], None, None, None, None
         hidden, weight, *more = ctx.saved_tensors
         found = Gradients(hidden, weight, more[0] if more else None, ctx.needs_input_grad)
         for at in range(0, len(hidden), CHUNK):

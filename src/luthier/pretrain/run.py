@@ -25,7 +25,7 @@ from luthier.core.errors import LuthierError
 from luthier.corpus.recipe import Bar
 from luthier.io import config
 from luthier.io.config import Recipe, recipe_from, to_yaml
-from luthier.io.files import is_taken, read_json, read_record, write_json, write_text
+from luthier.io.files import from_yaml, is_taken, read_json, read_record, write_json, write_text
 from luthier.models import shapes
 from luthier.pretrain.baselines import bits, xz
 from luthier.pretrain.evaluation import MARK, MARKS, facts
@@ -43,13 +43,13 @@ EVERY = 0.1  # of the budget between two looks at held-out passages
 
 def run(recipe: Pretraining, folder: Path, bar: Bar, say: Callable[[Report], None] | None = None) -> dict[str, Any]:
     """Do what is left; gives what `eval.json` holds. Raises LuthierError."""
-    import yaml
-
     from luthier.api.training import train
 
-    asked = yaml.safe_dump(plain(recipe), sort_keys=False, allow_unicode=True)
-    if is_taken(folder, ASKED, "pre-training") and (folder / ASKED).read_text("utf-8") != asked:
-        raise LuthierError(f"{folder} holds pre-training by another recipe ({ASKED}): choose another --out")
+    asked = _yaml(recipe)
+    if is_taken(folder, ASKED, "pre-training"):
+        before, now, ended = _kept(folder), from_yaml(asked), (folder / "eval.json").exists()
+        if before != now and (ended or not config.slower(before, now)):
+            raise LuthierError(f"{folder} holds pre-training by another recipe ({ASKED}): choose another --out")
     write_text(folder / ASKED, asked)
     folder = folder.absolute()  # what the run names is found from anywhere
     check(recipe)
@@ -70,6 +70,18 @@ def run(recipe: Pretraining, folder: Path, bar: Bar, say: Callable[[Report], Non
     pretraining_page.write_page(folder)
     found: dict[str, Any] = read_json(folder / "eval.json")
     return found
+
+
+def _yaml(recipe: Pretraining) -> str:
+    import yaml
+
+    return yaml.safe_dump(plain(recipe), sort_keys=False, allow_unicode=True)
+
+
+def _kept(folder: Path) -> dict[str, Any]:
+    """The recipe that a folder was begun with, as plain values; keys that came later are as nobody set them."""
+    unset, kept = from_yaml(_yaml(Pretraining())), config.read_values(folder / ASKED)
+    return {**unset, **kept, "training": {**unset["training"], **kept["training"]}}
 
 
 def settings(recipe: Pretraining, made: Prepared, stream: Path, start: str) -> Recipe:

@@ -30,7 +30,7 @@ from luthier.data.unwritten import chat_only, check_written
 from luthier.evals import cuts
 from luthier.io import config
 from luthier.io.config import Recipe
-from luthier.io.files import is_taken, sync_folder
+from luthier.io.files import from_yaml, is_taken, sync_folder
 from luthier.io.kept import run_labels as run_labels
 from luthier.models.base import TrainableLM
 from luthier.models.layers.nf4 import linear_bytes
@@ -179,8 +179,14 @@ def begun(folder: Path) -> bool:
 
 
 def check_folder(folder: Path, recipe: str) -> None:
-    """Refuse a folder for a run of this recipe (YAML) that holds another run or something else."""
+    """Refuse a folder for a run of this recipe (YAML) that holds another run or something else.
+
+    A run that is not finished may go on at a lower learning rate.
+    """
     if not is_taken(folder, "recipe.yaml", "run") or not begun(folder):
         return
-    if (folder / "recipe.yaml").read_text(encoding="utf-8", errors="replace") != recipe:
+    path = folder / "recipe.yaml"
+    if path.read_text(encoding="utf-8", errors="replace") == recipe:
+        return
+    if (folder / "eval.json").exists() or not config.slower(config.read_values(path), from_yaml(recipe)):
         raise LuthierError(f"{folder} holds a run of another recipe: {AGAIN}")

@@ -22,7 +22,7 @@ from luthier.evals.forgetting import general_loss
 from luthier.evals.health import by_rollout, health
 from luthier.evals.task import evaluate
 from luthier.evals.temperature import settle
-from luthier.io import config
+from luthier.io import checkpoint, config
 from luthier.io.config import Recipe
 from luthier.io.files import write_json, write_text
 from luthier.io.metrics_file import read_metrics
@@ -91,7 +91,7 @@ class Session:
             result = self._measured(outcome)
             answered = clock.read()
             extra = dict(more(outcome, result))
-        shutil.rmtree(self.folder / "checkpoint", ignore_errors=True)
+        shutil.rmtree(self.folder / checkpoint.FOLDER, ignore_errors=True)
         told_of = health(by_rollout(read_metrics(self.folder / "metrics.jsonl"))) if outcome.trained else []
         result["notes"] = [*self.notes, *result["notes"], *told_of, *extra.pop("notes", ())]
         result |= self._costs(outcome, spent, answered, peak, size) | extra
@@ -148,4 +148,5 @@ class Session:
             "learning_rate": outcome.learning_rate,
             "tokens": trained.tokens + trained.others if trained else 0,
             **bytes_,
+            **(outcome.loop.executor.told() if outcome.loop else {}),
         }  # fmt: skip

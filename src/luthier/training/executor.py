@@ -21,6 +21,7 @@ from luthier.core.methods import Objective, ParamGroup, Patch
 from luthier.data.pack import micro_batches, pack
 from luthier.models.inference.feature_cache import FeatureCache, make_trunk
 from luthier.models.outputs import Outputs
+from luthier.training.scaling import Plain, scaling_of
 
 if TYPE_CHECKING:
     from luthier.io.config import TrainingConfig
@@ -49,8 +50,17 @@ class Executor(Protocol):
     def forward_backward(self, examples: Sequence[Example], objective: Objective) -> Losses:
         """Add the gradients of one step."""
 
-    def clip_and_step(self, rate: float, progress: float) -> float:
-        """Clip, move the parameters, forget the gradients; gives the norm before. Nothing moves if it is not finite."""
+    def clip_and_step(self, rate: float, progress: float) -> float | None:
+        """Clip, move the parameters, forget the gradients; gives the norm before. Nothing moves if it is not finite.
+
+        None where the step is to be skipped: gradients overflowed and are forgotten, and the next are scaled lower.
+        """
+
+    def told(self) -> Mapping[str, float]:
+        """What a line of metrics says of the steps so far."""
+
+    def breaks(self, examples: Sequence[Example], objective: Objective) -> bool:
+        """Whether the loss of these examples by themselves, or its gradient, is not finite."""
 
     def forget(self) -> None:
         """Drop gradients."""
@@ -69,7 +79,10 @@ class Executor(Protocol):
 
 
 class Single:
-    """One device. Parameters in 16 bits have float32 masters, where small gradients are not rounded away."""
+    """One device. Parameters in 16 bits have float32 masters, where small gradients are not rounded away.
+
+    Losses, sums of gradients, their norm and the optimiser's state are float32 in every format.
+    """
 
     def __init__(
         self, lm: TrainableLM, patch: Patch, groups: Sequence[ParamGroup], training: TrainingConfig,
@@ -78,7 +91,7 @@ class Single:
         self.lm, self.patch, self.training, self.epsilon = lm, patch, training, epsilon
         self.params: dict[str, nn.Parameter] = {}
         self.masters: dict[str, Tensor] = {}  # the parameters themselves, or copies of those in 16 bits
-        self.optimizer = self._optimizer(groups)
+        self.optimizer, self.scaling = self._optimizer(groups), scaling_of(lm.model)
         self.trunk: FeatureCache | None = make_trunk(lm, patch.cut(lm), examples)
 
     def _optimizer(self, groups: Sequence[ParamGroup]) -> Any:
@@ -117,8 +130,7 @@ class Single:
             named = objective.loss(out, batch)
             minimised = [value / divisors[name] for name, value in named.items() if not name.startswith("_")]
             loss = torch.stack(minimised).sum()
-            loss.backward()
-            self._collect()
+            self._back(loss)
             found.total += float(loss.detach())
             for name, value in named.items():
                 if name.startswith("_"):
@@ -126,20 +138,23 @@ class Single:
                     found.metrics[name[1:]] = found.metrics.get(name[1:], 0.0) + told
         penalty = self.patch.penalty(self.lm)
         if penalty is not None:
-            penalty.backward()
-            self._collect()
+            self._back(penalty)
             found.total += float(penalty.detach())
         return found
 
-    def _collect(self) -> None:
-        """Add gradients of 16-bit parameters to their float32 masters."""
+    def _back(self, loss: Tensor) -> None:
+        """Take the scaled loss's gradients, those of 16-bit parameters to their float32 masters."""
+        (loss * self.scaling.factor).backward()
         for name, p in self.params.items():
             master = self.masters[name]
             if master is not p and p.grad is not None:
                 master.grad = p.grad.float() if master.grad is None else master.grad.add_(p.grad)
                 p.grad = None
 
-    def clip_and_step(self, rate: float, progress: float) -> float:
+    def clip_and_step(self, rate: float, progress: float) -> float | None:
+        if self.scaling.overflowed(self.masters.values()):
+            self.forget()
+            return None
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group["scale"]
         norm = float(nn.utils.clip_grad_norm_(self.masters.values(), self.training.clip or math.inf))
@@ -177,12 +192,24 @@ class Single:
         parts = micro_batches(examples, self.training.micro_tokens)
         return torch.cat([self._hidden(pack(part, {}, self.lm.device), part) for part in parts])
 
+    def told(self) -> Mapping[str, float]:
+        return self.scaling.told()
+
+    def breaks(self, examples: Sequence[Example], objective: Objective) -> bool:
+        scaling, self.scaling = self.scaling, Plain()  # the scale of a whole step may be too high for a few examples
+        value = self.forward_backward(examples, objective).total
+        self.scaling = scaling
+        grads = [p.grad for p in self.masters.values() if p.grad is not None]
+        sound = math.isfinite(value) and all(bool(torch.isfinite(g).all()) for g in grads)
+        self.forget()
+        return not sound
+
     def sound(self) -> bool:
         """Whether every trained weight is finite."""
         return all(bool(torch.isfinite(p).all()) for p in self.masters.values())
 
     def tensors(self) -> dict[str, Tensor]:
-        found: dict[str, Tensor] = {f"param.{n}": p for n, p in self.masters.items()}
+        found: dict[str, Tensor] = {f"param.{n}": p for n, p in self.masters.items()} | self.scaling.tensors()
         for name, p in self.masters.items():
             for key, value in self.optimizer.state.get(p, {}).items():
                 found[f"adam.{key}.{name}"] = value
@@ -195,6 +222,7 @@ class Single:
         for name, p in self.masters.items():
             p.data.copy_(tensors[f"param.{name}"])
         self.publish()
+        self.scaling.load(tensors)
         for key in [k for k in tensors if k.startswith("adam.")]:
             _, slot, name = key.split(".", 2)
             self.optimizer.state[self.masters[name]][slot] = tensors[key].to(self.lm.device)

@@ -5,7 +5,7 @@
 The budget is counted in tokens that go through models (rollouts, references and teachers included), so methods are
 compared at equal work. A step that would exceed the budget is not begun. Everything that decides the next step
 (weights, optimiser, place in the data, what the objective holds, random state) is in one checkpoint file, so a killed
-run resumes bit for bit on the same number of CPU threads.
+run resumes bit for bit on the same number of CPU threads. Checkpoints are written while training goes on.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from luthier.core.phrases import say
 from luthier.core.progress import Report
 from luthier.core.records import Record
 from luthier.core.schedules import SCHEDULES
-from luthier.io.checkpoint import CHECKPOINT, joined, parted, read_checkpoint, write_checkpoint
+from luthier.io.checkpoint import FOLDER, Checkpoints, joined, parted
 from luthier.io.config import TrainingConfig
 from luthier.io.metrics_file import MetricsFile
 from luthier.models.kernels.fast import fast
@@ -66,6 +66,7 @@ class Loop:
         if training.learning_rate is None:
             training = replace(training, learning_rate=patch.learning_rates[len(patch.learning_rates) // 2])
         self.training, self.folder, self.say, self.watch = training, folder, say, watch or Callback()
+        self.checkpoints = Checkpoints(folder, training.keep_checkpoints) if folder else None
         self.executor = ctx.executor = Single(
             self.lm, patch, groups, training, objective.kept(examples), objective.epsilon
         )
@@ -102,9 +103,10 @@ class Loop:
         saved, cost = time.monotonic(), 0.0
         steps = self._steps()
         begin, seconds_before, tokens_before = time.monotonic(), self.done.seconds, self.spent
-        with fast(self.lm.model), closing(metrics) if metrics else nullcontext():
+        with fast(self.lm.model), closing(metrics) if metrics else nullcontext(), self.checkpoints or nullcontext():
             while not self.finished and (chosen := self._next(steps)) is not None:
-                report = self._step(chosen)
+                if (report := self._step(chosen)) is None:
+                    continue
                 self.watch.after_step(self, report)
                 elapsed = time.monotonic() - begin
                 self.done.seconds = seconds_before + elapsed
@@ -113,9 +115,10 @@ class Loop:
                     metrics.add(report)
                 if self.say:
                     self.say(report)
-                if self.folder and time.monotonic() - saved > max(self.training.checkpoint_seconds, 20 * cost):
+                due = time.monotonic() - saved > max(self.training.checkpoint_seconds, 20 * cost)
+                if self.checkpoints and self.checkpoints.ready and due:
                     start = time.monotonic()
-                    self.save()
+                    self._begin_save(self.checkpoints)
                     saved, cost = time.monotonic(), time.monotonic() - start
         if not self.done.steps:
             self._no_step()
@@ -138,6 +141,8 @@ class Loop:
             raise
 
     def _no_step(self) -> None:
+        if self.done.tokens:
+            raise Diverged(say("said_diverged_skipped", **self.executor.told()))
         cost = self.objective.step_cost(self.lm, self.ctx.data, self.training.batch)
         raise LuthierError(say("said_refused_budget", tokens=self.limit, first=round(cost) if cost else self._first))
 
@@ -161,17 +166,20 @@ class Loop:
         share = named(self.share, given.warmup, given.decay) if named else self.objective.rate(self.share, given.warmup)
         return (given.learning_rate or 0.0) * share
 
-    def _step(self, chosen: Sequence[Example]) -> Report:
+    def _step(self, chosen: Sequence[Example]) -> Report | None:
+        """None where the executor skips the step: its tokens are spent."""
         rate, progress = self._rate(), self.share
         losses = self.executor.forward_backward(chosen, self.objective)
         norm = self.executor.clip_and_step(rate, progress) if math.isfinite(losses.total) else math.nan
-        if not math.isfinite(norm):
+        if norm is not None and not math.isfinite(norm):
             self._not_finite(chosen, losses.total, norm)
-        self.done.steps += 1
         self.done.tokens += sum(e.tokens for e in chosen)
         self.ctx.meter.trained = self.done.tokens
+        if norm is None:
+            return None
+        self.done.steps += 1
         self.done.loss = losses.total
-        told = {**losses.metrics, **self.objective.told()} or None
+        told = {**losses.metrics, **self.executor.told(), **self.objective.told()} or None
         return Report(self.done.steps, self.spent, losses.total, rate, norm, 0.0, self.share, metrics=told)
 
     def _not_finite(self, chosen: Sequence[Example], loss: float, norm: float) -> None:
@@ -182,21 +190,24 @@ class Loop:
             raise Diverged(say("said_diverged_weights", **known))
         bad = set()
         for unit in ([chosen[at] for at in unit] for unit in units_of(chosen)):
-            value = self.executor.forward_backward(unit, self.objective).total
-            grads = [p.grad for p in self.executor.masters.values()]
-            if not (math.isfinite(value) and all(g is None or bool(torch.isfinite(g).all()) for g in grads)):
+            if self.executor.breaks(unit, self.objective):
                 bad |= {example.source for example in unit}
-            self.executor.forget()
         known |= {"rows": ", ".join(map(str, sorted(bad or {e.source for e in chosen})))}
         if not self.folder:
             raise Diverged(say("said_diverged_rows", **known))
         self.cursor.epoch, self.cursor.at = self._before
         self.save()
-        raise Diverged(say("said_diverged_rows_kept", **known, folder=self.folder / "checkpoint"))
+        raise Diverged(say("said_diverged_rows_kept", **known, folder=self.folder / FOLDER))
 
     def save(self) -> None:
-        """One safetensors file with everything that exact resume needs; weights that are broken replace no others."""
-        if self.folder is None or not self.executor.sound():
+        """Write a checkpoint; weights that are broken make none."""
+        if self.checkpoints:
+            self._begin_save(self.checkpoints)
+            self.checkpoints.wait()
+
+    def _begin_save(self, checkpoints: Checkpoints) -> None:
+        """Have everything written that exact resume needs."""
+        if not self.executor.sound():
             return
         patch, own = parted("patch", self.patch.state(self.lm))
         objective, held = parted("objective", self.objective.state())
@@ -209,16 +220,22 @@ class Loop:
             "meter": dict(self.ctx.meter.by),
             "limit": self.limit,
             "watch": self.watch.state(),
+            "learning_rate": self.training.learning_rate,
         }
-        write_checkpoint(self.folder / CHECKPOINT, state, tensors)
+        checkpoints.begin(self.done.steps, state, tensors)
 
     def _resume(self) -> None:
-        path = self.folder / CHECKPOINT if self.folder else None
-        if path is None or not path.exists():
+        found = self.checkpoints.newest() if self.checkpoints else None
+        if found is None:
             return
-        state, tensors = read_checkpoint(path)
+        state, tensors = found.state, found.tensors
         if state["limit"] != self.limit or not self.executor.load(tensors):
-            raise LuthierError(f"{path} belongs to another recipe: give this run another folder, or remove it")
+            raise LuthierError(f"{found.path} belongs to another recipe: give this run another folder, or remove it")
+        for name, why in found.damaged.items():
+            self.ctx.notes.append(say("said_checkpoint", name=name, reason=why, taken=found.path.name))
+        if (rate := state.get("learning_rate", self.training.learning_rate)) != self.training.learning_rate:
+            known = {"before": rate, "now": self.training.learning_rate, "step": state["done"]["steps"]}
+            self.ctx.notes.append(say("said_rate_changed", **known))
         torch.set_rng_state(tensors["random"])
         self.watch.load(self, state.get("watch", {}), tensors.__getitem__)
         self.done = Trained(**state["done"])

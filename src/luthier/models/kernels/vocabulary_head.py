@@ -51,14 +51,14 @@ class VocabHead:
 class Gradients:
     """Gradients of hidden states (N, d), a head's weight (V, d) and bias (V,), gathered chunk by chunk.
 
-    needs: which of the three are wanted; the others stay None.
+    needs: which of the three are wanted; the others stay None. Sums over chunks are float32 in every format.
     """
 
     def __init__(self, hidden: Tensor, weight: Tensor, bias: Tensor | None, needs: Sequence[bool]) -> None:
         self.of, self.given = weight, hidden
         self.hidden = torch.empty_like(hidden) if needs[0] else None
-        self.weight = torch.zeros_like(weight) if needs[1] else None
-        self.bias = torch.zeros_like(bias) if bias is not None and needs[2] else None
+        self.weight = torch.zeros_like(weight, dtype=torch.float32) if needs[1] else None
+        self.bias = torch.zeros_like(bias, dtype=torch.float32) if bias is not None and needs[2] else None
 
     def add(self, at: int, d: Tensor) -> None:
         """What a chunk's states from `at` on give: d (n, V) is the gradient of h Wᵀ + bias, in the weight's format."""
@@ -66,9 +66,13 @@ class Gradients:
         if self.hidden is not None:
             self.hidden[chunk] = product(d, self.of.T)
         if self.weight is not None:
-            self.weight = product(d.T, self.given[chunk].to(self.of.dtype).T, self.weight)
+            states = self.given[chunk].to(self.of.dtype).T
+            if d.dtype == torch.float32:
+                self.weight = product(d.T, states, self.weight)
+            else:
+                self.weight += product(d.T, states)
         if self.bias is not None:
-            self.bias += d.sum(0)
+            self.bias += d.sum(0, dtype=torch.float32)
 
     def all(self) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
         """Of hidden, weight and bias."""
@@ -103,7 +107,7 @@ class _HeadLoss(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         g = grads[0]
-        scaled = [None if d is None else d.mul_(g.to(d.dtype)) for d in ctx.grads]
+        scaled = [None if d is None else d.float().mul_(g) for d in ctx.grads]  # autograd rounds to 16 bits
         ctx.grads = None
         return (*scaled, None, None, None)
 
