@@ -64,13 +64,9 @@ class Patch(Method):
     learning_rates: ClassVar[tuple[float, ...]] = (1e-4, 3e-4, 1e-3)
     identity: ClassVar[bool] = True  # the adapted model equals the base before the first step
     objectives: ClassVar[Mapping[str, str]] = {
-        "classification": "sft",
-        "multilabel": "multilabel",
-        "regression": "regress",
-        "generation": "sft",
-        "text": "lm",
-        "preference": "dpo",
-    }
+        "classification": "sft", "multilabel": "multilabel", "regression": "regress", "generation": "sft",
+        "text": "lm", "preference": "dpo",
+    }  # fmt: skip
     save_as: ClassVar[Literal["adapter", "model"]] = "adapter"
     peft_type: ClassVar[str] = ""  # of the class that reads PEFT's adapters of this type: see `luthier.runs.adapters`
 
@@ -262,6 +258,10 @@ class Objective(Method):
     def loss(self, out: Outputs, batch: Batch) -> dict[str, Tensor]:
         """Named sums over a micro-batch, each divided by its divisor; those named _X are told as X, not minimised."""
         raise NotImplementedError
+
+    def lost(self, lm: TrainableLM, loss: float, norm: float) -> bool:
+        """Whether no training passes through such a loss or gradient norm; a few such steps in a row end the run."""
+        return False
 
     def finish(self, ctx: Context, examples: Sequence[Any]) -> None:
         """Called once when training is over, with what it drew on."""

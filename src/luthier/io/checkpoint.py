@@ -93,7 +93,14 @@ class Checkpoints:
     def _files(self) -> list[Path]:
         """All, the newest first."""
         found = [*self.folder.glob(f"{EARLIER}.safetensors"), *self.folder.glob(f"{EARLIER}-[0-9]*.safetensors")]
-        return sorted(found, key=lambda path: int(path.stem.partition("-")[2] or -1), reverse=True)
+        return sorted(found, key=_step, reverse=True)
+
+    def drop(self, step: int) -> None:
+        """Remove those from that step on: what they hold is no good."""
+        self.wait()
+        for path in self._files():
+            if _step(path) >= step:
+                path.unlink()
 
     def newest(self) -> Found | None:
         """The newest that can be read; later ones, which are damaged, and what a killed writer left are removed.
@@ -119,6 +126,11 @@ class Checkpoints:
                 f"{path}: the checkpoint is damaged ({why}){more}: remove {self.folder}, and the run begins anew"
             )
         return None
+
+
+def _step(path: Path) -> int:
+    """Steps that were done by then; -1 for the file of an earlier version, which does not say."""
+    return int(path.stem.partition("-")[2] or -1)
 
 
 def _sum(tensors: Mapping[str, Tensor]) -> str:

@@ -36,6 +36,8 @@ from luthier.training.context import Context
 from luthier.training.early_stopping import Callback
 from luthier.training.executor import Single
 
+LOST = 8  # steps in a row that an objective calls lost, which end a run
+
 
 @dataclass
 class Trained:
@@ -74,7 +76,7 @@ class Loop:
         self._before = self.cursor.place  # before the step that is being made
         self.done = Trained()
         self._first = 0  # tokens of the step that the budget does not hold, where there is one
-        self.finished = False
+        self.finished, self.lost = False, 0
         ctx.meter.limit = training.tokens
         self.epochs = self._epochs()
         self.limit = min(training.tokens, self.epochs)
@@ -116,7 +118,7 @@ class Loop:
                 if self.say:
                     self.say(report)
                 due = time.monotonic() - saved > max(self.training.checkpoint_seconds, 20 * cost)
-                if self.checkpoints and self.checkpoints.ready and due:
+                if self.checkpoints and self.checkpoints.ready and due and not self.lost:
                     start = time.monotonic()
                     self._begin_save(self.checkpoints)
                     saved, cost = time.monotonic(), time.monotonic() - start
@@ -179,6 +181,10 @@ class Loop:
             return None
         self.done.steps += 1
         self.done.loss = losses.total
+        self.lost = self.lost + 1 if self.objective.lost(self.lm, losses.total, norm) else 0
+        if self.lost == LOST:
+            known = {"step": self.done.steps, "loss": losses.total, "norm": norm, "steps": LOST}
+            raise self._diverged(say("said_diverged_lost", **known))
         told = {**losses.metrics, **self.executor.told(), **self.objective.told()} or None
         return Report(self.done.steps, self.spent, losses.total, rate, norm, 0.0, self.share, metrics=told)
 
@@ -187,17 +193,24 @@ class Loop:
         self.executor.forget()
         known: dict[str, object] = {"step": self.done.steps + 1, "loss": loss, "norm": norm}
         if not self.executor.sound():
-            raise Diverged(say("said_diverged_weights", **known))
-        bad = set()
-        for unit in ([chosen[at] for at in unit] for unit in units_of(chosen)):
-            if self.executor.breaks(unit, self.objective):
-                bad |= {example.source for example in unit}
+            raise self._diverged(say("said_diverged_weights", **known))
+        units = [[chosen[at] for at in unit] for unit in units_of(chosen)]
+        broken = [unit for unit in units if self.executor.breaks(unit, self.objective)]
+        bad = {example.source for unit in broken for example in unit}
         known |= {"rows": ", ".join(map(str, sorted(bad or {e.source for e in chosen})))}
+        if len(broken) == len(units) > 1:
+            raise self._diverged(say("said_diverged_all", **known))
         if not self.folder:
             raise Diverged(say("said_diverged_rows", **known))
         self.cursor.epoch, self.cursor.at = self._before
         self.save()
         raise Diverged(say("said_diverged_rows_kept", **known, folder=self.folder / FOLDER))
+
+    def _diverged(self, why: str) -> Diverged:
+        """The weights are to blame: those since the loss was lost, or not to be computed, are kept no longer."""
+        if self.checkpoints:
+            self.checkpoints.drop(self.done.steps - self.lost)
+        return Diverged(why)
 
     def save(self) -> None:
         """Write a checkpoint; weights that are broken make none."""

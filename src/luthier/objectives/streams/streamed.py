@@ -10,6 +10,7 @@ its questions as well as its answers.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -88,6 +89,10 @@ class Streamed(Objective, ABC):
         while isinstance(dataset, Stretches):
             yield dataset.step(cursor, size)
         yield from super().batches(ctx, dataset, size, cursor)
+
+    def lost(self, lm: TrainableLM, loss: float, norm: float) -> bool:
+        """Twice the loss of an even guess, or no gradient at all: activations have overflowed."""
+        return norm == 0 or loss > 2 * math.log(lm.reader.get_input_embeddings().weight.shape[0])
 
     def epoch(self, examples: Sequence[Any]) -> int:
         return int(examples.sums[-1]) if isinstance(examples, Stretches) else super().epoch(examples)
