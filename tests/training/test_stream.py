@@ -124,6 +124,11 @@ def other(folder: Path) -> None:
     path.write_text(json.dumps({**json.loads(path.read_text()), "vocabulary": 99_999}))
 
 
+def strange(folder: Path) -> None:
+    path = folder / "tokens" / "tokens.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "vocabulary_key": "0123456789abcdef"}))
+
+
 def nothing(folder: Path) -> None:
     (folder / "tokens" / "tokens.json").unlink()
 
@@ -133,6 +138,7 @@ def nothing(folder: Path) -> None:
     [
         (cut, "00001.tokens: damaged .72 bytes where 74 are told"), (gone, "00001.tokens: damaged .no bytes where 74"),
         (other, "ids up to 99,998, and the model knows 320: it was made with another tokenizer"),
+        (strange, "tokens: it was made with another tokenizer than the model's"),
         (nothing, "no tokens: name what `luthier corpus mix` wrote"),
     ],
 )  # fmt: skip

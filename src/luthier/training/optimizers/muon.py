@@ -1,7 +1,8 @@
 """Muon: the momentum of each hidden matrix made orthogonal by Newton–Schulz steps; the other weights by AdamW.
 
 A step of a matrix is scaled by 0.2·√max(rows, columns), so that it is as large as AdamW's (root mean square) and one
-learning rate serves both. Source: Jordan et al. 2024, "Muon"; the scale: Liu et al. 2025 (arXiv:2502.16982).
+learning rate serves both. The factors of an adapter are hidden matrices, too, each made orthogonal by itself: they want
+a rate about ten times AdamW's. Source: Jordan et al. 2024, "Muon"; the scale: Liu et al. 2025 (arXiv:2502.16982).
 """
 
 from __future__ import annotations
