@@ -67,9 +67,12 @@ def test_zero_shot_is_what_transformers_gives(ground: Ground) -> None:
 def test_who_filled_gaps_is_given_one(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[Any] = []
     lm = ground.fresh(Architecture(**SMALL).arms(None)[0][0], 0)
-    monkeypatch.setattr(type(lm), "continuations", lambda self, rows: seen.extend(rows) or [
-        [torch.tensor([-100.0, *[-1.0] * (len(b) - 1)]) for b in more] for _, more in rows
-    ])  # fmt: skip
+
+    def told(self: object, rows: Any) -> list[list[torch.Tensor]]:
+        seen.extend(rows)
+        return [[torch.tensor([-100.0, *[-1.0] * (len(b) - 1)]) for b in more] for _, more in rows]
+
+    monkeypatch.setattr(type(lm), "continuations", told)
     first, end = ground.words.convert_tokens_to_ids("<extra_id_0>"), ground.words.eos_token_id
     assert ground.costs(lm, True, [([5, 6], [[7, 8, 9]])]) == [[3.0]], "the sentinel's own cost does not count"
     assert seen == [([5, 6, first, end], [[first, 7, 8, 9]])]
