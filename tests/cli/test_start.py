@@ -10,7 +10,7 @@ import pytest
 HEAVY = ("torch", "transformers", "numpy", "sklearn", "rich.progress", "plotly")
 COMMANDS = (
     "compare", "train", "predict", "chat", "eval", "export", "methods", "fetch", "doctor", "study", "adapters", "runs",
-    "data", "index", "prompt", "label", "score", "rlhf", "corpus", "tokenizer", "pretrain",
+    "data", "index", "prompt", "label", "score", "rlhf", "corpus", "tokenizer", "pretrain", "plan",
 )  # fmt: skip
 STARTED = """
 import sys

@@ -70,6 +70,7 @@ def _trained(
     from luthier.models.loading.bundled import cache_dir
     from luthier.models.loading.of_recipe import load_base
     from luthier.models.machine import slow_format
+    from luthier.planning.before import told
     from luthier.runs import inputs, run
     from luthier.runs.session import Session
     from luthier.runs.start import started
@@ -81,6 +82,9 @@ def _trained(
             for note in [*([said(split.used)[0]] if split.used else []), *found]:
                 tell(note)
         lm = started(load_base(recipe), recipe)
+        if tell:
+            for line in told(lm, recipe, split):
+                tell(line)
         inputs.keep_or_check(folder, inputs.of_recipe(recipe, split), run.begun(folder))
         write_text(folder / "recipe.yaml", config.to_yaml(recipe))
         trains = isinstance(config.options(recipe), Patch)

@@ -41,11 +41,14 @@ def pretrain(
     """Read the recipe and run."""
     check_installed()
     from luthier.cli.common import resumable, training_bar
+    from luthier.pretrain.plan import told
     from luthier.pretrain.recipe import read_recipe
     from luthier.pretrain.run import run
     from luthier.reports.pretraining_page import PAGE
 
     asked = read_recipe(recipe, tuple(given or ()))
+    if line := told(asked):
+        print(line)
     with resumable(), training_bar("pretrain") as say:
         found = run(asked, out, partial(rows_bar, what="parts"), say)
     beside = f"5-gram of bytes {found['byte_5gram']:.3f}, xz {found['xz']:.3f}"

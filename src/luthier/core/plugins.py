@@ -28,6 +28,7 @@ ROOMS: Mapping[str, str] = {
     "patches": "luthier.patches", "direct": "luthier.direct", "objectives": "luthier.objectives",
     "metrics": "luthier.evals.metrics", "studies": "luthier.study.studies", "trackers": "luthier.training.trackers",
     "optimizers": "luthier.training.optimizers",
+    "machines": "luthier.planning.machines",
     "texts": "luthier.pretrain.texts", "shapes": "luthier.models.shapes",
     "tasks": "luthier.pretrain.tasks",
     "classifiers": "luthier.direct.classifiers", "documents": "luthier.data.document_readers",

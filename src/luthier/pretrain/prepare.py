@@ -78,7 +78,7 @@ def texts(recipe: Pretraining) -> tuple[Documents, Documents]:
 def streamed(recipe: Pretraining) -> tuple[Iterator[str], Documents]:
     """The documents of a stream, as text again, one after the other, and those held out. Raises LuthierError."""
     stream = Stream(Path(recipe.stream))
-    words, end = known(_of_stream(recipe)), stream.tokens.about.get("end")
+    words, end = known(of_stream(recipe)), stream.tokens.about.get("end")
     parts = (stream.tokens[low:high].tolist() for low, high in pairwise(stream.bounds().tolist()))
     train = (words.decode([i for i in ids if i != end], skip_special_tokens=False) for ids in parts)
     held = [(name, written(text.strip()) + "\n") for name, text in _read(recipe.heldout) if text.strip()]
@@ -96,7 +96,7 @@ def written(text: str) -> str:
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").replace("\0", "\ufffd")
 
 
-def _of_stream(recipe: Pretraining) -> str:
+def of_stream(recipe: Pretraining) -> str:
     """The name of a stream's tokenizer. Raises LuthierError where the recipe names another."""
     about = Stream(Path(recipe.stream)).tokens.about
     told = str(about.get("tokenizer", ""))
@@ -171,7 +171,7 @@ def _write_rows(path: Path, rows: Sequence[str]) -> None:
 def tokenizer_of(recipe: Pretraining, made: Prepared, folder: Path) -> str:
     """The name of the tokenizer, learned where the recipe asks for it."""
     if recipe.stream:
-        return _of_stream(recipe)
+        return of_stream(recipe)
     if not isinstance(recipe.tokenizer, Tokens):
         return recipe.tokenizer
     target = folder / "tokenizer"

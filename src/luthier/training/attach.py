@@ -15,6 +15,7 @@ from luthier.core.methods import Method, Objective, ParamGroup, Patch
 from luthier.core.phrases import say
 from luthier.core.split import Split
 from luthier.models.labelling import HEADS
+from luthier.models.layers.surgery import placed
 from luthier.training.context import Context
 from luthier.training.loop import Loop
 
@@ -93,7 +94,7 @@ def add_head(lm: TrainableLM, kind: str, count: int) -> ParamGroup:
     if (own := lm.own_head(kind)) is not None:
         setattr(lm.model, f"{kind}_head", own)
         return ParamGroup([])
-    head = HEADS[kind](lm.width, count).to(lm.device)
+    head = placed(HEADS[kind](lm.width, count), lm.device)
     if head.answers:
         lm.model.label_head = head
         return ParamGroup(["label_head.weight", "label_head.bias"])

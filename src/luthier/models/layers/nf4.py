@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import _disable_current_modes
 
 from luthier.models.layers.surgery import matrix_of, transposed
 from luthier.models.loading.quiet import quiet
@@ -65,8 +66,10 @@ def _bitsandbytes() -> Any:
     logger.setLevel(logging.ERROR)
     sys.modules["kernels"] = None  # type: ignore[assignment]
     try:
-        with quiet():
-            return importlib.import_module("bitsandbytes.functional")
+        with quiet(), _disable_current_modes():
+            found = importlib.import_module("bitsandbytes.functional")
+            found.quantize_4bit(torch.zeros(64, 64), compress_statistics=True, quant_type="nf4")
+            return found  # the tables that it keeps are made now, with their numbers, also within a dry run
     finally:
         logger.setLevel(level)
         if fetcher is None:
@@ -77,7 +80,8 @@ def _bitsandbytes() -> Any:
 
 @cache
 def _table(values: tuple[float, ...], device: torch.device) -> Tensor:
-    return torch.tensor(values, device=device)
+    with _disable_current_modes():
+        return torch.tensor(values, device=device)
 
 
 def linear_bytes(stacks: Iterable[nn.ModuleList]) -> tuple[int, int]:
@@ -97,5 +101,5 @@ def linear_bytes(stacks: Iterable[nn.ModuleList]) -> tuple[int, int]:
                 tensors, count = [weight], weight.numel()
             if tensors:
                 numbers += count
-                held |= {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in tensors}
+                held |= {t.untyped_storage()._cdata: t.untyped_storage().nbytes() for t in tensors}
     return sum(held.values()), 2 * numbers

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from luthier.core.errors import LuthierError
+from luthier.models.layers.surgery import placed
 from luthier.models.layers.virtual import silence
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ class PrefixMlp(nn.Module):
         self.register_buffer("start", start)
         self.register_buffer("scale", scale)
         self.table = nn.Parameter(torch.randn(len(start), width).to(start.device))
-        self.layers = layers.to(start.device)
+        self.layers = placed(layers, start.device)
 
     def forward(self) -> Tensor:
         return self.start + self.scale * cast(Tensor, self.layers(self.table))

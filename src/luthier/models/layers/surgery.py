@@ -47,6 +47,11 @@ def replace_module(model: nn.Module, path: str, module: nn.Module) -> nn.Module:
     return old  # type: ignore[no-any-return]
 
 
+def placed(module: nn.Module, device: torch.device) -> nn.Module:
+    """The module on that device; one that is there is left alone."""
+    return module if all(p.device == device for p in module.parameters()) else module.to(device)
+
+
 def transposed(module: nn.Module) -> bool:
     """Whether it is a linear layer that keeps its weight as (in, out): GPT-2's."""
     from transformers.pytorch_utils import Conv1D

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from luthier.core.errors import LuthierError
+from luthier.models.layers.surgery import placed
 
 
 class VirtualEmbedding(nn.Module):
@@ -60,7 +61,7 @@ class Encoder(nn.Module):
         silence(layers)
         self.register_buffer("scale", rms(start))
         self.table = nn.Parameter(start / self.scale)
-        self.layers = layers.to(start.device)
+        self.layers = placed(layers, start.device)
 
     def forward(self) -> Tensor:
         return self.scale * (self.table + cast(Tensor, self.layers(self.table)))

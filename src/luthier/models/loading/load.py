@@ -82,21 +82,26 @@ def load_base(
     # as today, and without a network transformers would try for a minute before it looked there.
     folder = snapshot(place)
     if folder is None or not _is_whole(folder):
-        _check_hub(place)
+        check_hub(place)
         return _load(place, place, dtype, attention)
     return _load(folder, place, dtype, attention)
 
 
 def described(model: str | Path | None) -> "tuple[PreTrainedConfig, PreTrainedTokenizerBase]":
     """A model's configuration and tokenizer, without its weights. Raises LuthierError as `load_base` does."""
+    place = resolve(model)
+    with explained(str(place)), quiet():
+        return described_folder(place)
+
+
+def described_folder(place: Path | str) -> "tuple[PreTrainedConfig, PreTrainedTokenizerBase]":
+    """The same of a folder that may lack weights, or a hub id."""
     import transformers
 
-    place = resolve(model)
-    with _explained(str(place)), quiet():
-        return (
-            transformers.AutoConfig.from_pretrained(place, trust_remote_code=False),
-            transformers.AutoTokenizer.from_pretrained(place, trust_remote_code=False),
-        )
+    return (
+        transformers.AutoConfig.from_pretrained(place, trust_remote_code=False),
+        transformers.AutoTokenizer.from_pretrained(place, trust_remote_code=False),
+    )
 
 
 def auto_class(config: "PreTrainedConfig", name: str) -> Any:
@@ -119,13 +124,13 @@ def _load(
 
     from luthier.models.loading.kinds import kind_of
 
-    with _explained(name), quiet():
+    with explained(name), quiet():
         config = transformers.AutoConfig.from_pretrained(place, trust_remote_code=False)
         kind = kind_of(config, name)
         loaded: Any = auto_class(config, name).from_pretrained(
             place,
             dtype=getattr(torch, dtype),
-            attn_implementation=attention or _written_out(config, kind),
+            attn_implementation=attention or written_out(config, kind),
             use_safetensors=True,
             trust_remote_code=False,
             output_loading_info=True,
@@ -145,7 +150,7 @@ def _load(
     return model.eval(), tokenizer
 
 
-def _written_out(config: Any, kind: str) -> str | None:
+def written_out(config: Any, kind: str) -> str | None:
     """Attention written out ("eager") for a causal model whose attention cannot be chosen once it is loaded.
 
     What is right must be asked of it later: with its other implementation Falcon's biases by distance count otherwise.
@@ -242,17 +247,17 @@ def _is_whole(folder: Path) -> bool:
     return any(folder.glob("tokenizer*")) or any(folder.glob("vocab*"))
 
 
-def _check_hub(model: str) -> None:
+def check_hub(model: str) -> None:
     """Ask the hub whether there is such a model, with safetensors. transformers would try for a minute in vain."""
     from huggingface_hub import HfApi
 
-    with _explained(model):
+    with explained(model):
         files = HfApi().model_info(model, timeout=_HUB_SECONDS).siblings or []
     _check_weights(model, {file.rfilename for file in files})
 
 
 @contextmanager
-def _explained(name: str) -> Iterator[None]:
+def explained(name: str) -> Iterator[None]:
     """Turn what transformers and the hub raise into a LuthierError."""
     try:
         yield

@@ -102,7 +102,8 @@ def sums(values: Tensor, batch: Batch) -> Tensor:
     import torch
 
     spans = torch.tensor(batch.spans, device=values.device)
-    where = torch.repeat_interleave(torch.arange(len(batch.spans), device=values.device), spans)
+    segments = torch.arange(len(batch.spans), device=values.device)
+    where = torch.repeat_interleave(segments, spans, output_size=len(values))
     return torch.zeros(len(batch.spans), dtype=values.dtype, device=values.device).index_add(0, where, values)
 
 
