@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 HELP = """Say what a run will take, before it begins: parameters, arithmetic, memory by part, time and cost.
 
-The recipe is one of luthier train or luthier pretrain; of a model that is not here its folder with config.json is enough.
+The recipe is one of luthier train or luthier pretrain; of a model whose weights are not here config.json is enough.
 The training step is run on tensors without numbers, its operations are timed here at the model's own shapes, and --on
 names other hardware.
 

@@ -1,7 +1,7 @@
 """A dry run: torch's operations on tensors that have shapes and no numbers, with what they would take.
 
-Counted are operations by their shapes, their arithmetic, and the bytes that are alive, at their peak in each phase. What
-a program asks of a number (a loss, whether two tensors are equal) is answered by one, and true.
+Counted are operations by their shapes, their arithmetic, and the bytes that are alive, at their peak in each phase.
+What a program asks of a number (a loss, whether two tensors are equal) is answered by one, and true.
 """
 
 from __future__ import annotations

@@ -88,7 +88,7 @@ def step_of(job: Job) -> tuple[Step, Rows]:
         raise LuthierError(f"{job.recipe.method} trains no weights: there is nothing to plan")
     with DryRun():
         model = unfilled(job.config, job.recipe.model, _dtype(job))
-        parameters = float(sum(p.numel() for p in model.parameters()))
+        parameters = float(sum(p.numel() for p in ready(model, job.tokenizer, job.recipe.model).model.parameters()))
         depths = {len(stack) for stack in stacks_of(model)}
         alike = len(depths) == 1 and max(depths) >= ENOUGH and _alike(model)
     found = _few(job, max(depths)) if alike else None
