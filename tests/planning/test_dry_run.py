@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 
-from luthier.models.attention.packed import Packed
+from luthier.models.attention.packed import How, Packed
 from luthier.planning.dry_run import DryRun
 
 
@@ -69,17 +69,11 @@ def test_nothing_stays_switched_on() -> None:
 def test_long_sequences_take_no_square_of_memory() -> None:
     """Attention keeps a number of bytes that doubles with the length, whichever kernel serves it."""
     held = []
-    for tokens in (1024, 2048):
+    for tokens in (512, 1024):
         with DryRun() as run:
             q, k, v = (torch.zeros(1, 4, tokens, 64, requires_grad=True) for _ in range(3))
             before = run.live
-            out = Packed((tokens,)).attend(0, q, k, v, _plain())
+            out = Packed((tokens,)).attend(0, q, k, v, How())
             held.append(run.live - before)
             del out
     assert held[1] < 2.2 * held[0]
-
-
-def _plain() -> object:
-    from luthier.models.attention.packed import How
-
-    return How()

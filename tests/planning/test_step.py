@@ -75,8 +75,10 @@ def trained(recipe: Recipe, data: Split, rows: planned.Rows) -> tuple[int, int]:
     [
         ("llama_tied", "lora", tiny.CHATS), ("llama_untied", "full", tiny.CHATS), ("gpt2", "prefix", tiny.CHATS),
         ("llama_tied", "soft_prompt", tiny.LABELLED), ("qwen2_sliding", "layers", tiny.CHATS),
-        ("llama_tied", "head", tiny.LABELLED), ("bert", "lora", tiny.LABELLED), ("t5", "lora", tiny.CHATS),
-        ("llama_tied", "lora", tiny.PAIRS), ("gpt2", "adapter", tiny.CHATS), ("llama_tied", "ia3", tiny.CHATS),
+        ("llama_tied", "head", tiny.LABELLED), ("bert", "lora", tiny.LABELLED), ("llama_tied", "lora", tiny.PAIRS),
+        pytest.param("t5", "lora", tiny.CHATS, marks=pytest.mark.slow),
+        pytest.param("gpt2", "adapter", tiny.CHATS, marks=pytest.mark.slow),
+        pytest.param("llama_tied", "ia3", tiny.CHATS, marks=pytest.mark.slow),
     ],
 )  # fmt: skip
 def test_what_trains_and_what_is_alive(tiny_folder: Folder, kind: str, method: str, data: Split) -> None:
@@ -93,11 +95,10 @@ def test_what_trains_and_what_is_alive(tiny_folder: Folder, kind: str, method: s
 def deep(folder: Path) -> Path:
     made = tiny.tokenizer()
     sizes: dict[str, Any] = {"hidden_size": 32, "intermediate_size": 48, "num_attention_heads": 4}
-    return tiny.save(LlamaConfig(**sizes, num_hidden_layers=8, vocab_size=len(made), eos_token_id=2), folder)
+    return tiny.save(LlamaConfig(**sizes, num_hidden_layers=6, vocab_size=len(made), eos_token_id=2), folder)
 
 
-@pytest.mark.parametrize("changes", [{}, {"optimizer": "muon"}])
-@pytest.mark.parametrize("method", ["lora", "full"])
+@pytest.mark.parametrize(("method", "changes"), [("lora", {}), ("full", {"optimizer": "muon"})])
 def test_few_blocks_tell_of_all(
     tmp_path: Path, method: str, changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -112,12 +113,12 @@ def test_few_blocks_tell_of_all(
         assert sum(given.values()) == pytest.approx(sum(wanted.values()))
 
 
-@pytest.mark.parametrize(("method", "patch"), [("layers", {"n": 3}), ("lora", {"targets": r".*\.7\.mlp\..*"})])
+@pytest.mark.parametrize(("method", "patch"), [("layers", {"n": 3}), ("lora", {"targets": r".*\.5\.mlp\..*"})])
 def test_a_patch_that_treats_blocks_apart_runs_all(tmp_path: Path, method: str, patch: dict[str, Any]) -> None:
     """Seen failing with few blocks: `layers` of three trains nothing frozen there."""
     recipe = tiny.recipe(deep(tmp_path), method, patch=patch, training={"epochs": None})
     step, rows = planned.step_of(job(recipe, tiny.CHATS))
-    assert step["trained"] == trained(recipe, tiny.CHATS, rows)[0] and step["blocks"] == 8
+    assert step["trained"] == trained(recipe, tiny.CHATS, rows)[0] and step["blocks"] == 6
     assert step["kept"] > 0  # states of the frozen blocks
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import platform
 import time
@@ -124,6 +125,7 @@ def reset_peak_memory() -> None:
 
     import torch
 
+    _trim()
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
     if torch.cuda.is_available():
@@ -156,6 +158,29 @@ def held_memory() -> int:
     except OSError:  # another system, or a worker that has just ended
         return 0
     return 1024 * sum(int(row.split()[1]) for row in rows if row.startswith("VmRSS:"))
+
+
+def _trim() -> None:
+    """Memory that is free goes back to the system, where its library can be told so (glibc)."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
+
+
+class Heap:
+    """Memory that steps of many sizes have cut up goes back to the system where a process has grown by it: without,
+    one that trains LoRA on a small model held half as much again after 17 steps, and was still growing."""
+
+    GROWN = 1.2  # times what the first step left
+
+    def __init__(self) -> None:
+        self.first = 0
+
+    def after_step(self) -> None:
+        """Look, and give back what is free."""
+        now = held_memory()
+        self.first = self.first or now
+        if now > self.GROWN * self.first:
+            _trim()
 
 
 def memory() -> dict[str, int]:

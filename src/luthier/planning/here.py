@@ -28,7 +28,7 @@ FRESH = "a fresh byte"
 SHARE = 0.5  # of a GPU's products that training reaches
 MOST = 256 << 20  # bytes that one operation may read and write to be done here; of longer lists a part is done
 RATE, BANDWIDTH = 5e10, 1e10  # FLOP and bytes a second: only to put operations in order
-CALL = 1.2e-5  # seconds of the program around each operation
+CALL = 2e-5  # seconds of the program around each operation
 
 
 def seconds(measuring: float, *works: Mapping[Operation, float]) -> list[float]:

@@ -31,13 +31,15 @@ DOCUMENTS = 4096  # of a text that is not here yet
 class Job:
     """recipe: of the run; its number format is settled. config, tokenizer: of the model. data: without test rows.
 
-    assumed: what was not here to be read, in a sentence; "" where all was.
+    looked_at: tokens of a look at validation rows. assumed: what was not here to be read, in a sentence; "" where all
+    was.
     """
 
     recipe: Recipe
     config: PreTrainedConfig
     tokenizer: PreTrainedTokenizerBase
     data: Split
+    looked_at: int = 0
     assumed: str = ""
 
 
@@ -54,7 +56,7 @@ def job_of(recipe: Recipe, split: Split | None = None) -> Job:
         length = int(recipe.objective.get("max_length", 1024))
         told = f"{recipe.model} has no tokenizer: rows of {length:,} tokens, all of them learned"
         recipe = replace(recipe, objective={"name": "lm", "max_length": length})
-        return Job(recipe, given, stand_in(), text_of(vocabulary_of(given), length), told)
+        return Job(recipe, given, stand_in(), text_of(vocabulary_of(given), length), assumed=told)
     return Job(recipe, given, tokenizer, replace(split or load_split(recipe.data)[0], test=()))
 
 

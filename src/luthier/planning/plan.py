@@ -9,11 +9,15 @@ from dataclasses import dataclass, field, replace
 from luthier.core import plugins
 from luthier.core.catalog import suggest
 from luthier.core.errors import LuthierError
-from luthier.models.machine import device, held_memory, memory, pick_dtype, threads
+from luthier.io.config import TrainingConfig
+from luthier.models.machine import Heap, device, held_memory, memory, pick_dtype, threads
 from luthier.planning.job import Job
 from luthier.planning.step import Rows, Step, Work, kept_bytes, step_of
+from luthier.training.early_stopping import ROWS, SHARE
 
 FIXED = ("weights", "copies", "masters", "gradients", "optimiser")
+FULL = 0.95  # of the memory that is left over, for what grows with tokens
+TRAINED = 3  # times what a pass without gradients takes
 GATHERED = 2  # blocks whose weights a device of several holds whole at a time
 
 
@@ -81,11 +85,15 @@ def settled(job: Job, machine: Machine | None = None) -> Job:
 
 @dataclass(frozen=True)
 class Spent:
-    """Of a whole run. trained: tokens that gradients are taken of. new: rows that are seen for the first time."""
+    """Of a whole run. trained: tokens that gradients are taken of. new: rows that are seen for the first time.
+
+    looked: tokens of validation rows, over all looks at them.
+    """
 
     trained: float
     new: float
     steps: float
+    looked: float = 0.0
 
 
 def spent(job: Job, step: Step, rows: Rows) -> Spent:
@@ -100,7 +108,15 @@ def spent(job: Job, step: Step, rows: Rows) -> Spent:
         trained = max(budget - count * more, 0.0)
     if training.epochs is not None and rows.count:
         trained = min(trained, training.epochs * rows.count * each)
-    return Spent(trained, min(trained / each, count), trained / (each * training.batch))
+    steps = trained / (each * training.batch)
+    look = job.looked_at or each * len(job.data.validation[:ROWS])
+    return Spent(trained, min(trained / each, count), steps, look * _looks(training, steps))
+
+
+def _looks(training: TrainingConfig, steps: float) -> float:
+    """How often validation rows are looked at."""
+    every = training.evaluate_every or (SHARE if training.early_stop else None)
+    return 0.0 if every is None else 1 / every if every < 1 else steps / every
 
 
 def made(job: Job, machine: Machine | None = None, price: float | None = None, measuring: float = 0.8) -> Plan:
@@ -110,13 +126,13 @@ def made(job: Job, machine: Machine | None = None, price: float | None = None, m
     """
     step, rows = step_of(job)
     used = spent(job, step, rows)
-    times, once = used.trained / step["tokens"], used.new / max(step["rows"], 1)
+    times, once = (used.trained + used.looked / TRAINED) / step["tokens"], used.new / max(step["rows"], 1)
     first, passes, move = (_flops(work) for work in (step.first, step.passes, step.move))
     flops = times * passes + once * max(first - passes, 0.0) + used.steps * move
     parts, per_token = _memory(job, step, rows, machine)
     hand = machine.memory if machine else _at_hand() + (parts.get("program", 0))
-    free = hand - sum(parts.values()) + parts["activations"] + parts["head"]
-    largest = int(min(free / per_token, job.recipe.training.tokens)) if per_token else 0
+    free = hand - sum(parts.values()) + sum(parts.get(name, 0) for name in ("activations", "head", "heap"))
+    largest = int(min(FULL * free / per_token, job.recipe.training.tokens)) if per_token else 0
     if machine:
         seconds = flops / (machine.count * machine.flops * machine.mfu)
         cost: float | None = seconds / 3600 * machine.count * machine.price
@@ -145,7 +161,8 @@ def _memory(job: Job, step: Step, rows: Rows, machine: Machine | None) -> tuple[
     parts["kept"] = kept_bytes(step, rows.count)
     per_token = growing / max(rows.micro, 1)
     if machine is None:
-        return {"program": float(held_memory()), **parts}, per_token
+        free = (Heap.GROWN - 1) * growing if device() == "cpu" else 0.0
+        return {"program": float(held_memory()), **parts, "heap": free}, per_token * (Heap.GROWN if free else 1)
     parts["copies"] -= step["aside"]
     if machine.count > 1:
         whole = parts["weights"]

@@ -11,7 +11,7 @@ from luthier.planning.plan import Plan
 PARTS = {
     "program": "program", "weights": "weights", "copies": "what the weights were", "masters": "float32 masters",
     "gradients": "gradients", "optimiser": "optimiser", "activations": "activations", "head": "head and work space",
-    "kept": "kept states", "gathered": "gathered blocks",
+    "kept": "kept states", "heap": "freed and not given back", "gathered": "gathered blocks",
 }  # fmt: skip
 UNITS = ("", "k", "M", "G", "T", "P", "E", "Z", "Y")
 SMALL = 0.005  # of the memory: parts below are not named

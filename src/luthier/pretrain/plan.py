@@ -11,11 +11,12 @@ from luthier.planning.before import MEASURING
 from luthier.planning.job import Job, described, text_of, vocabulary_of
 from luthier.planning.plan import made, settled
 from luthier.planning.spoken import brief
-from luthier.pretrain.prepare import Prepared
+from luthier.pretrain.prepare import PASSAGE, PASSAGES, Prepared
 from luthier.pretrain.recipe import Pretraining, Tokens
 from luthier.pretrain.run import check, settings
 
 NOWHERE = Path("none")
+LOOK = PASSAGES * PASSAGE // 4  # tokens of a look at held-out passages, of four characters each
 
 
 def job_of(recipe: Pretraining) -> Job:
@@ -31,7 +32,7 @@ def job_of(recipe: Pretraining) -> Job:
         config, words = make(recipe.shape.depth, _vocabulary(recipe), recipe.shape.context, ids), None
     length = int(run.objective.get("max_length", recipe.shape.context))
     told = f"a text that fills all examples of {length:,} tokens"
-    return Job(run, config, words or stand_in(), text_of(vocabulary_of(config), length), told)
+    return Job(run, config, words or stand_in(), text_of(vocabulary_of(config), length), LOOK, told)
 
 
 def told(recipe: Pretraining) -> str:

@@ -32,6 +32,7 @@ from luthier.io.checkpoint import FOLDER, Checkpoints, joined, parted
 from luthier.io.config import TrainingConfig
 from luthier.io.metrics_file import MetricsFile
 from luthier.models.kernels.fast import fast
+from luthier.models.machine import Heap
 from luthier.training.context import Context
 from luthier.training.early_stopping import Callback
 from luthier.training.executor import Single
@@ -103,12 +104,13 @@ class Loop:
         self._resume()
         metrics = MetricsFile(self.folder / "metrics.jsonl", self.done.steps) if self.folder else None
         saved, cost = time.monotonic(), 0.0
-        steps = self._steps()
+        steps, heap = self._steps(), Heap()
         begin, seconds_before, tokens_before = time.monotonic(), self.done.seconds, self.spent
         with fast(self.lm.model), closing(metrics) if metrics else nullcontext(), self.checkpoints or nullcontext():
             while not self.finished and (chosen := self._next(steps)) is not None:
                 if (report := self._step(chosen)) is None:
                     continue
+                heap.after_step()
                 self.watch.after_step(self, report)
                 elapsed = time.monotonic() - begin
                 self.done.seconds = seconds_before + elapsed

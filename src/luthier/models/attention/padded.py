@@ -18,17 +18,20 @@ class Padded:
 
     def __init__(self, segments: Sequence[int], device: torch.device) -> None:
         sizes = torch.tensor(segments, device=device)
-        self.mask = torch.arange(max(segments), device=device)[None] < sizes[:, None]
+        longest = max(segments)
+        self.mask = torch.arange(longest, device=device)[None] < sizes[:, None]
+        places = [row * longest + at for row, size in enumerate(segments) for at in range(size)]
+        self.where = torch.tensor(places, device=device)  # of real tokens among all
 
     def spread(self, packed: Tensor, fill: int = 0) -> Tensor:
         """Rows end to end (T, ...) -> (B, n, ...)."""
         out = packed.new_full((*self.mask.shape, *packed.shape[1:]), fill)
-        out[self.mask] = packed
+        out.flatten(0, 1)[self.where] = packed
         return out
 
     def gather(self, block: Tensor) -> Tensor:
         """(B, n, ...) -> rows end to end (T, ...)."""
-        return block[self.mask]
+        return block.flatten(0, 1)[self.where]
 
 
 def like_lengths(segments: Sequence[int], alike: bool = False) -> Iterator[list[int]]:
