@@ -161,6 +161,20 @@ def spoken_total(plan: Plan, rows: int) -> str:
     return text + _time(plan)
 
 
+def largest(plan: Plan, lm: WordedLM, split: Split) -> str:
+    """What one run of the method takes that trains most of the weights; "" where nothing is trained."""
+    from luthier.planning.before import planned
+    from luthier.planning.spoken import operations
+
+    made = {method: config.options(plan.recipe(method, 0, plan.tokens, None)) for method in _trained(plan)}
+    chosen = next((m for m, patch in made.items() if getattr(patch, "save_as", "") == "model"), next(iter(made), ""))
+    found = planned(lm, plan.recipe(chosen, 0, plan.tokens, None), split, measuring=0.0) if chosen else None
+    if found is None:
+        return ""
+    trained = f"{formatting.count(found.trained)} of {formatting.count(found.parameters)} parameters"
+    return f". A run of {chosen} trains {trained}: {operations(found.flops)}, {formatting.size(found.peak)} of memory"
+
+
 def _time(plan: Plan) -> str:
     if plan.estimate is None:
         return "; evaluation comes on top"

@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 MEASURING = 0.3  # seconds
 
 
-def planned(lm: LM, recipe: Recipe, split: Split) -> Plan | None:
+def planned(lm: LM, recipe: Recipe, split: Split, measuring: float = MEASURING) -> Plan | None:
     """The plan of a run on a model that is loaded; None where nothing is trained, or no plan can be made."""
     if not (isinstance(lm, TrainableLM) and isinstance(config.options(recipe), Patch)):
         return None
     recipe = replace(recipe, dtype=str(next(lm.model.parameters()).dtype).removeprefix("torch."))
     try:
         job = Job(recipe, copy.deepcopy(lm.model.config), lm.tokenizer, replace(split, test=()))
-        return made(job, measuring=MEASURING)
+        return made(job, measuring=measuring)
     except Exception as error:  # training goes on without it, and says what is wrong with the rest
         if is_our_fault(error):
             raise

@@ -28,7 +28,7 @@ from luthier.comparison.execution.locks import locked
 from luthier.comparison.execution.pool import current_file
 from luthier.comparison.execution.progress import Send, Wire, writer
 from luthier.comparison.plan import STOPPED, Plan, read_plan, read_request, save_plan
-from luthier.comparison.planning import make_plan, spoken_total
+from luthier.comparison.planning import largest, make_plan, spoken_total
 from luthier.comparison.results import ERRORS, MEASURING, finished, log_error, of_model, read_outcome, write_left_out
 from luthier.comparison.rows import record_rows
 from luthier.comparison.same_inputs import differences, judging
@@ -93,7 +93,7 @@ def work(folder: Path, number: int, place: int, send: Send) -> None:
         _keep(folder, split, notes, send)
         left = sum(not finished(folder, c.place) for c in trials_of(request, model)) * request.seeds
         workers = max(1, min(plan.workers, left, cores() // plan.threads))
-        said = spoken_total(plan, len(split.train))
+        said = spoken_total(plan, len(split.train)) + largest(plan, lm, split)
         send({"workers": workers, "say": said, "estimate": (plan.estimate or 0) * request.here})
         if (most := request.max_length or 0) > lm.context:
             send({"say": f"--max-length {most:,}: the model reads {lm.context:,} tokens"})
