@@ -170,16 +170,16 @@ class Heap:
     """Memory that steps of many sizes have cut up goes back to the system where a process has grown by it: without,
     one that trains LoRA on a small model held half as much again after 17 steps, and was still growing."""
 
-    GROWN = 1.2  # times what the first step left
+    GROWN, APART = 1.2, 16  # times what the first step left; steps between two looks, since what goes back comes again
 
     def __init__(self) -> None:
-        self.first = 0
+        self.first = self.steps = 0
 
     def after_step(self) -> None:
-        """Look, and give back what is free."""
-        now = held_memory()
-        self.first = self.first or now
-        if now > self.GROWN * self.first:
+        """Look from time to time, and give back what is free."""
+        self.steps += 1
+        self.first = self.first or held_memory()
+        if self.steps % self.APART == 0 and held_memory() > self.GROWN * self.first:
             _trim()
 
 
