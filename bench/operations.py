@@ -37,3 +37,17 @@ def lora_step(lm: TrainableLM, rank: int, examples: Iterable[Example]) -> float:
         n = len(e.ids)
         total += token * n + 6.0 * wide * n * (n + 1) * blocks + 4.0 * lm.head.weight.numel() * len(e.where)
     return total
+
+
+def pretraining_token(lm: TrainableLM, length: int) -> float:
+    """Operations a token of a row of `length` tokens when every weight trains: 6 a number of a matrix, and attention.
+
+    A matrix costs 2·out·in forward and twice that back, the vocabulary head included, the embedding nothing; attention
+    2 products forward and 4 back over the half of the scores that is not hidden.
+    """
+    from luthier.models.layers.surgery import linear_paths, matrix_of
+
+    config = lm.model.config
+    wide = config.num_attention_heads * getattr(config, "head_dim", config.hidden_size // config.num_attention_heads)
+    matrices = sum(matrix_of(lm.model.get_submodule(p)).numel() for p in linear_paths(lm.model, lm.stacks, "all"))
+    return 6.0 * (matrices + lm.head.weight.numel()) + 6.0 * wide * (length + 1) * len(lm.blocks)
