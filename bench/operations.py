@@ -49,5 +49,6 @@ def pretraining_token(lm: TrainableLM, length: int) -> float:
 
     config = lm.model.config
     wide = config.num_attention_heads * getattr(config, "head_dim", config.hidden_size // config.num_attention_heads)
-    matrices = sum(matrix_of(lm.model.get_submodule(p)).numel() for p in linear_paths(lm.model, lm.stacks, "all"))
-    return 6.0 * (matrices + lm.head.weight.numel()) + 6.0 * wide * (length + 1) * len(lm.blocks)
+    weights = [matrix_of(lm.model.get_submodule(path)) for path in linear_paths(lm.model, lm.stacks, "all")]
+    numbers = sum(w.numel() for w in (*weights, lm.head.weight))
+    return 6.0 * numbers + 6.0 * float(wide) * (length + 1) * len(lm.blocks)

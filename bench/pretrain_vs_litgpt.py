@@ -18,6 +18,8 @@ import argparse
 import json
 import sys
 import tempfile
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +30,7 @@ from peer import THREADS
 ROUNDS, APART = 3, 2e-3  # nats that the losses of a step may differ by: rounding, grown over the steps
 SHARED: dict[str, Any] = {"length": 512, "lr": 1e-3, "clip": 1.0, "seed": 0, "threads": THREADS}
 SIZES: dict[str, dict[str, Any]] = {
-    "small": {"depth": 5, "vocabulary": 4096, "batch": 8, "micro": 8, "warm": 2, "steps": 8},
+    "small": {"depth": 5, "vocabulary": 4096, "batch": 8, "micro": 4, "warm": 2, "steps": 8},
     "large": {"depth": 12, "vocabulary": 16384, "batch": 4, "micro": 4, "warm": 1, "steps": 4},
 }  # fmt: skip
 ASKED = {"small": 0.45, "large": 0.70}  # shares of the rate of matrix products
@@ -86,9 +88,9 @@ def compared(size: str, data: Path, rounds: int, pythons: dict[str, str]) -> pee
         for who, ways in tries(job["batch"]).items():
             tried[who] = {title: run(who, way)["tokens_per_second"] for title, way in ways.items()}
             print(f"  {who}: {', '.join(f'{title} {speed:.0f}' for title, speed in tried[who].items())} tokens/s")
-        best = {who: max(speeds, key=lambda title, s=speeds: s[title]) for who, speeds in tried.items()}
-        sides = {OURS: lambda: peer.side([*own, "train", work], THREADS)} | {
-            who: lambda who=who: run(who, tries(job["batch"])[who][best[who]]) for who in tried
+        best = {who: max(speeds, key=speeds.__getitem__) for who, speeds in tried.items()}
+        sides = {OURS: partial(peer.side, [*own, "train", work], THREADS)} | {
+            who: partial(run, who, tries(job["batch"])[who][title]) for who, title in best.items()
         }
         runs = peer.rounds(sides, rounds, line)
     return {"job": SIZES[size], **made, "tried": tried, "best": best, **summed(runs), "runs": runs}
@@ -100,7 +102,7 @@ def line(figures: peer.Figures) -> str:
     return f"{figures['tokens_per_second']:.0f} tokens/s, peak {figures['peak_bytes'] / 1e9:.2f} GB{share}"
 
 
-def summed(runs: dict[str, list[peer.Figures]]) -> peer.Figures:
+def summed(runs: Mapping[str, list[peer.Figures]]) -> peer.Figures:
     """Medians, and what they say of ours. Ends the program where losses show that the work was not the same."""
     losses = {who: own[0]["losses"] for who, own in runs.items()}
     apart = max(abs(a - b) for own in losses.values() for a, b in zip(losses[OURS], own, strict=True))

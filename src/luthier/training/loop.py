@@ -31,6 +31,7 @@ from luthier.core.schedules import SCHEDULES
 from luthier.io.checkpoint import FOLDER, Checkpoints, joined, parted
 from luthier.io.config import TrainingConfig
 from luthier.io.metrics_file import MetricsFile
+from luthier.models.kernels.allocator import kept
 from luthier.models.kernels.fast import fast
 from luthier.models.machine import Heap
 from luthier.training.context import Context
@@ -106,7 +107,8 @@ class Loop:
         saved, cost = time.monotonic(), 0.0
         steps, heap = self._steps(), Heap()
         begin, seconds_before, tokens_before = time.monotonic(), self.done.seconds, self.spent
-        with fast(self.lm.model), closing(metrics) if metrics else nullcontext(), self.checkpoints or nullcontext():
+        written = closing(metrics) if metrics else nullcontext()
+        with fast(self.lm.model), kept(), written, self.checkpoints or nullcontext():
             while not self.finished and (chosen := self._next(steps)) is not None:
                 if (report := self._step(chosen)) is None:
                     continue

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from luthier.models.kernels.product import onednn_pays, product
 
-BLOCK = 128  # queries
+BLOCK, ROWS = 128, 256  # queries of a block, at least; rows of its products: fewer queries where heads are in groups
 SHORTEST = 192  # tokens; below, torch's own is as fast: there calls cost more than products
 
 
@@ -65,9 +65,10 @@ def _blocks(q: Tensor, k: Tensor, scale: float) -> Iterator[tuple[int, tuple[sli
     """
     n, heads, d = q.shape
     share, past = heads // len(k), k.shape[1] - n
-    later = torch.full((BLOCK, BLOCK), -torch.inf, dtype=q.dtype, device=q.device).triu_(1)[:, None]
-    for at in range(0, n, BLOCK):
-        size = min(BLOCK, n - at)
+    most = -(-n // max(round(n / max(BLOCK, ROWS // share)), 1))  # of one size: a rest of few costs as much as many
+    later = torch.full((most, most), -torch.inf, dtype=q.dtype, device=q.device).triu_(1)[:, None]
+    for at in range(0, n, most):
+        size = min(most, n - at)
         first, end = past + at, past + at + size
         for group in range(len(k)):
             block = (slice(at, at + size), slice(group * share, (group + 1) * share))

@@ -99,6 +99,11 @@ def product(x: Tensor, w: Tensor, more: Tensor | None = None) -> Tensor:
     return out if more is None else out.add_(more)
 
 
+def outer(g: Tensor, x: Tensor) -> Tensor:
+    """gᵀ x of many rows: g (n, p), x (n, q) -> (p, q). The narrower one is what is first copied into columns."""
+    return product(g.T, x.T) if g.shape[1] <= x.shape[1] else product(x.T, g.T).T
+
+
 class _Linear(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, w: Tensor) -> Tensor:
@@ -111,7 +116,7 @@ class _Linear(torch.autograd.Function):
         dx = product(grads[0], w.T) if ctx.needs_input_grad[0] else None
         if not ctx.needs_input_grad[1]:
             return dx, None
-        return dx, product(grads[0].reshape(-1, w.shape[0]).T, x.reshape(-1, w.shape[1]).T)
+        return dx, outer(grads[0].reshape(-1, w.shape[0]), x.reshape(-1, w.shape[1]))
 
 
 def linear(x: Tensor, w: Tensor, bias: Tensor | None = None) -> Tensor:

@@ -57,7 +57,8 @@ class Gradients:
     def __init__(self, hidden: Tensor, weight: Tensor, bias: Tensor | None, needs: Sequence[bool]) -> None:
         self.of, self.given = weight, hidden
         self.hidden = torch.empty_like(hidden) if needs[0] else None
-        self.weight = torch.zeros_like(weight, dtype=torch.float32) if needs[1] else None
+        turned = weight.shape[::-1]  # of the weight: (d, V)
+        self.turned = weight.new_zeros(turned, dtype=torch.float32) if needs[1] else None
         self.bias = torch.zeros_like(bias, dtype=torch.float32) if bias is not None and needs[2] else None
 
     def add(self, at: int, d: Tensor) -> None:
@@ -65,18 +66,14 @@ class Gradients:
         chunk = slice(at, at + len(d))
         if self.hidden is not None:
             self.hidden[chunk] = product(d, self.of.T)
-        if self.weight is not None:
-            states = self.given[chunk].to(self.of.dtype).T
-            if d.dtype == torch.float32:
-                self.weight = product(d.T, states, self.weight)
-            else:
-                self.weight += product(d.T, states)
+        if self.turned is not None:  # the states are what is first copied into columns: they are narrower than d
+            self.turned += product(self.given[chunk].to(self.of.dtype).T, d.T)
         if self.bias is not None:
             self.bias += d.sum(0, dtype=torch.float32)
 
     def all(self) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
         """Of hidden, weight and bias."""
-        return self.hidden, self.weight, self.bias
+        return self.hidden, None if self.turned is None else self.turned.T.contiguous(), self.bias
 
 
 class _HeadLoss(torch.autograd.Function):
