@@ -32,7 +32,7 @@ from luthier.models.base import TrainableLM
 from luthier.models.kernels.product import has_onednn, product
 from luthier.models.layers.surgery import linear_paths, matrix_of
 from luthier.models.loading.of_recipe import load_base, trainable
-from luthier.pretrain.shapes import decoder
+from luthier.models.shapes import decoder
 from luthier.runs import run
 
 END = "<|endoftext|>"
