@@ -18,7 +18,7 @@ import argparse
 import json
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -89,7 +89,7 @@ def compared(size: str, data: Path, rounds: int, pythons: dict[str, str]) -> pee
             tried[who] = {title: run(who, way)["tokens_per_second"] for title, way in ways.items()}
             print(f"  {who}: {', '.join(f'{title} {speed:.0f}' for title, speed in tried[who].items())} tokens/s")
         best = {who: max(speeds, key=speeds.__getitem__) for who, speeds in tried.items()}
-        sides = {OURS: partial(peer.side, [*own, "train", work], THREADS)} | {
+        sides: dict[str, Callable[[], peer.Figures]] = {OURS: partial(peer.side, [*own, "train", work], THREADS)} | {
             who: partial(run, who, tries(job["batch"])[who][title]) for who, title in best.items()
         }
         runs = peer.rounds(sides, rounds, line)
