@@ -1,4 +1,4 @@
-"""Pre-training killed with SIGKILL ten times, while it steps, copies and writes: losses and weights of an unbroken run.
+"""Pre-training killed with SIGKILL ten times, while it steps, copies and writes: losses and weights as unbroken.
 
 Seen failing with the scale of float16 left out of the checkpoint, and with a checkpoint written in place.
 """

@@ -119,7 +119,7 @@ def test_a_planted_overflow_is_skipped_as_by_torch(
     lm: CausalLM, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The scale falls and recovers, all weights are those of torch's own scaler, bit for bit; a skipped step has no
-    line, and its tokens are spent. Seen failing with gradients that are clipped before they are unscaled."""
+    line, and its tokens are spent. Seen failing with gradients that stay scaled."""
     monkeypatch.setattr(scaling, "AFTER", 2)
     want, scales = by_hand(half(lm), LOST, 2)
     with loop_on(half(lm), patch=Full(), objective=planted(*LOST), folder=tmp_path) as loop:
@@ -150,7 +150,7 @@ def test_small_gradients_are_not_lost(lm: CausalLM, patch: Any) -> None:
             loop.say = lambda report: found.append(report.loss)  # noqa: B023
             loop.run()
             assert isinstance(loop.executor.scaling, scaling.Dynamic) is (dtype == torch.float16)
-    assert losses[torch.float32][-1] < losses[torch.float32][0] - 0.3
+    assert sum(losses[torch.float32][-3:]) < sum(losses[torch.float32][:3]) - 0.3, "of the first and the last epoch"
     assert losses[torch.float16] == pytest.approx(losses[torch.float32], abs=0.03)
 
 

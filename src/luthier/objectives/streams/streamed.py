@@ -92,7 +92,7 @@ class Streamed(Objective, ABC):
 
     def lost(self, lm: TrainableLM, loss: float, norm: float) -> bool:
         """Twice the loss of an even guess, or no gradient at all: activations have overflowed."""
-        return norm == 0 or loss > 2 * math.log(lm.reader.get_input_embeddings().weight.shape[0])
+        return norm == 0 or loss > 2 * math.log(len(lm.tokenizer))
 
     def epoch(self, examples: Sequence[Any]) -> int:
         return int(examples.sums[-1]) if isinstance(examples, Stretches) else super().epoch(examples)
