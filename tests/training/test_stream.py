@@ -155,7 +155,8 @@ def test_a_recipe_trains_on_a_stream(lm: CausalLM, folder: Path, tmp_path: Path)
     held.write_text("".join(json.dumps({"text": f"a held-out text, number {n}"}) + "\n" for n in range(20)))
     recipe = {
         "model": lm.name, "method": "full", "objective": {"name": "lm", "max_length": 16}, "dtype": "float32",
-        "data": {"path": str(held), "stream": str(folder)}, "training": {"tokens": 300, "learning_rate": 1e-3}, "threads": 1,
+        "data": {"path": str(held), "stream": str(folder)}, "training": {"tokens": 300, "learning_rate": 1e-3},
+        "threads": 1,
     }  # fmt: skip
     run_folder = api.train(recipe, tmp_path / "run")
     told = json.loads((run_folder / "eval.json").read_text())
