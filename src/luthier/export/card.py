@@ -110,7 +110,7 @@ def _what(recipe: Recipe, to: To, wording: Mapping[str, Any]) -> Iterator[str]:
 def _window(recipe: Recipe) -> Window | None:
     """What the run was trained to see, by its recipe or by its base."""
     from luthier.io.config import attention_of
-    from luthier.models.attention.narrowed import kept
+    from luthier.models.attention.kept import kept
     from luthier.models.loading import load
 
     if attention := attention_of(recipe):

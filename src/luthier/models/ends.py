@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from luthier.io.files import read_record
-from luthier.models.attention.narrowed import kept_in
+from luthier.models.attention.kept import kept_in
 from luthier.models.loading.quiet import quiet
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from luthier.io import config
 from luthier.io.config import Recipe, TrainingConfig
 from luthier.models.machine import peak_memory, reset_peak_memory
 from luthier.runs.run import objective_of
-from luthier.study.study import Arm, Measured
+from luthier.study.experiment import Arm, Measured
 from luthier.training.attach import prepared
 from luthier.training.context import Context
 from luthier.training.loop import Loop

@@ -13,12 +13,13 @@ from luthier.comparison.execution.workers import measure_rate
 from luthier.core.cursor import Cursor
 from luthier.core.errors import LuthierError
 from luthier.study.bench import Bench
-from luthier.study.study import Arm, Measured, Study
+from luthier.study.experiment import Arm, Measured
 
 if TYPE_CHECKING:
     from luthier.core.split import Split
     from luthier.models.base import TrainableLM
     from luthier.study.runner import Request
+    from luthier.study.study import Study
     from luthier.training.loop import Loop
 
 RATE_SECONDS = 3.0

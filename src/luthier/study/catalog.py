@@ -10,7 +10,7 @@ from luthier.core.catalog import suggest
 from luthier.core.errors import LuthierError
 
 if TYPE_CHECKING:
-    from luthier.study.study import Experiment
+    from luthier.study.experiment import Experiment
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from typing import Any
 from luthier.core.phrases import Phrase, both
 from luthier.evals import formatting
 from luthier.evals.bootstrap import Bootstrap, Interval
+from luthier.study.experiment import OnModel
 from luthier.study.finding import Cell, Table, Verdict, listed
-from luthier.study.study import OnModel
 
 
 def verdict(gap: Interval) -> Verdict:

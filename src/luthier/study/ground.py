@@ -29,7 +29,7 @@ from luthier.training.context import Context
 if TYPE_CHECKING:
     from luthier.core.progress import Report
     from luthier.models.base import TrainableLM
-    from luthier.study.study import Arm
+    from luthier.study.experiment import Arm
 
 END, GAPS = "<|endoftext|>", 100
 HALF, PASSAGES, WRONG = 64, 64, 3  # tokens of a half; passages; other passages' second halves beside the right one

@@ -11,9 +11,9 @@ from luthier.core.phrases import Phrase, both
 from luthier.core.window import window_of
 from luthier.evals.bootstrap import Interval
 from luthier.study import charts
+from luthier.study.experiment import OnModel
 from luthier.study.finding import Cell, Claim, Table, Verdict
 from luthier.study.streaming import STRETCH
-from luthier.study.study import OnModel
 
 FULL, MASS, ANEW = "full", "attention", "recomputed"  # arms beside the windows
 BROKEN, CLOSE, FLAT, MOST = 2.0, 1.02, 1.1, 0.5  # what the claims mean by it

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from luthier.evals.bootstrap import Interval
-from luthier.study.study import Measured, OnModel
+from luthier.study.experiment import Measured, OnModel
 from luthier.training.early_stopping import Callback
 
 if TYPE_CHECKING:

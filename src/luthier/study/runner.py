@@ -31,7 +31,7 @@ from luthier.runs.inputs import (
     tell,
 )
 from luthier.study import catalog
-from luthier.study.study import Arm, Experiment, Material, OnModel, Texts
+from luthier.study.experiment import Arm, Experiment, Material, OnModel, Texts
 
 Say = Callable[[str, float], None]  # what is done now; the share of the whole that is done
 

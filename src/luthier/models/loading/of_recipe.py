@@ -29,9 +29,9 @@ def load_base(recipe: Recipe) -> WordedLM:
 
 def attending(lm: WordedLM, recipe: Recipe) -> WordedLM:
     """The model with the recipe's attention, or the one that its own folder names. Raises Refused, LuthierError."""
-    from luthier.models.attention import narrowed
+    from luthier.models.attention.narrowed import narrowed
 
-    return narrowed.narrowed(lm, attention_of(recipe))
+    return narrowed(lm, attention_of(recipe))
 
 
 def trainable(lm: WordedLM) -> TrainableLM:

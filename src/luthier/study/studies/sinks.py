@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 from luthier.core.errors import LuthierError, Refused
 from luthier.core.phrases import Phrase, both, say
 from luthier.core.window import Window, window_of
+from luthier.study.experiment import Arm, Experiment, Material, Measured, OnModel, Texts
 from luthier.study.finding import Finding
 from luthier.study.long_text import ANEW, FULL, MASS, Found
-from luthier.study.study import Arm, Experiment, Material, Measured, OnModel, Texts
 
 if TYPE_CHECKING:
     from luthier.io.config import DataConfig
