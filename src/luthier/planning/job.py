@@ -31,8 +31,8 @@ DOCUMENTS = 4096  # of a text that is not here yet
 class Job:
     """recipe: of the run; its number format is settled. config, tokenizer: of the model. data: without test rows.
 
-    looked_at: tokens of a look at validation rows. assumed: what was not here to be read, in a sentence; "" where all
-    was.
+    looked_at: tokens of a look at validation rows. held: bytes that the process comes to hold before it trains.
+    assumed: what was not here to be read, in a sentence; "" where all was.
     """
 
     recipe: Recipe
@@ -40,6 +40,7 @@ class Job:
     tokenizer: PreTrainedTokenizerBase
     data: Split
     looked_at: int = 0
+    held: int = 0
     assumed: str = ""
 
 

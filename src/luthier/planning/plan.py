@@ -161,8 +161,9 @@ def _memory(job: Job, step: Step, rows: Rows, machine: Machine | None) -> tuple[
     parts["kept"] = kept_bytes(step, rows.count)
     per_token = growing / max(rows.micro, 1)
     if machine is None:
-        free = (Heap.GROWN - 1) * growing if device() == "cpu" else 0.0
-        return {"program": float(held_memory()), **parts, "heap": free}, per_token * (Heap.GROWN if free else 1)
+        parts = {"program": float(held_memory() + job.held), **parts}
+        cut = min((Heap.GROWN - 1) * sum(parts.values()), growing) if device() == "cpu" else 0.0
+        return {**parts, "heap": cut}, per_token * (2 if cut else 1)
     parts["copies"] -= step["aside"]
     if machine.count > 1:
         whole = parts["weights"]

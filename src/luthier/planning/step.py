@@ -39,8 +39,8 @@ Work = Counter[Operation]
 
 @dataclass(frozen=True)
 class Rows:
-    """What a step learns from. each: tokens of a row, on average. rows: those of a large micro-batch, twice where a
-    step has several; () for a text. micro: tokens of the largest micro-batch. count: of all rows; 0 for a text."""
+    """What a step learns from. each: tokens of a row, on average. rows: those of a large micro-batch, and of another one
+    where a step has several; () for a text. micro: tokens of the largest micro-batch. count: of all rows; 0 for a text."""
 
     each: float
     rows: tuple[Record, ...]
@@ -181,18 +181,15 @@ def _rows(job: Job, lm: TrainableLM, objective: Objective) -> Rows:
         sizes[example.row] += example.tokens
     each = sum(sizes) / len(sizes)
     count = min(max(int(training.tokens / max(each * training.batch, 1)), 1), STEPS)
-    largest: list[int] = []
-    several = False
+    largest, other = list[int](), list[int]()
     random = np.random.default_rng(job.recipe.seed)
     for _ in range(count):
         chosen = random.choice(len(some), min(training.batch, len(some)), replace=False)
         parts = micro_batches([e for at in chosen for e in examples if e.row == at], training.micro_tokens)
-        several |= len(parts) > 1
-        for part in parts:
-            if sum(e.tokens for e in part) > sum(sizes[at] for at in largest):
-                largest = sorted({e.row for e in part})
-    micro = sum(sizes[at] for at in largest)
-    return Rows(each, tuple(some[at] for at in largest * (2 if several else 1)), micro, len(records))
+        found = sorted((sum(e.tokens for e in part), sorted({e.row for e in part})) for part in parts)
+        if found[-1][0] > sum(sizes[at] for at in largest):
+            largest, other = found[-1][1], found[-2][1] if len(found) > 1 else []
+    return Rows(each, tuple(some[at] for at in (*largest, *other)), sum(sizes[at] for at in largest), len(records))
 
 
 def _traced(dry: DryRun, loop: Any, patch: Patch) -> Step:

@@ -16,6 +16,7 @@ from luthier.pretrain.recipe import Pretraining, Tokens
 from luthier.pretrain.run import check, settings
 
 NOWHERE = Path("none")
+HELD = 140 << 20  # bytes, measured: libraries that read text, learn a tokenizer and write its tokens
 LOOK = PASSAGES * PASSAGE // 4  # tokens of a look at held-out passages, of four characters each
 
 
@@ -32,7 +33,7 @@ def job_of(recipe: Pretraining) -> Job:
         config, words = make(recipe.shape.depth, _vocabulary(recipe), recipe.shape.context, ids), None
     length = int(run.objective.get("max_length", recipe.shape.context))
     told = f"a text that fills all examples of {length:,} tokens"
-    return Job(run, config, words or stand_in(), text_of(vocabulary_of(config), length), LOOK, told)
+    return Job(run, config, words or stand_in(), text_of(vocabulary_of(config), length), LOOK, HELD, told)
 
 
 def told(recipe: Pretraining) -> str:
