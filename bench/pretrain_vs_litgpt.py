@@ -89,9 +89,9 @@ def compared(size: str, data: Path, rounds: int, pythons: dict[str, str]) -> pee
             tried[who] = {title: run(who, way)["tokens_per_second"] for title, way in ways.items()}
             print(f"  {who}: {', '.join(f'{title} {speed:.0f}' for title, speed in tried[who].items())} tokens/s")
         best = {who: max(speeds, key=speeds.__getitem__) for who, speeds in tried.items()}
-        sides: dict[str, Callable[[], peer.Figures]] = {OURS: partial(peer.side, [*own, "train", work], THREADS)} | {
-            who: partial(run, who, tries(job["batch"])[who][title]) for who, title in best.items()
-        }
+        sides: dict[str, Callable[[], peer.Figures]] = {OURS: partial(peer.side, [*own, "train", work], THREADS)}
+        for who, title in best.items():
+            sides[who] = partial(run, who, tries(job["batch"])[who][title])
         runs = peer.rounds(sides, rounds, line)
     return {"job": SIZES[size], **made, "tried": tried, "best": best, **summed(runs), "runs": runs}
 

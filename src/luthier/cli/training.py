@@ -54,7 +54,10 @@ def train(
     print(f"{recipe.method}: {result['metric']} {result['score']:.3f} on {len(result['per_row'])} held-out rows")
     if held := result.get("base_bytes"):
         share = held / result["base_bytes_bf16"]
-        print(f"Linear weights of the base: {held / 1e6:.1f} MB in memory, {share:.2f} of their size in bf16")
+        print(
+            f"Linear weights of the base: {held / 1e6:.1f} MB in memory, {share:.2f} of their size in bf16, "
+            f"{2 * share:.2f} bytes a weight"
+        )
     for note in [note for note in result.get("notes", ()) if note not in told]:
         print(f"  {note}")
     if page := write_page(folder):

@@ -2,8 +2,9 @@
 
 Every linear layer of the blocks is rounded to NormalFloat (NF4) with double quantisation when the patch is attached;
 those that `targets` names get A and B. What is trained fits the rounded base: `merge` writes the rounded weights plus
-the update into full-precision layers, which says the same as the run. The adapter file is a plain LoRA in PEFT's
-layout. The layers as they were are kept (in the main memory, where the model is on a GPU) and put back at the end.
+the update into full-precision layers, which says the same as the run (with a compute type of its own: up to that type's
+rounding). The adapter file is a plain LoRA in PEFT's layout. The layers as they were are kept (in the main memory,
+where the model is on a GPU) and put back at the end.
 Source: Dettmers et al. 2023, "QLoRA".
 """
 
@@ -13,7 +14,7 @@ import dataclasses
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from luthier.core.methods import ParamGroup, Patch
 from luthier.models.layers.peft_files import module_paths, target_modules
@@ -25,26 +26,51 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from luthier.models.base import TrainableLM
+    from luthier.models.layers.lowrank import LoraLinear
+    from luthier.models.layers.nf4 import Nf4Linear
 
 extras = ("bitsandbytes",)
 
 
 @dataclass(frozen=True)
 class Qlora(Lora):
-    """rank, alpha, targets, dropout, rank_stabilised, dora, start: as in lora."""
+    """rank, alpha, targets, dropout, rank_stabilised, dora, start: as in lora.
+
+    quant: nf4 (quantiles of a normal distribution) or fp4 (floating point). double_quant: the scales of blocks are held
+    in 8 bits, too. compute_type: of the frozen products; "" is the model's own, else the update stands beside them.
+    """
 
     rank: int = 64
+    quant: Literal["nf4", "fp4"] = "nf4"
+    double_quant: bool = True
+    compute_type: Literal["", "float32", "bfloat16", "float16"] = ""
 
     identity: ClassVar[bool] = False  # rounding changes the base before the first step
     learning_rates: ClassVar[tuple[float, ...]] = (1e-4, 2e-4, 5e-4)
 
-    def attach(self, lm: TrainableLM) -> list[ParamGroup]:
+    def rounded(self, layer: nn.Module) -> Nf4Linear:
+        """The layer in 4 bits."""
+        import torch
+
         from luthier.models.layers.nf4 import Nf4Linear
 
+        compute = getattr(torch, self.compute_type) if self.compute_type else None
+        return Nf4Linear(layer, self.quant, self.double_quant, compute)
+
+    def layer(self, base: nn.Module) -> LoraLinear:
+        from luthier.models.layers.lowrank import ApartDora, ApartLora
+
+        if getattr(base, "compute", None) is None:
+            return super().layer(base)
+        made = (ApartDora if self.dora else ApartLora)(base, self.rank, self.scale, self.start)
+        made.dropout = self.dropout
+        return made
+
+    def attach(self, lm: TrainableLM) -> list[ParamGroup]:
         chosen = set(linear_paths(lm.model, lm.stacks, self.targets))
         names = []
         for path in linear_paths(lm.model, lm.stacks, "all"):
-            rounded = Nf4Linear(lm.model.get_submodule(path))
+            rounded = self.rounded(lm.model.get_submodule(path))
             names += self.wrap(lm, path, self.layer(rounded) if path in chosen else rounded)
         self._put("cpu")
         return [ParamGroup(names)]
@@ -81,14 +107,12 @@ class Qlora(Lora):
         return linear_bytes(lm.stacks)
 
     def prepare(self, model: nn.Module) -> None:
-        from luthier.models.layers.nf4 import Nf4Linear
-
         for path in self._kept:
             layer = model.get_submodule(path)
-            matrix_of(layer).data.copy_(Nf4Linear(layer).weight)
+            matrix_of(layer).data.copy_(self.rounded(layer).weight)
 
     def unrounded(self) -> Patch:
-        return Lora(**{f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.init})
+        return Lora(**{f.name: getattr(self, f.name) for f in dataclasses.fields(Lora) if f.init})
 
 
 METHOD = Qlora

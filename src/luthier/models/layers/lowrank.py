@@ -220,6 +220,21 @@ class DroppedDora(DoraLinear, DroppedLora):
     """Both: dropout on the way to the update, the whole scaled to the lengths m."""
 
 
+class ApartLora(LoraLinear):
+    """An update beside a frozen product that is taken in another number format: in its own, never folded."""
+
+    dropout: float = 0.0
+
+    def product(self, x: Tensor) -> Tensor:
+        a, b = self.factors(x.dtype)
+        seen = F.dropout(x, self.dropout, torch.is_grad_enabled())
+        return cast(Tensor, self.base.product(x)) + self.scale * (seen @ a.T) @ b.T  # type: ignore[operator]
+
+
+class ApartDora(DoraLinear, ApartLora):
+    """The same, the whole scaled to the lengths m."""
+
+
 def together(x: Tensor, *layers: nn.Module) -> list[Tensor]:
     """What the layers give for the same x: one product where all of them are LoRA's and folded."""
     if (

@@ -1,7 +1,9 @@
-"""A linear layer whose weight is held in 4 bits: NormalFloat in blocks of 64, their scales held in 8 bits.
+"""A linear layer whose weight is held in 4 bits, in blocks of 64 numbers with a scale each.
 
 The weight is written out in the model's own number format whenever it is used, forward and backward, and is not kept.
-bitsandbytes does both on CPUs and GPUs; the product itself is torch's. Source: Dettmers et al. 2023, "QLoRA".
+Double quantisation holds the scales in 8 bits: their mean apart, in blocks of 256. A number takes 0.5 bytes and
+4 / 64 for its scale, or 1 / 64 + 4 / (64 · 256). bitsandbytes does both on CPUs and GPUs; the product itself is
+torch's. Source: Dettmers et al. 2023, "QLoRA".
 """
 
 from __future__ import annotations
@@ -22,19 +24,30 @@ from luthier.models.loading.quiet import quiet
 
 
 class Nf4Linear(nn.Module):
-    """Stands for a linear layer (or GPT-2's Conv1D): the same product with its rounded weight, its bias shared."""
+    """Stands for a linear layer (or GPT-2's Conv1D): the same product with its rounded weight, its bias shared.
+
+    quant: nf4 or fp4, which 16 numbers there are. double: whether the scales are quantised, too. compute: the type that
+    products are taken in, where it is not the weight's own.
+    """
 
     packed: Tensor
 
-    def __init__(self, layer: nn.Module) -> None:
+    def __init__(
+        self, layer: nn.Module, quant: str = "nf4", double: bool = True, compute: torch.dtype | None = None
+    ) -> None:
         super().__init__()
         quantize_4bit = _bitsandbytes().quantize_4bit
         matrix = matrix_of(layer).detach().contiguous()
         self.bias: nn.Parameter | None = layer.bias  # type: ignore[assignment]
-        packed, self.state = quantize_4bit(matrix, compress_statistics=True, quant_type="nf4")
+        packed, self.state = quantize_4bit(matrix, compress_statistics=double, quant_type=quant)
         self.register_buffer("packed", packed, persistent=False)
-        for state in (self.state, self.state.state2):  # the same numbers for every layer: held once
+        self.compute = None if compute == matrix.dtype else compute
+        for state in self._states():  # the same numbers for every layer: held once
             state.code = _table(tuple(state.code.tolist()), matrix.device)
+
+    def _states(self) -> list[Any]:
+        """What bitsandbytes keeps of the weight, and of its scales where they are quantised."""
+        return [state for state in (self.state, self.state.state2) if state is not None]
 
     @property
     def weight(self) -> Tensor:
@@ -48,13 +61,19 @@ class Nf4Linear(nn.Module):
 
     def held(self) -> Iterator[Tensor]:
         """Every tensor that the weight is made of."""
-        state: Any = self.state
-        yield from (self.packed, state.absmax, state.offset, state.code, state.state2.absmax, state.state2.code)
+        yield self.packed
+        for state in self._states():
+            yield from (t for t in (state.absmax, state.code, state.offset) if t is not None)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def product(self, x: Tensor) -> Tensor:
+        """x Wᵀ in the compute type, given in the type of x; nothing is kept of W for the backward pass."""
         from luthier.models.layers.lowrank import frozen_product
 
-        y = frozen_product(x, lambda: self.weight)
+        kind = self.compute or x.dtype
+        return frozen_product(x.to(kind), lambda: self.weight.to(kind)).to(x.dtype)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.product(x)
         return y if self.bias is None else y + self.bias
 
 
