@@ -17,8 +17,8 @@ from luthier.core.errors import LuthierError
 from luthier.core.phrases import Phrase, both
 from luthier.evals.bootstrap import Bootstrap
 from luthier.study.compared import Compared, bounds, plus_minus, verdict
-from luthier.study.finding import Claim, Finding, Table
 from luthier.study.experiment import Arm, Experiment, Material, Measured, OnModel, Texts
+from luthier.study.finding import Claim, Finding, Table
 
 if TYPE_CHECKING:
     from luthier.io.config import DataConfig
