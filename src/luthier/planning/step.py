@@ -39,8 +39,8 @@ Work = Counter[Operation]
 
 @dataclass(frozen=True)
 class Rows:
-    """What a step learns from. each: tokens of a row, on average. rows: those of a large micro-batch, and of another one
-    where a step has several; () for a text. micro: tokens of the largest micro-batch. count: of all rows; 0 for a text."""
+    """What a step learns from. each: tokens of a row, on average. rows: those of a large micro-batch, and of another
+    where a step has several; () for a text. micro: tokens of the largest. count: of all rows; 0 for a text."""
 
     each: float
     rows: tuple[Record, ...]
