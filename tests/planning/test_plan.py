@@ -139,6 +139,14 @@ def test_a_recipe_of_pretraining(tmp_path: Path) -> None:
     assert 4 * hidden + 8 * 400 * 128 == pytest.approx(found["memory"]["optimiser"], rel=0.01)
 
 
+@pytest.mark.parametrize("kind", [name for name in plugins.members("shapes") if name != "decoder"])
+def test_every_shape_is_planned_by_its_own_objective(kind: str, tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    values = {"text": "none.txt", "shape": {"kind": kind, "depth": 1, "context": 64}, "dtype": "float32"}
+    (found,) = json.loads(said("plan", written(tmp_path / "tiny.yaml", values), "--json"))
+    assert found["flops"] > 4 * (found["parameters"] - 4096 * 64) * found["tokens"]
+
+
 @pytest.mark.parametrize(
     ("changes", "given", "words"),
     [

@@ -32,7 +32,7 @@ def hours(seconds: float) -> str:
 
 def brief(plan: Plan) -> str:
     """In one line, before training."""
-    trained = share(plan.trained / plan.parameters)
+    trained = share(min(plan.trained / plan.parameters, 1.0))
     return (
         f"plan: {count(plan.parameters)} parameters, {count(plan.trained)} trained ({trained}); {plan.tokens:,} tokens "
         f"in {plan.steps:,} steps, {operations(plan.flops)}; about {hours(plan.seconds)}, {size(plan.peak)} of memory"
@@ -48,7 +48,7 @@ def lines(plan: Plan) -> list[str]:
     price = f", {plan.cost:,.2f} dollars" if plan.cost is not None else ""
     told = [
         f"{plan.model}, {plan.method}: {count(plan.parameters)} parameters ({plan.parameters:,}), "
-        f"{count(plan.trained)} of them trained ({share(plan.trained / plan.parameters)})",
+        f"{count(plan.trained)} of them trained ({share(min(plan.trained / plan.parameters, 1.0))})",
         f"Work: {plan.tokens:,} tokens in {plan.steps:,} steps of about {each:,.0f}, {operations(plan.flops)}",
         f"Memory{' of each' if '×' in plan.machine else ''}: {size(plan.peak)} of {size(plan.at_hand)}: "
         + ", ".join(f"{name} {size(value)}" for name, value in parts),

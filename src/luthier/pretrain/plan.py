@@ -6,12 +6,13 @@ from pathlib import Path
 
 from luthier.core import plugins
 from luthier.core.errors import is_our_fault
+from luthier.corpus.tokenizers.known import known
 from luthier.models.loading.empty import stand_in
 from luthier.planning.before import MEASURING
 from luthier.planning.job import Job, described, text_of, vocabulary_of
 from luthier.planning.plan import made, settled
 from luthier.planning.spoken import brief
-from luthier.pretrain.prepare import PASSAGE, PASSAGES, Prepared
+from luthier.pretrain.prepare import PASSAGE, PASSAGES, Prepared, of_stream, special_of
 from luthier.pretrain.recipe import Pretraining, Tokens
 from luthier.pretrain.run import check, settings
 
@@ -33,7 +34,8 @@ def job_of(recipe: Pretraining) -> Job:
         config, words = make(recipe.shape.depth, _vocabulary(recipe), recipe.shape.context, ids), None
     length = int(run.objective.get("max_length", recipe.shape.context))
     told = f"a text that fills all examples of {length:,} tokens"
-    return Job(run, config, words or stand_in(), text_of(vocabulary_of(config), length), LOOK, HELD, told)
+    words = words or stand_in(("a", *special_of(recipe.shape.kind)))
+    return Job(run, config, words, text_of(vocabulary_of(config), length), LOOK, HELD, told)
 
 
 def told(recipe: Pretraining) -> str:
@@ -50,8 +52,4 @@ def told(recipe: Pretraining) -> str:
 def _vocabulary(recipe: Pretraining) -> int:
     if isinstance(recipe.tokenizer, Tokens):
         return recipe.tokenizer.size
-    from transformers import AutoTokenizer
-
-    from luthier.pretrain.prepare import of_stream
-
-    return len(AutoTokenizer.from_pretrained(recipe.tokenizer or of_stream(recipe), trust_remote_code=False))
+    return int(known(recipe.tokenizer or of_stream(recipe)).get_vocab_size())

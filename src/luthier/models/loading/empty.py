@@ -49,9 +49,12 @@ def ready(model: Any, tokenizer: PreTrainedTokenizerBase, name: str) -> Trainabl
 
 
 def stand_in(words: Sequence[str] = ("a",)) -> PreTrainedTokenizerFast:
-    """A tokenizer for a model that has none: all that is read is its first word."""
+    """A tokenizer for a model that has none: all that is read is its first word. A mask is its mask token."""
     from tokenizers import Tokenizer, models, pre_tokenizers
 
     made = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token=words[0]))
     made.pre_tokenizer = pre_tokenizers.Whitespace()
-    return PreTrainedTokenizerFast(tokenizer_object=made, unk_token=words[0], eos_token=words[0], pad_token=words[0])
+    mask = next((word for word in words if "mask" in word), None)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=made, unk_token=words[0], eos_token=words[0], pad_token=words[0], mask_token=mask
+    )
