@@ -101,7 +101,7 @@ def spent(job: Job, step: Step, rows: Rows) -> Spent:
     training = job.recipe.training
     budget = float(training.tokens)
     each = rows.each
-    more = step["others"] / max(step["rows"], 1)
+    more = step["others"] / step["tokens"] * each  # of a row
     count = rows.count or float("inf")
     trained = budget / (1 + more / each)
     if trained / each > count:
@@ -126,7 +126,7 @@ def made(job: Job, machine: Machine | None = None, price: float | None = None, m
     """
     step, rows = step_of(job)
     used = spent(job, step, rows)
-    times, once = (used.trained + used.looked / TRAINED) / step["tokens"], used.new / max(step["rows"], 1)
+    times, once = (used.trained + used.looked / TRAINED) / step["tokens"], used.new * rows.each / step["tokens"]
     first, passes, move = (_flops(work) for work in (step.first, step.passes, step.move))
     flops = times * passes + once * max(first - passes, 0.0) + used.steps * move
     parts, per_token = _memory(job, step, rows, machine)
