@@ -1,6 +1,6 @@
 """A step of training on a model without numbers: what it holds, at most and by part, and the operations it is made of.
 
-Blocks that are alike need not all be run: everything grows by the same amount with each, so that two and three of them
+Blocks that are alike need not all be run: everything grows by the same amount with each, so that one and two of them
 tell of any number. Where a patch treats blocks apart, all of them are run.
 """
 
@@ -21,14 +21,14 @@ from luthier.io import config
 from luthier.models.base import TrainableLM
 from luthier.models.inference.feature_cache import LIMIT
 from luthier.models.kernels.fast import fast
-from luthier.models.loading.empty import ready, shallow, stacks_of, unfilled
+from luthier.models.loading.empty import few_of, ready, shallow, stacks_of, unfilled
 from luthier.planning.dry_run import DryRun, Operation
 from luthier.planning.job import Job
 from luthier.runs.run import objective_of
 from luthier.training.attach import prepared
 from luthier.training.context import Context
 
-FEW = (2, 3)  # blocks that stand for all
+FEW = (1, 2)  # blocks that stand for all
 ENOUGH = 6  # blocks, from which on not all are run
 LOOKED_AT = 256  # rows whose lengths stand for all
 STEPS = 200  # of training, at most, whose largest micro-batch is looked for
@@ -138,7 +138,7 @@ def _run(job: Job, blocks: int | None, rows: Rows | None) -> tuple[Step, Rows]:
     patch: Patch = config.options(recipe)
     dry = DryRun()
     with dry:
-        model = unfilled(job.config, recipe.model, _dtype(job))
+        model = unfilled(few_of(job.config, blocks), recipe.model, _dtype(job))
         if blocks is not None:
             shallow(model, blocks)
         lm = ready(model, job.tokenizer, recipe.model)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,6 +23,17 @@ def unfilled(config: Any, name: str, dtype: Any) -> Any:
     """The model that transformers makes of it. Raises LuthierError where it is no language model that is known."""
     kind = kind_of(config, name)
     return auto_class(config, name).from_config(config, dtype=dtype, attn_implementation=written_out(config, kind))
+
+
+def few_of(config: Any, blocks: int | None) -> Any:
+    """The configuration with so many blocks, where one number says how many there are, all of one kind."""
+    made = copy.deepcopy(config)
+    inner = made.get_text_config()
+    if blocks is not None and not made.is_encoder_decoder:
+        inner.num_hidden_layers = blocks
+        if getattr(inner, "layer_types", None):
+            inner.layer_types = inner.layer_types[:blocks]
+    return made
 
 
 def stacks_of(model: Any) -> list[nn.ModuleList]:
