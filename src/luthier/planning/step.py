@@ -219,7 +219,7 @@ def _traced(dry: DryRun, loop: Any, patch: Patch) -> Step:
         dry.enter("move")
         numbers["gradients"] = dry.live - begun
         executor.clip_and_step(1e-3, 0.5)
-        works.append(tuple(sum((dry.done.get(p, Work()) for p in part), Work()) for part in (PASSES, MOVE)))  # type: ignore[arg-type]
+        works.append((_sum(dry, PASSES), _sum(dry, MOVE)))
         if turn == "first":
             numbers["kept"] = sum(t.nbytes for t in loop.ctx.policy.trunks.values())
             numbers["optimiser"] = dry.live - before - numbers["kept"]
@@ -231,6 +231,10 @@ def _traced(dry: DryRun, loop: Any, patch: Patch) -> Step:
     numbers["others"] = loop.ctx.meter.total
     first = works[0][0] + (setup if executor.trunk is not None else Work())
     return Step(numbers, first, works[1][0], works[1][1])
+
+
+def _sum(dry: DryRun, phases: Sequence[str]) -> Work:
+    return sum((dry.done.get(phase, Work()) for phase in phases), Work())
 
 
 def _tensors(model: Any) -> list[Any]:
