@@ -101,16 +101,18 @@ def scramble(model: nn.Module, seed: int) -> None:
 
 
 def auto_class(kind: str) -> Any:
-    """The class with which transformers loads that kind."""
-    return {"bert": AutoModelForMaskedLM, "t5": AutoModelForSeq2SeqLM}.get(kind, AutoModelForCausalLM)
+    """The class with which transformers loads that kind, an encoder without what tells masked tokens."""
+    return {"bert": AutoModel, "t5": AutoModelForSeq2SeqLM}.get(kind, AutoModelForCausalLM)
 
 
-def tokenizer(ends: bool = False) -> PreTrainedTokenizerFast:
-    """The tokenizer of all tiny models; `ends` puts a token before and one after every text, as encoders' do."""
+def tokenizer(ends: bool = False, more: bool = False) -> PreTrainedTokenizerFast:
+    """The tokenizer of all tiny models. more: what masks and gaps need. ends: a token before and one after every text,
+    as encoders' have."""
     texts = [f"{r.text} {r.label}" for r in labelled_rows(LABELLED.train)]
     texts += [m.content for r in of_kind(Chat, CHATS.train) for m in r.messages]
-    made = byte_tokenizer(texts, SPECIAL, 320, eos_token="<|im_end|>", pad_token="<|endoftext|>", mask_token="<mask>")
-    made.add_special_tokens({"additional_special_tokens": list(MORE[1:])})
+    made = byte_tokenizer(texts, SPECIAL, 320, eos_token="<|im_end|>", pad_token="<|endoftext|>")
+    if more:
+        made.add_special_tokens({"mask_token": MORE[0], "additional_special_tokens": list(MORE[1:])})
     made.chat_template = CHATML
     if ends:
         special = [(token, made.convert_tokens_to_ids(token)) for token in SPECIAL[1:]]
@@ -124,15 +126,16 @@ def save(config: PreTrainedConfig, folder: Path, auto: Any = AutoModelForCausalL
     model: Any = auto.from_config(config)
     scramble(model, seed)
     model.save_pretrained(folder)
-    tokenizer(ends=auto in (AutoModel, AutoModelForMaskedLM)).save_pretrained(folder)
+    encoder = auto in (AutoModel, AutoModelForMaskedLM)
+    tokenizer(ends=encoder, more=config.vocab_size > 320).save_pretrained(folder)
     return folder
 
 
 def save_model(kind: str, folder: Path) -> Path:
     """Write a random model of that kind with its tokenizer; gives the folder."""
-    made = tokenizer()
+    made = tokenizer(more=kind in ("bert", "t5"))
     config = _config(kind, vocab_size=len(made), eos_token_id=made.eos_token_id, pad_token_id=0, bos_token_id=None)
-    return save(config, folder, auto_class(kind), KINDS.index(kind))
+    return save(config, folder, AutoModelForMaskedLM if kind == "bert" else auto_class(kind), KINDS.index(kind))
 
 
 @cache

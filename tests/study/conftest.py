@@ -14,6 +14,7 @@ from luthier.study.finding import Finding
 from luthier.study.runner import Request, Result, run
 from stories import story
 
+TEXTS = {"architecture": 52_000}  # tokens of a study that trains on text
 BUDGETS = {"lora-init": 8_000, "lora-targets": 12_000, "lora-rank": 12_000, "lora-plus": 12_000, "rank": 6_000}
 
 
@@ -32,7 +33,7 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def long_text(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file of text for studies that train nothing."""
     path = tmp_path_factory.mktemp("text") / "story.txt"
-    path.write_text("\n".join(story(n, 30) for n in range(4)), encoding="utf-8")
+    path.write_text("\n".join(story(n, 30) for n in range(12)), encoding="utf-8")
     return path
 
 
@@ -48,7 +49,8 @@ def studied(tiny_folder: Any, rows: Path, long_text: Path, tmp_path_factory: pyt
         models = tuple(str(tiny_folder(kind)) for kind in kinds)
         trains = name in BUDGETS
         data = DataConfig(str(rows), limit_test=12) if trains else DataConfig(str(long_text))
-        budget = f"{BUDGETS[name] * len(kinds)}-tokens" if trains else ""
+        budget = f"{BUDGETS[name] * len(kinds)}-tokens" if trains else f"{TEXTS[name]}-tokens" if name in TEXTS else ""
+        models = ("random weights",) if name in TEXTS else models
         request = Request(name, options, data, models, budget, seeds=2 if trains else 1, threads=1)
         folder = tmp_path_factory.mktemp(name) / "out"
         result = run(request, folder, lambda what, share: None)

@@ -25,7 +25,7 @@ def quiet(what: str, share: float) -> None:
 
 def test_every_file_is_a_study() -> None:
     names = [entry.name for entry in catalog.listed()]
-    assert names == ["lora-init", "lora-plus", "lora-rank", "lora-targets", "rank", "sinks"]
+    assert names == ["architecture", "lora-init", "lora-plus", "lora-rank", "lora-targets", "rank", "sinks"]
     for entry in catalog.listed():
         assert f"Example: luthier study {entry.name}" in entry.help
         cls = catalog.load(entry.name)

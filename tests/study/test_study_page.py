@@ -16,7 +16,9 @@ from luthier.reports.study.terminal import print_finding
 from luthier.study import catalog
 from luthier.study.finding import Table
 
+SMALL = {"width": 1, "blocks": 1, "equal": 1, "alike": 1, "context": 160, "vocabulary": 600, "batch": 1}
 OPTIONS: dict[str, dict[str, Any]] = {
+    "architecture": SMALL,
     "lora-targets": {"placements": ("wq", "wv", "wq+wk", "wq+wv", "attention", "ffn", "all")},
     "lora-rank": {"ranks": (1, 8, 16)},
     "lora-plus": {"ratios": (4.0, 16.0), "looks": 4},

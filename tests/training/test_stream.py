@@ -137,7 +137,7 @@ def nothing(folder: Path) -> None:
     ("harm", "said"),
     [
         (cut, "00001.tokens: damaged .72 bytes where 74 are told"), (gone, "00001.tokens: damaged .no bytes where 74"),
-        (other, "ids up to 99,998, and the model knows 324: it was made with another tokenizer"),
+        (other, "ids up to 99,998, and the model knows 320: it was made with another tokenizer"),
         (strange, "tokens: it was made with another tokenizer than the model's"),
         (nothing, "no tokens: name what `luthier corpus mix` wrote"),
     ],

@@ -88,10 +88,14 @@ def _group(name: str, inside: Sequence[bool], scores: Mapping[str, Array], binar
     for method, values in scores.items():
         own = values[mask]
         if len(own):
-            share = wilson(float(own.mean()), len(own))
-            low, high = (share.low, share.high) if binary else bootstrap(own)
+            low, high = _score_interval(own) if binary else bootstrap(own)
             cells[method] = [float(own.mean()), low, high]
     return {"name": name, "rows": int(mask.sum()), "cells": cells}
+
+
+def _score_interval(right: Array) -> tuple[float, float]:
+    found = wilson(float(right.mean()), len(right))
+    return found.low, found.high
 
 
 def bootstrap(values: Array, seed: int = 0) -> tuple[float, float]:

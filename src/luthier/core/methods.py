@@ -259,7 +259,7 @@ class Objective(Method):
         """Named sums over a micro-batch, each divided by its divisor; those named _X are told as X, not minimised."""
         raise NotImplementedError
 
-    def lost(self, lm: TrainableLM, loss: float, norm: float) -> bool:
+    def lost(self, lm: TrainableLM, loss: float, lowest: float, norm: float) -> bool:
         """Whether no training passes through such a loss or gradient norm; a few such steps in a row end the run."""
         return False
 

@@ -112,7 +112,8 @@ def _about(lm: FeatureLM, base: str) -> dict[str, Any]:
         about["scaler"] = "folded into weight and bias: features are read as they are"
     about["features"] = {
         "block": f"{blocks}.{int(depth) - 1}", "depth": int(depth), "pooling": pooling, "max_tokens": MAX_TOKENS,
-        "class": auto_class(lm.lm.model.config, lm.lm.name).__name__, "dtype": str(lm.lm.model.dtype).split(".")[-1],
+        "class": auto_class(lm.lm.model.config, lm.lm.name, False).__name__,
+        "dtype": str(lm.lm.model.dtype).split(".")[-1],
     }  # fmt: skip
     return about
 

@@ -31,15 +31,15 @@ def fold(source: Source) -> None:
 def write_merged(source: Source, before: Before, folder: Path) -> list[Check]:
     """Write into the existing folder, in the number format the run was trained in; load it and compare."""
     import torch
-    from transformers import AutoTokenizer
+    from transformers import AutoConfig, AutoTokenizer
 
     from luthier.models.loading.load import auto_class
 
     fold(source)
     dtype = number_format(source)
-    auto = auto_class(source.lm.model.config, str(source.folder))
     with _told_of_its_head(source.lm.model.to(getattr(torch, dtype))):
         save_model(source.lm, folder)
+    auto = auto_class(AutoConfig.from_pretrained(folder), str(source.folder))  # what was saved: its head too, or not
     shutil.copyfile(source.files / "luthier.json", folder / "luthier.json")
     tokenizer = AutoTokenizer.from_pretrained(folder)
     again, checks = _read_again(auto, before, folder, dtype)

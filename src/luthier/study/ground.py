@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from luthier.core import catalog, plugins
+from luthier.core.errors import LuthierError
 from luthier.core.records import Chat, Record
 from luthier.core.split import Split
 from luthier.data import token_files
@@ -75,6 +76,10 @@ class Ground:
         """Tokens of held-out text, twice HALF each, evenly spread."""
         ids = [i for text in self.held for i in self.words(text, verbose=False)["input_ids"]]
         found = [ids[at : at + 2 * HALF] for at in range(0, len(ids) - 2 * HALF + 1, 2 * HALF)]
+        if len(found) <= WRONG:
+            raise LuthierError(
+                f"{len(ids)} tokens are held out, and zero-shot asks of {(WRONG + 1) * 2 * HALF} at least"
+            )
         return found[:: max(len(found) // PASSAGES, 1)][:PASSAGES]
 
     def fresh(self, arm: Arm, seed: int) -> TrainableLM:

@@ -78,7 +78,7 @@ class Loop:
         self._before = self.cursor.place  # before the step that is being made
         self.done = Trained()
         self._first = 0  # tokens of the step that the budget does not hold, where there is one
-        self.finished, self.lost = False, 0
+        self.finished, self.lost, self.lowest = False, 0, math.inf
         ctx.meter.limit = training.tokens
         self.epochs = self._epochs()
         self.limit = min(training.tokens, self.epochs)
@@ -185,7 +185,8 @@ class Loop:
             return None
         self.done.steps += 1
         self.done.loss = losses.total
-        self.lost = self.lost + 1 if self.objective.lost(self.lm, losses.total, norm) else 0
+        self.lowest = min(self.lowest, losses.total)
+        self.lost = self.lost + 1 if self.objective.lost(self.lm, losses.total, self.lowest, norm) else 0
         if self.lost == LOST:
             known = {"step": self.done.steps, "loss": losses.total, "norm": norm, "steps": LOST}
             raise self._diverged(say("said_diverged_lost", **known))

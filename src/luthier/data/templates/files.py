@@ -166,8 +166,13 @@ def read_template(path: Path, labels: Sequence[str] | None = None) -> Template:
         ) from None
     known = {f.name: type(f.default) for f in dataclasses.fields(Template)}
     given = {"name": path.stem, "chat": False} | {k: v for k, v in values.items() if k in known}
-    if any(isinstance(v, bool) != (k in ("chat", "spaced")) or not isinstance(v, str | bool) for k, v in given.items()):
-        raise LuthierError(f"{path}: text, name and replaces are texts, chat is true or false, and so is spaced")
+    if any(
+        isinstance(v, bool) != (k in ("chat", "spaced", "lines")) or not isinstance(v, str | bool)
+        for k, v in given.items()
+    ):
+        raise LuthierError(
+            f"{path}: text, name and replaces are texts, chat is true or false, and so are spaced and lines"
+        )
     try:
         check(str(given["text"]), ("a",) if labels is None else labels)
     except BrokenError as error:

@@ -104,15 +104,15 @@ def described_folder(place: Path | str) -> "tuple[PreTrainedConfig, PreTrainedTo
     )
 
 
-def auto_class(config: "PreTrainedConfig", name: str) -> Any:
-    """The class of transformers that loads a model of this kind with all its weights, an encoder's mask head too."""
+def auto_class(config: "PreTrainedConfig", name: str, whole: bool = True) -> Any:
+    """The class of transformers that loads a model of this kind; whole: with what tells an encoder's masked tokens."""
     import transformers
 
     from luthier.models.loading.kinds import kind_of
 
     kind: str = kind_of(config, name)
     told = kind == "encoder" and any(a.endswith("ForMaskedLM") for a in getattr(config, "architectures", None) or ())
-    return getattr(transformers, "AutoModelForMaskedLM" if told else _AUTO[kind])
+    return getattr(transformers, "AutoModelForMaskedLM" if told and whole else _AUTO[kind])
 
 
 def _load(

@@ -90,9 +90,9 @@ class Streamed(Objective, ABC):
             yield dataset.step(cursor, size)
         yield from super().batches(ctx, dataset, size, cursor)
 
-    def lost(self, lm: TrainableLM, loss: float, norm: float) -> bool:
-        """Twice the loss of an even guess, or no gradient at all: activations have overflowed."""
-        return norm == 0 or loss > 2 * math.log(len(lm.tokenizer))
+    def lost(self, lm: TrainableLM, loss: float, lowest: float, norm: float) -> bool:
+        """Twice the loss of an even guess and twice the lowest so far, or no gradient: activations have overflowed."""
+        return norm == 0 or loss > 2 * max(lowest, math.log(lm.reader.get_input_embeddings().weight.shape[0]))
 
     def epoch(self, examples: Sequence[Any]) -> int:
         return int(examples.sums[-1]) if isinstance(examples, Stretches) else super().epoch(examples)
