@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -19,27 +16,8 @@ from luthier.io.config import Recipe
 from luthier.models.loading.of_recipe import load_base, trainable
 from luthier.pretrain.recipe import read_recipe
 from luthier.pretrain.run import run
-from stories import story
-
-RECIPE = """text: story.txt
-tokenizer: {kind: bpe, size: 400}
-shape: {kind: decoder, depth: 1, context: 64}
-training: {tokens: 6000, batch: 8, optimizer: muon, schedule: wsd}
-dtype: float32
-threads: 1
-"""
-
-
-@contextmanager
-def bar(title: str) -> Iterator[Any]:
-    yield lambda done, of: None
-
-
-@pytest.fixture
-def recipe(tmp_path: Path) -> Path:
-    (tmp_path / "story.txt").write_text("\n".join(story(n, 30) for n in range(60)))
-    (tmp_path / "recipe.yaml").write_text(RECIPE)
-    return tmp_path / "recipe.yaml"
+from small_pretraining import bar
+from small_pretraining import recipe as recipe
 
 
 @pytest.mark.parametrize(("dtype", "allowed"), [("float32", 1e-5), ("float16", 4e-3), ("bfloat16", 3e-2)])

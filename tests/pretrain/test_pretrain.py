@@ -17,27 +17,8 @@ from luthier.core.errors import LuthierError
 from luthier.core.progress import Report
 from luthier.pretrain.recipe import read_recipe, recipe_from
 from luthier.pretrain.run import run
-from stories import story
-
-RECIPE = """text: story.txt
-tokenizer: {kind: bpe, size: 400}
-shape: {kind: decoder, depth: 1, context: 64}
-training: {tokens: 6000, batch: 8, optimizer: muon, schedule: wsd}
-dtype: float32
-threads: 1
-"""
-
-
-@contextmanager
-def bar(title: str) -> Iterator[Any]:
-    yield lambda done, of: None
-
-
-@pytest.fixture
-def recipe(tmp_path: Path) -> Path:
-    (tmp_path / "story.txt").write_text("\n".join(story(n, 30) for n in range(60)))
-    (tmp_path / "recipe.yaml").write_text(RECIPE)
-    return tmp_path / "recipe.yaml"
+from small_pretraining import bar
+from small_pretraining import recipe as recipe
 
 
 class Killed(Exception):  # noqa: N818

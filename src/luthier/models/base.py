@@ -256,7 +256,7 @@ class TrainableLM(Reading):
         for at, (prompt, _) in enumerate(pairs):
             places.setdefault(prompt if isinstance(prompt, str) else tuple(prompt), []).append(at)
         rows: list[Row] = []
-        order: list[int] = []
+        order = list[int]()
         for prompt, where in places.items():
             ids = self.encode_prompt(prompt, (), max(self.answer_room(answers[at]) for at in where))
             for part in parted([len(answers[at]) for at in where], PASS):

@@ -92,9 +92,7 @@ class PackedRunner:
     def depth_states(
         self, lm: CausalLM, ids: Tensor, positions: Tensor, segments: Sequence[int], depths: Collection[int]
     ) -> dict[int, Tensor]:
-        with outputs_of(lm.feature_blocks, depths) as found, fast(lm.model):
-            self.hidden(lm, ids, positions, segments)
-        return {depth: states[0] for depth, states in found.items()}
+        return _depths(self, lm, ids, positions, segments, depths)
 
     def continuations(self, lm: CausalLM, rows: Sequence[Row]) -> list[list[Tensor]]:
         from luthier.models.inference import scoring
@@ -262,9 +260,16 @@ class PrefixRunner(PaddedRunner):
     def depth_states(
         self, lm: CausalLM, ids: Tensor, positions: Tensor, segments: Sequence[int], depths: Collection[int]
     ) -> dict[int, Tensor]:
-        with outputs_of(lm.feature_blocks, depths) as found, fast(lm.model):
-            self.hidden(lm, ids, positions, segments)
-        return {depth: states[0] for depth, states in found.items()}
+        return _depths(self, lm, ids, positions, segments, depths)
+
+
+def _depths(
+    runner: Runner, lm: CausalLM, ids: Tensor, positions: Tensor, segments: Sequence[int], depths: Collection[int]
+) -> dict[int, Tensor]:
+    """`depth_states` of a runner that does not pad."""
+    with outputs_of(lm.feature_blocks, depths) as found, fast(lm.model):
+        runner.hidden(lm, ids, positions, segments)
+    return {depth: states[0] for depth, states in found.items()}
 
 
 def _ended(lm: CausalLM, tokens: list[int], ends: Ends) -> list[int]:
