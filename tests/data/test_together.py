@@ -112,3 +112,7 @@ def test_one_adapter_learns_both_tasks_and_keeps_them_on_a_fresh_base(
         assert len(rows) >= 4 and before.score < 0.2 and after.score > before.score + 0.4, (about, after.score)
     result = evaluate_run(folder, config.DataConfig(path=str(files[0])), "tickets")
     assert result["secondary"]["exact_match"]["value"] > 0.6
+    written = (folder / "recipe.yaml").read_text()
+    (folder / "recipe.yaml").write_text(written.replace("metric: ''", "metric: exact_match"))
+    judged = evaluate_run(folder, config.DataConfig(path=str(files[0])), "by-its-own")
+    assert judged["metric"] == "exact_match" and judged["score"] == result["secondary"]["exact_match"]["value"]

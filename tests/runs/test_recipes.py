@@ -44,7 +44,7 @@ def run(name: str, work: Path) -> Path:
         words.save_pretrained(base)
         (base / "chat_template.jinja").unlink(missing_ok=True)
     (work / file).write_text("".join(json.dumps(row) + "\n" for row in rows))
-    settings = ("training.tokens=4000", "training.batch=4", "training.learning_rate=2e-3", "data.answer_tokens=4")
+    settings = ("training.tokens=2000", "training.batch=4", "training.learning_rate=2e-3", "data.answer_tokens=4")
     recipe = read_recipe(FOLDER / f"{name}.yaml", [f"model={base}", f"data.path={work / file}", "threads=1", *settings])
     train(recipe, work / "run")
     return work / "run"

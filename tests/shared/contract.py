@@ -92,7 +92,8 @@ def rows_of(objective: str) -> tuple[str, ...]:
 
 PATCHES = [e.name for e in ENTRIES.values() if e.kind == "patches"]
 OBJECTIVES = [e.name for e in ENTRIES.values() if e.kind == "objectives"]
-# Of the objectives that learn from pairs `dpo` runs with every patch, the others with one of each kind.
+# Of the objectives that learn from pairs `dpo` runs with every patch, of those that learn from texts `lm` and `sft`; the
+# others with one of each kind.
 STANDING_FOR_ALL = ("full", "head", "lora", "prefix", "soft_prompt")
 PAIRS = [
     pair
@@ -100,7 +101,7 @@ PAIRS = [
     for o in OBJECTIVES
     for rows in rows_of(o)
     if (pair := Pair(p, o, rows)).split.task in catalog.load(ENTRIES[p]).objectives
-    and (pair.split.task != "preference" or o in ("dpo", "sft") or p in STANDING_FOR_ALL)
+    and (pair.split.task not in ("preference", "text") or o in ("dpo", "lm", "sft") or p in STANDING_FOR_ALL)
     and "sampling" not in catalog.load(ENTRIES[o]).needs  # of those: tests/training/test_rollouts.py
 ]
 DIRECT = [

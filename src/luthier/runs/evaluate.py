@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from luthier.core.errors import LuthierError
+from luthier.core.metric import find
 from luthier.core.phrases import remember
 from luthier.core.records import Labelled, Record, Task
 from luthier.core.split import Split
@@ -70,7 +71,8 @@ def evaluate_run(
     lm = reworded(lm, template) if template else lm
     if (gives := lm.output) not in OUTPUTS[table.task]:
         raise LuthierError(f"{config.path}: is for {table.task}, but the run {run} was trained to answer with {gives}")
-    data = Split(table.task, _training_rows(recipe.data) or tuple(rows), (), (), labels)
+    own = recipe.data.metric if recipe.data.metric and table.task in find(recipe.data.metric).tasks else ""
+    data = Split(table.task, _training_rows(recipe.data) or tuple(rows), (), (), labels, metric=own)
     scores = evaluate(lm, data, rows)
     if scores.label_logprobs is not None and not template and (temperature := kept(run)) is not None:
         scores.secondary |= errors(scores.label_logprobs, targets(rows, labels), temperature)
