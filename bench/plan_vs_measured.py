@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -20,6 +21,10 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
+import measure
+import peer
+from luthier.models.loading.bundled import cache_dir
 
 REPOSITORY = Path(__file__).parents[1]
 RECIPES: dict[str, dict[str, Any]] = {
@@ -80,6 +85,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, help="of each run; all cores without")
     parser.add_argument("--cpu", action="store_true", help="seconds of the processor, not of the clock")
     given = parser.parse_args()
+    shutil.rmtree(cache_dir() / "rates", ignore_errors=True)  # operations that were timed in another hour
     rows = {}
     with tempfile.TemporaryDirectory() as folder:
         for name in given.names:
@@ -90,7 +96,10 @@ def main() -> None:
                 f"({off['memory']:+.0%})   time {row['planned seconds']:6.1f} of {row['seconds']:6.1f} s "
                 f"({off['seconds']:+.0%})", flush=True,
             )  # fmt: skip
-    print(json.dumps(rows))
+    if given.names == list(RECIPES):
+        asked = " ".join(["python bench/plan_vs_measured.py", *sys.argv[1:]])
+        versions = measure.versions("luthier", "torch", "transformers")
+        peer.save("plan_vs_measured", {"command": asked, "recipes": rows, "ratio": held(rows), "versions": versions})
     print(f"ratio {held(rows):.2f}")
 
 

@@ -4,8 +4,8 @@
     python bench/pretrain_quality.py hour              # one thread
 
 Each run is `luthier pretrain` in a new folder: text, tokenizer, shards, model, evaluation. Its bits a byte of held-out
-text stand beside what `xz -9` and a byte 5-gram need for the same bytes given the same training text; seconds are of the
-whole command. One seed, so that the interval is of the text, not of training. The last line is the smallest of the
+text stand beside what `xz -9` and a byte 5-gram need for the same bytes given the same training text; seconds are of
+the whole command. One seed, so that the interval is of the text, not of training. The last line is the smallest of the
 baselines' bits by ours: above 1 where the model tells the text better.
 """
 

@@ -3,9 +3,10 @@
     python bench/several_tasks.py --data ../shared/data
     python bench/several_tasks.py --tokens 20000 --start RUN    (a try on a model that is there, nothing is written)
 
-First `luthier pretrain recipes/tiny-t5.yaml`, then `luthier train` on the training rows of all tasks, then `luthier eval`
-on test rows of each. Right is the answer as written, exactly; beside it stands the share of the label that the training
-rows have most often. One seed. The last line is the smallest share of right answers by that of the commonest label.
+First `luthier pretrain recipes/tiny-t5.yaml`, then `luthier train` on the training rows of all tasks, then
+`luthier eval` on test rows of each. Right is the answer as written, exactly; beside it stands the share of the label
+that the training rows have most often. One seed. The last line is the smallest share of right answers by that of the
+commonest label.
 """
 
 from __future__ import annotations

@@ -92,8 +92,8 @@ def rows_of(objective: str) -> tuple[str, ...]:
 
 PATCHES = [e.name for e in ENTRIES.values() if e.kind == "patches"]
 OBJECTIVES = [e.name for e in ENTRIES.values() if e.kind == "objectives"]
-# Of the objectives that learn from pairs `dpo` runs with every patch, of those that learn from texts `lm` and `sft`; the
-# others with one of each kind.
+# Of the objectives that learn from pairs `dpo` runs with every patch, of those that learn from texts `lm` and `sft`;
+# the others with one of each kind.
 STANDING_FOR_ALL = ("full", "head", "lora", "prefix", "soft_prompt")
 PAIRS = [
     pair
