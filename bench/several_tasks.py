@@ -26,6 +26,7 @@ import yaml
 
 import measure
 import peer
+from luthier.core.records import Labelled
 from luthier.data.task import load_alone
 from luthier.io.config import DataConfig
 
@@ -65,7 +66,7 @@ def commonest(data: Path, name: str) -> float:
     """Share of the test rows that have the training rows' commonest label."""
     train, test, read = TASKS[name]
     rows = [load_alone(DataConfig(path=str(data / file), **read))[0] for file in (train, test)]
-    labels = [[r.label for r in (*s.train, *s.validation, *s.test)] for s in rows]
+    labels = [[r.label for r in (*s.train, *s.validation, *s.test) if isinstance(r, Labelled)] for s in rows]
     return Counter(labels[1])[Counter(labels[0]).most_common(1)[0][0]] / len(labels[1])
 
 
@@ -108,7 +109,8 @@ def scored(run: Path, data: Path, task: str) -> dict[str, Any]:
                for part in (f"--{key}", ",".join(f"{a}={b}" for a, b in pairs.items()))]  # fmt: skip
     luthier("eval", str(run), str(data / test), *options, "--limit", str(ROWS), "--name", task)
     told = json.loads((run / "evaluations" / f"{task}.json").read_text("utf-8"))
-    return {"right": told["score"], "ci95": told["ci95"], "commonest": commonest(data, task)}
+    right, interval = told["score"] / 100, [end / 100 for end in told["ci95"]]
+    return {"right": right, "ci95": interval, "commonest": commonest(data, task)}
 
 
 if __name__ == "__main__":

@@ -90,6 +90,12 @@ def test_tasks_are_in_the_languages_of_the_text(text: str, spoken: list[str]) ->
     assert choices.languages(text) == spoken
 
 
+def test_one_language_behind_the_other_is_seen(tmp_path: Path) -> None:
+    """Seen failing with the languages of the first 100,000 characters."""
+    (tmp_path / "text").write_text("plain words and others " * 20_000 + "处处闻啼鸟。" * 8_000, encoding="utf-8")
+    assert choices.languages(choices.spread(tmp_path / "text")) == ["en", "zh"]
+
+
 def test_baselines_by_hand() -> None:
     items = [Item("", ("long", "a")), Item("", ("a", "long")), Item("", ("aa", "bb", "c", "d"))]
     assert choices.baselines(items) == {"chance": pytest.approx(1.25 / 3), "longest": pytest.approx(1.5 / 3)}

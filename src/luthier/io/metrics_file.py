@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -31,15 +33,25 @@ class MetricsFile:
     def __init__(self, path: Path, step: int) -> None:
         kept = [m for m in read_metrics(path) if m["step"] <= step]
         write_text(path, "".join(json.dumps(m) + "\n" for m in kept))
-        self._file = path.open("a", encoding="utf-8")
+        self._path, self._file = path, path.open("a", encoding="utf-8")
 
     def add(self, report: Any) -> None:
         """Write one report as a line."""
         given = {k: v for k, v in vars(report).items() if v is not None and k != "metrics"} | (report.metrics or {})
         values = {k: v if not isinstance(v, float) or math.isfinite(v) else None for k, v in given.items()}
-        self._file.write(json.dumps(values) + "\n")
-        self._file.flush()
+        with self._named():
+            self._file.write(json.dumps(values) + "\n")
+            self._file.flush()
 
     def close(self) -> None:
         """Close the file."""
-        self._file.close()
+        with self._named():
+            self._file.close()
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        """What the system says of a write that fails (a full disk) does not name the file."""
+        try:
+            yield
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(self._path)) from error

@@ -25,6 +25,8 @@ from luthier.planning.dry_run import Operation, Shape
 TRIES = 3
 BUSY = 0.1  # share of the time without a core, beyond which nothing is kept: it is measured anew another time
 FRESH = "a fresh byte"
+MARK, SIDE = "a product of two squares", 512  # timed again at each plan, with so many rows
+SLOWER = 1.25  # times what it takes now: all that was kept is of a slower hour, and is measured anew
 SHARE = 0.5  # of a GPU's products that training reaches
 MOST = 256 << 20  # bytes that one operation may read and write to be done here; of longer lists a part is done
 RATE, BANDWIDTH = 5e10, 1e10  # FLOP and bytes a second: only to put operations in order
@@ -89,9 +91,20 @@ def _path() -> Path:
 
 
 def _known() -> dict[str, float]:
-    """What was measured before on this machine with as many threads."""
-    path = _path()
-    return {key: float(value) for key, value in read_record(path).items()} if path.exists() else {}
+    """What was measured before on this machine with as many threads, unless it was slower then than it is now."""
+    path, now = _path(), _mark()
+    kept = {key: float(value) for key, value in read_record(path).items()} if path.exists() else {}
+    return kept if 0 < kept.get(MARK, 0.0) <= SLOWER * now else {MARK: now}
+
+
+def _mark() -> float:
+    """Seconds of the product by which hours are compared."""
+    a, took = torch.ones(SIDE, SIDE), []
+    for _ in range(1 + TRIES):
+        start = time.thread_time()
+        a @ a
+        took.append(time.thread_time() - start)
+    return min(took[1:])
 
 
 def _timed(operation: Operation) -> float | None:

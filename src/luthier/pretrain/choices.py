@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, cast
 
 from luthier.core import plugins
@@ -18,8 +19,8 @@ from luthier.data.prompts import Template
 from luthier.evals.bootstrap import wilson
 
 PLAIN = {lang: Template("continued", "{input}", chat=False, spaced=lang == "en", lines=True) for lang in ("en", "zh")}
-ENOUGH = 0.2  # of a text's letters, from which on it is in a language
-READ = 100_000  # characters of a text, by which its languages are told
+ENOUGH = 0.15  # of the bytes of a text's letters, from which on it is in a language
+PARTS, READ = 20, 10_000  # stretches of a text, and bytes of each, by which its languages are told
 Counted = Callable[[int, int], None]
 
 
@@ -33,9 +34,18 @@ class Item:
 
 def languages(text: str) -> list[str]:
     """Of "en" and "zh", those that a text is in: Chinese by its characters, English by any other letters."""
-    letters = [letter for letter in text[:READ] if letter.isalpha()]
-    share = sum(map(has_han, letters)) / max(len(letters), 1)
+    letters = [letter for letter in text if letter.isalpha()]
+    han = sum(len(letter.encode()) for letter in letters if has_han(letter))
+    share = han / max(sum(len(letter.encode("utf-8", "replace")) for letter in letters), 1)
     return [lang for lang, part in (("en", 1 - share), ("zh", share)) if part >= ENOUGH]
+
+
+def spread(path: Path) -> str:
+    """Stretches of a file, evenly: its documents may stand there one language behind the other."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        found = [file.read(READ) for at in range(PARTS) if file.seek(at * size // PARTS) >= 0]
+    return b"".join(found).decode("utf-8", "ignore")
 
 
 def items(name: str) -> list[Item]:

@@ -39,8 +39,7 @@ def facts(
         return told
     told["parameters"] = sum(each.numel() for each in lm.model.parameters())
     if (why := lm.lacks("logprobs")) is None:
-        with made.heldout.open(encoding="utf-8") as file:
-            spoken = choices.languages(file.read(choices.READ))
+        spoken = choices.languages(choices.spread(made.heldout))
         with bar("choices") as done:
             told["choices"] = choices.measured(lm, spoken, done)
     else:
