@@ -17,7 +17,7 @@ from luthier.index.chunks import Chunking, chunked, pieces, spans, weight
 PARTS = st.sampled_from(
     ["One sentence here. ", "年假十五天。", "“好！”他说。", "\n\n", "# Heading\n", "```\ncode = 1\n```\n", "word ",
      "，", "e\u0301\u0301", "👩\u200d👩\u200d👧", "🇨🇳", "ก็", "1.5 ", "\r\n", "\t", "```", "…", "長い文", "x" * 30,
-     "各" * 30]
+     "各" * 30, " ั", "\u0301"]
 )  # fmt: skip
 TEXTS = st.lists(PARTS | st.text(max_size=6), max_size=40).map("".join)
 SIZES = st.integers(8, 60).flatmap(lambda size: st.builds(Chunking, st.just(size), st.integers(0, size // 2)))
@@ -26,6 +26,9 @@ SIZES = st.integers(8, 60).flatmap(lambda size: st.builds(Chunking, st.just(size
 @settings(max_examples=300, deadline=None)
 @given(TEXTS, SIZES)
 @example("a# H\n# H\n" * 5 + "各" * 30, Chunking(8, 4))
+@example("word 長い文0 ั\u0e00\u0e00", Chunking(8, 0))
+@example("一二三四五六。\u0301七八九十", Chunking(8, 0))
+@example("```\na\n``` ั tail of it", Chunking(8, 0))
 def test_spans_tile_the_text(text: str, how: Chunking) -> None:
     """Order, no gap, no loss, size, and no cut inside a character.
 

@@ -29,6 +29,7 @@ _FENCE = re.compile(
 )
 _HEADING = re.compile(r"#{1,6}\s")
 _WIDE = re.compile(rf"[{JOINED}\uac00-\ud7af\u3000-\u303f\uff00-\uffef]")
+FIRST_MARK = "\u0300"
 NARROW = 0.3  # a letter's share of what a Han character says
 
 
@@ -109,19 +110,19 @@ def pieces(text: str, size: float) -> Iterator[tuple[int, int]]:
     at = 0
     for block in _FENCE.finditer(text):
         yield from _sentences(text, at, block.start(), size)
-        if weight(block[0]) <= size:
-            yield block.span()
+        at = block.end() - _is_inside(text, block.end())  # a blank that carries a mark belongs to what follows
+        if weight(text[block.start() : at]) <= size:
+            yield block.start(), at
         else:
-            for line in re.finditer(r"[^\n]*\n|[^\n]+", block[0]):
+            for line in re.finditer(r"[^\n]*\n|[^\n]+", text[block.start() : at]):
                 yield from _fitted(text, block.start() + line.start(), block.start() + line.end(), size)
-        at = block.end()
     yield from _sentences(text, at, len(text), size)
 
 
 def _sentences(text: str, start: int, end: int, size: float) -> Iterator[tuple[int, int]]:
     at = start
     for found in _SENTENCE.finditer(text, start, end):
-        if found.end() > at:
+        if found.end() > at and not _is_inside(text, found.end()):
             yield from _fitted(text, at, found.end(), size)
             at = found.end()
     if at < end:
@@ -144,7 +145,16 @@ def _fitted(text: str, start: int, end: int, size: float) -> Iterator[tuple[int,
 def _last_cut(pattern: re.Pattern[str], text: str, start: int, stop: int) -> int | None:
     """The end of the last match in the second half of a stretch, so that parts are not small."""
     cuts = [found.end() for found in pattern.finditer(text, (start + stop) // 2, stop)]
-    return cuts[-1] if cuts else None
+    return next((cut for cut in reversed(cuts) if not _is_inside(text, cut)), None)
+
+
+def _is_inside(text: str, at: int) -> bool:
+    """Whether a mark stands there (an accent, a vowel sign, a joiner) that one character has with the one before it."""
+    import regex
+
+    if at >= len(text) or text[at] < FIRST_MARK or text[at - 1] == "\n":
+        return False
+    return regex.match(r"[\p{GCB=Extend}\p{GCB=ZWJ}\p{GCB=SpacingMark}]", text, pos=at) is not None
 
 
 def _reach(text: str, start: int, end: int, size: float) -> int:
