@@ -185,14 +185,14 @@ def test_operations_are_timed_once(monkeypatch: pytest.MonkeyPatch) -> None:
         return 0.5
 
     monkeypatch.setattr(here, "_timed", half_a_second)
-    monkeypatch.setattr(here, "_mark", lambda: 1.0)
+    monkeypatch.setattr(here, "_mark", lambda threads: 1.0)
     twice = Counter({operation: 2.0 * count for operation, count in run.done["one"].items()})
     once, double = here.seconds(9.0, run.done["one"], twice)
     assert double == pytest.approx(2 * once) and once >= 0.5 * len(timed) > 0
     count = len(timed)
-    monkeypatch.setattr(here, "_mark", lambda: 0.9)
+    monkeypatch.setattr(here, "_mark", lambda threads: 0.9)
     assert here.seconds(9.0, run.done["one"])[0] == pytest.approx(once) and len(timed) == count
-    monkeypatch.setattr(here, "_mark", lambda: 0.5)  # what is kept was timed while the machine was slow
+    monkeypatch.setattr(here, "_mark", lambda threads: 0.5)  # what is kept was timed while the machine was slow
     here.seconds(9.0, run.done["one"])
     assert len(timed) > count
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import cache
 from itertools import starmap
 from pathlib import Path
 from typing import Any
@@ -92,19 +93,27 @@ def _path() -> Path:
 
 def _known() -> dict[str, float]:
     """What was measured before on this machine with as many threads, unless it was slower then than it is now."""
-    path, now = _path(), _mark()
+    path, now = _path(), _mark(torch.get_num_threads())
     kept = {key: float(value) for key, value in read_record(path).items()} if path.exists() else {}
     return kept if 0 < kept.get(MARK, 0.0) <= SLOWER * now else {MARK: now}
 
 
-def _mark() -> float:
-    """Seconds of the product by which hours are compared."""
-    a, took = torch.ones(SIDE, SIDE), []
-    for _ in range(1 + TRIES):
-        start = time.thread_time()
-        a @ a
+@cache
+def _mark(threads: int) -> float:
+    """Seconds of the product by which hours are compared, once a process."""
+    a = torch.ones(SIDE, SIDE)
+    return _quickest(lambda: a @ a)
+
+
+def _quickest(call: Callable[[], object]) -> float:
+    """Seconds of the thread at best, after a first call that counts for nothing."""
+    call()
+    took = []
+    for _ in range(TRIES):
+        start = time.thread_time()  # other programs take their turns, too
+        call()
         took.append(time.thread_time() - start)
-    return min(took[1:])
+    return min(took)
 
 
 def _timed(operation: Operation) -> float | None:
@@ -112,16 +121,10 @@ def _timed(operation: Operation) -> float | None:
     scale, given = _within(operation)
     if scale is None:
         return None
-    best = None
     with torch.no_grad(), suppress(Exception):  # whatever it says of random numbers: it is not measured then
         args, options = [_filled(value) for value in given], {k: _filled(v) for k, v in operation.options}
-        operation.func(*args, **options)
-        for _ in range(TRIES):
-            start = time.thread_time()  # other programs take their turns, too
-            operation.func(*args, **options)
-            took = time.thread_time() - start
-            best = took if best is None else min(best, took)
-    return best * scale if best is not None else None
+        return scale * _quickest(lambda: operation.func(*args, **options))
+    return None
 
 
 def _within(operation: Operation) -> tuple[float | None, tuple[Any, ...]]:
