@@ -55,6 +55,16 @@ def side(command: list[str | Path], threads: int) -> Figures:
     return figures
 
 
+def luthier(*given: str) -> str:
+    """A command of this checkout to its end; what it prints. Ends the program where it fails; progress is shown."""
+    env = os.environ | {"PYTHONPATH": str(HERE.parent / "src"), "COLUMNS": "160"}
+    command = [sys.executable, "-m", "luthier", *given]
+    done = subprocess.run(command, env=env, stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        sys.exit(f"luthier {' '.join(given)} ended with {done.returncode}\n{done.stdout}")
+    return done.stdout
+
+
 def rounds(
     sides: dict[str, Callable[[], Figures]], count: int, line: Callable[[Figures], str]
 ) -> dict[str, list[Figures]]:

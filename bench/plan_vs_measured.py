@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -26,7 +25,6 @@ import measure
 import peer
 from luthier.models.loading.bundled import cache_dir
 
-REPOSITORY = Path(__file__).parents[1]
 RECIPES: dict[str, dict[str, Any]] = {
     "lora": {"method": "lora", "training": {"tokens": 9000}},
     "full": {"method": "full", "training": {"tokens": 5000, "batch": 4}},
@@ -37,20 +35,12 @@ RECIPES: dict[str, dict[str, Any]] = {
         "training": {"tokens": 14000, "batch": 4},
     },
     "pretrain": {
-        "text": [str(REPOSITORY / "docs")], "tokenizer": {"kind": "bpe", "size": 4096},
+        "text": [str(peer.HERE.parent / "docs")], "tokenizer": {"kind": "bpe", "size": 4096},
         "shape": {"kind": "decoder", "depth": 4, "context": 512},
         "training": {"tokens": 150_000, "batch": 4, "optimizer": "muon", "micro_tokens": 4096, "evaluate_every": 0.5},
     },
 }  # fmt: skip
 ALLOWED = {"memory": (0.15, 0.25), "seconds": (0.25, 0.35)}  # of five of six, of all
-
-
-def luthier(*given: str) -> str:
-    """A command in a process of its own; what it prints."""
-    done = subprocess.run([sys.executable, "-m", "luthier", *given], capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(f"luthier {' '.join(given)}\n{done.stdout}\n{done.stderr}")
-    return done.stdout
 
 
 def measured(name: str, folder: Path, threads: int | None, cpu: bool) -> dict[str, float]:
@@ -60,8 +50,8 @@ def measured(name: str, folder: Path, threads: int | None, cpu: bool) -> dict[st
     if "text" not in recipe:
         recipe["data"] = {"path": "tickets", "limit_test": 16, **recipe.get("data", {})}
     path.write_text(yaml.safe_dump(recipe), encoding="utf-8")
-    plan = json.loads(luthier("plan", str(path), "--json"))[0]
-    luthier("pretrain" if "text" in recipe else "train", str(path), "--out", str(folder / name))
+    plan = json.loads(peer.luthier("plan", str(path), "--json"))[0]
+    peer.luthier("pretrain" if "text" in recipe else "train", str(path), "--out", str(folder / name))
     found = json.loads((folder / name / "eval.json").read_text(encoding="utf-8"))
     return {
         "planned memory": plan["peak"], "memory": found["peak_memory_bytes"], "planned seconds": plan["seconds"],

@@ -13,8 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -31,7 +29,8 @@ from luthier.data.task import load_alone
 from luthier.io.config import DataConfig
 
 ROOT = peer.HERE.parent
-TOKENS, ROWS, RATE = 4_000_000, 600, 1e-3  # of fine-tuning; test rows of each task
+TOKENS, RATE = 4_000_000, 1e-3  # of fine-tuning
+ROWS = 600  # test rows of each task, at most
 SST2 = {"map": {"0": "text", "1": "label"}, "labels": {"0": "negative", "1": "positive"}}
 TASKS: dict[str, tuple[str, str, dict[str, Any]]] = {  # training rows, test rows, how they are read
     "hotel_zh": ("regret/hotel_zh_train.jsonl", "regret/hotel_zh_test.jsonl", {}),
@@ -39,14 +38,6 @@ TASKS: dict[str, tuple[str, str, dict[str, Any]]] = {  # training rows, test row
     "emotion": ("regret/emotion_train.jsonl", "regret/emotion_test.jsonl", {}),
     "sst2": ("sst2_train.tsv", "sst2_test.tsv", SST2),
 }
-
-
-def luthier(*given: str) -> None:
-    """A command to its end."""
-    env = os.environ | {"PYTHONPATH": str(ROOT / "src")}
-    done = subprocess.run([sys.executable, "-m", "luthier", *given], env=env, stdout=subprocess.PIPE, check=False)
-    if done.returncode:
-        sys.exit(f"luthier {given[0]} ended with {done.returncode}")
 
 
 def recipe(start: Path, data: Path, tokens: int) -> dict[str, Any]:
@@ -84,9 +75,9 @@ def main() -> None:
         work = Path(name)
         start = given.start or work / "start"
         if not given.start:
-            luthier("pretrain", str(ROOT / "recipes" / "tiny-t5.yaml"), "--out", str(start))
+            peer.luthier("pretrain", str(ROOT / "recipes" / "tiny-t5.yaml"), "--out", str(start))
         (work / "tasks.yaml").write_text(yaml.safe_dump(recipe(start, given.data, given.tokens)), encoding="utf-8")
-        luthier("train", str(work / "tasks.yaml"), "--out", str(work / "run"))
+        peer.luthier("train", str(work / "tasks.yaml"), "--out", str(work / "run"))
         found = {task: scored(work / "run", given.data, task) for task in TASKS}
         denoised = json.loads((start / "eval.json").read_text("utf-8"))
     for task, one in found.items():
@@ -107,7 +98,7 @@ def scored(run: Path, data: Path, task: str) -> dict[str, Any]:
     _, test, read = TASKS[task]
     options = [part for key, pairs in read.items()
                for part in (f"--{key}", ",".join(f"{a}={b}" for a, b in pairs.items()))]  # fmt: skip
-    luthier("eval", str(run), str(data / test), *options, "--limit", str(ROWS), "--name", task)
+    peer.luthier("eval", str(run), str(data / test), *options, "--limit", str(ROWS), "--name", task)
     told = json.loads((run / "evaluations" / f"{task}.json").read_text("utf-8"))
     right, interval = told["score"] / 100, [end / 100 for end in told["ci95"]]
     return {"right": right, "ci95": interval, "commonest": commonest(data, task)}

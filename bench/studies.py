@@ -1,15 +1,14 @@
 """Studies as they come, `luthier study NAME`, and what they said: sinks (four minutes), architecture (an hour).
 
-python bench/studies.py sinks
-python bench/studies.py architecture --budget 60m
+    python bench/studies.py sinks
+    python bench/studies.py architecture --budget 60m
+
+Written is what the terminal shows; other options are those of the command.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -23,15 +22,10 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("name", choices=("sinks", "architecture"))
     given, more = parser.parse_known_args()
-    command = [sys.executable, "-m", "luthier", "study", given.name, *more]
-    env = os.environ | {"PYTHONPATH": str(peer.HERE.parent / "src"), "COLUMNS": "160"}
     begin = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="study-") as work:
-        asked = [*command, "--out", str(Path(work) / "study")]
-        done = subprocess.run(asked, env=env, stdout=subprocess.PIPE, text=True, check=False)
-    if done.returncode:
-        sys.exit(f"the study ended with {done.returncode}")
-    said = [line.rstrip() for line in done.stdout.splitlines() if line.strip() and not line.startswith("Report")]
+        out = peer.luthier("study", given.name, *more, "--out", str(Path(work) / "study"))
+    said = [line.rstrip() for line in out.splitlines() if line.strip() and not line.startswith("Report")]
     print("\n".join(said))
     peer.save(f"study_{given.name}", {
         "command": " ".join(["python bench/studies.py", given.name, *more]), "seconds": time.perf_counter() - begin,
