@@ -33,8 +33,7 @@ from luthier.models.kernels.fast import fast
 from luthier.models.kernels.vocabulary_head import VocabHead
 from luthier.models.labelling import LabelHead
 from luthier.models.layers.prefix import LearnedPrefix
-from luthier.models.reading import Reading
-from luthier.models.reading import Row as Row
+from luthier.models.reading import Reading, Row
 
 Progress = Callable[[int, int], None]  # done, of how many
 SECOND, MASKED = "second_half_", "masked_"  # see `TrainableLM.told`

@@ -18,11 +18,11 @@ from luthier.data.pack import next_token
 from luthier.data.prompts import compose
 from luthier.models.attention.packed import KeysValues, Layout, Packed, using
 from luthier.models.attention.positions import stretched_from
-from luthier.models.base import SECOND, Row, TrainableLM
+from luthier.models.base import SECOND, TrainableLM
 from luthier.models.base import Progress as Progress
 from luthier.models.ends import Ends, ends
 from luthier.models.kernels.vocabulary_head import VocabHead
-from luthier.models.reading import ROOM
+from luthier.models.reading import ROOM, Row
 from luthier.models.runner import PackedRunner, PrefixRunner, Runner
 
 

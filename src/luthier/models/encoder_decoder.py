@@ -22,9 +22,10 @@ from luthier.data.prompts import compose
 from luthier.data.rendering import carries_more
 from luthier.models.attention.packed import KeysValues
 from luthier.models.attention.padded import Padded, by_groups, like_lengths, states_after
-from luthier.models.base import SECOND, Row, TrainableLM
+from luthier.models.base import SECOND, TrainableLM
 from luthier.models.kernels.vocabulary_head import VocabHead
 from luthier.models.loading.plain import close
+from luthier.models.reading import Row
 
 PROBE, WRITTEN = (7, 4), (3, 2)  # tokens of the texts that are tried when a model is loaded, and of their answers
 

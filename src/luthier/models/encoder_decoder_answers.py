@@ -11,8 +11,8 @@ from torch import Tensor
 from luthier.core.records import Sampling
 from luthier.data.pack import grouped
 from luthier.models.attention.padded import Padded, like_lengths
-from luthier.models.base import Row
 from luthier.models.kernels.vocabulary_head import token_logprobs
+from luthier.models.reading import Row
 
 if TYPE_CHECKING:
     from luthier.models.encoder_decoder import Seq2SeqLM

@@ -26,8 +26,8 @@ from luthier.models.kernels.fast import fast
 from luthier.models.kernels.vocabulary_head import token_logprobs
 
 if TYPE_CHECKING:
-    from luthier.models.base import Row
     from luthier.models.causal import CausalLM
+    from luthier.models.reading import Row
 
 TOKENS = 2048  # tokens of one padded pass
 ROWS = 16  # rows decoded at once

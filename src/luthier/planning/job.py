@@ -17,6 +17,7 @@ from luthier.io.config import Recipe
 from luthier.models.endpoint.remote import is_endpoint
 from luthier.models.loading import load
 from luthier.models.loading.empty import stand_in
+from luthier.models.loading.explained import explained
 from luthier.models.loading.quiet import quiet
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def described(model: str) -> tuple[PreTrainedConfig, PreTrainedTokenizerBase | N
     if not folder.is_dir():
         load.check_hub(model)
         return load.described(model)
-    with load.explained(model), quiet():
+    with explained(model), quiet():
         if any(folder.glob("tokenizer*")) or any(folder.glob("vocab*")):
             return load.described_folder(folder)
         return AutoConfig.from_pretrained(folder, trust_remote_code=False), None

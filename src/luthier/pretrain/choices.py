@@ -34,18 +34,20 @@ class Item:
 
 def languages(text: str) -> list[str]:
     """Of "en" and "zh", those that a text is in: Chinese by its characters, English by any other letters."""
-    letters = [letter for letter in text if letter.isalpha()]
-    han = sum(len(letter.encode()) for letter in letters if has_han(letter))
-    share = han / max(sum(len(letter.encode("utf-8", "replace")) for letter in letters), 1)
+    letters = "".join(letter for letter in text if letter.isalpha())
+    han = "".join(letter for letter in letters if has_han(letter))
+    share = len(han.encode()) / max(len(letters.encode()), 1)
     return [lang for lang, part in (("en", 1 - share), ("zh", share)) if part >= ENOUGH]
 
 
 def spread(path: Path) -> str:
-    """Stretches of a file, evenly: its documents may stand there one language behind the other."""
-    size = path.stat().st_size
+    """PARTS stretches of a UTF-8 file, evenly: its documents may stand there one language behind the other."""
+    found, size = [], path.stat().st_size
     with path.open("rb") as file:
-        found = [file.read(READ) for at in range(PARTS) if file.seek(at * size // PARTS) >= 0]
-    return b"".join(found).decode("utf-8", "ignore")
+        for part in range(PARTS):
+            file.seek(part * size // PARTS)
+            found.append(file.read(READ).decode("utf-8", "ignore"))  # letters that a border cuts
+    return " ".join(found)
 
 
 def items(name: str) -> list[Item]:

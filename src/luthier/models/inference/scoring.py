@@ -21,8 +21,9 @@ from luthier.models.kernels.fast import fast
 from luthier.models.kernels.vocabulary_head import token_logprobs
 
 if TYPE_CHECKING:
-    from luthier.models.base import Row, TrainableLM
+    from luthier.models.base import TrainableLM
     from luthier.models.causal import CausalLM
+    from luthier.models.reading import Row
 
 TOKENS = 2048  # tokens of one packed forward pass
 WORTH_SHARING = 8  # a shorter common prefix is cheaper to repeat than to mask

@@ -7,13 +7,12 @@ Only safetensors are read and no code of a model's author is run: loading a mode
 """
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from luthier.core.errors import LuthierError
 from luthier.models.loading.bundled import embedded_model, import_once
+from luthier.models.loading.explained import explained, needs_code
 from luthier.models.loading.hashes import hash_of
 from luthier.models.loading.quiet import quiet
 
@@ -213,14 +212,7 @@ def _check_code(place: str, config: dict[str, Any]) -> None:
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
     if config.get("model_type") not in CONFIG_MAPPING:
-        raise LuthierError(_needs_code(place))
-
-
-def _needs_code(place: str) -> str:
-    return (
-        f"{place}: needs Python code that comes with the model, and code from models is never run. Use a model of an "
-        "architecture that transformers has itself (Llama, Qwen, Gemma, Mistral...), or a newer transformers."
-    )
+        raise LuthierError(needs_code(place))
 
 
 def snapshot(model: str) -> Path | None:
@@ -254,47 +246,3 @@ def check_hub(model: str) -> None:
     with explained(model):
         files = HfApi().model_info(model, timeout=_HUB_SECONDS).siblings or []
     _check_weights(model, {file.rfilename for file in files})
-
-
-@contextmanager
-def explained(name: str) -> Iterator[None]:
-    """Turn what transformers and the hub raise into a LuthierError."""
-    try:
-        yield
-    except LuthierError:
-        raise
-    except Exception as error:
-        raise LuthierError(_reason(name, error)) from error
-
-
-def _reason(place: str, error: Exception) -> str:
-    """What went wrong and what to do, from the error and those that led to it."""
-    from huggingface_hub import errors
-
-    chain: list[BaseException] = [error]
-    while (cause := chain[-1].__cause__ or chain[-1].__context__) is not None:
-        chain.append(cause)
-
-    def caused_by(*kinds: type[BaseException]) -> bool:
-        return any(isinstance(each, kinds) for each in chain)
-
-    if caused_by(errors.GatedRepoError):
-        return f"{place}: its owner asks for an agreement: accept it on the model's hub page, then run `hf auth login`"
-    if caused_by(errors.RepositoryNotFoundError, errors.HFValidationError):
-        return f"{place}: there is no such folder here and no such model on the hub (or it is private): check the name"
-    unreachable = (errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled, ConnectionError, TimeoutError)
-    if caused_by(*unreachable) or any(type(each).__name__ in _NETWORK_ERRORS for each in chain):
-        return (
-            f"{place}: is no folder here, is not in the hub's cache, and the hub cannot be reached: connect to a "
-            "network, or name a model folder with --model, or leave it out for the embedded model"
-        )
-    text = str(error).strip().splitlines()[0] if str(error).strip() else ""
-    if "trust_remote_code" in str(error):
-        return _needs_code(place)
-    if "backend tokenizer" in text:
-        return f"{place}: has no tokenizer that can be loaded (tokenizer.json): copy the model's folder whole"
-    return f"{place}: the model cannot be loaded ({type(error).__name__}: {text}): check that it is whole"
-
-
-# Of the hub's HTTP client, which differs between its versions: known by name so that neither needs to be installed.
-_NETWORK_ERRORS = {"ConnectError", "ConnectTimeout", "ReadTimeout", "NetworkError", "ProxyError"}

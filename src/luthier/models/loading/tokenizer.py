@@ -15,10 +15,11 @@ def tokenizer_only(model: str) -> CausalLM:
 
     from luthier.models.causal import CausalLM
     from luthier.models.loading import load
+    from luthier.models.loading.explained import explained
     from luthier.models.loading.quiet import quiet
 
     place = load.resolve(model)
-    with load.explained(str(place)), quiet():
+    with explained(str(place)), quiet():
         tokenizer = AutoTokenizer.from_pretrained(place, trust_remote_code=False)
         config = AutoConfig.from_pretrained(place, trust_remote_code=False)
     stand_in = SimpleNamespace(config=config.get_text_config())
