@@ -1,9 +1,9 @@
 """What every method promises. Methods are collected from the catalog: a new file is covered without touching this one.
 
-Patches run with every objective on every tiny model (tied and untied heads, grouped-query attention, biases, a sliding
-window) and every kind of row that the objective takes: `test_only_declared_parameters_move`. The other promises are
-kept by every pair on one model, and on the others by each patch with its own objectives. Direct methods run on every
-model and every task they name.
+Patches run with every objective and every kind of row that it takes on one tiny model, and on the others (tied and
+untied heads, grouped-query attention, biases, a sliding window, an encoder, an encoder-decoder) with one objective
+each, in turn. `make test-all` runs each patch with all its own objectives there, and with those of others too in
+`test_only_declared_parameters_move`. Direct methods run on every model and every task they name.
 """
 
 from __future__ import annotations
