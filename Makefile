@@ -23,7 +23,7 @@ demo: setup
 
 test: setup
 	$(BIN)/luthier fetch
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadgroup -m "not slow"
 
 test-all: setup
 	$(BIN)/luthier fetch

@@ -127,6 +127,7 @@ def test_a_comparison_gives_the_reward_to_who_needs_it(tmp_path: Path, tiny_fold
     assert best["latency_ms"] is not None
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("in_this_process")
 def test_policies_stand_beside_it(tmp_path: Path, tiny_folder: Callable[[str], Path]) -> None:
     """What learns from the reward is searched, trained, measured and named like any other row."""

@@ -104,7 +104,7 @@ def test_what_does_not_fit_is_what_stands_in_front(lm: Any, tmp_path: Path) -> N
     length = lambda some: worded.worded(worded.template, DATA.labels, some).length("what is it", DATA.labels)  # noqa: E731
     assert 0 < len(left) < 40 and left == tuple(rows[-len(left) :])
     assert length(left) <= worded.context - ROOM < length(rows[-len(left) - 1 :])
-    run = Context(lm, replace(DATA, train=tuple(rows)), 0, cache=tmp_path)
+    run = Context(lm, replace(DATA, train=tuple(rows), validation=DATA.validation[:2]), 0, cache=tmp_path)
     FewShot(k=40, orders=1, calibrate=False, choose="random").adapt(run)
     assert any(f"{40 - len(left)} of 40 examples were cut off" in n for n in run.notes)
 

@@ -250,9 +250,16 @@ CHAT = Question(
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("locale", ["en-US", "zh-CN"])
 @pytest.mark.parametrize("kind", ["pair", "ranking", "rating", "edit"])
-@pytest.mark.parametrize("width", [1280, 360])
+@pytest.mark.parametrize(
+    ("locale", "width"),
+    [
+        ("en-US", 1280),
+        ("zh-CN", 360),
+        pytest.param("en-US", 360, marks=pytest.mark.slow),
+        pytest.param("zh-CN", 1280, marks=pytest.mark.slow),
+    ],
+)
 def test_languages_widths_and_names(
     labelling_page: OpenLabels, tmp_path: Path, locale: str, kind: str, width: int
 ) -> None:

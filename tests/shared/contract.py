@@ -147,12 +147,23 @@ def _in_turn(kind: str, pair: Pair) -> bool:
     return pair == own[(tiny.KINDS.index(kind) + PATCHES.index(pair.patch)) % len(own)]
 
 
-def everywhere(*kinds: str, own: bool = False) -> pytest.MarkDecorator:
+def _turn(pair: Pair) -> bool:
+    """Whether the pair is the one of its patch that every run of the tests tries on the first kind of model."""
+    all_ = [p for p in PAIRS if p.patch == pair.patch and not _home(p)]
+    return pair == all_[PATCHES.index(pair.patch) % len(all_)]
+
+
+def everywhere(*kinds: str, own: bool = False, few: bool = False) -> pytest.MarkDecorator:
     """Every pair on the first kind of model, and on the others those that differ there.
 
-    own: of these, each patch with the objectives that it takes by itself.
+    own: of these, each patch with the objectives that it takes by itself. few: what every run of the tests tries on the
+    first kind are the patches that stand for all with every objective, and the others with one each.
     """
-    cases = [pytest.param(kinds[0], pair) for pair in PAIRS if not _home(pair)]
+    cases = [
+        pytest.param(kinds[0], pair, marks=() if not few or pair.patch in STANDING_FOR_ALL or _turn(pair) else slow)
+        for pair in PAIRS
+        if not _home(pair)
+    ]
     cases += [
         pytest.param(kind, pair, marks=() if _in_turn(kind, pair) else slow)
         for kind in kinds[1:]
@@ -166,6 +177,11 @@ def everywhere(*kinds: str, own: bool = False) -> pytest.MarkDecorator:
 def spread(*kinds: str) -> pytest.MarkDecorator:
     """Every pair on the first kind of model; on the others each patch with the objectives it takes by itself."""
     return everywhere(*kinds, own=True)
+
+
+def sampled(*kinds: str) -> pytest.MarkDecorator:
+    """As `spread`, with fewer pairs in every run of the tests: of what depends on patch and objective one by one."""
+    return everywhere(*kinds, own=True, few=True)
 
 
 # A search writes answers for a quarter of a minute on each base.

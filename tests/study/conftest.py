@@ -57,3 +57,10 @@ def studied(tiny_folder: Any, rows: Path, long_text: Path, tmp_path_factory: pyt
         return result, request.made().finding(result.models), folder
 
     return studied
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """One process runs all that looks at studies: each is run once then."""
+    for item in items:
+        if "studied" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group("studies"))
