@@ -2,8 +2,9 @@
 
 Patches run with every objective and every kind of row that it takes on one tiny model, and on the others (tied and
 untied heads, grouped-query attention, biases, a sliding window, an encoder, an encoder-decoder) with one objective
-each, in turn; what costs most (kills, seeds, files) with fewer pairs (`sampled`). `make test-all` runs each patch with all its own objectives there, and with those of others too in
-`test_only_declared_parameters_move`. Direct methods run on every model and every task they name.
+each, in turn; what costs most (kills, seeds, files) with fewer pairs (`sampled`). `make test-all` runs each patch with
+all its own objectives there, and with those of others too in `test_only_declared_parameters_move`. Direct methods run
+on every model and every task they name.
 """
 
 from __future__ import annotations
