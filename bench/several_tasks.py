@@ -100,8 +100,7 @@ def scored(run: Path, data: Path, task: str) -> dict[str, Any]:
                for part in (f"--{key}", ",".join(f"{a}={b}" for a, b in pairs.items()))]  # fmt: skip
     peer.luthier("eval", str(run), str(data / test), *options, "--limit", str(ROWS), "--name", task)
     told = json.loads((run / "evaluations" / f"{task}.json").read_text("utf-8"))
-    right, interval = told["score"] / 100, [end / 100 for end in told["ci95"]]
-    return {"right": right, "ci95": interval, "commonest": commonest(data, task)}
+    return {"right": told["score"], "ci95": told["ci95"], "commonest": commonest(data, task)}
 
 
 if __name__ == "__main__":

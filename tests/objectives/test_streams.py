@@ -177,3 +177,18 @@ def test_every_token_told_from_the_others(tiny_folder: Any) -> None:
         with torch.no_grad():
             logits = masked_lm(lm)(input_ids=torch.tensor([read])).logits[0]
         assert float(found[at]) == pytest.approx(float(logits.log_softmax(-1)[at, ids[at]]), abs=1e-4)
+
+
+@pytest.mark.parametrize("lm", ["t5"], indirect=True)
+def test_all_second_halves_are_told_within_the_limit_of_training(lm: TrainableLM) -> None:
+    """Seen failing: stretches as long as the context, of which answers within training's limit were cut short."""
+    from luthier.evals.metrics.token_probability import TokenProbability, stretches
+
+    text = " ".join([STORY] * 12)
+    ids = lm.tokenizer(text)["input_ids"]
+    short = replace(lm, longest=64)
+    scores = TokenProbability().scores(short, Split("text", (), ()), [Text(text)])
+    wanted = [-float(v) for part, new in stretches(ids, 64) for v in lm.stretch_logprobs(part)[-new:]]
+    assert len(wanted) > len(ids) * 0.4 and all(len(lm.stretch_logprobs(ids[:n])) == n // 2 for n in (64, 65, 200))
+    assert torch.equal(short.stretch_logprobs(ids[:200]), lm.stretch_logprobs(ids[:200]))
+    assert scores.secondary["held_out_loss"] == pytest.approx(sum(wanted) / len(wanted), rel=1e-5)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,9 @@ def test_a_budget_that_says_nothing_is_refused(tmp_path: Path, monkeypatch: pyte
                       "8k-tokens", 1)  # fmt: skip
     with pytest.raises(LuthierError, match=r"each run gets 1000 tokens, 40 steps are 6400: at least 51200-tokens"):
         run(request, tmp_path / "out", lambda what, share: None)
+    small = replace(request, options={**SMALL, "context": 130})
+    with pytest.raises(LuthierError, match=r"context=130: passages have 128 tokens: at least 131"):
+        run(small, tmp_path / "small", lambda what, share: None)
 
 
 @pytest.mark.slow

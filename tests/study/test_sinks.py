@@ -115,13 +115,25 @@ def test_what_it_cannot_do_is_said(tiny_folder: Any, text: Path, tmp_path: Path)
 
 
 def test_the_command(tiny_folder: Any, text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only the options that mean something here; the page; a finished study measures nothing again."""
+    """Only the options that mean something here; the page; a finished study measures nothing again.
+
+    Seen failing with a length four tokens before the end of a pass: tokens beyond it were to be timed.
+    """
     pytest.importorskip("pyarrow")
     monkeypatch.setattr("luthier.models.machine.cores", lambda: 1)
     shown = CliRunner().invoke(app, ["study", "sinks", "--help"]).output
     assert "--set" in shown and "--budget" not in shown and "--seeds" not in shown
     given = ["study", "sinks", str(text), "--model", str(tiny_folder("llama_tied")), "--out", str(tmp_path / "out")]
-    given += ["--set", "kept=64", "--set", "tokens=600", "--set", "sinks=0,4", "--set", "lengths=64,256"]
+    given += [
+        "--set",
+        "kept=64",
+        "--set",
+        "tokens=600",
+        "--set",
+        "sinks=0,4",
+        "--set",
+        "lengths=64,508",
+    ]  # four tokens before a pass ends
     for _ in range(2):
         done = CliRunner().invoke(app, given)
         assert done.exit_code == 0, done.output

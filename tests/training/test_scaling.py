@@ -269,3 +269,10 @@ def test_a_head_sums_its_chunks_in_float32() -> None:
     head_loss(hidden, VocabHead(found), targets).backward()
     assert found.grad is not None and exact.grad is not None
     assert float((found.grad.double() / exact.grad - 1).abs().max()) < 0.015
+
+
+def test_products_in_float16_are_scaled_for_too(lm: CausalLM) -> None:
+    """Seen failing: 4-bit layers that multiply in float16 between float32 ones had small gradients rounded to zero."""
+    assert type(scaling.scaling_of(lm.model)) is scaling.Plain
+    lm.blocks[0].compute = torch.float16  # type: ignore[assignment]
+    assert type(scaling.scaling_of(lm.model)) is scaling.Dynamic

@@ -57,8 +57,8 @@ def test_stretches_hold_every_token_to_predict_once(sizes: list[int], room: int,
 
 def test_steps_are_as_long_as_full_rows_and_come_in_order(folder: Path) -> None:
     stream = Stream(folder)
-    longer = Stretches(stream, 10, 1, lambda row, ids: next_token(row, ids, [True] * len(ids), 99), 6)
-    assert longer.sums[-1] == sum(e.tokens + 6 for e in longer) and longer.room == 16
+    longer = Stretches(stream, 10, 1, lambda row, ids: next_token(row, [7] * 6 + ids, [True] * (len(ids) + 6), 99))
+    assert longer.sums[-1] == sum(e.tokens for e in longer) and longer.room == 16
     found = Stretches(stream, 10, 1, lambda row, ids: next_token(row, ids, [True] * len(ids), 99))
     cursor, seen = Cursor(0), list[int]()
     while cursor.epoch == 0:

@@ -73,16 +73,17 @@ def stretches(bounds: NDArray[np.int64], room: int, shared: int) -> tuple[NDArra
 class Stretches(Sequence[Example]):
     """Examples of a stream, each made when it is asked for. make: of an id and tokens.
 
-    extra: tokens of an example besides its stretch, such as virtual ones.
+    The tokens of an example depend on those of its stretch alone: virtual ones, sentinels, ends come on top.
     """
 
-    def __init__(
-        self, stream: Stream, room: int, shared: int, make: Callable[[int, list[int]], Example], extra: int = 0
-    ) -> None:
+    def __init__(self, stream: Stream, room: int, shared: int, make: Callable[[int, list[int]], Example]) -> None:
         self.epoch = 0  # of the step that is being made
-        self.stream, self.make, self.room = stream, make, room + extra
+        self.stream, self.make = stream, make
         self.starts, self.ends = stretches(stream.bounds(), room, shared)
-        self.sums = np.concatenate([[0], np.cumsum(self.ends - self.starts + extra)])
+        sizes, of = np.unique(np.append(self.ends - self.starts, room), return_inverse=True)
+        tokens = np.array([make(0, [0] * size).tokens for size in sizes.tolist()], np.int64)[of]
+        self.room = int(tokens[-1])
+        self.sums = np.concatenate([np.zeros(1, np.int64), np.cumsum(tokens[:-1])])
 
     def __len__(self) -> int:
         return len(self.starts)

@@ -10,9 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import takewhile
-from typing import TYPE_CHECKING, Any
+from math import inf
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
+from annotated_types import Ge, Gt, Lt
 
 from luthier.core.phrases import say
 from luthier.objectives.streams.spans import spans
@@ -33,8 +35,8 @@ class Denoise(Streamed):
     the mean."""
 
     max_length: int = 512
-    density: float = 0.15
-    span: float = 3.0
+    density: Annotated[float, Gt(0), Lt(1)] = 0.15
+    span: Annotated[float, Ge(1), Lt(inf)] = 3.0
 
     def refuses(self, ctx: Context) -> str | None:
         return ctx.policy.lacks("logprobs") or (None if sentinels(ctx.policy) else say("said_refused_sentinels"))

@@ -7,9 +7,10 @@ in each pass over a stream. Source: Devlin et al. 2019 (BERT); drawn anew each t
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
+from annotated_types import Gt, Le
 
 from luthier.core.example import Example
 from luthier.core.phrases import say
@@ -28,7 +29,7 @@ class Mlm(Streamed):
     """max_length: of a stretch, in tokens. share: of the tokens, chosen to be told."""
 
     max_length: int = 512
-    share: float = 0.15
+    share: Annotated[float, Gt(0), Le(1)] = 0.15
 
     heads: ClassVar[tuple[str, ...]] = ("mask",)
 

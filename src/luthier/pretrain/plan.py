@@ -34,7 +34,7 @@ def job_of(recipe: Pretraining) -> Job:
         config, words = make(recipe.shape.depth, _vocabulary(recipe), recipe.shape.context, ids), None
     length = int(run.objective.get("max_length", recipe.shape.context))
     told = f"a text that fills all examples of {length:,} tokens"
-    words = words or stand_in(("a", *special_of(recipe.shape.kind)))
+    words = words or stand_in(("a", *special_of(recipe)))
     return Job(run, config, words, text_of(vocabulary_of(config), length), LOOK, HELD, told)
 
 

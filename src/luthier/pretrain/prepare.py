@@ -13,6 +13,7 @@ A killed command goes on behind what is whole.
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -37,6 +38,7 @@ from luthier.pretrain.fetching import fetched
 from luthier.pretrain.recipe import Pretraining, Tokens
 
 END = "<|endoftext|>"
+SENTINELS = 100  # where an objective asks for them that the shape is not made for
 FEW = 10  # documents: of fewer, the end of each is held out
 PASSAGE, PASSAGES = 2000, 64  # characters of a passage; how many are looked at during training
 SHARD, ROW = 500, 1 << 20  # documents of a file; characters of a row, which are bounded
@@ -121,12 +123,22 @@ def held_out(found: Documents, share: float) -> tuple[Documents, Documents]:
         return train, held
     parts: tuple[Documents, Documents] = [], []
     for name, text in found:
-        at = text.find("\n", int(len(text) * (1 - share))) + 1
-        if not 0 < at < len(text):
-            raise LuthierError(f"text: {name}: too short, or one line alone: nothing can be held out of it")
+        if not 0 < (at := _cut(text, int(len(text) * (1 - share)))) < len(text):
+            why = f"no line or sentence ends within its {len(text):,} characters: nothing can be held out of it"
+            raise LuthierError(f"text: {name}: {why}; break it into lines, or leave it out")
         parts[0].append((name, text[:at]))
         parts[1].append((name, text[at:]))
     return parts
+
+
+def _cut(text: str, at: int) -> int:
+    """Where a line ends behind this place, or before it, or else a sentence; 0 where there is none."""
+    last = len(text.rstrip())
+    behind, before = text.find("\n", at, last) + 1, text.rfind("\n", 0, at) + 1
+    if behind or before:
+        return behind or before
+    ends = [found.end() for found in re.finditer(r"[。！？]|[.!?]\s", text[:last])]
+    return min((end for end in ends if end < last), key=lambda end: abs(end - at), default=0)
 
 
 def prepare(recipe: Pretraining, folder: Path) -> Prepared:
@@ -146,7 +158,7 @@ def prepare(recipe: Pretraining, folder: Path) -> Prepared:
     with replacing(made.train) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
         file.writelines(parts)
     write_text(made.heldout, "".join(text for _, text in held))
-    _write_rows(made.held_rows, [text[at : at + ROW] for _, text in held for at in range(0, len(text), ROW)])
+    _write_rows(made.held_rows, [row for _, text in held for row in _rows(text)])
     _write_rows(made.validation, _passages([text for _, text in held]))
     return made
 
@@ -158,9 +170,19 @@ def _write_documents(folder: Path, train: Documents) -> None:
         documents.write(documents.table_of(rows), folder / f"{at // SHARD:05d}.parquet")
 
 
+def _rows(text: str) -> list[str]:
+    """A text in rows, all together the text; what is blank stands with the row before it."""
+    rows: list[str] = []
+    for at in range(0, len(text), ROW):
+        part = text[at : at + ROW]
+        rows[-1:] = [rows[-1] + part] if rows and not part.strip() else [*rows[-1:], part]
+    return rows
+
+
 def _passages(held: Sequence[str]) -> list[str]:
     """Beginnings of evenly spread stretches of text."""
-    whole = [text[at : at + PASSAGE] for text in held for at in range(0, len(text), PASSAGE)]
+    parts = (text[at : at + PASSAGE] for text in held for at in range(0, len(text), PASSAGE))
+    whole = [part for part in parts if part.strip()]
     return whole[:: max(len(whole) // PASSAGES, 1)][:PASSAGES]
 
 
@@ -176,17 +198,18 @@ def tokenizer_of(recipe: Pretraining, made: Prepared, folder: Path) -> str:
         return recipe.tokenizer
     target = folder / "tokenizer"
     if not (target / tokenizers.CONFIG).exists():
-        special = special_of(recipe.shape.kind)
+        special = special_of(recipe)
         learned = tokenizers.train(recipe.tokenizer.kind, [made.documents], recipe.tokenizer.size, special)
         tokenizers.save(learned, target, special)
     return str(target)
 
 
-def special_of(shape: str) -> tuple[str, ...]:
-    """What a tokenizer for models of that kind has besides words: the end of a text, sentinels, a mask."""
-    asked = plugins.members("shapes")[shape].constants
-    gaps = tuple(f"<extra_id_{at}>" for at in range(int(asked.get("SENTINELS", 0))))
-    return (END, *gaps, *((tokenizers.MASK,) if asked.get("MASK") else ()))
+def special_of(recipe: Pretraining) -> tuple[str, ...]:
+    """What a tokenizer has besides words: the end of a text, and sentinels or a mask where shape or objective ask."""
+    asked, name = plugins.members("shapes")[recipe.shape.kind].constants, recipe.objective.get("name")
+    count = int(asked.get("SENTINELS", 0)) or (SENTINELS if name == "denoise" else 0)
+    gaps = tuple(f"<extra_id_{at}>" for at in range(count))
+    return (END, *gaps, *((tokenizers.MASK,) if asked.get("MASK") or name == "mlm" else ()))
 
 
 def end_of(recipe: Pretraining, tokenizer: str) -> str:

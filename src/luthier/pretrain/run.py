@@ -25,7 +25,7 @@ from luthier.core.errors import LuthierError
 from luthier.corpus.recipe import Bar
 from luthier.io import config
 from luthier.io.config import Recipe, recipe_from, to_yaml
-from luthier.io.files import from_yaml, is_taken, read_json, read_record, write_json, write_text
+from luthier.io.files import forget, from_yaml, is_taken, read_json, read_record, write_json, write_text
 from luthier.models import shapes
 from luthier.pretrain.baselines import bits, xz
 from luthier.pretrain.evaluation import MARK, MARKS, facts
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from luthier.core.progress import Report
 
 ASKED, BESIDE = "pretraining.yaml", "baselines.json"
+MADE = (BESIDE, "text", "documents", "tokenizer", "mix", "start")  # before the first step
+MADE_BY = ("text", "stream", "heldout", "hold", "tokenizer", "shape", "model", "objective", "seed")  # of a recipe
 MOST = 64 << 20  # bytes of training text that the baselines are given
 EVERY = 0.1  # of the budget between two looks at held-out passages
 
@@ -45,14 +47,9 @@ def run(recipe: Pretraining, folder: Path, bar: Bar, say: Callable[[Report], Non
     """Do what is left; gives what `eval.json` holds. Raises LuthierError."""
     from luthier.api.training import train
 
-    asked = _yaml(recipe)
-    if is_taken(folder, ASKED, "pre-training"):
-        before, now, ended = _kept(folder), from_yaml(asked), (folder / "eval.json").exists()
-        if before != now and (ended or not config.slower(before, now)):
-            raise LuthierError(f"{folder} holds pre-training by another recipe ({ASKED}): choose another --out")
-    write_text(folder / ASKED, asked)
-    folder = folder.absolute()  # what the run names is found from anywhere
     check(recipe)
+    _take(recipe, folder)
+    folder = folder.absolute()  # what the run names is found from anywhere
     with bar("text") as done:
         made = prepare(recipe, folder)
         tokenizer = tokenizer_of(recipe, made, folder)
@@ -70,6 +67,32 @@ def run(recipe: Pretraining, folder: Path, bar: Bar, say: Callable[[Report], Non
     pretraining_page.write_page(folder)
     found: dict[str, Any] = read_json(folder / "eval.json")
     return found
+
+
+def _take(recipe: Pretraining, folder: Path) -> None:
+    """Make the folder this recipe's. Raises LuthierError where it holds other work.
+
+    What was made for another recipe gives way as long as no step was trained: it was mistyped, or refused.
+    """
+    from luthier.runs.run import begun
+
+    asked = _yaml(recipe)
+    if is_taken(folder, ASKED, "pre-training") and (before := _kept(folder)) != (now := from_yaml(asked)):
+        ended = (folder / "eval.json").exists()
+        if ended or (begun(folder) and not config.slower(_rated(before, folder), now)):
+            raise LuthierError(f"{folder} holds pre-training by another recipe ({ASKED}): choose another --out")
+        if not begun(folder):
+            same = all(before.get(key) == now.get(key) for key in MADE_BY)
+            forget(folder, "recipe.yaml", "given.json", *(() if same else MADE))
+    write_text(folder / ASKED, asked)
+
+
+def _rated(before: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The values of a recipe, with the learning rate that it came to where it names none."""
+    if before["training"]["learning_rate"] is not None or not (folder / "recipe.yaml").exists():
+        return before
+    rate = config.read_recipe(folder / "recipe.yaml").training.learning_rate
+    return {**before, "training": {**before["training"], "learning_rate": rate}}
 
 
 def _yaml(recipe: Pretraining) -> str:

@@ -76,5 +76,6 @@ class Dynamic(Plain):
 
 
 def scaling_of(model: nn.Module) -> Plain:
-    """What the model's number format needs."""
-    return Dynamic() if any(p.dtype == torch.float16 for p in model.parameters()) else Plain()
+    """What the model's number format needs, or that which some of its products are taken in (4-bit layers)."""
+    kinds = {p.dtype for p in model.parameters()} | {getattr(module, "compute", None) for module in model.modules()}
+    return Dynamic() if torch.float16 in kinds else Plain()

@@ -67,7 +67,8 @@ class TokenProbability(Metric):
             raise LuthierError("this model gives no likelihood of a text")
         parts: list[tuple[int, float, int]] = []
         size = 0
-        room = base.context - len(base.virtual)
+        # a model that reads a text's parts whole is asked as it was trained: it knows no places beyond
+        room = (base.limit if base.told else base.context) - len(base.virtual)
         for i, row in enumerate(rows):
             ids = list(base.tokenizer(row.wanted, verbose=False)["input_ids"])
             values = [float(v) for part, new in stretches(ids, room) for v in base.stretch_logprobs(part)[-new:]]

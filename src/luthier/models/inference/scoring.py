@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -147,7 +148,8 @@ def _score_group(lm: CausalLM, rows: Sequence[Row], shared: int, prefix: KeysVal
 def second_half(lm: TrainableLM, ids: Sequence[int]) -> Tensor:
     """Log-probabilities in nats of a text's second half behind its first, of a model that reads a prompt whole."""
     half = (len(ids) + 1) // 2
-    return lm.continuations([([*lm.virtual, *ids[:half]], [list(ids[half:])])])[0][0]
+    whole = replace(lm, longest=None, room=0)  # training's limit would cut the halves short
+    return whole.continuations([([*lm.virtual, *ids[:half]], [list(ids[half:])])])[0][0]
 
 
 def by_words(lm: TrainableLM, texts: Sequence[str], labels: Sequence[str]) -> Tensor:

@@ -79,10 +79,12 @@ class Streamed(Objective, ABC):
         if told and told != vocabulary_key(lm.tokenizer.get_vocab()):
             raise LuthierError(f"{data.stream.folder}: it was made with another tokenizer than the model's")
 
-        def make(row: int, ids: list[int]) -> Example:
-            return self.stretch(lm, row, ids, (seed, found.epoch, row))
+        found: Stretches | None = None
 
-        found = Stretches(data.stream, self.room_of(lm), self.shared, make, len(lm.virtual))
+        def make(row: int, ids: list[int]) -> Example:
+            return self.stretch(lm, row, ids, (seed, found.epoch if found else 0, row))
+
+        found = Stretches(data.stream, self.room_of(lm), self.shared, make)
         return found
 
     def batches(self, ctx: Context, dataset: Sequence[Example], size: int, cursor: Cursor) -> Iterator[list[Example]]:

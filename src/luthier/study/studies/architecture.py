@@ -111,7 +111,10 @@ class Architecture(Experiment):
 
     def plan(self, request: Request, lm: TrainableLM, material: Material, arms: Sequence[Arm]) -> Measured:
         from luthier.comparison.budget import parse_budget
+        from luthier.study.ground import HALF
 
+        if self.context < (least := 2 * HALF + 3):  # both halves of a passage, and what stands around a gap
+            raise LuthierError(f"--set context={self.context}: passages have {2 * HALF} tokens: at least {least}")
         kind, value = parse_budget(budget := request.budget or self.budget)
         ground, seconds = self._ground(material, 0), 0.0  # of a token of every arm
         for arm in arms if kind == "seconds" else ():
