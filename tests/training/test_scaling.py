@@ -79,7 +79,7 @@ def test_scales_and_skips_are_those_of_torch(lost: list[bool]) -> None:
             theirs.scale(torch.zeros(()))
             theirs.step(optimizer)
             theirs.update()
-            assert ours.overflowed([p]) is overflows
+            assert ours.overflowed([p], bool) is overflows
             if not overflows:
                 assert p.grad is not None
                 p.data -= p.grad

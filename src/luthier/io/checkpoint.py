@@ -1,6 +1,7 @@
 """Checkpoints of a run: the last few, each one file of tensors, with everything else as JSON in its header.
 
     RUN/checkpoint/state-00000120.safetensors     after 120 steps
+    RUN/checkpoint/state-00000120/                the same, written by several ranks (`luthier.training.ranks`)
 
 What is to be kept is copied; a thread writes the copy while training goes on, one at a time. A file is whole or absent,
 and its header has a checksum, so that one which something else has damaged is known, and the one before is taken.
@@ -9,12 +10,14 @@ and its header has a checksum, so that one which something else has damaged is k
 from __future__ import annotations
 
 import json
+import shutil
+import time
 import zlib
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from luthier.core.errors import LuthierError
 from luthier.io.files import write_tensors
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
 
 FOLDER = "checkpoint"  # in a run folder
 EARLIER = "state"  # the name of the only file there, in runs of earlier versions
+STATE = "state.json"  # in a folder that several ranks wrote
+RANDOM = "random"  # random state, in a folder that of each rank behind a dot
 
 
 @dataclass(frozen=True)
@@ -45,8 +50,10 @@ class Checkpoints:
     def __init__(self, folder: Path, keep: int) -> None:
         self.folder, self.keep = folder / FOLDER, keep
         self._writing: Future[None] | None = None
+        self._begun, self._cost = time.monotonic(), 0.0  # the last one: when, and the seconds that training waited
 
-    def __enter__(self) -> Checkpoints:
+    def __enter__(self) -> Self:
+        self._begun = time.monotonic()
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
@@ -63,6 +70,10 @@ class Checkpoints:
         self.wait()
         return True
 
+    def due(self, seconds: float) -> bool:
+        """Whether another one is to be begun: so long after the last, and it takes a twentieth of the time at most."""
+        return self.ready and time.monotonic() - self._begun > max(seconds, 20 * self._cost)
+
     def wait(self) -> None:
         """Until what was begun is written. Raises OSError where it could not be; those before it are whole then."""
         if self._writing is not None:
@@ -74,12 +85,19 @@ class Checkpoints:
         import torch
 
         self.wait()
+        begun = time.monotonic()
         whole = torch.contiguous_format
         copies = {name: t.detach().to("cpu", copy=True, memory_format=whole) for name, t in tensors.items()}
         path = self.folder / f"{EARLIER}-{step:08d}.safetensors"
         writer = ThreadPoolExecutor(1, "checkpoint")
         self._writing = writer.submit(self._write, path, json.dumps(state), copies)
         writer.shutdown(wait=False)  # once that is done
+        self._taken(begun)
+
+    def _taken(self, begun: float | None = None) -> None:
+        """The next one is due so long after this; begun: when training began to wait for it."""
+        self._begun = time.monotonic()
+        self._cost = self._begun - (self._begun if begun is None else begun)
 
     def _write(self, path: Path, state: str, tensors: dict[str, Tensor]) -> None:
         try:
@@ -87,12 +105,16 @@ class Checkpoints:
         except OSError as error:
             why = f"{error.strerror or error}; the checkpoints before it are whole: the same command goes on from there"
             raise OSError(error.errno, why, str(path)) from error
+        self._forget()
+
+    def _forget(self) -> None:
+        """Remove all but the newest."""
         for old in self._files()[self.keep :]:
-            old.unlink(missing_ok=True)
+            _remove(old)
 
     def _files(self) -> list[Path]:
         """All, the newest first."""
-        found = [*self.folder.glob(f"{EARLIER}.safetensors"), *self.folder.glob(f"{EARLIER}-[0-9]*.safetensors")]
+        found = [*self.folder.glob(f"{EARLIER}.safetensors"), *self.folder.glob(f"{EARLIER}-[0-9]*")]
         return sorted(found, key=_step, reverse=True)
 
     def drop(self, step: int) -> None:
@@ -100,7 +122,7 @@ class Checkpoints:
         self.wait()
         for path in self._files():
             if _step(path) >= step:
-                path.unlink()
+                _remove(path)
 
     def newest(self) -> Found | None:
         """The newest that can be read; later ones, which are damaged, and what a killed writer left are removed.
@@ -108,16 +130,16 @@ class Checkpoints:
         Raises LuthierError where there are some and none can be read.
         """
         for left in self.folder.glob(f".{EARLIER}*.tmp"):
-            left.unlink()
+            _remove(left)
         damaged: dict[Path, str] = {}
         for path in self._files():
             try:
-                state, tensors = _read(path)
+                state, tensors = _read_parts(path) if path.is_dir() else _read(path)
             except ValueError as error:
                 damaged[path] = str(error)
                 continue
             for bad in damaged:
-                bad.unlink()
+                _remove(bad)
             return Found(path, state, tensors, {bad.name: why for bad, why in damaged.items()})
         if damaged:
             path, why = next(iter(damaged.items()))
@@ -126,6 +148,13 @@ class Checkpoints:
                 f"{path}: the checkpoint is damaged ({why}){more}: remove {self.folder}, and the run begins anew"
             )
         return None
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _step(path: Path) -> int:
@@ -156,6 +185,26 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         raise ValueError(str(error)) from None
     if about.get("sum", "") not in ("", _sum(tensors)):
         raise ValueError("its bytes are not those that were written")
+    return state, tensors
+
+
+def _read_parts(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """State and whole tensors of a folder. Raises ValueError where something else has changed it."""
+    import torch
+    from safetensors import SafetensorError
+    from torch.distributed.checkpoint.api import CheckpointException
+    from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader
+    from torch.distributed.checkpoint.state_dict_loader import load
+
+    reader = HuggingFaceStorageReader(str(folder))
+    try:
+        state: dict[str, Any] = json.loads((folder / STATE).read_text(encoding="utf-8"))
+        known: Any = reader.read_metadata().state_dict_metadata
+        tensors = {name: torch.empty(about.size, dtype=about.properties.dtype) for name, about in known.items()}
+        load(tensors, storage_reader=reader, no_dist=True)
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError, CheckpointException) as error:
+        raise ValueError(str(error).split("\n")[0]) from None
+    tensors[RANDOM] = next(t for name, t in sorted(tensors.items()) if name.startswith(f"{RANDOM}."))
     return state, tensors
 
 

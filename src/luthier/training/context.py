@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 from luthier.core.records import Record, Sampling
 from luthier.core.split import Split
 from luthier.models.loading.of_recipe import trainable
+from luthier.training.world import Alone, World
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -86,6 +87,7 @@ class Reader:
     purpose: str
     without: tuple[int, ...] = ()  # tokens that examples begin with and that it does not know
     trunk: FeatureCache | None = None
+    reading: Callable[[], AbstractContextManager[None]] = nullcontext  # its weights are here meanwhile
 
     def logprobs(self, examples: Sequence[Example], temperature: float = 1.0) -> list[Tensor]:
         """log p(target) at each place of each example, (places,) float32 in nats."""
@@ -129,7 +131,7 @@ class Reader:
         from luthier.models.kernels.fast import fast
 
         out: list[T] = []
-        with torch.no_grad(), fast(self.lm.model):
+        with torch.no_grad(), self.reading(), fast(self.lm.model):
             for part in micro_batches([self._known(e) for e in examples], PASS):
                 batch = pack(part, {}, self.lm.device, share=self.lm.shares and not self.trunk)
                 out += found(batch, self.trunk.hidden(batch, part) if self.trunk else self.lm.read(batch))
@@ -147,7 +149,7 @@ def _cache() -> Path:
 class Context:
     """One method on one model. lm: the model as it is asked. data: without test rows.
 
-    folder: of the run, for what a killed run goes on from.
+    folder: of the run, for what a killed run goes on from. world: who trains.
     notes: what the user should know of how it went. say: told how far it is.
     """
 
@@ -161,6 +163,7 @@ class Context:
     cache: Path = field(default_factory=_cache)
     folder: Path | None = None
     say: Callable[[Any], None] | None = None
+    world: World = field(default_factory=Alone)
     executor: Executor | None = None
     meter: Meter = field(default_factory=Meter)
     notes: list[str] = field(default_factory=list)
@@ -177,15 +180,18 @@ class Context:
         virtual = self.policy.virtual  # a prompt that was learned is no part of what the reference reads
         with self.patch.off(self.policy):
             without = () if self.policy.virtual else virtual
-            yield Reader(self.policy, self.meter, "reference", without, self._trunk)
+            yield Reader(self.policy, self.meter, "reference", without, self._trunk, self._reading)
 
     def now(self, purpose: str) -> Reader:
         """The policy as it is now, asked without gradients."""
-        return Reader(self.policy, self.meter, purpose, trunk=self._trunk)
+        return Reader(self.policy, self.meter, purpose, trunk=self._trunk, reading=self._reading)
 
     @property
     def _trunk(self) -> FeatureCache | None:
         return self.executor.trunk if self.executor else None
+
+    def _reading(self) -> AbstractContextManager[None]:
+        return self.executor.reading() if self.executor else nullcontext()
 
     @property
     def teacher(self) -> Reader | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -55,6 +56,9 @@ class Executor(Protocol):
 
         None where the step is to be skipped: gradients overflowed and are forgotten, and the next are scaled lower.
         """
+
+    def reading(self) -> AbstractContextManager[None]:
+        """The weights are all here, for passes outside training, for the length of a `with` block."""
 
     def told(self) -> Mapping[str, float]:
         """What a line of metrics says of the steps so far."""
@@ -105,7 +109,8 @@ class Single:
                 p = named[name]
                 p.requires_grad_(True)
                 self.params[name] = p
-                self.masters[name] = p if p.dtype == torch.float32 else p.detach().float()
+                held = self._held(p)
+                self.masters[name] = held if held.dtype == torch.float32 else held.detach().float()
             masters = [self.masters[name] for name in group.names]
             settings.append({"params": masters, "scale": group.lr_scale, "weight_decay": group.weight_decay})
         if not settings:
@@ -115,19 +120,33 @@ class Single:
         make = plugins.members("optimizers")[self.training.optimizer or "adamw"].load("make")
         return make(settings, hidden, self.training.learning_rate or 0.0, self.epsilon)
 
-    def _outputs(self, part: Sequence[Example], divisors: Mapping[str, float]) -> tuple[Any, Outputs]:
-        batch = pack(part, divisors, self.lm.device, share=self.lm.shares and not self.trunk)
-        return batch, Outputs(self._hidden(batch, part), self.lm, batch.targets)
+    def _held(self, tensor: Tensor) -> Tensor:
+        """What of a parameter, or of its gradient, is kept and moved here: all of it."""
+        return tensor
 
-    def _hidden(self, batch: Batch, part: Sequence[Example]) -> Tensor:
-        return self.trunk.hidden(batch, part) if self.trunk else self.lm.read(batch)
+    def _all(self, true: bool) -> bool:
+        """Whether it is true of all that is trained."""
+        return true
+
+    def _passes(self, examples: Sequence[Example]) -> list[list[Example]]:
+        """The passes that these examples are made in, micro-batch by micro-batch."""
+        return micro_batches(examples, self.training.micro_tokens)
+
+    def _pass(
+        self, part: Sequence[Example], divisors: Mapping[str, float], objective: Objective, trunk: FeatureCache | None
+    ) -> dict[str, Tensor]:
+        """The named sums of a pass."""
+        batch = pack(part, divisors, self.lm.device, share=self.lm.shares and not trunk)
+        return objective.loss(Outputs(self._hidden(batch, part, trunk), self.lm, batch.targets), batch)
+
+    def _hidden(self, batch: Batch, part: Sequence[Example], trunk: FeatureCache | None) -> Tensor:
+        return trunk.hidden(batch, part) if trunk else self.lm.read(batch)
 
     def forward_backward(self, examples: Sequence[Example], objective: Objective) -> Losses:
-        """Micro-batch by micro-batch; each named sum is divided once, by a divisor of the whole step."""
+        """Pass by pass; each named sum is divided once, by a divisor of the whole step."""
         divisors, found = objective.divisors(examples), Losses()
-        for part in micro_batches(examples, self.training.micro_tokens):
-            batch, out = self._outputs(part, divisors)
-            named = objective.loss(out, batch)
+        for part in self._passes(examples):
+            named = self._pass(part, divisors, objective, self.trunk)
             minimised = [value / divisors[name] for name, value in named.items() if not name.startswith("_")]
             loss = torch.stack(minimised).sum()
             self._back(loss)
@@ -148,16 +167,16 @@ class Single:
         for name, p in self.params.items():
             master = self.masters[name]
             if master is not p and p.grad is not None:
-                master.grad = p.grad.float() if master.grad is None else master.grad.add_(p.grad)
-                p.grad = None
+                grad, p.grad = self._held(p.grad), None
+                master.grad = grad.float() if master.grad is None else master.grad.add_(grad)
 
     def clip_and_step(self, rate: float, progress: float) -> float | None:
-        if self.scaling.overflowed(self.masters.values()):
+        if self.scaling.overflowed(self.masters.values(), self._all):
             self.forget()
             return None
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group["scale"]
-        norm = float(nn.utils.clip_grad_norm_(self.masters.values(), self.training.clip or math.inf))
+        norm = self._clip(self.training.clip or math.inf)
         if not math.isfinite(norm):
             return norm
         self.patch.before_step(self.lm, progress)
@@ -167,6 +186,10 @@ class Single:
         self.patch.after_step(self.lm)
         return norm
 
+    def _clip(self, most: float) -> float:
+        """Scale the gradients so that their norm is at most this; gives the norm before."""
+        return float(nn.utils.clip_grad_norm_(self.masters.values(), most))
+
     def forget(self) -> None:
         self.optimizer.zero_grad(set_to_none=True)
 
@@ -175,22 +198,23 @@ class Single:
         """Round the masters into the model's 16-bit parameters."""
         for name, p in self.params.items():
             if self.masters[name] is not p:
-                p.copy_(self.masters[name])
+                self._held(p).copy_(self.masters[name])
 
     @torch.no_grad()
     def evaluate(self, examples: Sequence[Example], objective: Objective) -> float:
         divisors, total = objective.divisors(examples), 0.0
-        for part in micro_batches(examples, self.training.micro_tokens):
-            batch = pack(part, divisors, self.lm.device, share=self.lm.shares)
-            out = Outputs(self.lm.read(batch), self.lm, batch.targets)
-            named = objective.loss(out, batch)
+        for part in self._passes(examples):
+            named = self._pass(part, divisors, objective, None)
             total += sum(float(v) / divisors[n] for n, v in named.items() if not n.startswith("_"))
         return total
 
     @torch.no_grad()
     def states(self, examples: Sequence[Example]) -> Tensor:
         parts = micro_batches(examples, self.training.micro_tokens)
-        return torch.cat([self._hidden(pack(part, {}, self.lm.device), part) for part in parts])
+        return torch.cat([self._hidden(pack(part, {}, self.lm.device), part, self.trunk) for part in parts])
+
+    def reading(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def told(self) -> Mapping[str, float]:
         return self.scaling.told()
@@ -202,11 +226,11 @@ class Single:
         grads = [p.grad for p in self.masters.values() if p.grad is not None]
         sound = math.isfinite(value) and all(bool(torch.isfinite(g).all()) for g in grads)
         self.forget()
-        return not sound
+        return not self._all(sound)
 
     def sound(self) -> bool:
         """Whether every trained weight is finite."""
-        return all(bool(torch.isfinite(p).all()) for p in self.masters.values())
+        return self._all(all(bool(torch.isfinite(p).all()) for p in self.masters.values()))
 
     def tensors(self) -> dict[str, Tensor]:
         found: dict[str, Tensor] = {f"param.{n}": p for n, p in self.masters.items()} | self.scaling.tensors()
@@ -216,7 +240,7 @@ class Single:
         return found
 
     def load(self, tensors: Mapping[str, Tensor]) -> bool:
-        shapes = {f"param.{n}": p.shape for n, p in self.params.items()}
+        shapes = {f"param.{n}": p.shape for n, p in self.masters.items()}
         if shapes != {n: t.shape for n, t in tensors.items() if n.startswith("param.")}:
             return False
         for name, p in self.masters.items():

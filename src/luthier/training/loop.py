@@ -30,13 +30,11 @@ from luthier.core.records import Record
 from luthier.core.schedules import SCHEDULES
 from luthier.io.checkpoint import FOLDER, Checkpoints, joined, parted
 from luthier.io.config import TrainingConfig
-from luthier.io.metrics_file import MetricsFile
 from luthier.models.kernels.allocator import kept
 from luthier.models.kernels.fast import fast
 from luthier.models.machine import Heap
 from luthier.training.context import Context
 from luthier.training.early_stopping import Callback
-from luthier.training.executor import Single
 
 LOST = 8  # steps in a row that an objective calls lost, which end a run
 
@@ -70,8 +68,8 @@ class Loop:
         if training.learning_rate is None:
             training = replace(training, learning_rate=patch.learning_rates[len(patch.learning_rates) // 2])
         self.training, self.folder, self.say, self.watch = training, folder, say, watch or Callback()
-        self.checkpoints = Checkpoints(folder, training.keep_checkpoints) if folder else None
-        self.executor = ctx.executor = Single(
+        self.checkpoints = ctx.world.checkpoints(folder, training.keep_checkpoints) if folder else None
+        self.executor = ctx.executor = ctx.world.executor(
             self.lm, patch, groups, training, objective.kept(examples), objective.epsilon
         )
         self.cursor = Cursor(ctx.seed)
@@ -103,8 +101,7 @@ class Loop:
     def run(self) -> Trained:
         """Train until the budget is spent; raises Diverged when the loss is not finite."""
         self._resume()
-        metrics = MetricsFile(self.folder / "metrics.jsonl", self.done.steps) if self.folder else None
-        saved, cost = time.monotonic(), 0.0
+        metrics = self.ctx.world.metrics(self.folder / "metrics.jsonl", self.done.steps) if self.folder else None
         steps, heap = self._steps(), Heap()
         begin, seconds_before, tokens_before = time.monotonic(), self.done.seconds, self.spent
         written = closing(metrics) if metrics else nullcontext()
@@ -121,11 +118,8 @@ class Loop:
                     metrics.add(report)
                 if self.say:
                     self.say(report)
-                due = time.monotonic() - saved > max(self.training.checkpoint_seconds, 20 * cost)
-                if self.checkpoints and self.checkpoints.ready and due and not self.lost:
-                    start = time.monotonic()
+                if self.checkpoints and not self.lost and self.checkpoints.due(self.training.checkpoint_seconds):
                     self._begin_save(self.checkpoints)
-                    saved, cost = time.monotonic(), time.monotonic() - start
         if not self.done.steps:
             self._no_step()
         self.watch.finish(self)

@@ -8,7 +8,7 @@ Training"; numbers and order as in `torch.amp.GradScaler`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -25,8 +25,11 @@ class Plain:
 
     factor = 1.0
 
-    def overflowed(self, masters: Iterable[Tensor]) -> bool:
-        """Divide the gradients by the scale; whether they overflowed, and the step is to be skipped."""
+    def overflowed(self, masters: Iterable[Tensor], everywhere: Callable[[bool], bool]) -> bool:
+        """Divide the gradients by the scale; whether they overflowed, and the step is to be skipped.
+
+        everywhere: whether what is true of these is true of all, where others hold more.
+        """
         return False
 
     def told(self) -> dict[str, float]:
@@ -48,12 +51,12 @@ class Dynamic(Plain):
         self.factor, self.good, self.skipped = START, 0, 0
 
     @torch.no_grad()
-    def overflowed(self, masters: Iterable[Tensor]) -> bool:
+    def overflowed(self, masters: Iterable[Tensor], everywhere: Callable[[bool], bool]) -> bool:
         """Divide the gradients by the scale, and set the next one. Raises Diverged below the least scale."""
         grads = [p.grad for p in masters if p.grad is not None]
         for grad in grads:
             grad.mul_(1.0 / self.factor)
-        if all(bool(torch.isfinite(grad).all()) for grad in grads):
+        if everywhere(all(bool(torch.isfinite(grad).all()) for grad in grads)):
             self.good += 1
             if self.good == AFTER:
                 self.factor, self.good = 2 * self.factor, 0
