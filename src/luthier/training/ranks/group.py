@@ -109,7 +109,9 @@ def joined(data: int) -> Iterator[Ranks]:
         mesh = init_device_mesh("cuda" if cuda else "cpu", (data,), mesh_dim_names=("data",))
         yield Ranks(rank, size, mesh, dist.new_group(backend="gloo"))
     except Exception as error:
-        raise _told(error, rank, store) from error
+        if (told := _told(error, rank, store)) is error:
+            raise
+        raise told from error
     finally:
         dist.destroy_process_group()
 
