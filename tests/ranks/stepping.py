@@ -19,7 +19,7 @@ import tiny
 from contract import Pair, made
 from luthier.core.example import renumbered
 from luthier.core.progress import Report
-from luthier.io.config import TrainingConfig
+from luthier.io.config import ParallelConfig, TrainingConfig
 from luthier.training.attach import attached
 from luthier.training.context import Context
 from luthier.training.loop import Loop
@@ -35,7 +35,7 @@ def main() -> None:
     pair = Pair(given["patch"], given["objective"], given["rows"])
     lm = tiny.fresh(folder)
     lm.model.to(getattr(torch, given.get("dtype", "float32")))
-    with group.joined(**parallel) if parallel else nullcontext(Alone()) as world:
+    with group.joined(ParallelConfig(**parallel)) if parallel else nullcontext(Alone()) as world:
         patch, objective = made(pair.patch, folder), made(pair.objective, folder)
         with attached(lm, patch, objective, pair.split.labels, 0) as (work, groups, _):
             ctx = Context(work, data=pair.split, seed=0, patch=patch, world=world)
@@ -54,13 +54,17 @@ def main() -> None:
             loop = Loop(ctx, patch, objective, groups, examples, training, place, say)
             loop.run()
             weights = {
-                n: float(group.whole(p.detach()).double().square().sum()) for n, p in loop.executor.params.items()
+                n: float(group.whole(p.detach()).double().square().sum()) for n, p in loop.executor.weights().items()
             }
+            numbers = sum(m.numel() for m in loop.executor.masters.values())
+            if isinstance(world, group.Ranks):
+                each: list[Any] = [None] * world.size
+                torch.distributed.all_gather_object(each, (weights, numbers))
+                weights, numbers = {n: x for one, _ in each for n, x in one.items()}, max(n for _, n in each)
             held = sum(t.numel() for t in loop.executor.tensors().values() if not hasattr(t, "full_tensor"))
-            local = sum(m.numel() for m in loop.executor.masters.values())
             if getattr(world, "rank", 0) == 0:
                 steps = [{k: step[k] for k in ("loss", "gradient_norm", "tokens") if k in step} for step in told]
-                found = {"steps": steps, "weights": weights, "numbers": local, "plain": held}
+                found = {"steps": steps, "weights": weights, "numbers": numbers, "plain": held}
                 out.write_text(json.dumps(found), encoding="utf-8")
             sys.stdout.flush()
             os._exit(0)  # what is cut over ranks cannot be taken off

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -20,9 +21,11 @@ slow = pytest.mark.slow
 
 
 def stepped(model: Path, out: Path, data: int = 1, **given: Any) -> dict[str, Any]:
-    """What the program tells, of so many processes."""
-    asked = {"training": TRAINING, **given} | ({"parallel": {"data": data}} if data > 1 else {})
-    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(data)] if data > 1 else []
+    """What the program tells, of so many processes; `parallel` may be given in place of data."""
+    degrees = given.pop("parallel", {"data": data})
+    size = math.prod(n for kind, n in degrees.items() if kind != "replicate")
+    asked = {"training": TRAINING, **given} | ({"parallel": degrees} if size > 1 else {})
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(size)] if size > 1 else []
     command = [sys.executable, *torchrun, str(PROGRAM), str(model), str(out), json.dumps(asked)]
     source = str(Path(luthier.__file__).parents[1])
     env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": source}
@@ -37,25 +40,36 @@ def losses(found: dict[str, Any]) -> list[float]:
 
 
 @pytest.mark.parametrize(
-    ("kind", "patch", "objective", "rows", "ranks"),
+    ("kind", "patch", "objective", "rows", "parallel"),
     [
-        ("llama_tied", "full", "sft", "labelled", 2),
-        pytest.param("llama_untied", "full", "lm", "texts", 4, marks=slow),
-        pytest.param("llama_tied", "lora", "dpo", "pairs", 2, marks=slow),
-        pytest.param("llama_untied", "lora", "lm", "texts", 3, marks=slow),
-        pytest.param("llama_untied", "prefix", "sft", "labelled", 2, marks=slow),
-        pytest.param("llama_tied", "head", "classify", "labelled", 2, marks=slow),
-        pytest.param("gpt2", "full", "sft", "chats", 3, marks=slow),
-        pytest.param("t5", "full", "sft", "chats", 2, marks=slow),
+        ("llama_tied", "full", "sft", "labelled", {"data": 2}),
+        pytest.param("llama_untied", "full", "lm", "texts", {"data": 4}, marks=slow),
+        pytest.param("llama_tied", "lora", "dpo", "pairs", {"data": 2}, marks=slow),
+        pytest.param("llama_untied", "lora", "lm", "texts", {"data": 3}, marks=slow),
+        pytest.param("llama_untied", "prefix", "sft", "labelled", {"data": 2}, marks=slow),
+        pytest.param("llama_tied", "head", "classify", "labelled", {"data": 2}, marks=slow),
+        pytest.param("gpt2", "full", "sft", "chats", {"data": 3}, marks=slow),
+        pytest.param("t5", "full", "sft", "chats", {"data": 2}, marks=slow),
+        ("llama_untied", "full", "lm", "texts", {"tensor": 2}),
+        pytest.param("llama_tied", "lora", "dpo", "pairs", {"data": 2, "tensor": 2}, marks=slow),
+        pytest.param("llama_tied", "full", "sft", "labelled", {"data": 4, "replicate": 2}, marks=slow),
+        pytest.param("llama_untied", "head", "classify", "labelled", {"data": 2, "tensor": 2}, marks=slow),
     ],
 )
 def test_steps_are_those_of_one_process(
-    kind: str, patch: str, objective: str, rows: str, ranks: int, tiny_folder: Callable[[str], Path], tmp_path: Path
+    kind: str,
+    patch: str,
+    objective: str,
+    rows: str,
+    parallel: dict[str, int],
+    tiny_folder: Callable[[str], Path],
+    tmp_path: Path,
 ) -> None:
     """Seen failing with sums averaged over ranks, and with a reference asked outside of what gathers weights."""
     pair: dict[str, Any] = {"patch": patch, "objective": objective, "rows": rows}
     alone = stepped(tiny_folder(kind), tmp_path / "alone.json", **pair)
-    found = stepped(tiny_folder(kind), tmp_path / "ranks.json", ranks, **pair)
+    found = stepped(tiny_folder(kind), tmp_path / "ranks.json", parallel=parallel, **pair)
+    ranks = math.prod(n for name, n in parallel.items() if name != "replicate") // parallel.get("replicate", 1)
     assert losses(found) == pytest.approx(losses(alone), rel=1e-6) and len(losses(alone)) >= 6
     assert found["weights"] == pytest.approx(alone["weights"], rel=1e-3)
     assert found["numbers"] <= 1.1 * alone["numbers"] / ranks + 64, "what trains is not cut over the ranks"

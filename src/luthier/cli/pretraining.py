@@ -15,7 +15,8 @@ HELP = """Train a language model from its first step: text, tokenizer, token str
 
 The recipe names a text (a name such as shakespeare, files, folders) and a shape (depth scales the rest), or a model to
 go on with. DIR is a run folder: DIR/model is what transformers loads, DIR/report.html says what was measured. A killed
-command goes on where it was.
+command goes on where it was. Several processes train together where torchrun starts them:
+torchrun --nproc-per-node 2 -m luthier pretrain recipes/tiny-en.yaml --out tiny parallel.data=2
 
 Example: luthier pretrain recipes/tiny-en.yaml --out tiny
 """
@@ -45,8 +46,12 @@ def pretrain(
     from luthier.pretrain.recipe import read_recipe
     from luthier.pretrain.run import run
     from luthier.reports.pretraining_page import PAGE
+    from luthier.training.world import leads
 
     asked = read_recipe(recipe, tuple(given or ()))
+    if not leads():
+        run(asked, out, rows_bar)
+        return
     if line := told(asked):
         print(line)
     with resumable(), training_bar("pretrain") as say:

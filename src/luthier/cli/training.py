@@ -12,6 +12,7 @@ HELP = """Run one method once, from a recipe.
 
 The recipe is a YAML file; a.b=c on the command line comes on top. Without a recipe the defaults are used. Killed, it
 resumes when the same command is given again; with other data or another model than it began with, it is refused.
+Several processes train together where torchrun starts them: torchrun --nproc-per-node 2 -m luthier train recipe.yaml
 
 Example: luthier train recipe.yaml patch.rank=16 training.tokens=50000
 """
@@ -35,6 +36,7 @@ def train(
     from luthier.io.config import read_recipe
     from luthier.io.files import read_json
     from luthier.reports.rollouts_page import write_page
+    from luthier.training.world import leads
 
     given = settings or []
     files = [s for s in given if "=" not in s]
@@ -42,6 +44,9 @@ def train(
         raise LuthierError(f"one recipe at a time, not {', '.join(files)}")
     recipe = read_recipe(Path(files[0]) if files else None, [s for s in given if "=" in s])
     recipe = replace(recipe, template=str(template)) if template else recipe
+    if not leads():
+        run(recipe, out, again=again)
+        return
     told: list[str] = []
 
     def tell(note: str) -> None:

@@ -8,7 +8,7 @@ whatever comes out is an `LM`. What a method may use beside its data is in a `Co
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -92,6 +92,9 @@ class Patch(Method):
     def off(self, lm: TrainableLM) -> AbstractContextManager[None]:
         """The model as it behaved at attach, for the length of a `with` block."""
         return contextlib.nullcontext()
+
+    def kept_as(self, change: Callable[[str, Tensor], Tensor]) -> None:
+        """Give what is kept of parameters by name, to put them back, another form: the parameters have it now."""
 
     def cut(self, lm: TrainableLM) -> int | None:
         """How many blocks lie below the lowest trained parameter: their output is computed once per example.

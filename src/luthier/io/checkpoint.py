@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
+import warnings
 import zlib
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -201,7 +202,9 @@ def _read_parts(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         state: dict[str, Any] = json.loads((folder / STATE).read_text(encoding="utf-8"))
         known: Any = reader.read_metadata().state_dict_metadata
         tensors = {name: torch.empty(about.size, dtype=about.properties.dtype) for name, about in known.items()}
-        load(tensors, storage_reader=reader, no_dist=True)
+        with warnings.catch_warnings():  # "no_dist" warns that it is what was asked for
+            warnings.simplefilter("ignore", UserWarning)
+            load(tensors, storage_reader=reader, no_dist=True)
     except (SafetensorError, OSError, KeyError, TypeError, ValueError, CheckpointException) as error:
         raise ValueError(str(error).split("\n")[0]) from None
     tensors[RANDOM] = next(t for name, t in sorted(tensors.items()) if name.startswith(f"{RANDOM}."))

@@ -23,11 +23,12 @@ from luthier.io.kept import files_of
 from luthier.io.sections import AlsoConfig as AlsoConfig
 from luthier.io.sections import DataConfig as DataConfig
 from luthier.io.sections import EndpointConfig as EndpointConfig
+from luthier.io.sections import ParallelConfig as ParallelConfig
 from luthier.io.sections import TrainingConfig as TrainingConfig
 
 T = TypeVar("T")
 Threads = Annotated[int, Ge(1), Le(1024)]
-NAMED = ("start", "teacher", "reward", "attention")  # of a recipe: came later too
+NAMED = ("start", "teacher", "reward", "attention", "parallel")  # of a recipe: came later too
 LATER = ("fill", "anyway", "pair", "answer_tokens", "class_weights", "stream")  # of data: not written where unset
 LATER_TRAINING = {"optimizer": "", "schedule": "", "decay": 0.2, "keep_checkpoints": 2}  # likewise
 _ADAPTERS: dict[type, Any] = {}  # pydantic's checkers, which take a while to make
@@ -41,6 +42,7 @@ class Recipe:
     with the wording to use (`luthier prompt search` writes one) in place of the method's own. start: folder of a run to
     go on from. teacher: a run or model to imitate. reward: what judges answers (`runs.rewards`), or several weighted.
     attention: what a token sees of its text (`core.window`); "" is as the start or the model has it.
+    parallel: the processes that train it; what a run keeps does not say, since it is the same by any number of them.
     """
 
     method: str = "lora"
@@ -60,6 +62,7 @@ class Recipe:
     teacher: str = ""
     reward: str | dict[str, float] = ""
     attention: str = ""
+    parallel: ParallelConfig | None = None
 
 
 def build(cls: type[T], values: Mapping[str, Any], where: str) -> T:
@@ -85,9 +88,10 @@ def build(cls: type[T], values: Mapping[str, Any], where: str) -> T:
 
 def recipe_from(values: Mapping[str, Any]) -> Recipe:
     """A checked recipe from nested plain values; the method's and objective's options are checked too."""
-    tables = ("data", "patch", "direct", "objective", "training", "endpoint")
+    tables = ("data", "patch", "direct", "objective", "training", "endpoint", "parallel")
+    sections = {"data": DataConfig, "training": TrainingConfig, "endpoint": EndpointConfig, "parallel": ParallelConfig}
     values = {k: {} if v is None and k in tables else v for k, v in values.items()}  # `patch:` with nothing under it
-    for key, cls in (("data", DataConfig), ("training", TrainingConfig), ("endpoint", EndpointConfig)):
+    for key, cls in sections.items():
         if key in values:
             values[key] = build(cls, _with_also(values[key]) if key == "data" else values[key], key)
     _check_optimizer(values.get("training"))

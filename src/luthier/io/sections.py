@@ -1,4 +1,4 @@
-"""The sections of a recipe: data, training, an endpoint."""
+"""The sections of a recipe: data, training, several processes, an endpoint."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Le, Lt
 
+from luthier.core.errors import LuthierError
 from luthier.io.pair import check_pair
 
 
@@ -90,6 +91,34 @@ class TrainingConfig:
     schedule: Literal["", "cosine", "wsd", "constant"] = ""
     decay: Annotated[float, Gt(0), Le(1)] = 0.2
     keep_checkpoints: Annotated[int, Ge(1)] = 2
+
+
+@dataclass(frozen=True)
+class ParallelConfig:
+    """How many processes, started by torchrun, train one model: the product of all.
+
+    data: share out the examples of a step, and keep a part of every weight each; replicate: copies of the weights among
+    them, 1 where each number is kept once. tensor: have a part of every matrix in a block. pipeline: have some of the
+    blocks each; interleave: in so many pieces, which wait less for each other and exchange more.
+    """
+
+    data: Annotated[int, Ge(1)] = 1
+    tensor: Annotated[int, Ge(1)] = 1
+    pipeline: Annotated[int, Ge(1)] = 1
+    replicate: Annotated[int, Ge(1)] = 1
+    interleave: Annotated[int, Ge(1)] = 1
+
+    def __post_init__(self) -> None:
+        """Copies are of equally many ranks."""
+        if self.data % self.replicate:
+            raise LuthierError(
+                f"parallel.replicate: {self.replicate} copies do not part {self.data} ranks (data) evenly"
+            )
+
+    @property
+    def size(self) -> int:
+        """Processes."""
+        return self.data * self.tensor * self.pipeline
 
 
 @dataclass(frozen=True)

@@ -77,14 +77,51 @@ def upper_only(model: nn.Module, blocks: nn.ModuleList, cut: int, states: Tensor
     What the model puts before its blocks (positions, norms) is thereby left out: `states` have been through it.
     """
 
-    def put(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        return ((states, *args[1:]), kwargs) if args else (args, {**kwargs, "hidden_states": states})
-
     path = path_of(model, blocks)
-    handle = blocks[cut].register_forward_pre_hook(put, with_kwargs=True)
+    handle = blocks[cut].register_forward_pre_hook(_put(states), with_kwargs=True)
     replace_module(model, path, blocks[cut:])
     try:
         yield
     finally:
         replace_module(model, path, blocks)
         handle.remove()
+
+
+NORMS = ("norm", "final_layernorm", "ln_f", "norm_f", "final_layer_norm", "final_norm")
+
+
+def final_norm(module: nn.Module) -> str | None:
+    """The name of the norm behind a model's blocks; None where it has none of the usual ones."""
+    return next((name for name in NORMS if isinstance(getattr(module, name, None), nn.Module)), None)
+
+
+@contextmanager
+def part_only(
+    model: nn.Module, blocks: nn.ModuleList, between: tuple[int, int], states: Tensor | None
+) -> Iterator[None]:
+    """The model with some of its blocks alone; the norm behind the last one is of the part that has that one.
+
+    states: (B, T, d) in place of what the model brings to its first block.
+    """
+    low, high = between
+    path, norm = path_of(model, blocks), final_norm(model)
+    handles = [blocks[low].register_forward_pre_hook(_put(states), with_kwargs=True)] if states is not None else []
+    replace_module(model, path, blocks[low:high])
+    held = replace_module(model, norm, nn.Identity()) if norm and high < len(blocks) else None
+    try:
+        yield
+    finally:
+        replace_module(model, path, blocks)
+        if norm and held is not None:
+            replace_module(model, norm, held)
+        for handle in handles:
+            handle.remove()
+
+
+def _put(states: Tensor) -> Any:
+    """A hook that gives a block these states."""
+
+    def put(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        return ((states, *args[1:]), kwargs) if args else (args, {**kwargs, "hidden_states": states})
+
+    return put

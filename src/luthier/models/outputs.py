@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from torch import Tensor
 
-from luthier.models.kernels.vocabulary_head import CHUNK, Gradients, VocabHead
+from luthier.models.kernels.vocabulary_head import CHUNK, Gradients, VocabHead, head_loss, wide
 
 if TYPE_CHECKING:
     from luthier.models.base import TrainableLM
@@ -34,6 +34,10 @@ class Outputs:
     hidden: Tensor
     lm: TrainableLM
     targets: Tensor
+
+    def nll(self, weights: Tensor | None = None) -> Tensor:
+        """Summed cross-entropy in nats of the targets, each times its weight (N,) where there are some."""
+        return head_loss(self.hidden, self.lm.head, self.targets, weights)
 
     def logprobs(self, temperature: float = 1.0) -> Tensor:
         """log p(target) at each place, (N,) float32 in nats."""
@@ -71,7 +75,7 @@ class Outputs:
         """
 
         def rowwise(logits: Tensor, at: int) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
-            chosen, given = ids[at : at + len(logits)], logprobs[at : at + len(logits)].float()
+            chosen, given = ids[at : at + len(logits)], wide(logprobs[at : at + len(logits)])
             logp = (logits / temperature).log_softmax(-1)
             own = logp.gather(1, chosen)
             rest, own_rest = _rest(given), logp.scatter(1, chosen, -torch.inf).logsumexp(-1)
@@ -116,9 +120,9 @@ class _Rowwise(torch.autograd.Function):
         states, *trained = ctx.needs_input_grad[:3]
         ctx.head, ctx.rowwise, ctx.frozen = head, rowwise, not any(trained)
         found = Gradients(hidden, weight, bias, (states and ctx.frozen, False, False))
-        parts = [hidden.new_zeros(0, dtype=torch.float32)]
+        parts = [wide(head.weight.new_zeros(0))]
         for at in range(0, len(hidden), CHUNK):
-            logits = head.logits(hidden[at : at + CHUNK]).float()
+            logits = wide(head.logits(hidden[at : at + CHUNK]))
             slope = head.slope(logits)
             values, back = rowwise(logits, at)
             parts.append(values)
@@ -134,12 +138,12 @@ class _Rowwise(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         if ctx.frozen:
             (each,) = ctx.saved_tensors
-            return each.float() * grads[0][:, None], None, None, None, None
+            return wide(each) * grads[0][:, None], None, None, None, None
         hidden, weight, *more = ctx.saved_tensors
         found = Gradients(hidden, weight, more[0] if more else None, ctx.needs_input_grad)
         for at in range(0, len(hidden), CHUNK):
-            logits = ctx.head.logits(hidden[at : at + CHUNK]).float()
+            logits = wide(ctx.head.logits(hidden[at : at + CHUNK]))
             slope = ctx.head.slope(logits)
             back = ctx.rowwise(logits, at)[1]
-            found.add(at, ctx.head.back(back(grads[0][at : at + CHUNK].float()), slope))
+            found.add(at, ctx.head.back(back(wide(grads[0][at : at + CHUNK])), slope))
         return *found.all(), None, None

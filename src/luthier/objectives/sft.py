@@ -67,9 +67,7 @@ class Sft(Objective):
         return {"nll": max(sum(sum(e.columns.get(WEIGHT, [1.0] * len(e.where))) for e in examples), 1e-9)}
 
     def loss(self, out: Outputs, batch: Batch) -> dict[str, Tensor]:
-        from luthier.models.kernels.vocabulary_head import head_loss
-
-        return {"nll": head_loss(out.hidden, out.lm.head, batch.targets, batch.columns.get(WEIGHT))}
+        return {"nll": out.nll(batch.columns.get(WEIGHT))}
 
 
 METHOD = Sft

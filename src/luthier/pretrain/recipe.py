@@ -21,10 +21,10 @@ from annotated_types import Ge, Gt, Lt
 from luthier.core import plugins
 from luthier.core.catalog import suggest
 from luthier.core.errors import LuthierError
-from luthier.io.config import TrainingConfig, build, read_values
+from luthier.io.config import ParallelConfig, TrainingConfig, build, read_values
 from luthier.io.places import is_address
 
-LATER = ("attention",)  # not written where unset: folders of before stay the same
+LATER = ("attention", "parallel")  # not written where unset: folders of before stay the same
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,7 @@ class Pretraining:
 
     evaluate_every is a tenth unless the training says otherwise. attention: what a token sees of its text, "4+1020" the
     first four and the last 1,020 of it; "" is all, or what the model has that is gone on with.
+    parallel: the processes that train it.
     """
 
     text: tuple[str, ...] = ()
@@ -69,6 +70,7 @@ class Pretraining:
     threads: Annotated[int, Ge(1)] | None = None
     track: tuple[str, ...] = ()
     attention: str = ""
+    parallel: ParallelConfig | None = None
 
 
 def plain(recipe: Pretraining) -> dict[str, Any]:
@@ -87,7 +89,12 @@ def recipe_from(values: Mapping[str, Any], base: Path = Path()) -> Pretraining:
     values = dict(values)
     if isinstance(values.get("text"), str):
         values["text"] = (values["text"],)
-    for key, cls in (("tokenizer", Tokens), ("shape", Shape), ("training", TrainingConfig)):
+    for key, cls in (
+        ("tokenizer", Tokens),
+        ("shape", Shape),
+        ("training", TrainingConfig),
+        ("parallel", ParallelConfig),
+    ):
         if isinstance(values.get(key), Mapping):
             values[key] = build(cls, values[key], key)
     made = build(Pretraining, values, "")

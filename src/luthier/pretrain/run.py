@@ -14,7 +14,8 @@ first: no other number can be compared with these.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,9 +33,12 @@ from luthier.pretrain.evaluation import MARK, MARKS, facts
 from luthier.pretrain.prepare import Prepared, prepare, start_of, stream_of, tokenizer_of
 from luthier.pretrain.recipe import Pretraining, plain
 from luthier.reports import pretraining_page
+from luthier.training.world import world
 
 if TYPE_CHECKING:
     from luthier.core.progress import Report
+    from luthier.runs.run import Outcome
+    from luthier.runs.session import Facts
 
 ASKED, BESIDE = "pretraining.yaml", "baselines.json"
 MADE = (BESIDE, "text", "documents", "tokenizer", "mix", "start")  # before the first step
@@ -44,12 +48,37 @@ EVERY = 0.1  # of the budget between two looks at held-out passages
 
 
 def run(recipe: Pretraining, folder: Path, bar: Bar, say: Callable[[Report], None] | None = None) -> dict[str, Any]:
-    """Do what is left; gives what `eval.json` holds. Raises LuthierError."""
+    """Do what is left; gives what `eval.json` holds, or nothing to a process that only helped. Raises LuthierError."""
     from luthier.api.training import train
 
-    check(recipe)
-    _take(recipe, folder)
     folder = folder.absolute()  # what the run names is found from anywhere
+    with world(recipe.parallel) as ranks:
+        recipe = replace(recipe, parallel=None)  # a run goes on by any number of processes
+        check(recipe)
+        begun = ranks.first(lambda: _begun(recipe, folder, bar))
+
+        if begun is None:
+            train(config.read_recipe(folder / "recipe.yaml"), folder, world=ranks)
+            return {}
+        train(begun.recipe, folder, say, more=partial(_facts, begun, folder, bar), world=ranks)
+    pretraining_page.write_page(folder)
+    found: dict[str, Any] = read_json(folder / "eval.json")
+    return found
+
+
+@dataclass(frozen=True)
+class Begun:
+    """What training begins with. recipe: of the run. beside, marks: what the baselines make of the text, and where."""
+
+    recipe: Recipe
+    made: Prepared
+    beside: dict[str, Any]
+    marks: list[float]
+
+
+def _begun(recipe: Pretraining, folder: Path, bar: Bar) -> Begun:
+    """Make what is not there yet, in a folder that is this recipe's."""
+    _take(recipe, folder)
     with bar("text") as done:
         made = prepare(recipe, folder)
         tokenizer = tokenizer_of(recipe, made, folder)
@@ -63,10 +92,11 @@ def run(recipe: Pretraining, folder: Path, bar: Bar, say: Callable[[Report], Non
     made_of = settings(recipe, made, stream, start)
     if not (folder / "recipe.yaml").exists():
         write_text(folder / "recipe.yaml", to_yaml(made_of))  # by which a run's folder is known
-    train(made_of, folder, say, more=lambda outcome, known: beside | facts(outcome.lm, known, made, marks, folder, bar))
-    pretraining_page.write_page(folder)
-    found: dict[str, Any] = read_json(folder / "eval.json")
-    return found
+    return Begun(made_of, made, beside, marks)
+
+
+def _facts(begun: Begun, folder: Path, bar: Bar, outcome: Outcome, known: Facts) -> Facts:
+    return begun.beside | facts(outcome.lm, known, begun.made, begun.marks, folder, bar)
 
 
 def _take(recipe: Pretraining, folder: Path) -> None:

@@ -20,7 +20,7 @@ from luthier.core.errors import LuthierError, Refused, Unfit
 from luthier.core.example import renumbered
 from luthier.core.lm import LM, WordedLM
 from luthier.core.methods import Direct, Objective, Patch
-from luthier.core.phrases import say
+from luthier.core.phrases import Phrase, say
 from luthier.core.progress import Report
 from luthier.core.records import Text
 from luthier.core.split import Split
@@ -45,6 +45,7 @@ from luthier.training.attach import prepared, unmet
 from luthier.training.context import Context
 from luthier.training.early_stopping import ROWS, Callback, EarlyStop
 from luthier.training.loop import Loop, Trained
+from luthier.training.world import Alone, World
 
 Say = Callable[[Report], None]
 
@@ -71,21 +72,24 @@ class Outcome:
 @contextmanager
 def adapted(
     lm: WordedLM, recipe: Recipe, data: Split, folder: Path | None = None, cache: Path | None = None,
-    say: Say | None = None,
+    say: Say | None = None, world: World | None = None,
 ) -> Iterator[Outcome]:  # fmt: skip
     """The base adapted by the recipe, for the length of a `with` block; afterwards the base is what it was.
 
     lm: the recipe's base, with what the recipe starts from folded in (`started`). `data.test` is removed before any
-    method sees the data. Raises Refused where the method does not suit.
+    method sees the data. world: who trains; where these are several, the outcome is a checkpoint alone. Raises Refused
+    where the method does not suit.
     """
     whole, data = data, replace(data, test=())
     method = config.options(recipe)
     refuse_remote(lm, method)
+    if world and world.several:
+        refuse_several(method, recipe.method)
     plain = linear_bytes(lm.stacks) if isinstance(lm, TrainableLM) else None
     if recipe.template:
         lm = lm.asked(only=read_template(Path(recipe.template), data.labels))
     lm = chat_only(lm, whole)
-    ctx = Context(lm, data, recipe.seed, cache=cache or cache_dir(), folder=folder, say=say)
+    ctx = Context(lm, data, recipe.seed, cache=cache or cache_dir(), folder=folder, say=say, world=world or Alone())
     ctx.teacher_lm, ctx.reward = teacher_of(recipe), reward_of(recipe, ctx.meter)
     if isinstance(method, Direct):
         lm = within(lm, recipe.objective.get("max_length"))
@@ -99,6 +103,8 @@ def adapted(
         yield Outcome(method.adapt(ctx), base_bytes=plain, notes=(*told, *ctx.notes))
         return
     objective = objective_of(recipe, method, data, lm)
+    if ctx.world.several and "sampling" in objective.needs:
+        raise Refused(Phrase("said_ranks_sampling"))
     told = check_written(lm, whole)
     with contextmanager(_train)(method, objective, ctx, recipe) as outcome:
         outcome.base_bytes, outcome.notes = method.base_bytes(outcome.lm) or plain, (*told, *outcome.notes)
@@ -109,6 +115,12 @@ def refuse_remote(lm: LM, method: Patch | Direct) -> None:
     """Raise Refused where the model is only reached over a network and the method needs more than its answers."""
     if getattr(lm, "remote", False) and not (isinstance(method, Direct) and method.remote):
         raise Refused(say("said_refused_remote"))
+
+
+def refuse_several(method: Patch | Direct, name: str) -> None:
+    """Raise Refused where several processes were started for what one does."""
+    if isinstance(method, Direct):
+        raise Refused(say("said_ranks_direct", name=name))
 
 
 def objective_of(recipe: Recipe, patch: Patch, data: Split, lm: WordedLM) -> Objective:
@@ -146,6 +158,11 @@ def _train(method: Patch, objective: Objective, ctx: Context, recipe: Recipe) ->
         if goes_on(recipe):
             go_on(lm, method, recipe)
         trained = loop.run()
+        if ctx.world.several:
+            loop.save()
+            loop.executor.release()
+            yield Outcome(lm, ready.trainable, trained, loop=loop)
+            return
         examples, rows = loop.objective.kept(loop.examples), loop.objective.rows(ctx.data)
         cut = cuts.of_training(examples, len(rows), lm.limit)
         method.fold(lm)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,9 @@ from luthier.io.metrics_file import read_metrics
 from luthier.models.base import TrainableLM
 from luthier.models.machine import Clock, environment, peak_memory, reset_peak_memory
 from luthier.runs.run import Outcome, adapted, save_adapted
+from luthier.runs.start import base_of
 from luthier.training.trackers import Tracking
+from luthier.training.world import Alone, World
 
 Facts = dict[str, Any]
 
@@ -43,7 +45,7 @@ class Session:
     """A run that has not begun. base_loss: of the untouched base on general text; None where it predicts none.
 
     say: told of every training step; tell: told what is being done besides. called, top: its name for trackers, and the
-    folder that theirs stand in. notes: on the data, which stand before those on the run.
+    folder that theirs stand in. notes: on the data, which stand before those on the run. world: who trains it.
     """
 
     lm: WordedLM
@@ -57,11 +59,15 @@ class Session:
     called: str = ""
     top: Path | None = None
     notes: Sequence[str] = ()
+    world: World = field(default_factory=Alone)
 
     def finish(
         self, more: Callable[[Outcome, Facts], Mapping[str, Any]], judge: Callable[[Outcome], None] | None = None
     ) -> Facts:
         """Do what is left to do and give what `eval.json` says.
+
+        Of several processes all train, to a checkpoint of the last step; the one that leads goes on from there by
+        itself, and the others get nothing.
 
         more: facts of whoever runs it, from what the test rows gave, measured last, while the model stands adapted, and
         put over these; what is under `notes` is added to the notes. judge: sees the model before anything is saved, and
@@ -73,12 +79,20 @@ class Session:
         )
 
         def told(report: Report) -> None:
+            if not self.world.leads:
+                return
             if self.say:
                 self.say(report)
             tracking.log(report)
 
         reset_peak_memory()
         clock = Clock()
+        if self.world.several:
+            with adapted(self.lm, recipe, self.data, self.folder, self.cache, told, self.world):
+                pass
+            if not self.world.leads:
+                return {}
+            self.lm = base_of(recipe)
         with adapted(self.lm, recipe, self.data, self.folder, self.cache, told) as outcome:
             spent, peak = clock.read(), peak_memory()
             if judge:

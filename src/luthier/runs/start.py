@@ -20,7 +20,7 @@ from luthier.core.phrases import say
 from luthier.io import config
 from luthier.io.kept import files_of
 from luthier.models.loading.hashes import hashes
-from luthier.models.loading.of_recipe import trainable
+from luthier.models.loading.of_recipe import load_base, trainable
 from luthier.runs.adapters import load_patch, read_all
 from luthier.training.attach import forget, remove_heads
 
@@ -30,6 +30,11 @@ if TYPE_CHECKING:
 
 
 L = TypeVar("L", bound=WordedLM)
+
+
+def base_of(recipe: Recipe) -> WordedLM:
+    """What the recipe's method is put on, loaded for this run alone. Raises LuthierError."""
+    return started(load_base(recipe), recipe)
 
 
 def goes_on(recipe: Recipe) -> bool:

@@ -82,7 +82,7 @@ class EarlyStop(Callback):
         if loss < self.best:
             self.best, self.best_step, self.since = loss, loop.done.steps, 0
             if self.patience is not None:
-                self.weights = {name: p.detach().clone() for name, p in loop.executor.masters.items()}
+                self.weights = {name: p.detach().clone() for name, p in loop.executor.weights().items()}
         else:
             self.since += 1
         return loss
@@ -93,8 +93,8 @@ class EarlyStop(Callback):
             return
         if self.looked < loop.done.steps:
             self._look(loop)
-        for name, value in self.weights.items():
-            loop.executor.masters[name].data.copy_(value)
+        if self.weights:
+            loop.executor.restore(self.weights)
 
     def tensors(self) -> dict[str, Tensor]:
         """The best weights, for the checkpoint."""
@@ -113,5 +113,5 @@ class EarlyStop(Callback):
             setattr(self, key, value)
         self.best = math.inf if self.best is None else self.best
         if self.best_step and self.patience is not None:
-            self.weights = {name: tensor(f"best.{name}") for name in loop.executor.masters}
+            self.weights = {name: tensor(f"best.{name}") for name in loop.executor.weights()}
         loop.finished = loop.finished or self._stopped

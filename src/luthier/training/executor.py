@@ -21,6 +21,7 @@ from luthier.core.example import Example
 from luthier.core.methods import Objective, ParamGroup, Patch
 from luthier.data.pack import micro_batches, pack
 from luthier.models.inference.feature_cache import FeatureCache, make_trunk
+from luthier.models.kernels.vocabulary_head import wide
 from luthier.models.outputs import Outputs
 from luthier.training.scaling import Plain, scaling_of
 
@@ -81,11 +82,20 @@ class Executor(Protocol):
     def load(self, tensors: Mapping[str, Tensor]) -> bool:
         """The inverse of `tensors`; False, and nothing changed, where they are another model's."""
 
+    def weights(self) -> dict[str, Tensor]:
+        """What is trained, by name, as a checkpoint has it."""
+
+    def restore(self, weights: Mapping[str, Tensor]) -> None:
+        """Put back what `weights` gave, or a checkpoint of that."""
+
+    def release(self) -> None:
+        """Training is over; a model that is not whole here gives way."""
+
 
 class Single:
     """One device. Parameters in 16 bits have float32 masters, where small gradients are not rounded away.
 
-    Losses, sums of gradients, their norm and the optimiser's state are float32 in every format.
+    Losses, sums of gradients, their norm and the optimiser's state are float32 in every format but float64.
     """
 
     def __init__(
@@ -110,7 +120,7 @@ class Single:
                 p.requires_grad_(True)
                 self.params[name] = p
                 held = self._held(p)
-                self.masters[name] = held if held.dtype == torch.float32 else held.detach().float()
+                self.masters[name] = held if wide(held) is held else wide(held.detach())
             masters = [self.masters[name] for name in group.names]
             settings.append({"params": masters, "scale": group.lr_scale, "weight_decay": group.weight_decay})
         if not settings:
@@ -137,7 +147,10 @@ class Single:
     ) -> dict[str, Tensor]:
         """The named sums of a pass."""
         batch = pack(part, divisors, self.lm.device, share=self.lm.shares and not trunk)
-        return objective.loss(Outputs(self._hidden(batch, part, trunk), self.lm, batch.targets), batch)
+        return objective.loss(self._outputs(self._hidden(batch, part, trunk), batch), batch)
+
+    def _outputs(self, hidden: Tensor, batch: Batch) -> Outputs:
+        return Outputs(hidden, self.lm, batch.targets)
 
     def _hidden(self, batch: Batch, part: Sequence[Example], trunk: FeatureCache | None) -> Tensor:
         return trunk.hidden(batch, part) if trunk else self.lm.read(batch)
@@ -146,29 +159,35 @@ class Single:
         """Pass by pass; each named sum is divided once, by a divisor of the whole step."""
         divisors, found = objective.divisors(examples), Losses()
         for part in self._passes(examples):
-            named = self._pass(part, divisors, objective, self.trunk)
-            minimised = [value / divisors[name] for name, value in named.items() if not name.startswith("_")]
-            loss = torch.stack(minimised).sum()
-            self._back(loss)
-            found.total += float(loss.detach())
-            for name, value in named.items():
-                if name.startswith("_"):
-                    told = float(value.detach()) / divisors.get(name, 1.0)
-                    found.metrics[name[1:]] = found.metrics.get(name[1:], 0.0) + told
+            self._back(self._told(self._pass(part, divisors, objective, self.trunk), divisors, found))
         penalty = self.patch.penalty(self.lm)
         if penalty is not None:
             self._back(penalty)
             found.total += float(penalty.detach())
         return found
 
+    def _told(self, named: Mapping[str, Tensor], divisors: Mapping[str, float], found: Losses) -> Tensor:
+        """The loss of a pass, by its named sums; what is to be told is added to what was found so far."""
+        loss = torch.stack([value / divisors[name] for name, value in named.items() if not name.startswith("_")]).sum()
+        found.total += float(loss.detach())
+        for name, value in named.items():
+            if name.startswith("_"):
+                told = float(value.detach()) / divisors.get(name, 1.0)
+                found.metrics[name[1:]] = found.metrics.get(name[1:], 0.0) + told
+        return loss
+
     def _back(self, loss: Tensor) -> None:
-        """Take the scaled loss's gradients, those of 16-bit parameters to their float32 masters."""
+        """Take the scaled loss's gradients."""
         (loss * self.scaling.factor).backward()
+        self._collect()
+
+    def _collect(self) -> None:
+        """Add gradients of 16-bit parameters to those of their float32 masters."""
         for name, p in self.params.items():
             master = self.masters[name]
             if master is not p and p.grad is not None:
                 grad, p.grad = self._held(p.grad), None
-                master.grad = grad.float() if master.grad is None else master.grad.add_(grad)
+                master.grad = wide(grad) if master.grad is None else master.grad.add_(grad)
 
     def clip_and_step(self, rate: float, progress: float) -> float | None:
         if self.scaling.overflowed(self.masters.values(), self._all):
@@ -233,21 +252,45 @@ class Single:
         return self._all(all(bool(torch.isfinite(p).all()) for p in self.masters.values()))
 
     def tensors(self) -> dict[str, Tensor]:
-        found: dict[str, Tensor] = {f"param.{n}": p for n, p in self.masters.items()} | self.scaling.tensors()
+        found = {f"param.{n}": p for n, p in self.weights().items()} | self.scaling.tensors()
         for name, p in self.masters.items():
             for key, value in self.optimizer.state.get(p, {}).items():
-                found[f"adam.{key}.{name}"] = value
+                found[f"adam.{key}.{name}"] = self._whole(name, value)
         return found
 
-    def load(self, tensors: Mapping[str, Tensor]) -> bool:
-        shapes = {f"param.{n}": p.shape for n, p in self.masters.items()}
-        if shapes != {n: t.shape for n, t in tensors.items() if n.startswith("param.")}:
-            return False
+    def _same(self, own: Mapping[str, Any], kept: Mapping[str, Any]) -> bool:
+        """Whether a checkpoint is of the parameters that are trained here."""
+        return own == kept
+
+    def weights(self) -> dict[str, Tensor]:
+        return {name: self._whole(name, p) for name, p in self.masters.items()}
+
+    @torch.no_grad()
+    def restore(self, weights: Mapping[str, Tensor]) -> None:
         for name, p in self.masters.items():
-            p.data.copy_(tensors[f"param.{name}"])
+            p.data.copy_(self._part(name, weights[name]))
+
+    def release(self) -> None:
+        pass
+
+    def _whole(self, name: str, held: Tensor) -> Tensor:
+        """What is kept here of a parameter's numbers, or of others of its shape, as a part of all of them."""
+        return held
+
+    def _part(self, name: str, whole: Tensor) -> Tensor:
+        """The inverse of `_whole`, or what is kept here of numbers that are all here."""
+        return whole
+
+    def load(self, tensors: Mapping[str, Tensor]) -> bool:
+        shapes = {f"param.{n}": p.shape for n, p in self.weights().items()}
+        if not self._all(self._same(shapes, {n: t.shape for n, t in tensors.items() if n.startswith("param.")})):
+            return False
+        self.restore({name: tensors[f"param.{name}"] for name in self.masters})
         self.publish()
         self.scaling.load(tensors)
         for key in [k for k in tensors if k.startswith("adam.")]:
             _, slot, name = key.split(".", 2)
-            self.optimizer.state[self.masters[name]][slot] = tensors[key].to(self.lm.device)
+            if name not in self.masters:  # another rank's
+                continue
+            self.optimizer.state[self.masters[name]][slot] = self._part(name, tensors[key]).to(self.lm.device)
         return True

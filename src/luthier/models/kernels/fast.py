@@ -169,12 +169,12 @@ _COUNTING = threading.Lock()
 
 @contextmanager
 def fast(model: nn.Module) -> Iterator[None]:
-    """Known modules of a float32 model on a CPU run faster inside the `with` block.
+    """Known modules of a float32 (or float64) model on a CPU run faster inside the `with` block.
 
     It may be entered again inside, and by several threads: a module is given back by the last one that leaves.
     """
     p = next(model.parameters())
-    suits = p.device.type == "cpu" and p.dtype == torch.float32
+    suits = p.device.type == "cpu" and p.dtype in (torch.float32, torch.float64)
     with _COUNTING:
         chosen = [m for m in _modules(model) if _suits(m)] if suits else []
         for module in chosen:

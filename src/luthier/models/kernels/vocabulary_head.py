@@ -15,7 +15,13 @@ from torch import Tensor
 
 from luthier.models.kernels.product import product
 
+WIDE = {torch.float64: torch.float64}  # of sums, by the format of what is summed; float32 for all others
 CHUNK = 256  # rows of logits held at once: 256 × 49,152 float32 are 50 MB
+
+
+def wide(t: Tensor) -> Tensor:
+    """In the format that sums and logarithms are taken in: float32, or float64 where it is that."""
+    return t.to(WIDE.get(t.dtype, torch.float32))
 
 
 @dataclass(frozen=True)
@@ -51,15 +57,16 @@ class VocabHead:
 class Gradients:
     """Gradients of hidden states (N, d), a head's weight (V, d) and bias (V,), gathered chunk by chunk.
 
-    needs: which of the three are wanted; the others stay None. Sums over chunks are float32 in every format.
+    needs: which of the three are wanted; the others stay None. Sums over chunks are float32 in every shorter format.
     """
 
     def __init__(self, hidden: Tensor, weight: Tensor, bias: Tensor | None, needs: Sequence[bool]) -> None:
         self.of, self.given = weight, hidden
         self.hidden = torch.empty_like(hidden) if needs[0] else None
         turned = weight.shape[::-1]  # of the weight: (d, V)
-        self.turned = weight.new_zeros(turned, dtype=torch.float32) if needs[1] else None
-        self.bias = torch.zeros_like(bias, dtype=torch.float32) if bias is not None and needs[2] else None
+        sums = WIDE.get(weight.dtype, torch.float32)
+        self.turned = weight.new_zeros(turned, dtype=sums) if needs[1] else None
+        self.bias = torch.zeros_like(bias, dtype=sums) if bias is not None and needs[2] else None
 
     def add(self, at: int, d: Tensor) -> None:
         """What a chunk's states from `at` on give: d (n, V) is the gradient of h Wᵀ + bias, in the weight's format."""
@@ -69,7 +76,7 @@ class Gradients:
         if self.turned is not None:  # the states are what is first copied into columns: they are narrower than d
             self.turned += product(self.given[chunk].to(self.of.dtype).T, d.T)
         if self.bias is not None:
-            self.bias += d.sum(0, dtype=torch.float32)
+            self.bias += d.sum(0, dtype=self.bias.dtype)
 
     def all(self) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
         """Of hidden, weight and bias."""
@@ -82,11 +89,11 @@ class _HeadLoss(torch.autograd.Function):
         ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor | None, head: VocabHead, targets: Tensor,
         weights: Tensor | None,
     ) -> Any:  # fmt: skip
-        total = torch.zeros((), dtype=torch.float32, device=hidden.device)
+        total = torch.zeros((), dtype=WIDE.get(weight.dtype, torch.float32), device=hidden.device)
         found = Gradients(hidden, weight, bias, ctx.needs_input_grad)
         for at in range(0, len(hidden), CHUNK):
             t = targets[at : at + CHUNK]
-            logits = head.logits(hidden[at : at + CHUNK]).float()
+            logits = wide(head.logits(hidden[at : at + CHUNK]))
             slope = head.slope(logits)
             said = logits.gather(1, t[:, None])
             top = logits.amax(-1, keepdim=True)
@@ -104,7 +111,7 @@ class _HeadLoss(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         g = grads[0]
-        scaled = [None if d is None else d.float().mul_(g) for d in ctx.grads]  # autograd rounds to 16 bits
+        scaled = [None if d is None else wide(d).mul_(g) for d in ctx.grads]  # autograd rounds to 16 bits
         ctx.grads = None
         return (*scaled, None, None, None)
 
@@ -123,9 +130,9 @@ def head_loss(hidden: Tensor, head: VocabHead, targets: Tensor, weights: Tensor 
 @torch.no_grad()
 def token_logprobs(hidden: Tensor, head: VocabHead, index: Tensor, targets: Tensor) -> Tensor:
     """log p(targets[m]) at the hidden state `index[m]`: hidden (N, d), index sorted (M,) -> (M,)."""
-    out = torch.empty(len(targets), dtype=torch.float32, device=hidden.device)
+    out = torch.empty(len(targets), dtype=WIDE.get(head.weight.dtype, torch.float32), device=hidden.device)
     for at in range(0, len(hidden), CHUNK):
-        logits = head.logits(hidden[at : at + CHUNK]).float()
+        logits = wide(head.logits(hidden[at : at + CHUNK]))
         lse = logits.logsumexp(-1)
         lo, hi = (int(x) for x in torch.searchsorted(index, torch.tensor([at, at + CHUNK], device=index.device)))
         local = index[lo:hi] - at

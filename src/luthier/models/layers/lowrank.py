@@ -7,7 +7,7 @@ update is at first, so that training would read another model than the one that 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import torch
 import torch.nn.functional as F
@@ -124,13 +124,16 @@ class LoraLinear(nn.Module):
     The layer may be GPT-2's Conv1D, whose weight is (in, out).
     """
 
+    axes: ClassVar[Mapping[str, tuple[str, ...]]] = {"a": ("", "in"), "b": ("out", "")}
+
     def __init__(self, base: nn.Module, rank: int, scale: float, start: str = "gauss_zero") -> None:
         super().__init__()
         self.base, self.scale = base, scale
         out, width = matrix_shape(base)
-        device = matrix_of(base).device
-        self.a = nn.Parameter(torch.zeros(rank, width, dtype=torch.float32, device=device))
-        self.b = nn.Parameter(torch.zeros(out, rank, dtype=torch.float32, device=device))
+        weight = matrix_of(base)
+        kind = torch.float64 if weight.dtype == torch.float64 else torch.float32
+        self.a = nn.Parameter(torch.zeros(rank, width, dtype=kind, device=weight.device))
+        self.b = nn.Parameter(torch.zeros(out, rank, dtype=kind, device=weight.device))
         for p, random in zip((self.a, self.b), STARTS[start], strict=True):
             if random:
                 nn.init.normal_(p, std=(3 * p.shape[1]) ** -0.5)
@@ -197,6 +200,8 @@ class DoraLinear(LoraLinear):
 
     The length of the direction counts as a constant in the backward pass (Liu et al. 2024, section 4.3).
     """
+
+    axes: ClassVar[Mapping[str, tuple[str, ...]]] = {}  # a row's length is that of all its columns
 
     def __init__(self, base: nn.Module, rank: int, scale: float, start: str = "gauss_zero") -> None:
         super().__init__(base, rank, scale, start)

@@ -26,16 +26,27 @@ def kept_weights(model: nn.Module, names: Iterable[str]) -> dict[str, Tensor]:
 
 @contextmanager
 def swapped(model: nn.Module, values: Mapping[str, Tensor]) -> Iterator[None]:
-    """Other values in these parameters for the length of a `with` block."""
+    """Other values in these parameters for the length of a `with` block.
+
+    Of a parameter that is cut over processes, the values are of the part that is here.
+    """
     params = dict(model.named_parameters())
-    held = {name: params[name].data for name in values}
+    cut: dict[str, Any] = {name: params[name].detach() for name in values if hasattr(params[name], "to_local")}
+    parts: dict[str, Tensor] = {name: whole.to_local() for name, whole in cut.items()}
+    held = {name: parts[name].clone() if name in parts else params[name].data for name in values}
+
+    def put(found: Mapping[str, Tensor]) -> None:
+        for name, value in found.items():
+            if name in parts:
+                parts[name].copy_(value)
+            else:
+                params[name].data = value
+
     try:
-        for name, value in values.items():
-            params[name].data = value
+        put(values)
         yield
     finally:
-        for name, value in held.items():
-            params[name].data = value
+        put(held)
 
 
 def replace_module(model: nn.Module, path: str, module: nn.Module) -> nn.Module:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +36,9 @@ class WeightPatch(Patch):
         if self._kept.get("tied") is not None:  # what `surgery.untie_head` gave
             lm.model.get_output_embeddings().weight = self._kept["tied"]
         self._kept.clear()
+
+    def kept_as(self, change: Callable[[str, Tensor], Tensor]) -> None:
+        self._kept["weights"] = {name: change(name, value) for name, value in self._weights().items()}
 
     @contextmanager
     def off(self, lm: TrainableLM) -> Iterator[None]:

@@ -106,9 +106,7 @@ class Streamed(Objective, ABC):
         return {"nll": float(max(sum(len(e.where) for e in examples), 1))}
 
     def loss(self, out: Outputs, batch: Batch) -> dict[str, Tensor]:
-        from luthier.models.kernels.vocabulary_head import head_loss
-
-        return {"nll": head_loss(out.hidden, out.lm.head, batch.targets)}
+        return {"nll": out.nll()}
 
 
 def tokens_of(lm: TrainableLM, record: Record) -> list[int]:
