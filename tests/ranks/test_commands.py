@@ -3,42 +3,21 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
-import yaml
 
-import luthier
 from luthier.core.errors import LuthierError
 from luthier.io.config import ParallelConfig, recipe_from, to_yaml
 from luthier.training.world import world
-
-WORDS = ["the cat sat on the mat", "a dog ran to the park", "the sun is very warm", "we like to read books"]
-
-
-def torchrun(ranks: int, *command: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """`luthier` by so many processes."""
-    started = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks)] if ranks > 1 else []
-    env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(luthier.__file__).parents[1])}
-    given = [sys.executable, *started, "-m", "luthier", *command]
-    return subprocess.run(given, capture_output=True, text=True, check=False, timeout=300, env=env, cwd=folder)
+from ranking import recipe_for, torchrun
 
 
 @pytest.fixture
 def recipe(tiny_folder: Callable[[str], Path], tmp_path: Path) -> Path:
-    """LoRA on a tiny model, looking at the validation rows and keeping the best weights."""
-    rows = [{"input": f"{words} {n}", "output": words} for n in range(6) for words in WORDS]
-    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
-    path = tmp_path / "recipe.yaml"
-    training = {"tokens": 3000, "batch": 4, "micro_tokens": 64, "learning_rate": 1e-2, "early_stop": 2}
-    values = {"method": "lora", "model": str(tiny_folder("llama_tied")), "dtype": "float32", "threads": 1}
-    data = {"path": str(tmp_path / "rows.jsonl"), "answer_tokens": 4, "anyway": True, "instruction": ""}
-    path.write_text(yaml.safe_dump({**values, "data": data, "training": training}), "utf-8")
-    return path
+    """One that looks at the validation rows and keeps the best weights."""
+    return recipe_for(tiny_folder("llama_tied"), tmp_path, early_stop=2)
 
 
 def told(folder: Path, key: str) -> list[float]:
@@ -55,6 +34,8 @@ def test_a_run_of_two_processes_is_that_of_one(recipe: Path, tmp_path: Path) -> 
     assert told(two, "loss") == pytest.approx(told(one, "loss"), rel=1e-4) and len(told(one, "loss")) > 5
     assert {p.name for p in two.iterdir()} == {p.name for p in one.iterdir()}
     assert (two / "recipe.yaml").read_text() == (one / "recipe.yaml").read_text()
+    for key in ("waiting", "rank0_busy", "rank1_busy", "memory_of_fullest"):
+        assert len(told(two, key)) == len(told(two, "loss")), key
     results = [json.loads((folder / "eval.json").read_text()) for folder in (one, two)]
     for key in ("score", "forgetting", "steps", "tokens", "trainable"):
         assert results[1][key] == pytest.approx(results[0][key], rel=1e-3), key

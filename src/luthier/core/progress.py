@@ -28,6 +28,8 @@ class Report:
             return f"reward {reward:.3f}  KL {kl:.2f}  {self.tokens_per_second:.0f} tokens/s"
         skipped = int((self.metrics or {}).get("skipped", 0))
         more = f"  {skipped} skipped" if skipped else ""
+        if self.metrics and (by := self.metrics.get("straggles_by")):
+            more += f"  rank {self.metrics['straggler']:.0f} holds up the others ({by:.1f} times their work)"
         return f"loss {self.loss:.3f}  {self.tokens_per_second:.0f} tokens/s{more}"
 
 

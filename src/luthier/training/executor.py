@@ -1,15 +1,11 @@
-"""What runs the passes of training: forward, backward, clipping, the optimiser's step, and the state of all that.
-
-The loop asks for batches and for steps; how many processes share them is the executor's matter. `Single` is one device.
-"""
+"""What runs the passes of training on one device; see `luthier.training.steps`."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -24,72 +20,12 @@ from luthier.models.inference.feature_cache import FeatureCache, make_trunk
 from luthier.models.kernels.vocabulary_head import wide
 from luthier.models.outputs import Outputs
 from luthier.training.scaling import Plain, scaling_of
+from luthier.training.steps import Executor as Executor
+from luthier.training.steps import Losses
 
 if TYPE_CHECKING:
     from luthier.io.config import TrainingConfig
     from luthier.models.base import TrainableLM
-
-
-@dataclass
-class Losses:
-    """Of one step. total: what was minimised. metrics: sums over the step that an objective wants told, divided."""
-
-    total: float = 0.0
-    metrics: dict[str, float] = field(default_factory=dict)
-
-
-class Executor(Protocol):
-    """Passes and steps. Parameters are known by their full names in the model."""
-
-    @property
-    def masters(self) -> Mapping[str, Tensor]:
-        """What is trained, float32."""
-
-    @property
-    def trunk(self) -> FeatureCache | None:
-        """What the blocks below the lowest trained one gave, where they are run once."""
-
-    def forward_backward(self, examples: Sequence[Example], objective: Objective) -> Losses:
-        """Add the gradients of one step."""
-
-    def clip_and_step(self, rate: float, progress: float) -> float | None:
-        """Clip, move the parameters, forget the gradients; gives the norm before. Nothing moves if it is not finite.
-
-        None where the step is to be skipped: gradients overflowed and are forgotten, and the next are scaled lower.
-        """
-
-    def reading(self) -> AbstractContextManager[None]:
-        """The weights are all here, for passes outside training, for the length of a `with` block."""
-
-    def told(self) -> Mapping[str, float]:
-        """What a line of metrics says of the steps so far."""
-
-    def breaks(self, examples: Sequence[Example], objective: Objective) -> bool:
-        """Whether the loss of these examples by themselves, or its gradient, is not finite."""
-
-    def forget(self) -> None:
-        """Drop gradients."""
-
-    def evaluate(self, examples: Sequence[Example], objective: Objective) -> float:
-        """Mean loss, without gradients, in nats per weighted item."""
-
-    def states(self, examples: Sequence[Example]) -> Tensor:
-        """Hidden states (N, d) at the places that heads read, without gradients; no backbone runs twice for them."""
-
-    def tensors(self) -> dict[str, Tensor]:
-        """Parameters and the optimiser's state, for a checkpoint."""
-
-    def load(self, tensors: Mapping[str, Tensor]) -> bool:
-        """The inverse of `tensors`; False, and nothing changed, where they are another model's."""
-
-    def weights(self) -> dict[str, Tensor]:
-        """What is trained, by name, as a checkpoint has it."""
-
-    def restore(self, weights: Mapping[str, Tensor]) -> None:
-        """Put back what `weights` gave, or a checkpoint of that."""
-
-    def release(self) -> None:
-        """Training is over; a model that is not whole here gives way."""
 
 
 class Single:
@@ -128,7 +64,7 @@ class Single:
         matrices = {id(p) for blocks in self.lm.stacks for p in blocks.parameters() if p.ndim == 2}
         hidden = {id(self.masters[name]) for name, p in self.params.items() if id(p) in matrices}
         make = plugins.members("optimizers")[self.training.optimizer or "adamw"].load("make")
-        return make(settings, hidden, self.training.learning_rate or 0.0, self.epsilon)
+        return make(settings, hidden, self.training.learning_rate or 0.0, self.epsilon, self)
 
     def _held(self, tensor: Tensor) -> Tensor:
         """What of a parameter, or of its gradient, is kept and moved here: all of it."""
@@ -269,6 +205,14 @@ class Single:
     def restore(self, weights: Mapping[str, Tensor]) -> None:
         for name, p in self.masters.items():
             p.data.copy_(self._part(name, weights[name]))
+
+    def gathered(self, p: Tensor, part: Tensor) -> Tensor:
+        """See `optimizers.Parts`."""
+        return part
+
+    def parted(self, p: Tensor, whole: Tensor) -> Tensor:
+        """The inverse of `gathered`."""
+        return whole
 
     def release(self) -> None:
         pass

@@ -7,7 +7,11 @@ from typing import Any
 
 import torch
 
+from luthier.training.optimizers import Parts
 
-def make(groups: Sequence[dict[str, Any]], hidden: Collection[int], rate: float, epsilon: float) -> torch.optim.AdamW:
+
+def make(
+    groups: Sequence[dict[str, Any]], hidden: Collection[int], rate: float, epsilon: float, parts: Parts
+) -> torch.optim.AdamW:
     """The optimiser over these groups."""
     return torch.optim.AdamW(list(groups), lr=rate, eps=epsilon, fused=True)

@@ -32,6 +32,11 @@ class RankedCheckpoints(Checkpoints):
         super().__init__(folder, keep)
         self.ranks = ranks
 
+    @property
+    def ready(self) -> bool:
+        """Of this rank alone: one that asks may not wait for the others, who do not."""
+        return self._writing is None or self._writing.done()
+
     def due(self, seconds: float) -> bool:
         """The first rank's clock decides."""
         return self.ranks.summed([float(self.ranks.rank == 0 and super().due(seconds))]) == [1.0]

@@ -141,25 +141,37 @@ def joined(parallel: ParallelConfig | None) -> Iterator[Ranks]:
 
     Raises LuthierError where the degrees do not give the number of processes.
     """
-    rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+    size = int(os.environ["WORLD_SIZE"])
     degrees = parallel or ParallelConfig(data=size)
     if degrees.size != size:
         asked = {"data": degrees.data, "tensor": degrees.tensor, "pipeline": degrees.pipeline}
         raise LuthierError(say("said_ranks_degrees", product=degrees.size, size=size, **asked))
+    with met():
+        yield among(degrees)
+
+
+def among(degrees: ParallelConfig) -> Ranks:
+    """This process as one of those that have met."""
+    mesh = meshed(degrees, "cuda" if torch.cuda.is_available() else "cpu")
+    all_of = init_device_mesh(mesh.device_type, (degrees.size,), mesh_dim_names=("all",))
+    return Ranks(dist.get_rank(), degrees.size, degrees, mesh, all_of, dist.new_group(backend="gloo"))
+
+
+@contextmanager
+def met() -> Iterator[None]:
+    """The processes know of each other, for the length of a `with` block."""
     cuda = torch.cuda.is_available()
     if cuda:
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
     dist.init_process_group("nccl" if cuda else "gloo", timeout=PATIENCE)
     store: Any = dist.distributed_c10d._get_default_store()
     try:
-        mesh = meshed(degrees, "cuda" if cuda else "cpu")
-        all_of = init_device_mesh(mesh.device_type, (size,), mesh_dim_names=("all",))
-        yield Ranks(rank, size, degrees, mesh, all_of, dist.new_group(backend="gloo"))
-    except Exception as error:
-        if (told := _told(error, rank, store)) is error:
+        yield
+    except Exception as error:  # the group is left as it is: to take leave of the others would mean to wait for them
+        if (told := _told(error, dist.get_rank(), store)) is error:
             raise
         raise told from error
-    finally:
+    else:
         dist.destroy_process_group()
 
 

@@ -31,8 +31,8 @@ from luthier.models.blocks import final_norm, part_only
 from luthier.models.causal import CausalLM
 from luthier.models.inference.feature_cache import FeatureCache
 from luthier.models.runner import PackedRunner
-from luthier.training.executor import Losses
 from luthier.training.ranks.sharded import Pass, Sharded, packed
+from luthier.training.steps import Losses
 
 if TYPE_CHECKING:
     from luthier.models.base import TrainableLM

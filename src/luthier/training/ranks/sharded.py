@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
@@ -28,11 +29,13 @@ from luthier.core.phrases import say
 from luthier.models.causal import CausalLM
 from luthier.models.inference.feature_cache import FeatureCache
 from luthier.models.outputs import Outputs
-from luthier.training.executor import Losses, Single
+from luthier.training.executor import Single
 from luthier.training.ranks import tensor
+from luthier.training.ranks.health import Health
 from luthier.training.ranks.outside import Outside
 from luthier.training.ranks.shares import passes
 from luthier.training.ranks.tensor import Cut
+from luthier.training.steps import Losses
 
 if TYPE_CHECKING:
     from luthier.io.config import TrainingConfig
@@ -84,6 +87,7 @@ class Sharded(Single):
         self.outside = Outside(lm.model, inside, ranks.all_of)
         self.modules = self._shard(lm, blocks)
         self._spare: list[Example] = []
+        self.health = Health(ranks.rank, ranks.size, torch.get_num_threads())
         here = {name for name, p in lm.model.named_parameters() if not p.is_meta}
         mine = [replace(group, names=[name for name in group.names if name in here]) for group in groups]
         super().__init__(lm, patch, mine, training, (), epsilon)
@@ -155,12 +159,18 @@ class Sharded(Single):
             yield
 
     def forward_backward(self, examples: Sequence[Example], objective: Objective) -> Losses:
+        self.health.begin()
         with self.outside.gathered():
             found = self._step(examples, objective)
         self._sum()
         names = [name[1:] for name in objective.divisors(examples) if name.startswith("_")]
-        total, *metrics = self.ranks.summed([found.total, *(found.metrics.get(name, 0.0) for name in names)])
-        return Losses(total, dict(zip(names, metrics, strict=True)))
+        told = [found.total, *(found.metrics.get(name, 0.0) for name in names)]
+        sums = self.ranks.summed([*told, *self.health.own()])
+        self.health.put(sums[len(told) :])
+        return Losses(sums[0], dict(zip(names, sums[1 : len(told)], strict=True)))
+
+    def told(self) -> Mapping[str, float]:
+        return {**super().told(), **self.health.told}
 
     def _step(self, examples: Sequence[Example], objective: Objective) -> Losses:
         """This rank's part of the losses, and of all gradients."""
@@ -257,6 +267,16 @@ class Sharded(Single):
             return whole
         there = whole.contiguous().to(self.ranks.device)
         return distribute_tensor(there, like.device_mesh, like.placements, src_data_rank=None).to_local()
+
+    def gathered(self, p: Tensor, part: Tensor) -> Tensor:
+        return cast(DTensor, self._whole(self._called[id(p)], part)).full_tensor()
+
+    def parted(self, p: Tensor, whole: Tensor) -> Tensor:
+        return self._part(self._called[id(p)], whole)
+
+    @cached_property
+    def _called(self) -> dict[int, str]:
+        return {id(master): name for name, master in self.masters.items()}
 
     def release(self) -> None:
         for module in self.lm.model.modules():

@@ -171,7 +171,7 @@ def exchange(lm: TrainableLM, group: dist.ProcessGroup, degree: int) -> None:
                 module.register_forward_hook(partial(_summed, group, degree))
     first, last = cast(Any, lm.blocks[0]), cast(Any, lm.blocks[-1])
     first.register_forward_pre_hook(_given(lambda x: _Parted.apply(x, degree)), with_kwargs=True)
-    last.register_forward_hook(lambda _module, _args, out: _of_states(out, lambda x: _Shared.apply(x, group)))
+    last.register_forward_hook(lambda _module, _args, out: _of_states(out, lambda x: _Shared.apply(x, group).clone()))
 
 
 def _given(change: Callable[[Tensor], Tensor]) -> Any:
