@@ -22,12 +22,13 @@ import tiny
 from contract import Pair, made
 from luthier.core.example import Example, renumbered
 from luthier.core.progress import Report
+from luthier.core.torchrun import started
 from luthier.io.config import ParallelConfig, TrainingConfig
 from luthier.training.attach import attached
 from luthier.training.context import Context
 from luthier.training.loop import Loop
 from luthier.training.ranks import group
-from luthier.training.world import Alone, World, started
+from luthier.training.world import Alone, World
 
 
 def main() -> None:

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from luthier.cli.common import rows_bar
+from luthier.core.torchrun import leads
 from luthier.corpus import check_installed
 
 HELP = """Train a language model from its first step: text, tokenizer, token stream, model, and what a byte costs it.
@@ -46,7 +47,6 @@ def pretrain(
     from luthier.pretrain.recipe import read_recipe
     from luthier.pretrain.run import run
     from luthier.reports.pretraining_page import PAGE
-    from luthier.training.world import leads
 
     asked = read_recipe(recipe, tuple(given or ()))
     if not leads():

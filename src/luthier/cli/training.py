@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from luthier.core.torchrun import leads
+
 HELP = """Run one method once, from a recipe.
 
 The recipe is a YAML file; a.b=c on the command line comes on top. Without a recipe the defaults are used. Killed, it
@@ -36,7 +38,6 @@ def train(
     from luthier.io.config import read_recipe
     from luthier.io.files import read_json
     from luthier.reports.rollouts_page import write_page
-    from luthier.training.world import leads
 
     given = settings or []
     files = [s for s in given if "=" not in s]

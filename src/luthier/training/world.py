@@ -1,12 +1,10 @@
 """Who trains a model: this process alone, or several together (`luthier.training.ranks`).
 
 The loop asks its world for what runs the passes, for checkpoints and for the file of metrics, and knows no more of it.
-torchrun gives each process that it starts RANK and WORLD_SIZE.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +12,7 @@ from typing import TYPE_CHECKING, ClassVar, Protocol, TypeVar
 
 from luthier.core.errors import LuthierError
 from luthier.core.phrases import say
+from luthier.core.torchrun import started
 from luthier.io.checkpoint import Checkpoints
 from luthier.io.metrics_file import MetricsFile
 from luthier.training.executor import Single
@@ -76,16 +75,6 @@ class Alone:
 
     def metrics(self, path: Path, step: int) -> MetricsFile | None:
         return MetricsFile(path, step)
-
-
-def started() -> bool:
-    """Whether torchrun started this process as one of several."""
-    return int(os.environ.get("WORLD_SIZE", "1")) > 1 and "RANK" in os.environ
-
-
-def leads() -> bool:
-    """Whether this process, alone or not, is the one that tells."""
-    return not started() or os.environ["RANK"] == "0"
 
 
 @contextmanager
