@@ -34,6 +34,8 @@ from luthier.cli import (
 )
 from luthier.core import command
 from luthier.core.errors import LuthierError
+from luthier.core.phrases import say
+from luthier.core.torchrun import started
 from luthier.io.places import is_address, is_fault
 from luthier.version import __version__
 
@@ -45,6 +47,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
+BY_SEVERAL = ("train", "pretrain")  # commands that torchrun may start
 TO_ADDRESSES = ("run", "read", "filter", "dedup", "decontaminate", "privacy", "mix")  # of `luthier corpus`
 
 
@@ -96,6 +99,7 @@ def main() -> None:
         )  # a label that the terminal cannot show must not end a command
     command.keep(sys.argv[1:])
     try:
+        _check_ranks(sys.argv[1:])
         _check_out(sys.argv[1:])
         app()
     except LuthierError as error:
@@ -117,6 +121,12 @@ def main() -> None:
         sys.exit(2)
     finally:
         command.keep([])
+
+
+def _check_ranks(given: list[str]) -> None:
+    """Refuse to do several times, where torchrun starts several processes, what one does."""
+    if started() and given and given[0] not in BY_SEVERAL and not given[0].startswith("-"):
+        raise LuthierError(say("said_ranks_command", name=given[0]))
 
 
 def _check_out(given: list[str]) -> None:

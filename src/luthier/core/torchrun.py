@@ -1,4 +1,4 @@
-"""What torchrun tells each process that it starts: RANK and WORLD_SIZE."""
+"""What torchrun tells each process that it starts: RANK, WORLD_SIZE, LOCAL_WORLD_SIZE."""
 
 from __future__ import annotations
 
@@ -13,3 +13,8 @@ def started() -> bool:
 def leads() -> bool:
     """Whether this process, alone or not, is the one that tells."""
     return not started() or os.environ["RANK"] == "0"
+
+
+def beside() -> int:
+    """How many processes torchrun started on this machine, this one included."""
+    return max(int(os.environ.get("LOCAL_WORLD_SIZE", "1")), 1)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from luthier.core.phrases import say
+from luthier.core.torchrun import beside
 from luthier.version import __version__
 
 FORMATS = ("float32", "bfloat16", "float16")
@@ -28,10 +29,13 @@ def cores() -> int:
 
 
 def threads(wanted: int | None = None) -> int:
-    """Set the number of CPU threads (the cores this process may use, unless given) and give it."""
+    """Set the number of CPU threads (the cores this process may use, unless given) and give it.
+
+    Processes that torchrun started side by side share the cores out.
+    """
     import torch
 
-    torch.set_num_threads(wanted or cores())
+    torch.set_num_threads(wanted or max(cores() // beside(), 1))
     return torch.get_num_threads()
 
 

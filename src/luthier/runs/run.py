@@ -105,6 +105,8 @@ def adapted(
     objective = objective_of(recipe, method, data, lm)
     if ctx.world.several and "sampling" in objective.needs:
         raise Refused(Phrase("said_ranks_sampling"))
+    if ctx.world.several and goes_on(recipe):
+        raise Refused(Phrase("said_ranks_start"))
     told = check_written(lm, whole)
     with contextmanager(_train)(method, objective, ctx, recipe) as outcome:
         outcome.base_bytes, outcome.notes = method.base_bytes(outcome.lm) or plain, (*told, *outcome.notes)

@@ -78,6 +78,11 @@ def cut(lm: TrainableLM, rank: int, degree: int) -> dict[str, Cut]:
     for at, block in enumerate(lm.blocks):
         sites = {name: "out" for name, _ in block.named_modules() if BY_OUT.fullmatch(name)}
         sites |= {name: "in" for name, _ in block.named_modules() if BY_IN.fullmatch(name)}
+        for site in sites:
+            for name, module in block.get_submodule(site).named_modules():
+                if not isinstance(module, nn.Linear) and not getattr(module, "axes", {}):
+                    path = f"{site}.{name}" if name else site
+                    raise Refused(say("said_ranks_layer", name=path, kind=type(module).__name__))
         for name, p in block.named_parameters():
             site = next((site for site in sites if name.startswith(f"{site}.")), None)
             how = Cut(None)
